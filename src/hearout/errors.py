@@ -1,0 +1,33 @@
+"""Everything that hearout raises on purpose.
+
+HearoutError
+├── SettingsError            a setting contradicts a promise, or would be ignored
+├── PolicyError              a Policy makes no sense
+├── LocalVoiceMissingError   the local voice's packages are not installed
+├── ScriptError              a call script cannot be read
+└── ConsoleError             the console cannot start: a file, a device or an option
+"""
+
+
+class HearoutError(Exception):
+    """The root: catch this to catch whatever hearout raises on purpose."""
+
+
+class SettingsError(HearoutError, ValueError):
+    """A setting contradicts one of the promises, or LiveKit would ignore it; the message says what to change."""
+
+
+class PolicyError(HearoutError, ValueError):
+    """A Policy was refused at construction; the message names the field and says what it may be."""
+
+
+class LocalVoiceMissingError(HearoutError, ImportError):
+    """The packages of the local voice are missing; the message names the extra that brings them."""
+
+
+class ScriptError(HearoutError, ValueError):
+    """A call script was refused; the message names the file, the line and the field."""
+
+
+class ConsoleError(HearoutError):
+    """The console could not start or write what it was asked to; the message says what and what to do."""

@@ -1,0 +1,1 @@
+"""The voice that needs no key: local models behind LiveKit's Inference protocol."""
