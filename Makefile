@@ -1,0 +1,49 @@
+# Two commands for a newcomer: `make run` talks, `make test` passes. Everything lands in .venv; `make clean` removes it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench nightly lock clean
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## make .venv from the lock file, if it is missing or stale
+
+# Stale means: the lock or the package's own description changed after the last set-up that went through.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "hearout needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv from requirements.txt (once; about a minute, some 250 MB to download) ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+	@echo "Set up."
+
+run: $(READY) ## run the agent: it talks, and you can talk over it
+	@$(BIN)/python uninterruptable.py console
+
+test: $(READY) ## run all tests; what a machine lacks is skipped and named
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## print the figures: hearout beside stock LiveKit, in one run
+	@$(BIN)/python -m bench
+
+nightly: $(READY) ## the laws of the floor over 20,000 random event orders and more
+	@HEAROUT_NIGHTLY=1 $(BIN)/python -m pytest tests/test_laws.py tests/test_mutants.py
+
+lock: $(READY) ## pin the whole tree again, with hashes
+	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.txt
+
+clean: ## remove the virtual environment and every cache; calls/ stays
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Clean."
