@@ -1,6 +1,5 @@
 """What happened in a call on the line: listens to the session and the line, and keeps the record."""
 
-import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +9,6 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .line import Line, Segment
 from .report import CallRecord, Held, Reply, Said, Transcript, Turn, Utterance
-
-OUTCOME_OPEN = "open"
 
 
 class Call:
@@ -29,6 +26,7 @@ class Call:
         self.turns: list[Turn] = []
         self.held: list[Held] = []
         self.said: list[Said] = []
+        self.on_close: Callable[[], None] = lambda: None
         self.guess = ""
         self.caption = ""
         self.tickers: list[Callable[[float], None]] = []
@@ -41,6 +39,15 @@ class Call:
         start = self.line.speak(samples)
         self.said.append(Said(start, start + len(samples) / 24_000, words))
         self._news("caller", words)
+
+    def typed(self, text: str) -> None:
+        """Let the caller type `text`, as into a chat; call it in the session's loop."""
+        if self.line.session is not None:
+            self.line.session.generate_reply(user_input=text)
+
+    def pressed(self, keys: str) -> None:
+        """Let the caller press telephone keys; call it in the session's loop."""
+        self._news("caller", f"[keys {keys}]")
 
     @property
     def agent_speaks(self) -> bool:
@@ -68,6 +75,13 @@ class Call:
         """Whether the first protected utterance was played to its end."""
         first = next((u for u in self._utterances() if not u[0].allow_interruptions), None)
         return first is not None and all(s.complete and s.end is not None and not s.cut for s in first[1])
+
+    def problems(self) -> list[str]:
+        """What of the promises was not kept in this call, a sentence each."""
+        found = []
+        if not self.finished():
+            found.append("The announcement did not finish.")
+        return found
 
     def first_sound(self) -> float | None:
         """Seconds of the call at which the agent's first sound began; None before it."""
@@ -103,6 +117,7 @@ class Call:
         session.on("user_input_transcribed", self._transcribed)
         session.on("conversation_item_added", self._item_added)
         session.on("speech_created", self._speech_created)
+        session.on("close", lambda _: self.on_close())
 
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
         self.transcripts.append(Transcript(self.line.now, event.transcript, event.is_final))
@@ -111,7 +126,7 @@ class Call:
 
     def _speech_created(self, event: Any) -> None:
         handle: SpeechHandle = event.speech_handle
-        handle.add_done_callback(functools.partial(self._speech_done))
+        handle.add_done_callback(self._speech_done)
 
     def _speech_done(self, handle: SpeechHandle) -> None:
         """Take the text from what LiveKit put into the history: it is what was spoken."""

@@ -1,0 +1,103 @@
+"""The command line of an agent file: `console` is ours, the rest LiveKit's, with the local voice where it applies."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from livekit.agents import AgentServer
+from livekit.agents import cli as livekit_cli
+
+from . import session, voices
+from .errors import ConsoleError, HearoutError
+
+
+def run_app(server: AgentServer) -> None:
+    """Run the agent as the command line says; ends the process with its exit status.
+
+    Takes the place of LiveKit's ``cli.run_app``: ``console`` needs no key and no sound card, and ``dev``, ``start`` and
+    ``connect`` work without keys for the models.
+    """
+    sys.exit(main(server, sys.argv[1:]))
+
+
+def main(server: AgentServer, arguments: Sequence[str]) -> int:
+    """As :func:`run_app`, with the arguments given; the exit status: 2 for a wrong call, 1 for a failed one."""
+    options = _parser(Path(sys.argv[0]).name).parse_args(arguments[:1] if _is_livekits(arguments) else arguments)
+    try:
+        voices.drop_empty(os.environ)
+        choice = voices.choose(os.environ)
+        if options.command == "console":
+            return _console(server, options, choice)
+        return _livekit(server, options.command, choice)
+    except HearoutError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def _is_livekits(arguments: Sequence[str]) -> bool:
+    return bool(arguments) and arguments[0] in ("dev", "start", "connect", "download-files")
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description="Runs the agent.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    console = commands.add_parser(
+        "console",
+        help="talk with the agent in this terminal; without a terminal, play a scripted call",
+        description="Talk with the agent in this terminal: no server, no key and no sound card are needed. "
+        "Without a terminal, a scripted call is played.",
+    )
+    console.add_argument("--virtual", action="store_true", help="do not use the sound card, even if there is one")
+    console.add_argument("--script", type=Path, metavar="FILE", help="play this call (TOML) and end")
+    console.add_argument("--out", type=Path, metavar="DIR", help="where the call's files go (calls/<UTC time>)")
+    console.add_argument("--stock", action="store_true", help="as LiveKit behaves without hearout, to compare")
+    for name, what in (
+        ("dev", "join a LiveKit server, for development"),
+        ("start", "join a LiveKit server, in production"),
+        ("connect", "join one room of a LiveKit server"),
+        ("download-files", "fetch what LiveKit's plugins need"),
+    ):
+        commands.add_parser(name, help=f"{what} (LiveKit's own)", add_help=False)
+    return parser
+
+
+def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Choice) -> int:
+    from .console import run  # the console's packages are an extra
+
+    if options.stock:
+        session.use_stock()
+    return run.console(
+        server,
+        script=options.script,
+        out=options.out,
+        choice=choice,
+        sound_card=not options.virtual,
+        upstream=_upstream(),
+    )
+
+
+def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
+    """LiveKit's own command, in an environment where its inference classes find the local voice."""
+    if command == "download-files" or choice.where is not voices.Where.LOCAL:
+        livekit_cli.run_app(server)
+        return 0
+    if "LIVEKIT_URL" not in os.environ and not {"--url", "-h", "--help"} & set(sys.argv):
+        raise ConsoleError(
+            f"{command} joins a LiveKit server, and LIVEKIT_URL is not set; set {', '.join(voices.LIVEKIT)} in .env, "
+            "or run `console`, which needs none"
+        )
+    from .local.gateway import Gateway, Upstream
+
+    upstream = _upstream()
+    with Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway:
+        os.environ.update(gateway.environment())  # before LiveKit's fork server starts: its jobs inherit it
+        print(choice.because, flush=True)  # noqa: T201
+        livekit_cli.run_app(server)
+    return 0
+
+
+def _upstream() -> tuple[str, str, str] | None:
+    url = os.environ.get("HEAROUT_LLM_URL")
+    return (url, os.environ.get("HEAROUT_LLM_MODEL", ""), os.environ.get("HEAROUT_LLM_KEY", "")) if url else None

@@ -1,0 +1,109 @@
+"""What a person sees of a call: lines as things happen, and one line at the bottom that says how it stands.
+
+It reads well at 80 columns and without colour: what matters is in words, colour only repeats it.
+"""
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.formatted_text import ANSI, HTML
+from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.shortcuts import print_formatted_text
+from rich.console import Console
+from rich.text import Text
+
+from .call import Call
+
+HELP = """\
+Type, and press Enter: your words are spoken to the agent at once, over it if it is speaking.
+  /play FILE   play a WAV file to the agent      /keys 123#   press telephone keys
+  /hangup      end the call                      /help        this text
+  Ctrl+C ends the call and writes its files; pressed again, it ends at once."""
+
+_NAMES = {
+    "agent": ("agent", "bold yellow"),
+    "caller": ("you", "bold green"),
+    "heard": ("heard", "green"),
+    "held": ("held", "magenta"),
+    "turn": ("turn", "cyan"),
+    "gap": ("gap", "cyan"),
+    "note": ("", "dim"),
+    "error": ("", "bold red"),
+}
+
+
+class Screen:
+    """The terminal of one call.
+
+    Args:
+        plain: write lines only: no prompt, no bottom line. For a script, or where there is no terminal.
+    """
+
+    help = HELP
+
+    def __init__(self, *, plain: bool) -> None:
+        self._plain = plain
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._width = min(self._console.width, 100)
+        self.call: Call | None = None
+
+    def show(self, kind: str, text: str) -> None:
+        """Write one thing that happened; safe from any thread."""
+        if kind not in _NAMES:
+            return
+        name, style = _NAMES[kind]
+        now = f"{self.call.line.now:6.1f}  " if self.call is not None and name else ""
+        head = f"{now}{name:<7}" if name else ""
+        body = textwrap.fill(text, self._width, initial_indent=head, subsequent_indent=" " * len(head)) or head
+        line = Text(body)
+        line.stylize(style, 0, len(head) if head else len(body))
+        if self._plain:
+            self._console.print(line)
+        else:
+            with self._console.capture() as captured:
+                self._console.print(line, end="")
+            print_formatted_text(ANSI(captured.get()))
+
+    def say(self, text: str) -> None:
+        """Write a text as it is."""
+        self._console.print(Text(text))
+
+    def prompt(self, on_line: Callable[[str], None], over: Callable[[], bool]) -> None:
+        """Read what the person types until the call is over or it ends the input; blocks.
+
+        Raises:
+            KeyboardInterrupt: Ctrl+C.
+        """
+        session: PromptSession[str] = PromptSession("> ", bottom_toolbar=self._status, refresh_interval=0.1)
+
+        def leave_when_over() -> None:
+            if over() and session.app.is_running:
+                session.app.exit(exception=EOFError)
+
+        session.app.after_render += lambda _: leave_when_over()
+        with patch_stdout(raw=True):
+            while not over():
+                try:
+                    on_line(session.prompt())
+                except EOFError:
+                    return
+
+    def _status(self) -> Any:
+        """The bottom line: who has the floor, how far the utterance is, and what is being heard."""
+        if self.call is None or self.call.line.session is None:
+            return HTML("the call begins …")
+        segment = self.call.line.loudspeaker.current
+        if segment is not None and segment.start is not None:
+            done = segment.played / segment.captured if segment.captured else 0.0
+            bar = "█" * round(done * 20) + "·" * (20 - round(done * 20))
+            length = f"/{segment.captured:.0f} s" if segment.complete else " s"
+            protected = segment.handle is not None and not segment.handle.allow_interruptions
+            state = f"agent speaks{' (protected)' if protected else ''} {bar} {segment.played:.0f}{length}"
+        else:
+            state = {"thinking": "agent thinks"}.get(self.call.line.session.agent_state, "the floor is yours")
+        heard = f" · hears “{self.call.guess}”" if self.call.guess else ""
+        held = sum(1 for words in self.call.held if words.fate == "held")
+        waiting = f" · {held} held" if held else ""
+        return f" {state}{waiting}{heard}"[: self._width]
