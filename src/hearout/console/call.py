@@ -47,6 +47,7 @@ class Call:
 
     def pressed(self, keys: str) -> None:
         """Let the caller press telephone keys; call it in the session's loop."""
+        self.said.append(Said(self.line.now, self.line.now, f"[keys {keys}]"))
         self._news("caller", f"[keys {keys}]")
 
     @property

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -165,6 +165,19 @@ class Captions(io.TextOutput):
         """Nothing is kept back."""
 
 
+class Card(Protocol):
+    """A sound card beside the line: see `card.py`."""
+
+    def open(self) -> None:
+        """Begin to play and to listen."""
+
+    def close(self) -> None:
+        """End both."""
+
+    def exchange(self, agent: Samples) -> Samples:
+        """Give the next 20 ms of the agent to the card; the next 20 ms of the microphone."""
+
+
 class Line:
     """One call. `attach` gives its ends to a session; it then runs until :meth:`hang_up`.
 
@@ -181,12 +194,14 @@ class Line:
         on_attached: Callable[[AgentSession[Any]], None],
         on_caption: Callable[[str], None],
     ) -> None:
+        self.card: Card | None = None
         self._on_tick = on_tick
         self._on_attached = on_attached
         self._on_caption = on_caption
         self._caller: deque[Samples] = deque()
         self._ticks = 0
         self._begun = 0.0
+        self.began_at = 0.0
         self._over = False
         self._clock: asyncio.Task[None] | None = None
         self._recorded: list[tuple[Samples, Samples]] = []
@@ -206,7 +221,9 @@ class Line:
         session.output.audio = captions.audio_output
         session.output.transcription = captions.text_output
         self._on_attached(session)
-        self._begun = time.monotonic()
+        if self.card is not None:
+            self.card.open()
+        self._begun, self.began_at = time.monotonic(), time.time()
         self._clock = self.loop.create_task(self._run(), name="hearout line")
 
     @property
@@ -242,6 +259,8 @@ class Line:
         self._over = True
         if self.microphone is not None:
             self.microphone.close()
+        if self.card is not None:
+            self.card.close()
         if self._clock is not None:
             self._clock.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -259,6 +278,9 @@ class Line:
         at = self.now
         caller = self._next_of_caller()
         agent = self.loudspeaker.play(at, deadline)
+        if self.card is not None:
+            caller = np.maximum(np.minimum(caller.astype(np.int32) + self.card.exchange(agent), 32767), -32768)
+            caller = caller.astype(np.int16)
         assert self.microphone is not None
         self.microphone.hear(caller)
         self._recorded.append((caller, agent))

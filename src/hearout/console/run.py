@@ -6,6 +6,7 @@ import datetime
 import importlib.util
 import logging
 import os
+import resource
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 from livekit.agents import AgentServer, JobExecutorType
 
 from .. import voices
@@ -65,6 +67,8 @@ class _Conversation:
         from .call import Call
         from .play import Player
 
+        self._began = psutil.Process().create_time()
+
         self._screen = screen
         self._directory = directory
         self._scripted = ends_itself
@@ -94,7 +98,12 @@ class _Conversation:
 
     def hold(self, *, sound_card: bool) -> int:
         """Hold the call, write its files, and say how it went; the exit status."""
+        from . import card
+
         self._player.prepare()
+        if sound_card and not self._scripted and (name := card.available()):
+            self._screen.say(f"sound card: {name} (--virtual leaves it alone)")
+            self._call.line.card = card.Card()
         use_line(self._call.line)
         self._worker.start()
         try:
@@ -174,10 +183,22 @@ class _Conversation:
         problems = self._call.problems()
         self._screen.say("\n" + table(record))
         self._screen.say(f"\n{self._directory}: call.wav, timeline.png, timeline.json, agent.log")
+        self._screen.say(self._cost())
         for problem in problems:
             self._screen.show("error", problem)
         failed = self._player.outcome in ("agent failed", "at_most")
         return 1 if failed or (self._scripted and problems) else 0
+
+    def _cost(self) -> str:
+        """What the call took, in one line; everything but the terminal runs in this process."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = time.time() - self._began
+        first = self._call.first_sound()
+        sound = (
+            "" if first is None else f"first sound {self._call.line.began_at + first - self._began:.1f} s after start, "
+        )
+        core = (used.ru_utime + used.ru_stime) / seconds
+        return f"{sound}{core:.0%} of a core, {used.ru_maxrss / 1024:.0f} MB at most"
 
 
 class _Worker:
@@ -218,13 +239,15 @@ class _Worker:
 
 
 class _Short(logging.Handler):
-    """Warnings and errors, one line each, on the screen; the file has the rest."""
+    """Errors and hearout's own warnings, one line each, on the screen; the file has the rest."""
 
     def __init__(self, screen: "Screen") -> None:
         super().__init__(logging.WARNING)
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR and not record.name.startswith("hearout"):
+            return
         what = record.exc_info[1] if record.exc_info else None
         first = f"{record.getMessage()}{f': {what}' if what else ''}".splitlines()[0]
         self._screen.show("error" if record.levelno >= logging.ERROR else "note", f"{record.name}: {first}")

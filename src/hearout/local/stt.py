@@ -18,16 +18,31 @@ from ..errors import LocalVoiceMissingError
 
 T = TypeVar("T")
 
+_NOTHING = np.zeros(0, np.int16)
+
 SAMPLE_RATE = 16_000
 """What the model works at, in Hz; other rates are converted by moonshine itself."""
 
-UPDATE_INTERVAL = 0.3
-"""Seconds of audio between two looks at it. At 0.3 s a final comes 0.3–0.5 s after the last word, and a look costs
-0.03–0.1 s of one core (measured with hibari's voice); at 0.1 s the cost trebles and the final is 0.1 s earlier."""
+LOOK, LOOK_WHEN_QUIET, QUIET_FOR = 0.3, 0.1, 0.1
+"""Seconds of audio between two looks at it: while somebody talks, and once a talker was quiet for the third. A final
+then comes 0.2–0.35 s after the last word (n = 60), for 0.13 of a core while somebody talks; looking every 0.3 s
+throughout, 0.2–0.7 s; every 0.1 s throughout costs the double."""
 
-_WINDOW = "0.3"
+_OPTIONS = {"vad_window_duration": "0.3", "transcription_interval": "0.05", "return_audio_data": "false"}
 # Moonshine's own VAD smooths over 0.5 s by default. At 0.3 s it hears the first word 0.6 s earlier; at 0.2 s it cut a
-# sentence in two (measured).
+# sentence in two. Unless told otherwise it looks at most every 0.5 s, whenever we ask (this costs a final 0.2 s), and
+# copies a line's audio into Python at each look. All measured with hibari's voice.
+
+_EARLY, _LATE = 0.3, 0.2
+# Seconds by which moonshine's lines begin before the first word, and end after the last (0.26–0.35 and 0.16–0.27;
+# n = 48).
+
+_PAUSE, _TAIL, _OLD = 1.0, 1.0, 30.0
+# Seconds: moonshine's stream keeps all its audio, so it is exchanged for a new one in a pause of _PAUSE, or between two
+# lines once it is _OLD. The new one gets the audio since the last line, _TAIL at most, or a next word that has begun
+# already would be cut ("Please call" was heard as "Let's call").
+
+_QUIET = 0.15  # of the loudest piece since the last line: below the ends of words, above the noise of a telephone
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Heard:
 
     Attributes:
         text: what was said, as far as it is known.
-        start: seconds from the beginning of the stream.
+        start: seconds from the beginning of the stream to the first word, within 0.1 s (0.3 s after a short pause).
         duration: seconds.
         final: whether the text will not change any more.
     """
@@ -62,7 +77,7 @@ def _model() -> Any:
             "the local voice's recogniser is not installed; run: pip install 'hearout[local]'"
         ) from error
     assets = Path(moonshine_voice.__file__).parent / "assets" / "tiny-en"
-    return Transcriber(str(assets), ModelArch.TINY, options={"vad_window_duration": _WINDOW})
+    return Transcriber(str(assets), ModelArch.TINY, options=_OPTIONS)
 
 
 def load() -> None:
@@ -83,7 +98,7 @@ class Ear:
         Raises:
             LocalVoiceMissingError: the package is not installed.
         """
-        floats = (samples.astype(np.float32) / 32768).tolist()
+        floats = _floats(samples)
         lines = _thread().submit(lambda: _model().transcribe_without_streaming(floats, sample_rate).lines).result()
         return " ".join(line.text.strip() for line in lines if line.text.strip())
 
@@ -98,10 +113,13 @@ class Listening:
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
         self._stream: Any = None
-        self._begun = 0
-        self._fed = 0
+        self._begun = 0  # samples: where the stream of moonshine's began
+        self._fed = 0  # samples: how many came
         self._looked = 0
-        self._said: dict[int, str] = {}
+        self._tail = _NOTHING  # the last _TAIL seconds
+        self._loudest, self._quiet = 0.0, 0  # of the pieces since the last line; samples
+        self._midline = False
+        self._said: dict[int, tuple[str, bool]] = {}
 
     async def feed(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
         """Listen to the next samples (mono); what became known by them."""
@@ -120,42 +138,73 @@ class Listening:
 
     def _feed(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
         if self._stream is None:
-            self._stream = _model().create_stream(update_interval=1e9)  # we look ourselves
-            self._stream.start()
-            self._begun, self._said = self._fed, {}
-        self._stream.add_audio((samples.astype(np.float32) / 32768).tolist(), self._sample_rate)
+            self._open()
+        self._stream.add_audio(_floats(samples), self._sample_rate)
         self._fed += len(samples)
-        if self._fed - self._looked < UPDATE_INTERVAL * self._sample_rate:
+        self._tail = np.concatenate([self._tail, samples])[-int(_TAIL * self._sample_rate) :]
+        if self._fed - self._looked < self._interval(samples) * self._sample_rate:
             return []
         self._looked = self._fed
         lines = self._stream.update_transcription().lines
         heard = list(self._news(lines))
-        # The stream keeps every line, with its audio, and copies all of it at each look. So it ends with its lines,
-        # or at 30 s without one.
-        quiet = not lines and self._fed - self._begun > 30 * self._sample_rate
-        if quiet or (lines and all(line.is_complete for line in lines)):
-            self._drop()
+        self._midline = not all(line.is_complete for line in lines)
+        self._exchange(lines)
         return heard
+
+    def _interval(self, samples: npt.NDArray[np.int16]) -> float:
+        """Seconds of audio until the next look."""
+        loud = float(np.abs(samples.astype(np.float32)).mean()) if len(samples) else 0.0
+        self._loudest = max(self._loudest, loud)
+        self._quiet = self._quiet + len(samples) if loud < _QUIET * self._loudest else 0
+        return LOOK_WHEN_QUIET if self._midline and self._quiet > QUIET_FOR * self._sample_rate else LOOK
+
+    def _open(self) -> None:
+        self._stream = _model().create_stream(update_interval=1e9)  # we look ourselves
+        self._stream.start()
+        self._begun, self._said = self._fed - len(self._tail), {}
+        if len(self._tail):
+            self._stream.add_audio(_floats(self._tail), self._sample_rate)
+
+    def _exchange(self, lines: list[Any]) -> None:
+        """End a stream that has become long, where nobody is in the middle of a line."""
+        age = (self._fed - self._begun) / self._sample_rate
+        if self._midline:
+            return
+        ended = lines[-1].start_time + lines[-1].duration if lines else 0.0
+        if age < _OLD and (not lines or age - ended < _PAUSE):
+            return
+        since = round((age - ended) * self._sample_rate) if lines else len(self._tail)
+        self._drop()
+        self._tail = self._tail[-since:] if since > 0 else _NOTHING
+        self._loudest, self._quiet = 0.0, 0
 
     def _finish(self) -> list[Heard]:
         if self._stream is None:
             return []
-        lines = self._stream.stop().lines
-        heard = list(self._news(lines, final=True))
+        # Not its stop(), which fails on a line that has just begun ("audio data is nullptr or empty").
+        self._stream.add_audio([0.0] * int(_PAUSE * self._sample_rate), self._sample_rate)
+        heard = list(self._news(self._stream.update_transcription().lines, final=True))
         self._drop()
+        self._tail = _NOTHING
         return heard
 
     def _news(self, lines: list[Any], *, final: bool = False) -> Iterator[Heard]:
         for number, line in enumerate(lines):
             text, complete = line.text.strip(), final or line.is_complete
-            if self._said.get(number) == (text if not complete else f"{text}\0"):
+            if self._said.get(number) == (text, complete):
                 continue
-            self._said[number] = text if not complete else f"{text}\0"
+            self._said[number] = (text, complete)
             if text:
-                start = self._begun / self._sample_rate + line.start_time
-                yield Heard(text, start, line.duration, complete)
+                start = line.start_time + _EARLY
+                end = line.start_time + line.duration - (_LATE if line.is_complete else 0.0)
+                yield Heard(text, self._begun / self._sample_rate + start, max(0.1, end - start), complete)
 
     def _drop(self) -> None:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+def _floats(samples: npt.NDArray[np.int16]) -> list[float]:
+    floats: list[float] = (samples.astype(np.float32) / 32768).tolist()
+    return floats
