@@ -5,6 +5,7 @@ Moonshine's native calls block for up to 0.1 s, so they all run in one thread of
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ SAMPLE_RATE = 16_000
 LOOK, LOOK_WHEN_QUIET, QUIET_FOR = 0.3, 0.1, 0.1
 """Seconds of audio between two looks at it: while somebody talks, and once a talker was quiet for the third. A final
 then comes 0.2–0.35 s after the last word (n = 60), for 0.13 of a core while somebody talks; looking every 0.3 s
-throughout, 0.2–0.7 s; every 0.1 s throughout costs the double."""
+throughout, 0.2–0.7 s; every 0.1 s throughout costs the double. A line of 10 s costs up to a second a look: then looks
+are so much rarer that one talker never takes more than a third of a core for long."""
 
 _OPTIONS = {"vad_window_duration": "0.3", "transcription_interval": "0.05", "return_audio_data": "false"}
 # Moonshine's own VAD smooths over 0.5 s by default. At 0.3 s it hears the first word 0.6 s earlier; at 0.2 s it cut a
@@ -119,6 +121,7 @@ class Listening:
         self._tail = _NOTHING  # the last _TAIL seconds
         self._loudest, self._quiet = 0.0, 0  # of the pieces since the last line; samples
         self._midline = False
+        self._cost = 0.0  # seconds that the last look took: the longer a line, the longer
         self._said: dict[int, tuple[str, bool]] = {}
 
     async def feed(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
@@ -144,8 +147,9 @@ class Listening:
         self._tail = np.concatenate([self._tail, samples])[-int(_TAIL * self._sample_rate) :]
         if self._fed - self._looked < self._interval(samples) * self._sample_rate:
             return []
-        self._looked = self._fed
+        self._looked, began = self._fed, time.perf_counter()
         lines = self._stream.update_transcription().lines
+        self._cost = time.perf_counter() - began
         heard = list(self._news(lines))
         self._midline = not all(line.is_complete for line in lines)
         self._exchange(lines)
@@ -156,7 +160,9 @@ class Listening:
         loud = float(np.abs(samples.astype(np.float32)).mean()) if len(samples) else 0.0
         self._loudest = max(self._loudest, loud)
         self._quiet = self._quiet + len(samples) if loud < _QUIET * self._loudest else 0
-        return LOOK_WHEN_QUIET if self._midline and self._quiet > QUIET_FOR * self._sample_rate else LOOK
+        if self._midline and self._quiet > QUIET_FOR * self._sample_rate:
+            return max(LOOK_WHEN_QUIET, self._cost)
+        return max(LOOK, 3 * self._cost)
 
     def _open(self) -> None:
         self._stream = _model().create_stream(update_interval=1e9)  # we look ourselves
