@@ -113,7 +113,7 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
     from . import picture  # matplotlib takes most of a second: not before the call is over
 
     try:
-        with wave.open(str(directory / "call.wav"), "wb") as file:
+        with (directory / "call.wav").open("wb") as raw, wave.open(raw, "wb") as file:
             file.setnchannels(2)
             file.setsampwidth(2)
             file.setframerate(sample_rate)
@@ -159,13 +159,20 @@ def _rows(record: CallRecord) -> Iterator[tuple[float, str, str]]:
         yield utterance.start, "agent", f"“{text}” ({what}{utterance.end - utterance.start:.1f} s, {ended})"
     for said in record.caller:
         over = any(u.protected and u.start < said.end and said.start < u.end for u in record.agent)
-        yield said.start, "caller", f"“{said.text}”{' — over the agent' if over else ''}"
+        yield said.start, "caller", f"“{said.text}”{f' — over the agent, {_heard(record, said)}' if over else ''}"
     for held in record.held:
         yield held.at, "held", f"“{held.text}” ({held.kind}) → {held.fate}"
     for turn in record.turns:
         yield turn.at, "turn", f"“{turn.text}”"
     for reply in record.replies:
         yield reply.start - 1e-4, "gap", f"{reply.gap * 1000:.0f} ms until the agent went on"
+
+
+def _heard(record: CallRecord, said: Said) -> str:
+    """Whether a transcript came of what the caller said: while it was said, or within 3 s."""
+    later = [other.start for other in record.caller if other.start > said.start]
+    until = min([*later, said.end + 3.0])
+    return "heard" if any(said.start < t.at <= until for t in record.transcripts) else "not heard by the agent"
 
 
 def _shortened(text: str, longest: int = 140) -> str:

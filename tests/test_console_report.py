@@ -1,0 +1,76 @@
+"""The files of a call, from its record."""
+
+import dataclasses
+import json
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hearout import ConsoleError
+from hearout.console.report import CallRecord, Held, Reply, Said, Transcript, Turn, Utterance, folder, table, write
+
+ASKED = "Wait, can I change my address first?"
+CALL = CallRecord(
+    "finished",
+    [Utterance("s1", 1.0, 9.00049, "This call is recorded. " * 8, protected=True, cut=False)],
+    [Said(3.0, 5.0, ASKED)],
+    [Transcript(5.3, ASKED, final=True)],
+    [Turn(9.0, ASKED)],
+    [Reply(9.02, 0.02)],
+    [Held(5.3, ASKED, "words", "answered")],
+)
+
+
+def silence(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    return np.zeros(int(seconds * 24_000), np.int16)
+
+
+@pytest.mark.parametrize("record", [CALL, CallRecord("hung up")])
+@pytest.mark.parametrize("seconds", [0.0, 12.0, 200.0])
+def test_every_call_gets_its_three_files(tmp_path: Path, record: CallRecord, seconds: float) -> None:
+    write(tmp_path, record, silence(seconds), silence(seconds), 24_000)
+    with wave.open(str(tmp_path / "call.wav")) as file:
+        assert (file.getnchannels(), file.getnframes()) == (2, int(seconds * 24_000))
+    assert json.loads((tmp_path / "timeline.json").read_text()) == json.loads(json.dumps(record.as_json()))
+    assert (tmp_path / "timeline.png").stat().st_size > 5_000
+
+
+def test_the_caller_is_left_and_the_agent_right(tmp_path: Path) -> None:
+    write(tmp_path, CALL, silence(1) + 1, silence(1) + 2, 24_000)
+    with wave.open(str(tmp_path / "call.wav")) as file:
+        assert np.frombuffer(file.readframes(2), np.int16).tolist() == [1, 2, 1, 2]
+
+
+def test_the_timeline_has_the_form_that_is_promised() -> None:
+    timeline = CALL.as_json()
+    assert list(timeline) == ["version", "outcome", "agent", "caller", "transcripts", "turns", "replies", "held"]
+    assert list(timeline["agent"][0]) == ["id", "start", "end", "text", "protected", "cut"]
+    assert timeline["agent"][0]["end"] == 9.0
+
+
+def test_the_table_reads_well_at_eighty_columns() -> None:
+    text = table(CALL)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "over the agent" in text
+    assert "20 ms" in text
+    assert "over the agent, heard" in " ".join(text.split())
+    deaf = dataclasses.replace(CALL, transcripts=[])
+    assert "over the agent, not heard" in " ".join(table(deaf).split())
+    assert [line.split()[2] for line in text.splitlines() if line[:6].strip()] == [
+        "agent",
+        "caller",
+        "held",
+        "turn",
+        "gap",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_call(tmp_path: Path) -> None:
+    assert folder(tmp_path / "new" / "one").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConsoleError, match="choose another --out"):
+        folder(tmp_path / "file")
+    with pytest.raises(ConsoleError, match="cannot be written"):
+        write(tmp_path / "gone", CALL, silence(1), silence(1), 24_000)
