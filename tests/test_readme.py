@@ -1,0 +1,98 @@
+"""What the README says is run: its commands, its two calls, its import, its table of settings."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearout import settings
+from support import ROOT, run
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+CALLS = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+SHOWN_ELSEWHERE = {
+    "make run": "test_both_commands_work_in_a_clean_clone",
+    "make run < /dev/null": "test_both_commands_work_in_a_clean_clone",
+    "make test": "this run; its target is looked at in test_make_test_runs_every_test",
+    "python uninterruptable.py dev": "test_livekits_commands_say_what_they_need",
+    "python uninterruptable.py start": "test_livekits_commands_say_what_they_need",
+    "python uninterruptable.py console": "test_the_two_calls_are_what_the_program_prints",
+    "python uninterruptable.py console --stock": "test_the_two_calls_are_what_the_program_prints",
+    "python uninterruptable.py console --script bench/calls/talk-over.toml --out calls/mine": (
+        "test_the_two_calls_are_what_the_program_prints"
+    ),
+}
+
+
+def test_every_command_is_run_by_a_test() -> None:
+    assert set(COMMANDS) == set(SHOWN_ELSEWHERE)
+
+
+def comparable(table: str) -> str:
+    """The table without what differs from run to run: the times."""
+    return " ".join(re.sub(r"\d+\.\d s", "N s", table).split())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("call", [0, 1])
+def test_the_two_calls_are_what_the_program_prints(call: int, tmp_path: Path) -> None:
+    script = ("--script", "bench/calls/talk-over.toml") if call else ("--stock",)
+    done = run("console", *script, "--out", str(tmp_path / "mine"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert comparable(CALLS[call]) in comparable(done.stdout)
+
+
+def test_the_import_that_is_shown_is_the_agents_own() -> None:
+    exec(PYTHON[0], {})
+    agent = (ROOT / "uninterruptable.py").read_text()
+    assert "from hearout import AgentSession, cli" in agent
+    assert PYTHON[0].splitlines()[0] in agent
+
+
+def test_the_table_of_settings_is_the_one_in_the_code() -> None:
+    assert len(re.findall(r"^\| `", README, re.MULTILINE)) == len(settings.WHY)
+    for name in settings.WHY:
+        assert re.split(r"[ =]", name)[0] in README
+
+
+def test_make_test_runs_every_test() -> None:
+    shown = subprocess.run(["make", "--dry-run", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(r"-m pytest$", shown.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["dev", "start"])
+def test_livekits_commands_say_what_they_need(command: str) -> None:
+    assert "LIVEKIT_URL" in run(command).stderr
+    assert run(command, "--help").returncode == 0
+
+
+def make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("LIVEKIT_", "HEAROUT_", "VIRTUAL_ENV", "PYTHON"))}
+    return subprocess.run(
+        ["make", *targets], cwd=folder, env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.real
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not os.environ.get("CI"), reason="sets up a second environment: run with CI=true")
+def test_both_commands_work_in_a_clean_clone(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    first: Any = make(clone, "run")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "Setting up .venv" in first.stdout
+    (call,) = (clone / "calls").iterdir()
+    assert {file.name for file in call.iterdir()} == {"call.wav", "timeline.png", "timeline.json", "agent.log"}
+    again = make(clone, "setup")
+    assert "Setting up" not in again.stdout
+    assert make(clone, "clean").returncode == 0
+    assert not (clone / ".venv").exists()
+    shutil.rmtree(clone)
