@@ -17,10 +17,13 @@ from rich.text import Text
 from .call import Call
 
 HELP = """\
-Type, and press Enter: your words are spoken to the agent at once, over it if it is speaking.
-  /play FILE   play a WAV file to the agent      /keys 123#   press telephone keys
-  /hangup      end the call                      /help        this text
-  Ctrl+C ends the call and writes its files; pressed again, it ends at once."""
+Type, and press Enter: your words are spoken to the agent at once, over it if it
+speaks.
+  /play FILE    play a WAV file to the agent
+  /keys 123#    press telephone keys
+  /hangup       end the call
+  /help         this text
+Ctrl+C ends the call and writes its files; pressed again, it ends at once."""
 
 _NAMES = {
     "agent": ("agent", "bold yellow"),
