@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench nightly lock clean
+.PHONY: help setup run test check lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,12 +32,6 @@ check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-
-bench: $(READY) ## print the figures: hearout beside stock LiveKit, in one run
-	@$(BIN)/python -m bench
-
-nightly: $(READY) ## the laws of the floor over 20,000 random event orders and more
-	@HEAROUT_NIGHTLY=1 $(BIN)/python -m pytest tests/test_laws.py tests/test_mutants.py
 
 lock: $(READY) ## pin the whole tree again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \
