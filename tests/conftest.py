@@ -1,10 +1,14 @@
 """What every test gets: no key, no cloud, no leftover of this process."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import hearout.session
+from support import run
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +18,11 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(f"LIVEKIT_{name}", raising=False)
     yield
     hearout.session.use_line(None)
+
+
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
+    """The call that `make run` plays without a terminal: the process, its timeline, and its folder."""
+    out = tmp_path_factory.mktemp("main") / "call"
+    done = run("console", "--script", "bench/calls/talk-over.toml", "--out", str(out))
+    return done, json.loads((out / "timeline.json").read_text()), out

@@ -61,14 +61,6 @@ def longest_pause(samples: Any, rate: int) -> float:
     return float(np.diff(loud).max()) / rate
 
 
-@pytest.fixture(scope="module")
-def main_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
-    """The call that `make run` plays without a terminal."""
-    out = tmp_path_factory.mktemp("main") / "call"
-    done = run("console", "--out", str(out))
-    return done, json.loads((out / "timeline.json").read_text()), out
-
-
 def test_the_announcement_finishes_while_it_is_talked_over(main_job: tuple[Any, Any, Path]) -> None:
     done, timeline, out = main_job
     assert done.returncode == 0, done.stdout + done.stderr
@@ -109,17 +101,6 @@ def test_the_files_and_the_table_say_the_same(main_job: tuple[Any, Any, Path]) -
     log = (out / "agent.log").read_text()
     assert "address" not in log  # the caller's words
     assert "deepgram/nova-3-general → local recogniser moonshine" in log
-
-
-def test_stock_livekit_hears_nothing_of_it(tmp_path: Path) -> None:
-    text = QUICK + AGENT_BODY.format(models=PLAIN)
-    (tmp_path / "agent.py").write_text(text)
-    (tmp_path / "call.toml").write_text(SHORT)
-    out = str(tmp_path / "out")
-    done = run("console", "--stock", "--script", "call.toml", "--out", out, agent=tmp_path / "agent.py", cwd=tmp_path)
-    timeline = json.loads((tmp_path / "out" / "timeline.json").read_text())
-    assert timeline["transcripts"] == []
-    assert "over the agent, not heard" in " ".join(done.stdout.split())
 
 
 PLAIN = 'stt="deepgram/nova-3-general", llm="openai/gpt-4.1-mini", tts="cartesia/sonic-3"'

@@ -1,5 +1,6 @@
 """What the README says is run: its commands, its two calls, its import, its table of settings."""
 
+import json
 import os
 import re
 import shutil
@@ -23,10 +24,10 @@ SHOWN_ELSEWHERE = {
     "make test": "this run; its target is looked at in test_make_test_runs_every_test",
     "python uninterruptable.py dev": "test_livekits_commands_say_what_they_need",
     "python uninterruptable.py start": "test_livekits_commands_say_what_they_need",
-    "python uninterruptable.py console": "test_the_two_calls_are_what_the_program_prints",
-    "python uninterruptable.py console --stock": "test_the_two_calls_are_what_the_program_prints",
+    "python uninterruptable.py console": "test_both_commands_work_in_a_clean_clone",
+    "python uninterruptable.py console --stock": "test_the_call_without_hearout_is_what_the_program_prints",
     "python uninterruptable.py console --script bench/calls/talk-over.toml --out calls/mine": (
-        "test_the_two_calls_are_what_the_program_prints"
+        "test_the_call_with_hearout_is_what_the_program_prints"
     ),
 }
 
@@ -41,12 +42,16 @@ def comparable(table: str) -> str:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("call", [0, 1])
-def test_the_two_calls_are_what_the_program_prints(call: int, tmp_path: Path) -> None:
-    script = ("--script", "bench/calls/talk-over.toml") if call else ("--stock",)
-    done = run("console", *script, "--out", str(tmp_path / "mine"))
+def test_the_call_without_hearout_is_what_the_program_prints(tmp_path: Path) -> None:
+    done = run("console", "--stock", "--out", str(tmp_path / "stock"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert comparable(CALLS[call]) in comparable(done.stdout)
+    assert comparable(CALLS[0]) in comparable(done.stdout)
+    assert json.loads((tmp_path / "stock" / "timeline.json").read_text())["transcripts"] == []
+
+
+@pytest.mark.real
+def test_the_call_with_hearout_is_what_the_program_prints(main_job: tuple[Any, Any, Path]) -> None:
+    assert comparable(CALLS[1]) in comparable(main_job[0].stdout)
 
 
 def test_the_import_that_is_shown_is_the_agents_own() -> None:
