@@ -101,6 +101,7 @@ def test_finish_makes_a_final_without_waiting_for_silence() -> None:
 
 def test_silence_is_nothing_heard() -> None:
     assert finals(silence(3.0)) == []
+    Ear().transcribe(bare("I do not agree."), SAMPLE_RATE)  # a recording that ends within a word
     assert Ear().transcribe(silence(2.0), SAMPLE_RATE) == ""
     assert Ear().transcribe(silence(0), SAMPLE_RATE) == ""
 

@@ -100,9 +100,8 @@ class Ear:
         Raises:
             LocalVoiceMissingError: the package is not installed.
         """
-        floats = _floats(samples)
-        lines = _thread().submit(lambda: _model().transcribe_without_streaming(floats, sample_rate).lines).result()
-        return " ".join(line.text.strip() for line in lines if line.text.strip())
+        heard = _thread().submit(Listening(sample_rate)._whole, samples).result()
+        return " ".join(words.text for words in heard)
 
 
 class Listening:
@@ -154,6 +153,13 @@ class Listening:
         self._midline = not all(line.is_complete for line in lines)
         self._exchange(lines)
         return heard
+
+    def _whole(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
+        # Not moonshine's transcribe_without_streaming(): its VAD goes on from the end of the recording before, even
+        # of another caller's, which put "You" into silence (0.1.0).
+        self._open()
+        self._stream.add_audio(_floats(samples), self._sample_rate)
+        return self._finish()
 
     def _interval(self, samples: npt.NDArray[np.int16]) -> float:
         """Seconds of audio until the next look."""
