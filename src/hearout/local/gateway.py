@@ -19,8 +19,9 @@ import jwt
 from aiohttp import web
 
 from . import stt, tts
-from .chat import Chat, Upstream
+from .chat import Chat
 from .streams import OPEN, Hearing, Limits, Speaking
+from .upstream import Upstream
 
 logger = logging.getLogger("hearout")
 
@@ -43,7 +44,8 @@ class _Keys:
             )
         except jwt.InvalidTokenError:
             return False
-        return bool(claims.get("inference", {}).get("perform"))
+        grant = claims.get("inference")
+        return isinstance(grant, dict) and grant.get("perform") is True
 
 
 class Gateway:
@@ -73,10 +75,10 @@ class Gateway:
         """
         gateway = cls(upstream, limits or Limits())
         gateway._thread.start()
-        serving = asyncio.run_coroutine_threadsafe(gateway._serve(), gateway._loop)
         try:
+            asyncio.run_coroutine_threadsafe(gateway._serve(), gateway._loop).result()
             with ThreadPoolExecutor(2) as loaders:
-                for loaded in [loaders.submit(stt.load), loaders.submit(tts.load), serving]:
+                for loaded in [loaders.submit(stt.load), loaders.submit(tts.load)]:
                     loaded.result()
         except BaseException:
             gateway.close()
@@ -107,13 +109,14 @@ class Gateway:
         self.close()
 
     async def _serve(self) -> None:
-        app = web.Application(middlewares=[self._authenticated], client_max_size=self._limits.message_bytes)
-        app[OPEN] = {}
+        app = web.Application(middlewares=[self._guarded], client_max_size=self._limits.message_bytes)
+        app[OPEN] = set[Any]()
+        app.on_shutdown.append(_close_streams)
         app.router.add_get(
-            "/v1/stt", self._named(lambda request: Hearing(request, self._limits).serve(), "recogniser moonshine")
+            "/v1/stt", self._named(lambda request: Hearing(request, self._limits).serve(), "local recogniser moonshine")
         )
         app.router.add_get(
-            "/v1/tts", self._named(lambda request: Speaking(request, self._limits).serve(), "voice hibari")
+            "/v1/tts", self._named(lambda request: Speaking(request, self._limits).serve(), "local voice hibari")
         )
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", self._models)
@@ -125,12 +128,20 @@ class Gateway:
     async def _stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        self._socket.close()
 
     @web.middleware
-    async def _authenticated(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in who has a token; answer every error in the protocol's form, and never print what it quotes."""
         if not self._keys.allow(request):
-            return web.json_response({"error": {"message": "no valid token", "code": 401}}, status=401)
-        return await handler(request)
+            return _error(401, "no valid token")
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _error(error.status, error.reason)
+        except Exception as error:  # noqa: BLE001 - aiohttp would print a traceback that may quote the caller's words
+            logger.error("the local gateway failed on %s (%s)", request.path, type(error).__name__)
+            return _error(500, "the local gateway failed")
 
     def _named(self, handler: Handler, stand_in: str) -> Handler:
         async def named(request: web.Request) -> web.StreamResponse:
@@ -142,10 +153,10 @@ class Gateway:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         try:
             body: Any = await request.json()
-        except ValueError:
-            return web.json_response({"error": {"message": "the body is not JSON"}}, status=400)
-        if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
-            return web.json_response({"error": {"message": "messages: a list is needed"}}, status=400)
+        except (ValueError, RecursionError):
+            return _error(400, "the body is not JSON")
+        if not isinstance(body, dict) or not _are_messages(body.get("messages")):
+            return _error(400, "messages: a list of objects is needed")
         self._say_substitution(str(body.get("model", "")), self._chat.name)
         return await self._chat.complete(request, body)
 
@@ -156,7 +167,21 @@ class Gateway:
         """Say once for each model name what answers instead of it; any name is accepted."""
         if model and model not in self._substituted:
             self._substituted.add(model)
-            logger.info("%s → local %s", model, stand_in)
+            logger.info("%s → %s", model, stand_in)
+
+
+def _are_messages(messages: Any) -> bool:
+    return isinstance(messages, list) and all(isinstance(message, dict) for message in messages)
+
+
+def _error(status: int, message: str) -> web.Response:
+    """An error as OpenAI's clients read it."""
+    return web.json_response({"error": {"message": message, "code": status}}, status=status)
+
+
+async def _close_streams(app: web.Application) -> None:
+    streams = app[OPEN]
+    await asyncio.gather(*[stream.close() for stream in streams])
 
 
 __all__ = ["Gateway", "Limits", "Upstream"]

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 MONOLOGUE = (
-    "Very well, then: the history of the paper clip. "
-    "It is a short piece of wire, bent three times, and that is very nearly all there is to say. "
-    "Before it, people kept their papers together with straight pins, which rusted, and with ribbon, which took two "
-    "hands and some patience. "
+    "Very well: this is the history of the paper clip. "
+    "It is a short piece of wire that was folded three times, and that is very nearly all there is to say. "
+    "Before there were paper clips, people held their letters together with ribbon. "
     "The wire came in several shapes, and for years there were polite disagreements about which one was best. "
-    "In the end one shape won, mostly by being there. "
-    "And that was the whole story. Thank you for listening."
+    "In the end, people chose the one that was nearest. "
+    "Nothing has changed since then, and nobody has complained. "
+    "That was the whole story. Thank you for listening."
 )
 """What the script says when it is asked for something long and boring: 25 to 30 s in the local voice."""
 
@@ -23,11 +23,16 @@ ABOUT = (
 EARLY = "came before the question"
 """How hearout's instruction for an early answer is recognised (see `session.py`)."""
 
-LONGEST_ECHO = 400
-"""Characters of the caller that are said back at most."""
+LONGEST_ECHO = 1000
+"""Characters of the caller that are said back at most: about a minute of talk."""
 
-_SEED = re.compile(r"\b(long|boring|bore me)\b", re.IGNORECASE)
-_WHO = re.compile(r"\b(who|what) are you\b|\bare you (a|an|real)\b|\byour name\b", re.IGNORECASE)
+_LONG = re.compile(r"\blong(-winded)?\b", re.IGNORECASE)
+_BORING = re.compile(r"\b(boring|dull|tedious|bore me)\b", re.IGNORECASE)
+_TELL = re.compile(r"\b(say|tell|talk|read|recite|give|explain)\b", re.IGNORECASE)
+_WHO = re.compile(
+    r"\b(who|what) (exactly )?are you\b(?! \w+ing)|\bare you (an? |the |real|human|some)|\byour name\b", re.IGNORECASE
+)
+_SENTENCE = re.compile(r"[^.?!]+[.?!]*")
 
 
 def reply(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -36,18 +41,24 @@ def reply(messages: Sequence[Mapping[str, Any]]) -> str:
     Args:
         messages: as in the OpenAI protocol, oldest first.
     """
-    asked = _last(messages, "user")
-    if asked is None:
+    asked = _last_turn(messages)
+    if not asked:
         return "Hello. What can I do for you?"
-    if any(EARLY in text for text in _texts(messages, "system", "developer")):
+    instructions = [_text(message) for message in messages if message.get("role") in ("system", "developer")]
+    if instructions and EARLY in instructions[-1]:
         return "You answered before I had put my question, so let me ask it again. Do you agree?"
-    if _WHO.search(asked):
-        return ABOUT
-    if len(_SEED.findall(asked)) > 1:
+    if _LONG.search(asked) and _BORING.search(asked) and _TELL.search(asked):
         return MONOLOGUE
-    asked = " ".join(asked.split())
-    shortened = asked if len(asked) <= LONGEST_ECHO else asked[:LONGEST_ECHO].rsplit(" ", 1)[0]
-    return f"You said: {shortened.rstrip('.?!')}."
+    sentences = _SENTENCE.findall(asked)
+    if all(_WHO.search(sentence) for sentence in sentences) and sentences:
+        return ABOUT
+    return f"{_said_back(asked)} {ABOUT}" if _WHO.search(asked) else _said_back(asked)
+
+
+def _said_back(asked: str) -> str:
+    if len(asked) > LONGEST_ECHO:
+        asked = asked[:LONGEST_ECHO].rsplit(" ", 1)[0] + ", and more"
+    return f"You said: {asked}" if asked[-1] in ".?!" else f"You said: {asked}."
 
 
 def chunks(text: str) -> Iterator[str]:
@@ -55,19 +66,15 @@ def chunks(text: str) -> Iterator[str]:
     yield from re.findall(r"\S+\s*", text)
 
 
-def _last(messages: Sequence[Mapping[str, Any]], role: str) -> str | None:
-    """The last turn of `role`: its consecutive messages at the end of the conversation, joined."""
+def _last_turn(messages: Sequence[Mapping[str, Any]]) -> str:
+    """The user's last turn: the consecutive user messages that come last, joined."""
     turn: list[str] = []
     for message in reversed(messages):
-        if message.get("role") == role:
+        if message.get("role") == "user":
             turn.append(_text(message))
         elif message.get("role") in ("assistant", "tool") and turn:
             break
-    return " ".join(reversed(turn)) or None
-
-
-def _texts(messages: Sequence[Mapping[str, Any]], *roles: str) -> Iterator[str]:
-    return (_text(message) for message in messages if message.get("role") in roles)
+    return " ".join(" ".join(reversed(turn)).split())
 
 
 def _text(message: Mapping[str, Any]) -> str:

@@ -5,24 +5,26 @@ import base64
 import binascii
 import contextlib
 import json
+import logging
+import re
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from aiohttp import WSMessage, WSMsgType, web
+from livekit import rtc
 
 from .stt import Heard, Listening
-from .tts import SAMPLE_RATE, TRAILING, Voice
+from .tts import SAMPLE_RATE, TRAILING, Spoken, Voice
 
-_PIECE = SAMPLE_RATE // 2
-"""Samples in one audio message: half a second, far below any client's limit on messages."""
+logger = logging.getLogger("hearout")
 
-OPEN: web.AppKey[dict[str, int]] = web.AppKey("open", dict)
-"""How many streams of each kind are open in an application."""
+_PIECE = 0.5
+"""Seconds in one audio message: far below any client's limit on messages."""
 
 _speaking = ThreadPoolExecutor(1, thread_name_prefix="hearout-tts")
 
@@ -34,11 +36,13 @@ class Limits:
     Attributes:
         message_bytes: the size of one message. A second of 48 kHz audio in base64 is 128 kB.
         text_characters: the text of one sentence to be spoken; the longest legal disclosure we know has 4,000.
+        waiting_characters: all the text of one client that waits to be spoken: an hour's talk.
         streams: how many streams of each kind may be open at once. One core hears about ten callers who all talk.
     """
 
     message_bytes: int = 1 << 20
     text_characters: int = 10_000
+    waiting_characters: int = 50_000
     streams: int = 32
 
 
@@ -65,6 +69,7 @@ class _Stream(ABC):
         # The hard limit ends the connection; ours below it answers first.
         self._socket = web.WebSocketResponse(max_msg_size=4 * limits.message_bytes)
         self._session = f"{self.kind}_{secrets.token_hex(8)}"
+        self._created = False
 
     @abstractmethod
     async def take(self, message: dict[str, Any]) -> None:
@@ -78,21 +83,43 @@ class _Stream(ABC):
     async def serve(self) -> web.WebSocketResponse:
         """Serve this client until it leaves, has done, or is refused."""
         await self._socket.prepare(self._request)
-        counts = self._request.app[OPEN]
-        counts[self.kind] = counts.get(self.kind, 0) + 1
+        streams = self._request.app[OPEN]
+        streams.add(self)
         try:
-            if counts[self.kind] > self._limits.streams:
+            if sum(stream.kind == self.kind for stream in streams) > self._limits.streams:
                 raise _Refused(429, f"more than {self._limits.streams} streams at once")
             async for message in self._socket:
                 await self.take(self._parsed(message))
-        except _Refused as refused:
-            await self.send("error", code=refused.code, message=str(refused))
         except _Done:
             pass
+        except Exception as error:  # noqa: BLE001 - whatever a model raises is told to its client, never printed
+            await self.fail(error)
         finally:
-            counts[self.kind] -= 1
-            await self._socket.close()
+            streams.discard(self)
+            await self.close()
         return self._socket
+
+    async def fail(self, error: Exception) -> None:
+        """Tell the client what went wrong, in the protocol's own way."""
+        refused = error if isinstance(error, _Refused) else _Refused(500, "the local voice failed")
+        if error is not refused:  # only its type: an error may quote the caller's words
+            logger.error("the local voice failed on one %s stream (%s)", self.kind, type(error).__name__)
+        await self.send("error", code=refused.code, message=str(refused))
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._socket.close()
+
+    async def create(self) -> None:
+        """Begin the session.
+
+        Raises:
+            _Refused: it has begun already.
+        """
+        if self._created:
+            raise _Refused(400, "a second session.create")
+        self._created = True
+        await self.send("session.created")
 
     async def send(self, kind: str, **fields: Any) -> None:
         """Send one message; a client that went away is noticed by the loop that reads."""
@@ -106,11 +133,15 @@ class _Stream(ABC):
             raise _Refused(413, f"a message is longer than {self._limits.message_bytes} bytes")
         try:
             fields = json.loads(message.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _Refused(400, "a message is not JSON") from None
         if not isinstance(fields, dict):
             raise _Refused(400, "a message is not a JSON object")
         return fields
+
+
+OPEN: web.AppKey[set[_Stream]] = web.AppKey("open", set)
+"""The streams that are open in an application."""
 
 
 class Hearing(_Stream):
@@ -129,8 +160,10 @@ class Hearing(_Stream):
     async def take(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind == "session.create":
-            self._listening = Listening(_sample_rate(message))
-            await self.send("session.created")
+            settings = message.get("settings")
+            rate = _sample_rate(settings if isinstance(settings, dict) else {}, 16_000)
+            await self.create()
+            self._listening = Listening(rate)
         elif self._listening is None:
             raise _Refused(400, "session.create must come first")
         elif kind == "input_audio":
@@ -157,15 +190,17 @@ class Hearing(_Stream):
 
 
 class Speaking(_Stream):
-    """Text to speech: 24 kHz, each sentence as soon as it is made; a client that leaves ends the synthesis."""
+    """Text to speech: each sentence as soon as it is made; a client that leaves ends the synthesis."""
 
     kind = "tts"
 
     def __init__(self, request: web.Request, limits: Limits) -> None:
         super().__init__(request, limits)
         self._voice = Voice()
+        self._rate = SAMPLE_RATE
         self._texts: asyncio.Queue[str | None] = asyncio.Queue()  # None: the end of an utterance
-        self._spoken = 0.0
+        self._waiting = 0  # characters
+        self._spoken = 0.0  # seconds of this utterance
 
     async def serve(self) -> web.WebSocketResponse:
         async with asyncio.TaskGroup() as tasks:
@@ -178,12 +213,12 @@ class Speaking(_Stream):
     async def take(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind == "session.create":
-            await self.send("session.created")
+            self._rate = _sample_rate(message, SAMPLE_RATE)
+            await self.create()
+        elif not self._created:
+            raise _Refused(400, "session.create must come first")
         elif kind == "input_transcript":
-            text = str(message.get("transcript", ""))
-            if len(text) > self._limits.text_characters:
-                raise _Refused(413, f"a sentence is longer than {self._limits.text_characters} characters")
-            self._texts.put_nowait(text)
+            self._wait_for(str(message.get("transcript", "")))
         elif kind == "session.flush":
             self._texts.put_nowait(None)
         elif kind == "session.close":
@@ -191,38 +226,61 @@ class Speaking(_Stream):
         elif kind != "session.update":
             raise _Refused(400, f"unknown message type {kind!r}")
 
+    def _wait_for(self, text: str) -> None:
+        if len(text) > self._limits.text_characters:
+            raise _Refused(413, f"a sentence is longer than {self._limits.text_characters} characters")
+        self._waiting += len(text)
+        if self._waiting > self._limits.waiting_characters:
+            raise _Refused(429, f"more than {self._limits.waiting_characters} characters wait to be spoken")
+        self._texts.put_nowait(text)
+
     async def _speak(self) -> None:
-        while True:
-            text = await self._texts.get()
-            if text is not None:
-                await self._say(text)
-                continue
-            await self.send("done")
-            # The client takes the first message with a session's name as the beginning of an utterance.
-            self._session, self._spoken = f"tts_{secrets.token_hex(8)}", 0.0
+        try:
+            while True:
+                text = await self._texts.get()
+                if text is not None:
+                    await self._say(text)
+                    self._waiting -= len(text)
+                    continue
+                await self.send("done")
+                # The client takes the first message with a session's name as the beginning of an utterance.
+                self._session, self._spoken = f"tts_{secrets.token_hex(8)}", 0.0
+        except Exception as error:  # noqa: BLE001 - as in serve()
+            await self.fail(error)
+            await self.close()
 
     async def _say(self, text: str) -> None:
-        sentences = self._voice.sentences(text)
-        while (audio := await _next(sentences)) is not None:
-            seconds = len(audio) / SAMPLE_RATE
-            # A sentence's words are not timed by the voice; the sentence itself is, exactly.
-            timed = {"word": text.strip(), "start": self._spoken, "end": self._spoken + seconds - TRAILING}
+        parts = self._voice.parts(text)
+        while (part := await _next(parts)) is not None:
+            seconds = len(part.audio) / SAMPLE_RATE
+            # The voice does not time its words; a sentence (or a part of a long one) it does, exactly.
+            timed = {"word": part.text, "start": self._spoken, "end": self._spoken + seconds - TRAILING}
+            self._spoken += seconds
             await self.send("output_alignment", words=[timed])
-            text, self._spoken = "", self._spoken + seconds
-            for start in range(0, len(audio), _PIECE):
-                piece = audio[start : start + _PIECE].tobytes()
-                await self.send("output_audio", audio=base64.b64encode(piece).decode())
+            sound = _converted(part, self._rate)
+            size = 2 * int(_PIECE * self._rate)
+            for start in range(0, len(sound), size):
+                await self.send("output_audio", audio=base64.b64encode(sound[start : start + size]).decode())
 
 
-async def _next(sentences: Iterator[Any]) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(_speaking, next, sentences, None)
+async def _next(parts: Iterator[Spoken]) -> Spoken | None:
+    return await asyncio.get_running_loop().run_in_executor(_speaking, next, parts, None)
 
 
-def _sample_rate(message: dict[str, Any]) -> int:
-    settings = message.get("settings")
-    text = str(settings.get("sample_rate", "16000")) if isinstance(settings, dict) else "16000"
-    if not text.isdecimal() or not 8_000 <= int(text) <= 48_000:
+def _converted(part: Spoken, sample_rate: int) -> bytes:
+    """The part as little-endian 16-bit samples at `sample_rate`."""
+    if sample_rate == SAMPLE_RATE:
+        return part.audio.tobytes()
+    resampler = rtc.AudioResampler(SAMPLE_RATE, sample_rate)
+    return b"".join(bytes(f.data) for f in [*resampler.push(bytearray(part.audio.tobytes())), *resampler.flush()])
+
+
+def _sample_rate(settings: Mapping[str, Any], default: int) -> int:
+    text = str(settings.get("sample_rate", default))
+    if not re.fullmatch(r"\d{4,5}", text) or not 8_000 <= int(text) <= 48_000:
         raise _Refused(400, "sample_rate: 8000 to 48000 Hz")
+    if settings.get("encoding", "pcm_s16le") != "pcm_s16le":
+        raise _Refused(400, "encoding: pcm_s16le")
     return int(text)
 
 
