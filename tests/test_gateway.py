@@ -5,28 +5,24 @@ import contextlib
 import json
 import logging
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
-from aiohttp import web
-from livekit import rtc
-from livekit.agents import APIConnectOptions, APIError, APIStatusError, inference, llm, stt, utils
+from livekit.agents import AgentSession, APIError, APIStatusError, inference, stt, utils
 from livekit.agents.inference._utils import create_access_token
 
-from hearout.local.gateway import Gateway, Limits, Upstream
+from hearout.local.gateway import Gateway, Limits
 from hearout.local.llm import MONOLOGUE
 from hearout.local.stt import Ear
 from hearout.local.tts import SAMPLE_RATE, Voice
+from livekit_calls import ONCE, answered, frames, in_a_job, text_of, use
 from support import alike, words
 
 pytestmark = pytest.mark.real
 
-ONCE = APIConnectOptions(max_retry=0, timeout=10)
 SENTENCE = "I would like to change my address, please."
 
 
@@ -41,62 +37,31 @@ def _found(gateway: Gateway, _bare_machine: None, monkeypatch: pytest.MonkeyPatc
     use(gateway, monkeypatch)
 
 
-def use(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in gateway.environment().items():
-        monkeypatch.setenv(name, value)
-
-
-def in_a_job(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Run `call` as inside a job: with LiveKit's shared HTTP client."""
-
-    async def main() -> Any:
-        async with utils.http_context.open():
-            return await asyncio.wait_for(call(), 30)
-
-    return asyncio.run(main())
-
-
-def frames(samples: np.ndarray[Any, Any], rate: int = SAMPLE_RATE) -> Iterator[rtc.AudioFrame]:
-    for start in range(0, len(samples), rate // 20):
-        piece = samples[start : start + rate // 20]
-        yield rtc.AudioFrame(piece.tobytes(), rate, 1, len(piece))
-
-
-async def heard(spoken: str) -> list[stt.SpeechEvent]:
-    recogniser = inference.STT("deepgram/nova-3-general")
-    audio = Voice().synthesise(spoken)
-    events = []
-    async with recogniser.stream(conn_options=ONCE) as stream:
-        for frame in frames(np.concatenate([audio, np.zeros(SAMPLE_RATE, np.int16)])):
+async def heard(spoken: str, model: inference.STT | None = None) -> list[stt.SpeechEvent]:
+    audio = np.concatenate([Voice().synthesise(spoken), np.zeros(SAMPLE_RATE, np.int16)])
+    async with (
+        contextlib.aclosing(model or inference.STT("deepgram/nova-3-general")) as recogniser,
+        recogniser.stream(conn_options=ONCE) as stream,
+    ):
+        for frame in frames(audio):
             stream.push_frame(frame)
         stream.end_input()
-        events.extend([event async for event in stream])
-    await recogniser.aclose()
-    return events
+        return [event async for event in stream]
 
 
-async def said(text: str) -> np.ndarray[Any, Any]:
+def final_text(events: list[stt.SpeechEvent]) -> str:
+    finals = [event.alternatives[0] for event in events if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT]
+    return " ".join(final.text for final in finals)
+
+
+async def said(text: str, model: inference.TTS | None = None) -> np.ndarray[Any, Any]:
     async with (
-        contextlib.aclosing(inference.TTS("cartesia/sonic-3")) as voice,
+        contextlib.aclosing(model or inference.TTS("cartesia/sonic-3")) as voice,
         voice.stream(conn_options=ONCE) as stream,
     ):
         stream.push_text(text)
         stream.end_input()
         return np.concatenate([np.frombuffer(event.frame.data, np.int16) async for event in stream])
-
-
-async def answered(asked: str, **options: Any) -> list[llm.ChatChunk]:
-    model = inference.LLM("openai/gpt-4.1-mini")
-    context = llm.ChatContext.empty()
-    context.add_message(role="user", content=asked)
-    async with model.chat(chat_ctx=context, **{"conn_options": ONCE, **options}) as stream:
-        chunks = [chunk async for chunk in stream]
-    await model.aclose()
-    return chunks
-
-
-def text_of(chunks: list[llm.ChatChunk]) -> str:
-    return "".join(chunk.delta.content or "" for chunk in chunks if chunk.delta)
 
 
 def test_a_spoken_sentence_comes_back_as_text_with_interims_and_times() -> None:
@@ -113,10 +78,7 @@ def test_two_streams_at_once_keep_their_words_apart() -> None:
     async def both() -> list[list[stt.SpeechEvent]]:
         return await asyncio.gather(heard("I want to pay my bill."), heard("Where is the nearest office?"))
 
-    first, second = (
-        " ".join(e.alternatives[0].text for e in events if e.type is stt.SpeechEventType.FINAL_TRANSCRIPT)
-        for events in in_a_job(both)
-    )
+    first, second = (final_text(events) for events in in_a_job(both))
     assert "bill" in first
     assert "office" not in first
     assert "office" in second
@@ -169,6 +131,25 @@ def test_other_sample_rates_are_served() -> None:
     assert rate == 16_000
     assert abs(len(audio) / rate - len(Voice().synthesise(SENTENCE)) / SAMPLE_RATE) < 0.2
     assert words(Ear().transcribe(audio, rate)) == words(SENTENCE)
+
+
+def test_the_models_that_a_session_makes_of_plain_strings_are_the_local_voice() -> None:
+    async def talk() -> tuple[str, str, str]:
+        session: AgentSession[None] = AgentSession(
+            stt="deepgram/nova-3-general", llm="openai/gpt-4.1-mini", tts="cartesia/sonic-3:some-voice"
+        )
+        assert isinstance(session.stt, inference.STT)
+        assert isinstance(session.llm, inference.LLM)
+        assert isinstance(session.tts, inference.TTS)
+        events = await heard(SENTENCE, session.stt)
+        asked = final_text(events)
+        answer = text_of(await answered(asked, session.llm))
+        return asked, answer, Ear().transcribe(await said(answer, session.tts), SAMPLE_RATE)
+
+    asked, answer, spoken = in_a_job(talk)
+    assert words(asked) == words(SENTENCE)
+    assert words(answer) == ["you", "said", *words(SENTENCE)]
+    assert words(spoken) == words(answer)
 
 
 def test_a_substitution_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -338,222 +319,6 @@ def test_livekit_falls_back_to_its_vad_for_interruptions_without_an_error(caplog
 
     (error,) = in_a_job(detect)
     assert not error.recoverable
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-
-
-@asynccontextmanager
-async def model_server(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
-
-
-def forwarded(
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *asked: str, **options: Any
-) -> list[list[llm.ChatChunk]]:
-    """What LiveKit's LLM gets through a gateway whose model server is `handler`."""
-
-    async def main() -> list[list[llm.ChatChunk]]:
-        async with model_server(handler) as url:
-            return await _asked_of(Upstream(url, "qwen", "sesame"), *asked, **options)
-
-    return in_a_job(main)
-
-
-def asked_of(upstream: Upstream, *asked: str) -> list[list[llm.ChatChunk]]:
-    return in_a_job(lambda: _asked_of(upstream, *asked))
-
-
-async def _asked_of(upstream: Upstream, *asked: str, **options: Any) -> list[list[llm.ChatChunk]]:
-    gateway = await asyncio.to_thread(Gateway.start, upstream=upstream)
-    with pytest.MonkeyPatch.context() as patch:
-        use(gateway, patch)
-        try:
-            return [await answered(text, **options) for text in asked]
-        finally:
-            await asyncio.to_thread(gateway.close)
-
-
-async def begin(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
-    return response
-
-
-def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    body = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "qwen", "choices": [choice]}
-    return b"data: " + json.dumps(body).encode() + b"\n\n"
-
-
-def test_a_model_server_answers_instead_of_the_script_tools_included() -> None:
-    seen: list[tuple[dict[str, Any], str]] = []
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        seen.append((await request.json(), request.headers["Authorization"]))
-        response = await begin(request)
-        call = {"index": 0, "id": "t1", "type": "function", "function": {"name": "look_up", "arguments": '{"n": 3}'}}
-        await response.write(event({"role": "assistant", "content": "Wait. "}) + event({"tool_calls": [call]}))
-        await response.write(event({}, "tool_calls") + b"data: [DONE]\n\n")
-        return response
-
-    @llm.function_tool
-    async def look_up(n: int) -> str:
-        """Look something up."""
-        return str(n)
-
-    (chunks,) = forwarded(serve, "Look it up", tools=[look_up])
-    assert text_of(chunks) == "Wait. "
-    (call,) = [call for chunk in chunks if chunk.delta for call in chunk.delta.tool_calls]
-    assert (call.name, call.arguments) == ("look_up", '{"n": 3}')
-    body, key = seen[0]
-    assert (body["model"], key, body["tools"][0]["function"]["name"]) == ("qwen", "Bearer sesame", "look_up")
-
-
-@pytest.mark.parametrize(
-    ("status", "check"), [(503, "HEAROUT_LLM_URL"), (401, "HEAROUT_LLM_KEY"), (404, "HEAROUT_LLM_MODEL")]
-)
-def test_a_model_server_that_refuses_is_said_and_the_agent_stays_alive(
-    caplog: pytest.LogCaptureFixture, status: int, check: str
-) -> None:
-    async def refuse(request: web.Request) -> web.StreamResponse:
-        return web.json_response({"error": await request.text()}, status=status)
-
-    first, second = (text_of(chunks) for chunks in forwarded(refuse, "private words", "more words"))
-    assert first.startswith("I am sorry, the language model ")
-    assert second.startswith("The language model still ")
-    assert check in first
-    assert check in second
-    (warning,) = [r.getMessage() for r in caplog.records if r.name == "hearout" and r.levelno >= logging.WARNING]
-    assert check in warning
-    assert str(status) in warning
-    assert "private" not in caplog.text
-
-
-def test_a_model_server_that_is_not_there_is_said() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (chunks,) = asked_of(Upstream(f"http://127.0.0.1:{port}/v1"), "Hello?")
-    assert text_of(chunks) == (
-        "I am sorry, the language model does not answer. Please check HEAROUT_LLM_URL, and whether its server runs."
-    )
-
-
-def test_a_page_of_the_web_is_no_model_server() -> None:
-    async def page(_: web.Request) -> web.StreamResponse:
-        return web.Response(text="<html>Welcome</html>", content_type="text/html")
-
-    (chunks,) = forwarded(page, "Hello?")
-    assert "Please check HEAROUT_LLM_URL." in text_of(chunks)
-
-
-def test_a_model_server_that_stalls_is_given_up_before_livekit_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearout.local.upstream.STALL", 2.0)
-    monkeypatch.setattr("hearout.local.chat.BEAT", 0.3)
-    asked = 0
-
-    async def stall(request: web.Request) -> web.StreamResponse:
-        nonlocal asked
-        asked += 1
-        response = await begin(request)
-        with contextlib.suppress(ConnectionError):
-            for _ in range(50):  # a server that only says that it is alive stalls too
-                await response.write(b": loading\n\n")
-                await asyncio.sleep(0.1)
-        return response
-
-    # LiveKit gives up, and asks again, after so many seconds without a byte: here 1 instead of 10.
-    options = APIConnectOptions(max_retry=3, timeout=1.0, retry_interval=0.1)
-    (chunks,) = forwarded(stall, "Hello?", conn_options=options)
-    assert "takes too long. Please check the server at HEAROUT_LLM_URL" in text_of(chunks)
-    assert asked == 1
-
-
-def test_a_model_server_that_breaks_off_is_said_and_the_half_event_left_out() -> None:
-    async def break_off(request: web.Request) -> web.StreamResponse:
-        response = await begin(request)
-        await response.write(event({"content": "The answer is"}) + event({"content": " forty"})[:30])
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
-    (chunks,) = forwarded(break_off, "Hello?")
-    assert text_of(chunks) == "The answer is I am sorry, the language model broke off."
-
-
-def test_a_tool_call_that_breaks_off_is_not_carried_out() -> None:
-    async def break_off(request: web.Request) -> web.StreamResponse:
-        response = await begin(request)
-        call = {"index": 0, "id": "t1", "type": "function", "function": {"name": "pay", "arguments": '{"amount": 1'}}
-        await response.write(event({"role": "assistant", "tool_calls": [call]}))
-        return response
-
-    (chunks,) = forwarded(break_off, "Pay ten.")
-    assert not [call for chunk in chunks if chunk.delta for call in chunk.delta.tool_calls]
-    assert "broke off" in text_of(chunks)
-
-
-def test_an_error_in_the_stream_is_said() -> None:
-    async def fail(request: web.Request) -> web.StreamResponse:
-        response = await begin(request)
-        await response.write(b'data: {"error": {"message": "out of memory"}}\n\n')
-        return response
-
-    (chunks,) = forwarded(fail, "Hello?")
-    assert text_of(chunks).startswith("I am sorry, the language model broke off.")
-
-
-def test_a_stream_without_its_last_line_and_in_single_bytes_is_whole() -> None:
-    async def trickle(request: web.Request) -> web.StreamResponse:
-        response = await begin(request)
-        for byte in (event({"content": "Grüße."}) + event({}, "stop")).replace(b"\n", b"\r\n"):
-            await response.write(bytes([byte]))
-        return response
-
-    (chunks,) = forwarded(trickle, "Hello?")
-    assert text_of(chunks) == "Grüße."
-
-
-def test_a_client_that_leaves_ends_the_answer_of_the_model_server_and_is_no_trouble(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    ended = asyncio.Event()
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = await begin(request)
-        try:
-            while True:
-                await response.write(event({"content": "and "}))
-                await asyncio.sleep(0.02)
-        except ConnectionError:
-            ended.set()
-        return response
-
-    async def leave() -> None:
-        model = inference.LLM("openai/gpt-4.1-mini")
-        context = llm.ChatContext.empty()
-        context.add_message(role="user", content="Hello?")
-        async with model.chat(chat_ctx=context, conn_options=ONCE) as stream:
-            await anext(aiter(stream))
-        await asyncio.wait_for(ended.wait(), 5)
-        await model.aclose()
-
-    async def main() -> None:
-        async with model_server(endless) as url:
-            gateway = await asyncio.to_thread(Gateway.start, upstream=Upstream(url))
-            with pytest.MonkeyPatch.context() as patch:
-                use(gateway, patch)
-                await leave()
-            await asyncio.to_thread(gateway.close)
-
-    in_a_job(main)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

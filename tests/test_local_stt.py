@@ -10,12 +10,9 @@ import pytest
 
 from hearout.local.stt import Ear, Heard, Listening
 from hearout.local.tts import SAMPLE_RATE, Voice
+from support import words
 
 pytestmark = pytest.mark.real
-
-
-def words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
 
 
 def silence(seconds: float) -> npt.NDArray[np.int16]:

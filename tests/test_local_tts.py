@@ -8,6 +8,7 @@ import pytest
 from hearout.local.llm import MONOLOGUE
 from hearout.local.stt import Ear
 from hearout.local.tts import LEADING, LONGEST, SAMPLE_RATE, TRAILING, Voice, speakable, trimmed
+from support import words
 
 pytestmark = pytest.mark.real
 
@@ -15,10 +16,6 @@ DISCLOSURE = (
     "This call is recorded for quality and training purposes, and the recording is kept for ninety days, after which "
     "it is deleted unless a court or a regulator asks us to keep it for longer, in which case you are told by letter."
 )
-
-
-def words(text: str) -> list[str]:
-    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
 
 
 def test_the_first_sound_of_each_sentence_comes_soon() -> None:
