@@ -54,7 +54,7 @@ def choose(environment: Mapping[str, str]) -> Choice:
     model = "a script answers"
     if "HEAROUT_LLM_URL" in environment:
         model = f"{environment.get('HEAROUT_LLM_MODEL', 'the model')} at HEAROUT_LLM_URL answers"
-    return Choice(Where.LOCAL, f"models: local, no Inference key; moonshine hears, hibari speaks, {model}")
+    return Choice(Where.LOCAL, f"models: local (no model key); moonshine hears, hibari speaks, {model}")
 
 
 def _whole(environment: Mapping[str, str], names: tuple[str, ...]) -> None:
