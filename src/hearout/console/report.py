@@ -176,7 +176,11 @@ def _heard(record: CallRecord, said: Said) -> str:
 
 
 def _shortened(text: str, longest: int = 140) -> str:
-    return text if len(text) <= longest else f"{text[: longest // 2].rstrip()} … {text[-longest // 2 :].lstrip()}"
+    """The text, or its beginning and its end, cut between words."""
+    if len(text) <= longest:
+        return text
+    head, tail = text[: longest // 2], text[-longest // 2 :]
+    return f"{head.rsplit(' ', 1)[0]} … {tail.split(' ', 1)[-1]}"
 
 
 def _rounded(value: Any) -> Any:
