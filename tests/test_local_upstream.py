@@ -199,6 +199,21 @@ def test_a_stream_without_its_last_line_and_in_single_bytes_is_whole() -> None:
     assert text_of(chunks) == "Grüße."
 
 
+def test_a_slow_answer_that_goes_on_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearout.local.upstream.STALL", 0.6)
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        response = await begin(request)
+        for word in ("One ", "two ", "three ", "four."):
+            await asyncio.sleep(0.25)
+            await response.write(event({"content": word}))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    (chunks,) = forwarded(slowly, "Count.")
+    assert text_of(chunks) == "One two three four."
+
+
 def test_a_client_that_leaves_ends_the_answer_of_the_model_server_and_is_no_trouble(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -243,8 +243,7 @@ class Speaking(_Stream):
                     self._waiting -= len(text)
                     continue
                 await self.send("done")
-                # The client takes the first message with a session's name as the beginning of an utterance.
-                self._session, self._spoken = f"tts_{secrets.token_hex(8)}", 0.0
+                self._spoken = 0.0
         except Exception as error:  # noqa: BLE001 - as in serve()
             await self.fail(error)
             await self.close()
