@@ -37,7 +37,7 @@ class Limits:
         message_bytes: the size of one message. A second of 48 kHz audio in base64 is 128 kB.
         text_characters: the text of one sentence to be spoken; the longest legal disclosure we know has 4,000.
         waiting_characters: all the text of one client that waits to be spoken: an hour's talk.
-        streams: how many streams of each kind may be open at once. One core hears about ten callers who all talk.
+        streams: how many streams of each kind may be open at once. One core hears about five callers who all talk.
     """
 
     message_bytes: int = 1 << 20

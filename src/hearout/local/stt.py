@@ -5,6 +5,7 @@ Moonshine's native calls block for up to 0.1 s, so they all run in one thread of
 
 import asyncio
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,6 +86,8 @@ def _model() -> Any:
         raise LocalVoiceMissingError(
             "the local voice's recogniser is not installed; run: pip install 'hearout[local]'"
         ) from error
+    # Two threads would spin for each other: twice the CPU, and not a millisecond sooner (0.1.0 on two cores).
+    os.environ.setdefault("MOONSHINE_ORT_SINGLE_THREAD", "1")
     assets = Path(moonshine_voice.__file__).parent / "assets" / "tiny-en"
     return Transcriber(str(assets), ModelArch.TINY, options=_OPTIONS)
 
@@ -127,12 +130,12 @@ class Listening:
         self._tail = _NOTHING  # the last _TAIL seconds
         self._loudest, self._quiet = 0.0, 0  # of the pieces since the last line; samples
         self._midline = False
-        self._cost = 0.0  # seconds that the last look took: the longer a line, the longer
+        self._cost = 0.0  # seconds that the last look took: longer for a long line, and where many streams wait
         self._said: dict[int, tuple[str, bool]] = {}
 
     async def feed(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
         """Listen to the next samples (mono); what became known by them."""
-        return await self._native(self._feed, samples)
+        return await self._native(self._feed, samples, time.perf_counter())
 
     async def finish(self) -> list[Heard]:
         """Make a final of what was heard so far, without waiting for silence."""
@@ -145,7 +148,7 @@ class Listening:
     async def _native(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(_thread(), call, *arguments)
 
-    def _feed(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
+    def _feed(self, samples: npt.NDArray[np.int16], asked: float) -> list[Heard]:
         if self._stream is None:
             self._open()
         self._stream.add_audio(_floats(samples), self._sample_rate)
@@ -153,9 +156,9 @@ class Listening:
         self._tail = np.concatenate([self._tail, samples])[-int(_TAIL * self._sample_rate) :]
         if self._fed - self._looked < self._interval(samples) * self._sample_rate:
             return []
-        self._looked, began = self._fed, time.perf_counter()
+        self._looked = self._fed
         lines = self._stream.update_transcription().lines
-        self._cost = time.perf_counter() - began
+        self._cost = time.perf_counter() - asked
         heard = list(self._news(lines))
         self._midline = not all(line.is_complete for line in lines)
         self._exchange(lines)
