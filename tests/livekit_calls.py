@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from livekit import rtc
-from livekit.agents import APIConnectOptions, inference, llm, utils
+from livekit.agents import APIConnectOptions, inference, llm, stt, utils
+from livekit.agents.inference._utils import create_access_token
 
 from hearout.local.gateway import Gateway
-from hearout.local.tts import SAMPLE_RATE
+from hearout.local.tts import SAMPLE_RATE, Voice
 
 ONCE = APIConnectOptions(max_retry=0, timeout=10)
 
@@ -49,3 +50,42 @@ async def answered(asked: str, model: inference.LLM | None = None, **options: An
 
 def text_of(chunks: list[llm.ChatChunk]) -> str:
     return "".join(chunk.delta.content or "" for chunk in chunks if chunk.delta)
+
+
+async def heard(spoken: str, model: inference.STT | None = None) -> list[stt.SpeechEvent]:
+    audio = np.concatenate([Voice().synthesise(spoken), np.zeros(SAMPLE_RATE, np.int16)])
+    async with (
+        contextlib.aclosing(model or inference.STT("deepgram/nova-3-general")) as recogniser,
+        recogniser.stream(conn_options=ONCE) as stream,
+    ):
+        for frame in frames(audio):
+            stream.push_frame(frame)
+        stream.end_input()
+        events: list[stt.SpeechEvent] = []
+        with contextlib.suppress(TimeoutError):  # LiveKit waits 3 s more for words that may still come
+            while not events or events[-1].type is not stt.SpeechEventType.END_OF_SPEECH:
+                events.append(await asyncio.wait_for(anext(stream), 5))
+                if events[-1].type is stt.SpeechEventType.END_OF_SPEECH:
+                    events.append(await asyncio.wait_for(anext(stream), 0.5))
+        return events
+
+
+def final_text(events: list[stt.SpeechEvent]) -> str:
+    finals = [event.alternatives[0] for event in events if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT]
+    return " ".join(final.text for final in finals)
+
+
+async def said(text: str, model: inference.TTS | None = None) -> np.ndarray[Any, Any]:
+    async with (
+        contextlib.aclosing(model or inference.TTS("cartesia/sonic-3")) as voice,
+        voice.stream(conn_options=ONCE) as stream,
+    ):
+        stream.push_text(text)
+        stream.end_input()
+        return np.concatenate([np.frombuffer(event.frame.data, np.int16) async for event in stream])
+
+
+def credentials(gateway: Gateway) -> dict[str, str]:
+    environment = gateway.environment()
+    token = create_access_token(environment["LIVEKIT_INFERENCE_API_KEY"], environment["LIVEKIT_INFERENCE_API_SECRET"])
+    return {"Authorization": f"Bearer {token}"}

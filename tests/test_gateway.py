@@ -1,10 +1,10 @@
 """The gateway, driven by LiveKit's own inference classes, unchanged, with the real local models."""
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,24 @@ import jwt
 import numpy as np
 import pytest
 from livekit.agents import AgentSession, APIError, APIStatusError, inference, stt
-from livekit.agents.inference._utils import create_access_token
 
+from hearout.errors import LocalVoiceMissingError
 from hearout.local.gateway import Gateway, Limits
 from hearout.local.llm import MONOLOGUE
 from hearout.local.stt import Ear
 from hearout.local.tts import SAMPLE_RATE, Spoken, Voice
-from livekit_calls import ONCE, answered, frames, in_a_job, text_of, use
+from livekit_calls import (
+    ONCE,
+    answered,
+    credentials,
+    final_text,
+    frames,
+    heard,
+    in_a_job,
+    said,
+    text_of,
+    use,
+)
 from support import alike, words
 
 pytestmark = pytest.mark.real
@@ -39,33 +50,6 @@ def gateway() -> Iterator[Gateway]:
 @pytest.fixture(autouse=True)
 def _found(gateway: Gateway, _bare_machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
     use(gateway, monkeypatch)
-
-
-async def heard(spoken: str, model: inference.STT | None = None) -> list[stt.SpeechEvent]:
-    audio = np.concatenate([Voice().synthesise(spoken), np.zeros(SAMPLE_RATE, np.int16)])
-    async with (
-        contextlib.aclosing(model or inference.STT("deepgram/nova-3-general")) as recogniser,
-        recogniser.stream(conn_options=ONCE) as stream,
-    ):
-        for frame in frames(audio):
-            stream.push_frame(frame)
-        stream.end_input()
-        return [event async for event in stream]
-
-
-def final_text(events: list[stt.SpeechEvent]) -> str:
-    finals = [event.alternatives[0] for event in events if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT]
-    return " ".join(final.text for final in finals)
-
-
-async def said(text: str, model: inference.TTS | None = None) -> np.ndarray[Any, Any]:
-    async with (
-        contextlib.aclosing(model or inference.TTS("cartesia/sonic-3")) as voice,
-        voice.stream(conn_options=ONCE) as stream,
-    ):
-        stream.push_text(text)
-        stream.end_input()
-        return np.concatenate([np.frombuffer(event.frame.data, np.int16) async for event in stream])
 
 
 def test_a_spoken_sentence_comes_back_as_text_with_interims_and_times() -> None:
@@ -216,12 +200,6 @@ def bearer(claims: dict[str, Any], secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {jwt.encode(claims, secret, 'HS256')}"}
 
 
-def credentials(gateway: Gateway) -> dict[str, str]:
-    environment = gateway.environment()
-    token = create_access_token(environment["LIVEKIT_INFERENCE_API_KEY"], environment["LIVEKIT_INFERENCE_API_SECRET"])
-    return {"Authorization": f"Bearer {token}"}
-
-
 @pytest.mark.parametrize(
     ("path", "messages", "code"),
     [
@@ -368,6 +346,38 @@ def test_livekit_falls_back_to_its_vad_for_interruptions_without_an_error(caplog
     (error,) = in_a_job(detect)
     assert not error.recoverable
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_gateway_whose_voice_is_not_installed_says_so_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> None:
+        raise LocalVoiceMissingError
+
+    before = threading.active_count()
+    monkeypatch.setattr("hearout.local.tts.load", missing)
+    with pytest.raises(LocalVoiceMissingError):
+        Gateway.start()
+    assert threading.active_count() == before
+
+
+def test_a_gateway_ends_at_once_with_streams_open() -> None:
+    running = Gateway.start()
+
+    async def open_and_end() -> float:
+        async with aiohttp.ClientSession(headers=credentials(running)) as client:
+            connections = [await client.ws_connect(f"{running.url}/{path}") for path in ("stt", "tts")]
+            for connection in connections:
+                await connection.send_json(CREATE)
+                await connection.receive_json(timeout=5)
+            began = time.perf_counter()
+            closing = asyncio.create_task(asyncio.to_thread(running.close))
+            for connection in connections:
+                assert (await connection.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+            await closing
+            return time.perf_counter() - began
+
+    assert asyncio.run(open_and_end()) < 0.9  # a second is what aiohttp gives to whom does not go
 
 
 def test_the_gateway_ends_and_can_be_ended_twice() -> None:

@@ -1,6 +1,7 @@
 """The local ear: how soon, and whether every word is heard."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -8,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from hearout.errors import LocalVoiceMissingError
+from hearout.local import stt
 from hearout.local.stt import Ear, Heard, Listening
 from hearout.local.tts import SAMPLE_RATE, Voice
 from support import words
@@ -105,3 +108,9 @@ def test_silence_is_nothing_heard() -> None:
 
 def test_recorded_speech_is_made_text() -> None:
     assert words(Ear().transcribe(Voice().synthesise("I do not agree."), SAMPLE_RATE)) == words("I do not agree.")
+
+
+def test_without_its_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "moonshine_voice", None)
+    with pytest.raises(LocalVoiceMissingError, match=r"pip install 'hearout\[local\]'"):
+        stt._model.__wrapped__()

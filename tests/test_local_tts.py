@@ -1,10 +1,13 @@
 """The local voice: what it says, how soon, and what surrounds it."""
 
+import sys
 import time
 
 import numpy as np
 import pytest
 
+from hearout.errors import LocalVoiceMissingError
+from hearout.local import tts
 from hearout.local.llm import MONOLOGUE
 from hearout.local.stt import Ear
 from hearout.local.tts import LEADING, LONGEST, SAMPLE_RATE, TRAILING, Voice, speakable, trimmed
@@ -81,3 +84,9 @@ def test_digits_that_the_voice_cannot_read_are_written_out() -> None:
 
 def test_silence_is_trimmed_to_nothing() -> None:
     assert len(trimmed(np.zeros(1000, np.float32))) == 0
+
+
+def test_without_its_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hibari", None)
+    with pytest.raises(LocalVoiceMissingError, match=r"pip install 'hearout\[local\]'"):
+        tts._model.__wrapped__()
