@@ -76,6 +76,12 @@ def test_odd_text_is_spoken(text: str) -> None:
     assert len(Voice().synthesise(text)) > SAMPLE_RATE / 4
 
 
+def test_the_name_of_a_setting_is_read_as_words() -> None:
+    assert speakable("Set HEAROUT_LLM_URL, please.") == "Set hearout LLM URL, please."
+    heard = Ear().transcribe(Voice().synthesise("Please check HEAROUT_LLM_MODEL."), SAMPLE_RATE)
+    assert words(heard) == words("Please check here out LLM model.")
+
+
 def test_digits_that_the_voice_cannot_read_are_written_out() -> None:
     assert speakable("❷ of 5") == "2 of 5"
     assert speakable("1" * 20) == " ".join("1" * 20)

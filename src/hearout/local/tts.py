@@ -30,6 +30,7 @@ _NOTHING = np.zeros(0, np.int16)
 _SILENT = 0.01  # of full scale: hibari's noise floor lies below it, its quietest fricatives above
 
 _CLAUSE = re.compile(r"(?<=[,;:—–])\s+")
+_SETTING = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
 _DIGITS = re.compile(r"\d{16,}")
 
 
@@ -117,9 +118,17 @@ def trimmed(audio: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
 
 
 def speakable(text: str) -> str:
-    """The text with what hibari 0.2.1 cannot read made readable: it fails on ❷ and on numbers of 100 digits."""
+    """The text with what hibari 0.2.1 cannot read made readable.
+
+    It fails on ❷ and on numbers of 100 digits, and spells the name of a setting (HEAROUT_LLM_URL) out.
+    """
+    text = _SETTING.sub(_as_words, text)
     text = "".join(str(unicodedata.digit(c)) if c.isdigit() and not c.isdecimal() else c for c in text)
     return _DIGITS.sub(lambda number: " ".join(number[0]), text)
+
+
+def _as_words(setting: re.Match[str]) -> str:
+    return " ".join(word.lower() if len(word) > 3 else word for word in setting[0].split("_"))
 
 
 def _parts(sentence: str) -> Iterator[str]:
