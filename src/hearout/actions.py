@@ -1,0 +1,126 @@
+"""What must be done, as the floor decided: frozen, in the imperative."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .receipt import Receipt
+from .words import Fate, Held
+
+
+@dataclass(frozen=True)
+class Hold:
+    """From now on keep the caller's words from LiveKit: it would drop a turn that ends while protected speech is owed.
+
+    Args:
+        leftover: LiveKit has words of the caller of which it has not made a turn; it must not make one now.
+    """
+
+    leftover: bool = False
+
+
+@dataclass(frozen=True)
+class LetGo:
+    """Nothing is owed and nothing is held: LiveKit hears the caller again, and takes turns as it always does.
+
+    Args:
+        commit: it has had words since before, and the caller is silent: it may make its turn of them now.
+    """
+
+    commit: bool = False
+
+
+@dataclass(frozen=True)
+class PrepareAnswer:
+    """Let the model and the voice answer these words, ahead of time and unheard."""
+
+    number: int
+    words: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class DropAnswer:
+    """The prepared answer is out of date: nobody is to hear it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class DeliverTurn:
+    """Give the agent these words as one turn, and let it answer now.
+
+    Args:
+        words: in the order in which they were said; at least one.
+        number: of the answer that was prepared for exactly these words, or None.
+    """
+
+    words: tuple[Held, ...]
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class HandBackWords:
+    """Give these words to LiveKit's recogniser, to be joined with what the caller goes on to say."""
+
+    words: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class NoteWords:
+    """Put these words into the chat context, unanswered."""
+
+    words: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class RecordFate:
+    """These words are settled, and this is what became of them."""
+
+    words: Held
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class StopUtterance:
+    """Stop saying it, at once."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class StopInterruptible:
+    """The caller has something to say: stop speech that may be interrupted, behind which protected speech waits."""
+
+
+@dataclass(frozen=True)
+class WriteReceipt:
+    """An utterance is over and its words are settled: this is the record of it."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class EndCall:
+    """The caller did not return: end the session."""
+
+
+@dataclass(frozen=True)
+class FinishShutdown:
+    """Nothing is owed any more, or the grace is over: the session may end."""
+
+
+Action: TypeAlias = (
+    Hold
+    | LetGo
+    | PrepareAnswer
+    | DropAnswer
+    | DeliverTurn
+    | HandBackWords
+    | NoteWords
+    | RecordFate
+    | StopUtterance
+    | StopInterruptible
+    | WriteReceipt
+    | EndCall
+    | FinishShutdown
+)

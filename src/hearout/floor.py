@@ -1,0 +1,380 @@
+"""Who may speak, what is owed, and what is held: the only file that decides.
+
+It knows no clock, task or LiveKit: events come in with the second at which they happened, actions come out. A handler
+notes one fact; the promises are rules that are applied after every event until none has anything to say, so that they
+hold whichever way the call came to where it is. The laws are in ``tests/test_laws.py``, the states in
+``docs/floor.md``.
+"""
+
+from collections.abc import Iterator
+
+from . import events as e
+from .actions import (
+    Action,
+    DeliverTurn,
+    DropAnswer,
+    EndCall,
+    FinishShutdown,
+    HandBackWords,
+    Hold,
+    LetGo,
+    NoteWords,
+    PrepareAnswer,
+    RecordFate,
+    StopInterruptible,
+    StopUtterance,
+    WriteReceipt,
+)
+from .heard import Heard, Said
+from .owed import Owed
+from .policy import Answer, Policy
+from .receipt import Outcome
+from .words import Fate, Held, Kind, rest_of
+
+
+class Floor:
+    """The floor of one call.
+
+    Args:
+        policy: the choices that a team may make.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self._owed: list[Owed] = []
+        self._used: set[str] = set()
+        self._nobodys = Owed("", self.policy.cut_in, self.policy.answer, 0.0)  # said while only a reply is expected
+        self._last = self._nobodys
+        self._freed_at = 0.0
+        self._heard = Heard()
+        self._prepared: PrepareAnswer | None = None
+        self._number = 0
+        self._calls = 0
+        self._holds = False
+        self._passed = False
+        self._leftover = False
+        self._expected_since: float | None = None
+        self._reply_is_on_its_way = False
+        self._breaks_in = False
+        self._gone_at: float | None = None
+        self._shutdown_at: float | None = None
+        self._shut_down = False
+        self._call_ended = False
+
+    # What may be asked
+
+    @property
+    def holding(self) -> bool:
+        """Whether the caller's words are kept from LiveKit now."""
+        return bool(self._open() or self._heard.said) or self._expected_since is not None or self._waits_at_the_end()
+
+    def takes(self, text: str, at: float) -> bool:
+        """Whether a transcript that comes now is the floor's; else it is LiveKit's."""
+        if self.holding or self._heard.repeat is None:
+            return self.holding
+        said, until = self._heard.repeat
+        return at < until and rest_of(text, said) is not None
+
+    @property
+    def next_alarm(self) -> float | None:
+        """When `AlarmRang` must be applied, unless something else happens before. None: never."""
+        return min(self._alarms(), default=None)
+
+    def apply(self, event: e.Event, at: float) -> list[Action]:
+        """Note what happened, and decide what must be done.
+
+        Args:
+            event: what happened.
+            at: when, in seconds from the call's start; never less than before.
+        """
+        self._note(event, at)
+        return list(self._settle(at))
+
+    # Noting: one fact each
+
+    def _note(self, event: e.Event, at: float) -> None:  # noqa: C901 - a table: one line an event
+        match event:
+            case e.SpeechRequested():
+                if event.id not in self._used:
+                    self._used.add(event.id)
+                    self._owed.append(Owed.asked(event, self.policy, at))
+            case e.ReplyExpected():
+                self._expected_since = at
+            case e.ReplyCalledOff():
+                self._reply_is_on_its_way = self._expected_since is not None and not self._open()
+                self._expected_since, self._freed_at = None, at
+            case e.WordsPassed():
+                self._passed = True
+            case e.TurnTaken():
+                self._passed = self._leftover = False
+            case e.CallerLeft():
+                self._heard.talking = False
+                self._gone_at = at if self._gone_at is None else self._gone_at
+            case e.CallerReturned():
+                self._gone_at, self._call_ended = None, False
+            case e.ShutdownAsked():
+                self._shutdown_at = at if self._shutdown_at is None else self._shutdown_at
+            case e.StopAsked():
+                for one in self._open(suspended=True):
+                    if event.id == one.id or (event.id is None and one is self._current()):
+                        one.stop(Outcome.CUT_IN, f"operator: {event.reason}")
+            case e.AlarmRang():
+                pass
+            case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
+                self._note_sound(event, at)
+            case e.TextTyped() | e.KeysPressed():
+                self._note_signs(event, at)
+            case _:
+                for one in self._open(suspended=True):
+                    if one.id == event.id:
+                        one.note(event, at)
+                        self._last, self._freed_at = one, at
+
+    def _note_sound(self, event: e.CallerStarted | e.CallerStopped | e.WordsGuessed | e.WordsHeard, at: float) -> None:
+        match event:
+            case e.CallerStarted():
+                self._heard.started(at)
+            case e.CallerStopped():
+                self._heard.stopped(at, self.policy.words_grace)
+            case e.WordsGuessed() if self.holding:
+                self._heard.guess = event.text
+                self._cut_in(Said(Held(event.text, self._heard.began(at)), self._owner(), at))
+            case e.WordsHeard():
+                self._heard.final(event.text, at, self._owner())
+                if self._heard.said:
+                    self._cut_in(self._heard.said[-1])
+
+    def _note_signs(self, event: e.TextTyped | e.KeysPressed, at: float) -> None:
+        if not self.holding:
+            return
+        owner = self._owner()
+        if isinstance(event, e.TextTyped):
+            self._heard.said.append(Said(Held(event.text, at, Kind.TYPED), owner, at))
+            self._cut_in(self._heard.said[-1])
+        else:
+            cuts = owner in self._open(suspended=True) and owner.cut_by_keys(event.digits)
+            held = Held(event.digits, at, Kind.PRESSED)
+            self._heard.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
+
+    def _cut_in(self, said: Said) -> None:
+        if (one := self._current()) is not None and not said.is_echo:
+            one.cut_by_words(said.held.text, said.held.at, said.known_at, idle=said.is_idle)
+            self._breaks_in = not one.made and not said.is_idle
+
+    # Settling: rules that hold whatever happened
+
+    def _settle(self, at: float) -> Iterator[Action]:
+        rules = (
+            self._stop_what_must_stop,
+            self._begin_to_hold,
+            self._make_room,
+            self._wait_no_longer,
+            self._drop_a_stale_answer,
+            self._prepare_an_answer,
+            self._settle_the_words,
+            self._record_fates,
+            self._write_receipts,
+            self._let_go,
+            self._end,
+        )
+        busy = True
+        while busy:
+            busy = False
+            for rule in rules:
+                for action in rule(at):
+                    busy = True
+                    yield action
+
+    def _stop_what_must_stop(self, at: float) -> Iterator[Action]:
+        for one in self._open(suspended=True):
+            if self._gone_at is not None:
+                one.stop(Outcome.CALLER_GONE, "the caller left")
+            elif self._shutdown_at is not None and at >= self._shutdown_at + self.policy.shutdown_grace:
+                one.stop(Outcome.SHUT_DOWN, "the session was closed")
+            else:
+                one.give_up(at, self.policy, free_since=self._free_since(one))
+            if one.must_be_told_to_stop(at):
+                yield StopUtterance(one.id, one.why)
+            if one.ended_at is not None:
+                self._last, self._freed_at = one, at
+
+    def _begin_to_hold(self, _at: float) -> Iterator[Action]:
+        if self.holding and not self._holds:
+            self._holds, self._leftover = True, self._passed
+            yield Hold(leftover=self._leftover)
+
+    def _make_room(self, _at: float) -> Iterator[Action]:
+        if self._breaks_in:
+            self._breaks_in = False
+            yield StopInterruptible()
+
+    def _wait_no_longer(self, at: float) -> Iterator[Action]:
+        expected = self._expected_since
+        if expected is not None and (self._closing() or at >= expected + self.policy.voice_grace):
+            self._expected_since, self._freed_at = None, at
+        heard = self._heard
+        if heard.owes_words and not heard.guess and at >= self._words_by():
+            heard.forget(at)  # a cough: there were no words in it
+            if self._holds:
+                self._owner().sounds += 1
+        yield from ()
+
+    def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
+        ready = self._prepared
+        if ready is not None and (ready.words != self._to_answer() or self._closing()):
+            self._prepared = None
+            yield DropAnswer(ready.number)
+
+    def _prepare_an_answer(self, at: float) -> Iterator[Action]:
+        begins = self._prepares_at()
+        if begins is not None and at >= begins:
+            self._calls += 1
+            self._number += 1
+            self._prepared = PrepareAnswer(self._number, self._to_answer())
+            yield self._prepared
+
+    def _settle_the_words(self, at: float) -> Iterator[Action]:
+        heard = self._heard
+        if self._open() or self._expected_since is not None:
+            return
+        if self._closing():
+            yield from self._note_what_is_left(at)
+            return
+        if self._holds and heard.owes_words:
+            if at < self._words_by():
+                return
+            heard.take_the_guess(at, self._owner())
+        yield from self._settle_what_is_not_answered()
+        if not (turn := self._to_answer()):
+            return
+        ready, self._prepared = self._prepared, None
+        # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
+        back = heard.talking or self._leftover or self._reply_is_on_its_way
+        for said in list(heard.said):
+            heard.settle(said, Fate.HANDED_BACK if back else Fate.ANSWERED)
+        if back:
+            self._passed = True
+            if ready is not None:
+                yield DropAnswer(ready.number)
+            yield HandBackWords(turn)
+        else:
+            yield DeliverTurn(turn, ready.number if ready else None)
+
+    def _settle_what_is_not_answered(self) -> Iterator[Action]:
+        heard, noted = self._heard, []
+        for said in list(heard.said):
+            if said.owner.answer is Answer.DROP:
+                heard.settle(said, Fate.DROPPED)
+            elif said.is_idle:
+                heard.settle(said, Fate.ECHO if said.is_echo else Fate.BACKCHANNEL)
+            elif said.owner.answer is Answer.NOTE:
+                noted.append(said.marked)
+                heard.settle(said, Fate.NOTED)
+        if noted:
+            yield NoteWords(tuple(noted))
+
+    def _note_what_is_left(self, at: float) -> Iterator[Action]:
+        gone = self._gone_at is not None
+        if self._gone_at is not None and self._shutdown_at is None and at < self._gone_at + self.policy.return_grace:
+            return
+        self._heard.take_the_guess(at, self._owner())
+        yield from self._settle_what_is_not_answered()
+        if left := tuple(said.marked for said in self._heard.said):
+            for said in list(self._heard.said):
+                self._heard.settle(said, Fate.CALLER_GONE if gone else Fate.SHUT_DOWN)
+            yield NoteWords(left)
+
+    def _record_fates(self, _at: float) -> Iterator[Action]:
+        settled, self._heard.settled = self._heard.settled, []
+        for held, fate, owner in settled:
+            owner.held.append((held, fate))
+            yield RecordFate(held, fate)
+
+    def _write_receipts(self, _at: float) -> Iterator[Action]:
+        for one in [one for one in self._owed if one.ended_at is not None]:
+            waits = one is self._owner() and self._waits_at_the_end()
+            if not waits and all(said.owner is not one for said in self._heard.said):
+                self._owed.remove(one)
+                yield WriteReceipt(one.receipt())
+
+    def _let_go(self, _at: float) -> Iterator[Action]:
+        if self._holds and not self.holding:
+            commit = self._leftover and not self._heard.talking
+            self._holds = self._leftover = self._reply_is_on_its_way = False
+            self._calls = 0
+            self._last = self._nobodys
+            if not self._heard.talking:
+                self._heard.words_from = self._heard.due_by = None
+            self._heard.guess = ""
+            yield LetGo(commit=commit)
+
+    def _end(self, at: float) -> Iterator[Action]:
+        if self._open(suspended=True) or self._heard.said:
+            return
+        if self._shutdown_at is not None and not self._shut_down:
+            self._shut_down = True
+            yield FinishShutdown()
+        if self._gone_at is not None and not self._call_ended and at >= self._gone_at + self.policy.return_grace:
+            self._call_ended = True
+            yield EndCall()
+
+    # What the rules ask
+
+    def _open(self, *, suspended: bool = False) -> list[Owed]:
+        return [one for one in self._owed if one.ended_at is None and (suspended or not one.suspended)]
+
+    def _current(self) -> Owed | None:
+        """What the caller speaks over: what plays, else what is next."""
+        owed = self._open(suspended=True)
+        return next((one for one in owed if one.playing), next(iter(owed), None))
+
+    def _owner(self) -> Owed:
+        return self._current() or self._last
+
+    def _free_since(self, one: Owed) -> float | None:
+        """Since when no other protected speech stands before it; None while some does."""
+        others = [other for other in self._open() if other is not one]
+        if any(other.playing for other in others) or (others and self._open()[0] is not one):
+            return None
+        return self._freed_at
+
+    def _closing(self) -> bool:
+        return self._gone_at is not None or self._shutdown_at is not None
+
+    def _waits_at_the_end(self) -> bool:
+        return self._holds and self._heard.owes_words and not self._closing()
+
+    def _words_by(self) -> float:
+        """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
+        after_the_end = self._freed_at + self.policy.words_grace if self._heard.guess else 0.0
+        return max(after_the_end, self._heard.due_by or 0.0)
+
+    def _to_answer(self) -> tuple[Held, ...]:
+        return tuple(
+            said.marked for said in self._heard.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle
+        )
+
+    def _prepares_at(self) -> float | None:
+        """When an answer may be prepared; None while it may not."""
+        heard, owed = self._heard, self._open()
+        if self._prepared is not None or self._calls >= self.policy.model_calls - 1 or self._closing():
+            return None
+        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._to_answer():
+            return None
+        return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
+
+    def _alarms(self) -> Iterator[float]:
+        for one in self._open(suspended=True):
+            if (gives_up := one.gives_up_at(self.policy, free_since=self._free_since(one))) is not None:
+                yield gives_up
+            if self._shutdown_at is not None and not one.stopping:
+                yield self._shutdown_at + self.policy.shutdown_grace
+        if (begins := self._prepares_at()) is not None:
+            yield begins
+        if self._expected_since is not None:
+            yield self._expected_since + self.policy.voice_grace
+        if self._gone_at is not None and not self._call_ended and not self._open(suspended=True):
+            yield self._gone_at + self.policy.return_grace
+        waits_anyway = self._open() or self._expected_since is not None
+        if self._waits_at_the_end() and not (self._heard.guess and waits_anyway):
+            yield self._words_by()

@@ -1,0 +1,107 @@
+"""What the caller said while protected speech was owed. It notes; `floor.py` decides."""
+
+from dataclasses import dataclass, field, replace
+
+from . import words
+from .owed import Owed
+from .words import Fate, Held, Kind
+
+REPEAT_WINDOW = 10.0
+"""Seconds in which a final transcript may still come for words that were settled by their guess."""
+
+
+@dataclass(eq=False)
+class Said:
+    """Something that is held, over which utterance it was said, and when the recogniser gave it."""
+
+    held: Held
+    owner: Owed
+    known_at: float
+
+    @property
+    def is_echo(self) -> bool:
+        """Whether it is the agent's own sound, come back."""
+        spoken = self.held.kind is Kind.SPOKEN
+        return spoken and self.owner.is_echo(self.held.text, self.held.at, self.known_at)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no agent is to be told of it."""
+        spoken = self.held.kind is Kind.SPOKEN
+        return self.is_echo or (spoken and self.owner.is_backchannel(self.held.text, self.held.at))
+
+    @property
+    def marked(self) -> Held:
+        """The words, with whether they came before the question."""
+        return replace(self.held, early=self.owner.is_early(self.held.at))
+
+
+@dataclass
+class Heard:
+    """The caller's sounds and words. Times in seconds from the call's start; None where there is none."""
+
+    talking: bool = False
+    words_from: float | None = None
+    """When what is not recognised yet began."""
+    due_by: float | None = None
+    """Until when a final transcript may come for the sound that ended."""
+    guess: str = ""
+    said: list[Said] = field(default_factory=list)
+    settled: list[tuple[Held, Fate, Owed]] = field(default_factory=list)
+    """What is decided, and not yet recorded."""
+    repeat: tuple[str, float] | None = None
+    """What was settled by its guess, and until when its final may come."""
+
+    @property
+    def owes_words(self) -> bool:
+        """Whether the recogniser may still give words for a sound that has ended."""
+        return not self.talking and (bool(self.guess) or self.due_by is not None)
+
+    def began(self, at: float) -> float:
+        """When the words began that are known only now."""
+        return at if self.words_from is None else self.words_from
+
+    def started(self, at: float) -> None:
+        """The caller makes a sound. What is still owed for the one before may begin there."""
+        self.words_from = self.began(at) if self.owes_words or self.talking else at
+        self.talking, self.due_by = True, None
+
+    def stopped(self, at: float, grace: float) -> None:
+        """The caller is silent; words may come for so long."""
+        if self.talking:
+            self.talking, self.due_by = False, at + grace
+
+    def final(self, text: str, at: float, owner: Owed) -> None:
+        """The recogniser's last word on it."""
+        began = self.began(at)
+        new = self._new_in(text, at)
+        if new != text and self.repeat is not None:
+            self.settled.append((Held(self.repeat[0], began), Fate.REPEATED, owner))
+        self.repeat = None
+        if words.split(new):
+            self.said.append(Said(Held(new, began), owner, at))
+        self.forget(at)
+
+    def take_the_guess(self, at: float, owner: Owed) -> None:
+        """The final did not come in time: what was guessed is what was said."""
+        if words.split(new := self._new_in(self.guess, at)):
+            self.repeat = (self.guess, at + REPEAT_WINDOW)
+            self.said.append(Said(Held(new, self.began(at)), owner, at))
+        self.forget(at)
+
+    def _new_in(self, text: str, at: float) -> str:
+        """What of it was not settled by its guess before."""
+        if self.repeat is None or at >= self.repeat[1]:
+            return text
+        rest = words.rest_of(text, self.repeat[0])
+        return text if rest is None else rest
+
+    def forget(self, at: float) -> None:
+        """Nothing is owed for what was heard until now."""
+        self.guess, self.due_by = "", None
+        self.words_from = at if self.talking else None
+
+    def settle(self, said: Said, fate: Fate) -> None:
+        """Decide what becomes of it."""
+        self.said.remove(said)
+        self.settled.append((said.marked, fate, said.owner))

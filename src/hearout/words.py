@@ -1,0 +1,166 @@
+"""The caller's words, held: joining them, and telling backchannels, echoes and phrases from contributions."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from enum import Enum
+
+
+class Kind(Enum):
+    """How words came."""
+
+    SPOKEN = "spoken"
+    TYPED = "typed"
+    PRESSED = "pressed"
+
+
+class Fate(Enum):
+    """What became of held words."""
+
+    ANSWERED = "answered"
+    """In the turn that the agent was given after the protected speech."""
+    HANDED_BACK = "handed back"
+    """The caller went on talking: they became the beginning of LiveKit's next turn."""
+    NOTED = "noted"
+    """In the chat context, unanswered, as the policy says."""
+    DROPPED = "dropped"
+    """On the record only, as the policy says."""
+    BACKCHANNEL = "backchannel"
+    ECHO = "echo"
+    REPEATED = "repeated"
+    """The recogniser's late last word on what had been settled by its guess."""
+    CUT_IN = "cut in"
+    """Keys that ended the utterance."""
+    RECORDED = "recorded"
+    """Keys that did not: LiveKit gives keys to no model."""
+    CALLER_GONE = "caller gone"
+    """In the chat context; there was nobody left to answer."""
+    SHUT_DOWN = "shut down"
+    """In the chat context; the session ended first."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Something that the caller said while protected speech was owed.
+
+    Args:
+        text: as the recogniser wrote it, or as it was typed or pressed.
+        at: when the caller began to say it, in seconds from the call's start.
+        kind: how it came.
+        early: whether it began before the utterance's question was put, so that it cannot be an answer to it.
+    """
+
+    text: str = field(repr=False)
+    at: float
+    kind: Kind = Kind.SPOKEN
+    early: bool = False
+
+
+_MURMURS = frozenset({"ah", "er", "hm", "hmm", "huh", "mhm", "mm", "mm-hm", "mm-hmm", "mmm", "oh", "uh", "uh-huh"})
+"""Says "I am listening" and nothing else."""
+
+_AGREEMENT = frozenset({"alright", "fine", "good", "great", "ok", "okay", "right", "sure", "yeah", "yep", "yup"})
+"""Says "I am listening", unless a question was put before."""
+
+_ANSWERS = frozenset({"nah", "no", "nope", "yeah", "yep", "yes", "yup"})
+"""Says "I am listening", unless the utterance asks a question."""
+
+_LISTENING = ("i see", "got it", "go on", "all right", "of course", "thank you", "thanks")
+"""Several words that say so."""
+
+ECHO_WORDS = 3
+"""An echo has at least so many words: two words of an announcement said again are a caller's question."""
+
+ECHO_SHARE = 0.8
+"""At least this share of an echo's words stand, in their order, in what the loudspeaker has just said. Recognisers
+hear an echo worse than a voice; a caller who adds a word of four of their own stays below."""
+
+
+def split(text: str) -> list[str]:
+    """The words of a text, in lower case, without punctuation at their ends."""
+    cleaned = (re.sub(r"^\W+|\W+$", "", word) for word in text.casefold().replace("\u2019", "'").split())
+    return [word for word in cleaned if word]
+
+
+def join(texts: Iterable[str]) -> str:
+    """Several pieces of speech as one text."""
+    return " ".join(stripped for text in texts if (stripped := text.strip()))
+
+
+def is_backchannel(text: str, *, asks: bool, put: bool) -> bool:
+    """Whether it only says "I am listening".
+
+    Args:
+        text: what the caller said.
+        asks: whether the utterance asks a question; then yes and no are contributions.
+        put: whether the question was put before; then agreement is an answer, too.
+    """
+    said = " ".join(split(text))
+    for phrase in _LISTENING if not put else ():
+        said = re.sub(rf"\b{phrase}\b", " ", said)
+    idle = _MURMURS | (frozenset() if put else _AGREEMENT) | (frozenset() if asks else _ANSWERS)
+    if asks:
+        idle -= _ANSWERS
+    return all(word in idle for word in said.split())
+
+
+def is_echo(text: str, spoken: Sequence[str], *, at_least: int = ECHO_WORDS) -> bool:
+    """Whether it is what the agent itself has just said, come back through the caller's microphone.
+
+    Args:
+        text: what was heard.
+        spoken: the agent's words about that moment (:func:`about`).
+        at_least: how many words it must have.
+    """
+    heard = split(text)
+    if len(heard) < at_least or not spoken:
+        return False
+    blocks = SequenceMatcher(None, heard, list(spoken), autojunk=False).get_matching_blocks()
+    return sum(block.size for block in blocks) >= ECHO_SHARE * len(heard)
+
+
+def about(text: str, begin: float, end: float, length: float) -> list[str]:
+    """The words of an utterance that are said between two of its seconds, if it is said at an even speed.
+
+    Args:
+        text: the utterance's text.
+        begin, end: seconds of its audio.
+        length: of its audio in seconds, or what is known of it.
+    """
+    said = split(text)
+    if length <= 0:
+        return []
+    first = max(0, int(len(said) * begin / length))
+    last = int(len(said) * end / length) + 1
+    return said[first:last]
+
+
+def has_phrase(text: str, phrase: str) -> bool:
+    """Whether the words of the phrase stand in the text, one after the other."""
+    said, wanted = split(text), split(phrase)
+    return any(said[index : index + len(wanted)] == wanted for index in range(len(said) - len(wanted) + 1))
+
+
+def question(text: str) -> float | None:
+    """Where a text's last question begins, as a share of its characters; None when it asks none.
+
+    The last, because an answer given before it may be to another one: it errs on the side of "before".
+    """
+    sentences = list(re.finditer(r"[^.!?]+[.!?]*\s*", text))
+    for sentence in reversed(sentences):
+        if "?" in sentence.group():
+            return sentence.start() / len(text)
+    return None
+
+
+def rest_of(text: str, said_before: str) -> str | None:
+    """What a late final transcript adds to the guess that was settled in its place; None if it is something else."""
+    before, words = split(said_before), text.split()
+    have = split(text)
+    blocks = SequenceMatcher(None, have, before, autojunk=False).get_matching_blocks()
+    matched = sum(block.size for block in blocks)
+    if not before or matched < len(before) / 2:
+        return None
+    last = max(block.a + block.size for block in blocks if block.size)
+    return " ".join(words[last:]) if len(words) == len(have) else ""

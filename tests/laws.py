@@ -1,0 +1,214 @@
+"""The laws of the floor, as checks on a call. Each says what it found wrong, or nothing."""
+
+from collections import Counter
+
+from hearout import events as e
+from hearout.actions import (
+    DeliverTurn,
+    EndCall,
+    FinishShutdown,
+    HandBackWords,
+    NoteWords,
+    PrepareAnswer,
+    RecordFate,
+    StopUtterance,
+    WriteReceipt,
+)
+from hearout.owed import SHORT, STOP_GRACE
+from hearout.policy import After, Keys, Phrases
+from hearout.receipt import Outcome
+from hearout.words import Fate, Kind
+from orders import Call
+
+CARRIED = {
+    Fate.ANSWERED: DeliverTurn,
+    Fate.HANDED_BACK: HandBackWords,
+    Fate.NOTED: NoteWords,
+    Fate.CALLER_GONE: NoteWords,
+    Fate.SHUT_DOWN: NoteWords,
+}
+
+
+def tokens(text: str) -> list[str]:
+    return [word for word in text.split() if word.startswith("word")]
+
+
+def every_word_once(call: Call) -> None:
+    """L1"""
+    carried: list[str] = []
+    texts: Counter[str] = Counter()
+    fates: Counter[str] = Counter()
+    fated: Counter[str] = Counter()
+    for step in call.steps:
+        for action in step.actions:
+            match action:
+                case DeliverTurn() | HandBackWords() | NoteWords():
+                    assert action.words, f"an empty turn: {action}"
+                    carried += [token for held in action.words for token in tokens(held.text)]
+                    texts.update(held.text for held in action.words)
+                case RecordFate():
+                    fates[action.words.text] += action.fate in CARRIED
+                    if action.fate is not Fate.REPEATED:
+                        fated.update(tokens(action.words.text))
+    heard = [
+        token
+        for step in call.steps
+        if (isinstance(step.event, e.WordsHeard) and step.took)
+        or (isinstance(step.event, e.TextTyped) and step.holding)
+        for token in tokens(step.event.text)
+    ]
+    lost = [token for token in heard if fated[token] != 1]
+    assert not lost, f"of these words, not exactly one fate: {lost}, {fated}"
+    assert fates == texts, f"carried and recorded differ: {texts - fates} {fates - texts}"
+    assert not (twice := [token for token, count in Counter(carried).items() if count > 1]), f"delivered twice: {twice}"
+    order = {token: number for number, token in enumerate(heard)}
+    for step in call.steps:
+        for action in step.actions:
+            if isinstance(action, DeliverTurn | HandBackWords):
+                numbers = [order[token] for held in action.words for token in tokens(held.text) if token in order]
+                assert numbers == sorted(numbers), f"out of order: {action}"
+
+
+def only_what_may_ends_it(call: Call) -> None:
+    """L2"""
+    last: dict[str, float] = {}
+    causes: dict[str, str] = {}
+    for step in call.steps:
+        if (name := getattr(step.event, "id", None)) is not None:
+            last[name] = last.get(name, step.at) if isinstance(step.event, e.SpeechRequested) else step.at
+        for name, asked in call.requested.items():
+            if _cause(step.event, name, asked, call, step.at):
+                causes.setdefault(name, "allowed")
+        for action in step.actions:
+            if isinstance(action, StopUtterance):
+                patience = min(call.floor.policy.sink_grace, call.floor.policy.voice_grace)
+                silent = step.at - last[action.id] >= patience - 1e-6
+                assert action.id in causes or silent, f"stopped without a cause: {action}"
+                causes.setdefault(action.id, "stuck")
+            if isinstance(action, WriteReceipt):
+                receipt = action.receipt
+                assert receipt.outcome is not Outcome.CUT_IN or causes.get(receipt.id) == "allowed", receipt
+
+
+def _cause(event: e.Event, name: str, asked: e.SpeechRequested, call: Call, at: float) -> bool:
+    ways = asked.cut_in
+    if call.shut is not None and at >= call.shut + call.floor.policy.shutdown_grace:
+        return True
+    match event:
+        case e.WordsHeard() | e.WordsGuessed() | e.TextTyped():
+            return isinstance(ways, After) or (isinstance(ways, Phrases) and "operator" in event.text)
+        case e.KeysPressed():
+            return isinstance(ways, Keys) and event.digits == "0"
+        case e.StopAsked():
+            return event.id in (None, name)
+        case e.SpeechEnded():
+            return event.id == name and event.interrupted
+    return any(isinstance(step.event, e.CallerLeft) and step.at <= at for step in call.steps)
+
+
+def one_true_receipt_each(call: Call) -> None:
+    """L3"""
+    receipts = [a.receipt for step in call.steps for a in step.actions if isinstance(a, WriteReceipt)]
+    assert Counter(receipt.id for receipt in receipts) == Counter(call.requested.keys()), "not one receipt each"
+    failed = _failed_while_open(call)
+    for receipt in receipts:
+        reported = [
+            step.event.seconds
+            for step in call.steps
+            if isinstance(step.event, e.PlayoutProgressed | e.PlayoutFinished) and step.event.id == receipt.id
+        ]
+        assert receipt.played <= max(reported, default=0.0), f"more than anybody reported: {receipt}"
+        assert all(held.kind is not None and fate is not None for held, fate in receipt.held)
+        if receipt.outcome is Outcome.FINISHED:
+            ended = _ending(call, receipt.id)
+            assert ended is not None, f"finished without an end: {receipt}"
+            assert not ended.interrupted
+            assert receipt.played >= receipt.made - SHORT, f"finished, but not played: {receipt}"
+            assert receipt.id not in failed, f"finished, though a part was never made: {receipt}"
+
+
+def _ending(call: Call, name: str) -> e.SpeechEnded | None:
+    return next((s.event for s in call.steps if isinstance(s.event, e.SpeechEnded) and s.event.id == name), None)
+
+
+def _failed_while_open(call: Call) -> set[str]:
+    asked, over, failed = set[str](), set[str](), set[str]()
+    for step in call.steps:
+        match step.event:
+            case e.SpeechRequested():
+                asked.add(step.event.id)
+            case e.SpeechEnded():
+                over.add(step.event.id)
+            case e.VoiceFailed():
+                failed |= {step.event.id} & asked - over
+    return failed
+
+
+def answers_wait_for_their_turn(call: Call) -> None:
+    """L4"""
+    calls = 0
+    replay = Call(call.floor)
+    told: dict[str, float] = {}
+    moved: dict[str, float] = {}
+    for step in call.steps:
+        if (name := getattr(step.event, "id", None)) is not None:
+            moved[name] = step.at
+        replay.at = step.at
+        replay._witness(step.event)
+        if not step.holding and not any(isinstance(a, PrepareAnswer) for a in step.actions):
+            calls = 0
+        for action in step.actions:
+            if isinstance(action, StopUtterance):
+                told[action.id] = step.at
+            if isinstance(action, PrepareAnswer):
+                calls += 1
+                assert calls < call.floor.policy.model_calls, "the model was asked too often"
+            if isinstance(action, DeliverTurn):
+                given_up = {name for name, at in told.items() if step.at >= at + STOP_GRACE - 1e-6}
+                patience = call.floor.policy.tool_grace
+                tools = {name for name, at in moved.items() if step.at >= at + patience - 1e-6}
+                assert not replay.talking, "an answer while the caller talks"
+                over = replay.open() - given_up - tools
+                assert not over, f"an answer over protected speech: {over}"
+                assert all(held.kind is not Kind.PRESSED for held in action.words)
+
+
+def never_stuck(call: Call) -> None:
+    """L5"""
+    last = max((step.at for step in call.steps if not isinstance(step.event, e.AlarmRang)), default=0.0)
+    policy = call.floor.policy
+    owed = len(call.requested)
+    bound = (
+        (policy.voice_grace + policy.listener_grace + policy.tool_grace + policy.sink_grace + STOP_GRACE) * (owed + 1)
+        + 4.0 * len(call.steps)  # audio that was made and is still playing
+        + policy.return_grace
+        + policy.words_grace
+        + policy.shutdown_grace
+    )
+    assert not call.floor.holding, "still holding when the alarms are through"
+    let_go = max((step.at for step in call.steps if step.holding), default=0.0)
+    assert let_go <= last + bound, f"held until {let_go}, {let_go - last} s after the last event"
+
+
+def late_reports_change_nothing(before: Call, late: e.Event) -> None:
+    """L6"""
+    with_it, without = before.copy(), before.copy()
+    one, other = with_it.floor.apply(late, before.at), without.floor.apply(e.AlarmRang(), before.at)
+    assert one == other, f"a late {late} did {one}"
+    assert with_it.floor.next_alarm == without.floor.next_alarm
+    assert with_it.floor.holding == without.floor.holding
+    assert _state(with_it) == _state(without), f"a late {late} changed the floor"
+
+
+def _state(call: Call) -> str:
+    return repr({name: value for name, value in vars(call.floor).items() if name not in ("policy", "_last")}) + repr(
+        call.floor._last.id
+    )
+
+
+def nothing_at_all(call: Call) -> None:
+    """L7"""
+    done = [a for step in call.steps for a in step.actions if not isinstance(a, EndCall | FinishShutdown)]
+    assert not done, f"without protected speech: {done}"
+    assert not any(step.holding for step in call.steps)
+    assert not any(step.took for step in call.steps if isinstance(step.event, e.WordsHeard | e.WordsGuessed))

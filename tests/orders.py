@@ -1,0 +1,249 @@
+"""Random orders of events, and what a call that is fed to a floor leaves behind: what the laws are checked on."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hearout import events as e
+from hearout.actions import Action
+from hearout.floor import Floor
+from hearout.policy import After, Answer, Keys, Phrases, Policy
+
+POLICY = Policy(model_calls=3)
+NOTICE = "This call is recorded for training. Your data is kept for thirty days. Do you agree to that?"
+PLAIN = "Please hold the line while we look up the account that you have asked about."
+PAUSES = (0.0, 0.02, 0.02, 0.1, 0.3, 0.3, 0.6, 1.2) * 3 + (0.0, 0.1, 0.5, 1.0, 2.4, 3.1, 7.0, 11.0)
+CUT_INS = (None, None, Phrases("operator"), Keys("0"), After(2.0))
+ANSWERS = (None, None, None, Answer.NOTE, Answer.DROP)
+
+
+OPS = (
+    *("asked", "asked", "starts", "starts", "stops", "stops", "stops", "heard", "heard", "heard", "guessed"),
+    *("as guessed", "typed", "keys", "leaves", "returns", "shutdown", "operator", "reply", "no reply", "turn", "text"),
+    *("text", "question", "made", "made", "made", "plays", "plays", "plays", "progress", "played", "tool", "fails"),
+    *("ended", "ended"),
+)
+"""What happens, as often as it stands here."""
+
+
+@dataclass
+class Step:
+    """One event, when it was applied, and what came of it."""
+
+    at: float
+    event: e.Event
+    actions: list[Action]
+    holding: bool
+    talking: bool
+    took: bool = True
+
+
+@dataclass
+class Call:
+    """A call as it is fed to a floor, and what is known of it from outside the floor."""
+
+    floor: Floor
+    steps: list[Step] = field(default_factory=list)
+    at: float = 0.0
+    talking: bool = False
+    made: dict[str, float] = field(default_factory=dict)
+    played: dict[str, float] = field(default_factory=dict)
+    requested: dict[str, e.SpeechRequested] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    suspended: set[str] = field(default_factory=set)
+    gone: bool = False
+    shut: float | None = None
+    tokens: int = 0
+    guess: str = ""
+
+    def apply(self, event: e.Event) -> Step:
+        """Feed one event, as the shell does: a transcript that the floor does not take goes to LiveKit."""
+        took = True
+        if isinstance(event, e.WordsHeard | e.WordsGuessed):
+            took = self.floor.takes(event.text, self.at)
+            if not took:
+                event = e.WordsPassed() if isinstance(event, e.WordsHeard) else e.AlarmRang()
+        self._witness(event)
+        actions = self.floor.apply(event, self.at)
+        self.steps.append(Step(self.at, event, actions, self.floor.holding, self.talking, took))
+        return self.steps[-1]
+
+    def ring_until_quiet(self) -> None:
+        """No event comes any more; only the alarms ring."""
+        while (alarm := self.floor.next_alarm) is not None:
+            assert alarm >= self.at, f"an alarm of the past: {alarm} at {self.at}"
+            before = self.at, repr(vars(self.floor))
+            self.at = alarm
+            self.apply(e.AlarmRang())
+            assert before[0] < self.at or self.floor.next_alarm != alarm or self.steps[-1].actions, "an alarm in vain"
+
+    def open(self) -> set[str]:
+        """Ids of what is owed, from outside: asked for, not ended, not suspended."""
+        return set(self.requested) - self.ended - self.suspended
+
+    def copy(self) -> "Call":
+        return copy.deepcopy(self)
+
+    def _witness(self, event: e.Event) -> None:
+        match event:
+            case e.SpeechRequested():
+                self.requested.setdefault(event.id, event)
+            case e.SpeechEnded():
+                self.ended.add(event.id)
+            case e.SpeechSuspended():
+                self.suspended.add(event.id)
+            case e.AudioMade() | e.PlayoutStarted() | e.TextKnown():
+                self.suspended.discard(event.id)
+            case e.CallerStarted():
+                self.talking = True
+            case e.CallerStopped():
+                self.talking = False
+            case e.CallerLeft():
+                self.gone, self.talking = True, False
+            case e.CallerReturned():
+                self.gone = False
+            case e.ShutdownAsked():
+                self.shut = self.at if self.shut is None else self.shut
+
+
+def _decoded(order: bytes, call: Call, *, protected: bool = True) -> Iterator[e.Event]:
+    """The events of an order: two bytes each, what and how much later. What is said is a word of its own each time."""
+    for what, much in zip(order[::2], order[1::2], strict=False):
+        call.at = round(call.at + PAUSES[much & 31], 6)
+        event = _event(what, much >> 3, call)
+        if protected or not isinstance(event, e.SpeechRequested | e.ReplyExpected):
+            yield event
+
+
+def played(order: bytes, *, protected: bool = True, floor: type[Floor] = Floor) -> Call:
+    """A call with these events, in this order."""
+    call = Call(floor(POLICY))
+    for event in _decoded(order, call, protected=protected):
+        call.apply(event)
+    return call
+
+
+def to_its_end(order: bytes, *, floor: type[Floor] = Floor) -> Call:
+    """The call, and what follows when nothing happens any more but the alarms."""
+    call = played(order, floor=floor)
+    call.ring_until_quiet()
+    # what waits for a tool or for the caller's task has no alarm: it ends when its task does
+    for name in sorted(set(call.requested) - call.ended):
+        call.apply(e.SpeechEnded(name))
+    call.ring_until_quiet()
+    return call
+
+
+def late_event(call: Call, choice: int) -> e.Event:
+    """A report of something that is over in this call, or never was."""
+    over = sorted(call.ended & set(call.requested)) or ["never"]
+    name = over[choice % len(over)]
+    reports: tuple[e.Event, ...] = (
+        e.SpeechQueued(name),
+        e.TextKnown(name, "late"),
+        e.QuestionPlaced(name, 1.0),
+        e.AudioMade(name, 9.0),
+        e.PlayoutStarted(name),
+        e.PlayoutProgressed(name, 9.0),
+        e.PlayoutFinished(name, 9.0),
+        e.ToolCalled(name),
+        e.SpeechSuspended(name),
+        e.VoiceFailed(name, "voice"),
+        e.SpeechEnded(name),
+        e.SpeechEnded(name, interrupted=True),
+        e.SpeechRequested(name) if name != "never" else e.SpeechEnded(name),
+    )
+    return reports[choice % len(reports)]
+
+
+def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
+    match OPS[what % len(OPS)]:
+        case "asked":
+            # most ids are new: an id is used once in a call
+            name = _known(much, call) if much % 8 == 7 and call.requested else f"n{len(call.requested)}"
+            return e.SpeechRequested(name, CUT_INS[much % 5], ANSWERS[(much // 5) % 5])
+        case "starts":
+            return e.CallerStarted()
+        case "stops":
+            return e.CallerStopped()
+        case "heard":
+            call.guess = ""  # finals come in the order in which things were said
+            return e.WordsHeard(_words(much, call))
+        case "guessed":
+            call.guess = call.guess if much % 2 else _words(much, call)
+            return e.WordsGuessed(call.guess)
+        case "as guessed":
+            text, call.guess = call.guess, ""
+            return e.WordsHeard(f"{text} {_new(call)}" if much % 2 else text)
+        case "typed":
+            return e.TextTyped(_words(much, call))
+        case "keys":
+            return e.KeysPressed("0" if much % 2 else "7")
+        case "leaves":
+            return e.CallerLeft() if much % 4 == 0 else e.AlarmRang()
+        case "returns":
+            return e.CallerReturned()
+        case "shutdown":
+            return e.ShutdownAsked() if much % 8 == 0 else e.AlarmRang()
+        case "operator":
+            return e.StopAsked("a person pressed stop", None if much % 2 else _known(much, call))
+        case "reply":
+            return e.ReplyExpected()
+        case "no reply":
+            return e.ReplyCalledOff()
+        case "turn":
+            return e.TurnTaken()
+        case op:
+            return _of_speech(op, much, _known(much, call), call)
+
+
+def _of_speech(op: str, much: int, name: str, call: Call) -> e.Event:
+    made, played = call.made.get(name, 0.0), call.played.get(name, 0.0)
+    match op:
+        case "text":
+            return e.TextKnown(name, NOTICE if much % 2 else PLAIN)
+        case "question":
+            return e.QuestionPlaced(name, float(much % 5))
+        case "made":
+            call.made[name] = made + 4.0
+            return e.AudioMade(name, call.made[name], complete=much % 4 > 0)
+        case "plays":
+            return e.PlayoutStarted(name)
+        case "progress":
+            call.played[name] = min(made, played + 1.0)
+            return e.PlayoutProgressed(name, call.played[name])
+        case "played":
+            call.played[name] = made if much % 4 else max(0.0, made - 2.0)
+            return e.PlayoutFinished(name, call.played[name])
+        case "tool":
+            return e.SpeechSuspended(name) if much % 4 == 0 else e.ToolCalled(name)
+        case "fails":
+            return e.VoiceFailed(name, "voice") if much % 4 == 0 else e.SpeechQueued(name)
+        case _:
+            return e.SpeechEnded(name, interrupted=much % 8 == 0)
+
+
+def _known(much: int, call: Call) -> str:
+    names = list(call.requested)
+    if not names:
+        return "nobody"
+    return names[-1] if much % 4 else names[much % len(names)]
+
+
+def _new(call: Call) -> str:
+    call.tokens += 1
+    return f"word{call.tokens}"
+
+
+def _words(much: int, call: Call) -> str:
+    match much % 8:
+        case 0:
+            return "mm-hm"
+        case 1:
+            return f"operator {_new(call)}"
+        case 2:
+            return "this call is recorded"
+        case 3:
+            return f"{_new(call)} {_new(call)}"
+        case _:
+            return _new(call)

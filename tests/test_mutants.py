@@ -1,0 +1,205 @@
+"""The laws can fail: each of these hand-made mutants of the floor is killed by the law that it breaks."""
+
+import importlib
+import inspect
+import random
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+import laws
+from hearout import floor, heard, owed
+from orders import late_event, played, to_its_end
+
+ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
+
+Law = Callable[[bytes, type[floor.Floor]], None]
+
+
+def l1(order: bytes, which: type[floor.Floor]) -> None:
+    laws.every_word_once(to_its_end(order, floor=which))
+
+
+def l2(order: bytes, which: type[floor.Floor]) -> None:
+    laws.only_what_may_ends_it(to_its_end(order, floor=which))
+
+
+def l3(order: bytes, which: type[floor.Floor]) -> None:
+    laws.one_true_receipt_each(to_its_end(order, floor=which))
+
+
+def l4(order: bytes, which: type[floor.Floor]) -> None:
+    laws.answers_wait_for_their_turn(to_its_end(order, floor=which))
+
+
+def l5(order: bytes, which: type[floor.Floor]) -> None:
+    call = played(order, floor=which)
+    call.ring_until_quiet()
+    laws.never_stuck(call)
+
+
+def l6(order: bytes, which: type[floor.Floor]) -> None:
+    call = played(order, floor=which)
+    for choice in range(13):
+        laws.late_reports_change_nothing(call, late_event(call, choice))
+
+
+def l7(order: bytes, which: type[floor.Floor]) -> None:
+    laws.nothing_at_all(played(order, protected=False, floor=which))
+
+
+MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
+    "forgets the guess when the final does not come": (
+        heard,
+        "self.said.append(Said(Held(new, self.began(at)), owner, at))",
+        "pass",
+        l1,
+    ),
+    "delivers the newest words first": (
+        floor,
+        "for said in self._heard.said if said.owner.answer is Answer.RIGHT_AFTER",
+        "for said in reversed(self._heard.said) if said.owner.answer is Answer.RIGHT_AFTER",
+        l1,
+    ),
+    "settles only the first words of a turn": (
+        floor,
+        "for said in list(heard.said):\n            heard.settle(said, Fate.HANDED_BACK",
+        "for said in heard.said[:1]:\n            heard.settle(said, Fate.HANDED_BACK",
+        l1,
+    ),
+    "says a late final again": (heard, "return text if rest is None else rest", "return text", l1),
+    "records nothing of what is noted": (floor, "heard.settle(said, Fate.NOTED)", "heard.said.remove(said)", l1),
+    "any words cut in": (
+        owed,
+        "if words.has_phrase(text, phrase) and",
+        "if text and",
+        l2,
+    ),
+    "a shutdown has no grace": (
+        floor,
+        "elif self._shutdown_at is not None and at >= self._shutdown_at + self.policy.shutdown_grace:",
+        "elif self._shutdown_at is not None:",
+        l2,
+    ),
+    "keys cut in that are not allowed": (
+        owed,
+        "if digit in allowed), None)",
+        "), None)",
+        l2,
+    ),
+    "gives up while it plays": (
+        owed,
+        "return max(known, self._sign_of_life) + (policy.sink_grace if self.complete else policy.voice_grace)",
+        "return self._sign_of_life + 0.5",
+        l2,
+    ),
+    "a receipt for what still plays": (
+        floor,
+        "for one in [one for one in self._owed if one.ended_at is not None]:",
+        "for one in [one for one in self._owed if one.ended_at is not None or one.started_at is not None]:",
+        l3,
+    ),
+    "what was made counts as played": (owed, "played=self.played,", "played=self.made,", l3),
+    "a voice that gave up has finished": (owed, "elif self.failure:", "elif False:", l3),
+    "a cut end has finished": (owed, "elif self.played < self.made - SHORT:", "elif False:", l3),
+    "no receipt for what was given up": (
+        owed,
+        "self.ended_at, self.playing = at, False\n        return False",
+        "self.playing = False\n        return False",
+        l3,
+    ),
+    "answers while the caller talks": (
+        floor,
+        "back = heard.talking or self._leftover",
+        "back = self._leftover",
+        l4,
+    ),
+    "answers while protected speech waits": (
+        floor,
+        "        if self._open() or self._expected_since is not None:\n            return\n        if self._closing()",
+        "        if any(one.playing for one in self._open()):\n            return\n        if self._closing()",
+        l4,
+    ),
+    "asks the model without end": (
+        floor,
+        "self._calls >= self.policy.model_calls - 1 or",
+        "",
+        l4,
+    ),
+    "waits for a dead voice for ever": (
+        owed,
+        "return min(max(self._sign_of_life, free_since) + policy.voice_grace, self._queued_since + policy.queue_grace)",
+        "return None",
+        l5,
+    ),
+    "waits for words for ever": (floor, "if at < self._words_by():\n                return", "return", l5),
+    "waits for a listener for ever": (owed, "return self._sign_of_life + policy.listener_grace", "return None", l5),
+    "holds for a tool for ever": (owed, "return self._sign_of_life + policy.tool_grace", "return None", l5),
+    "waits for its own stop for ever": (
+        owed,
+        "if self._told_at is not None:\n            return self._told_at + STOP_GRACE",
+        "if self._told_at is not None:\n            return None",
+        l5,
+    ),
+    "listens to late reports": (
+        floor,
+        "for one in self._open(suspended=True):\n                    if one.id == event.id:",
+        "for one in self._owed or [self._last]:\n                    if True:",
+        l6,
+    ),
+    "takes a used id again": (floor, "if event.id not in self._used:", "if True:", l6),
+    "holds words when nothing is protected": (
+        floor,
+        "return self.holding\n        said, until",
+        "return True\n        said, until",
+        l7,
+    ),
+    "records keys when nothing is protected": (
+        floor,
+        "        if not self.holding:\n            return\n        owner = self._owner()",
+        "        owner = self._owner()",
+        l7,
+    ),
+}
+
+
+def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
+    """The floor of a program in which one place of one file is otherwise."""
+    source = inspect.getsource(module)
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
+    originals = {name: sys.modules[name] for name in ("hearout.owed", "hearout.heard", "hearout.floor")}
+    try:
+        for name, original in originals.items():
+            changed = ModuleType(name)
+            changed.__dict__.update(__package__="hearout", __file__=original.__file__)
+            sys.modules[name] = changed
+            text = inspect.getsource(original)
+            exec(compile(text.replace(old, new) if original is module else text, name, "exec"), changed.__dict__)
+        return sys.modules["hearout.floor"].Floor
+    finally:
+        sys.modules.update(originals)
+        package = importlib.import_module("hearout")
+        for name, original in originals.items():
+            setattr(package, name.rpartition(".")[2], original)
+
+
+def keeps(law: Law, which: type[floor.Floor]) -> None:
+    for order in ORDERS:
+        law(order, which)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_killed_by_the_law_that_it_breaks(name: str) -> None:
+    module, old, new, law = MUTANTS[name]
+    broken = mutant(module, old, new)
+
+    with pytest.raises(AssertionError):
+        keeps(law, broken)
+
+
+@pytest.mark.parametrize("law", [l1, l2, l3, l4, l5, l6, l7])
+def test_the_floor_itself_keeps_the_law_in_the_same_orders(law: Law) -> None:
+    for order in ORDERS[:200]:
+        law(order, floor.Floor)
