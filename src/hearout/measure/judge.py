@@ -1,0 +1,197 @@
+"""`measure`: the whole judgement, and what it says."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import align, verdict
+from .align import FRAME, Anchor
+from .audio import RATE, MeasureError, mono, resampled
+
+FRAME_MS = 1000 * FRAME / RATE
+"""Milliseconds of a frame: the times of a verdict are multiples of it."""
+
+GAP_MS = 60.0
+"""Shorter gaps are not listed: the judge itself errs by as much."""
+
+IN_FULL = {"fraction": 0.98, "front_ms": 60.0, "tail_ms": 100.0, "gap_ms": 200.0}
+"""At least, at most, at most, less than: just outside the judge's own error."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the announcement, in ms of its own time."""
+
+    start_ms: float
+    length_ms: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How much of an announcement is in a recording.
+
+    Attributes:
+        fraction: share of the announcement's speech that was found, 0..1.
+        front_ms: speech missing at the beginning; all of it if nothing was found.
+        tail_ms: speech missing at the end.
+        longest_gap_ms: the longest gap between what was found.
+        gaps: the gaps of 60 ms and more, in order.
+        repeats: what is in the recording once more, in the order of the recording.
+        drift_ppm: how much longer the recording runs; None if too little was found to tell.
+        lag_s: where in the recording the announcement's time 0 lies; None if nothing was found.
+        speech_s: how much speech the announcement has, without its pauses.
+        speech_from_ms: where its speech begins, in ms of the announcement.
+        speech_to_ms: where its speech ends.
+    """
+
+    fraction: float
+    front_ms: float
+    tail_ms: float
+    longest_gap_ms: float
+    gaps: tuple[Stretch, ...]
+    repeats: tuple[Stretch, ...]
+    drift_ppm: float | None
+    lag_s: float | None
+    speech_s: float
+    speech_from_ms: float
+    speech_to_ms: float
+
+    @property
+    def in_full(self) -> bool:
+        """Whether all of it is there, as far as the judge can tell (:data:`IN_FULL`)."""
+        return (
+            self.fraction >= IN_FULL["fraction"]
+            and self.front_ms <= IN_FULL["front_ms"]
+            and self.tail_ms <= IN_FULL["tail_ms"]
+            and self.longest_gap_ms < IN_FULL["gap_ms"]
+        )
+
+    def to_json(self) -> str:
+        """One JSON object, with `in_full`."""
+        return json.dumps({"in_full": self.in_full, **asdict(self)})
+
+
+def measure(
+    recording: npt.NDArray[Any],
+    reference: npt.NDArray[Any],
+    sample_rate: int = RATE,
+    *,
+    reference_rate: int | None = None,
+) -> Measured:
+    """How much of `reference`, an announcement, is in `recording`, and where it is not.
+
+    Args:
+        recording: mono, integers or floats in ±1.
+        reference: the announcement as it was made, mono.
+        sample_rate: Hz, of the recording.
+        reference_rate: Hz, of the announcement, if it is another.
+
+    Raises:
+        MeasureError: one of them is empty or not mono, or the announcement is silent.
+    """
+    there = resampled(mono(recording, "the recording"), sample_rate)
+    wanted = resampled(mono(reference, "the announcement"), reference_rate or sample_rate)
+    if not len(there):
+        raise MeasureError("the recording is empty")
+    active = verdict.speech(wanted)
+    if not active.any():
+        raise MeasureError("the announcement is silent: there is nothing to look for")
+    found = align.search(there, wanted)
+    runs = align.runs(align.chain(found))
+    tracker = align.Tracker(there, wanted)
+    bounds = [0.0, *(edge for run in runs for edge in (run[0].at, run[-1].at)), np.inf]
+    tracks = [tracker.track(run, bounds[2 * k] - 0.5, bounds[2 * k + 3] + 0.5) for k, run in enumerate(runs)]
+    follow = verdict.joined(tracks, active)
+    delivered = verdict.delivered(there, wanted, follow, active)
+    return _measured(active, delivered, follow, _repeats(found, delivered, follow))
+
+
+def _measured(
+    active: verdict.Mask, delivered: verdict.Mask, follow: verdict.Follow, repeats: tuple[Stretch, ...]
+) -> Measured:
+    speech, heard = np.flatnonzero(active), np.flatnonzero(delivered)
+    begin, end = float(speech[0]) * FRAME_MS, float(speech[-1] + 1) * FRAME_MS
+    seconds = round(len(speech) * FRAME_MS / 1000, 3)
+    if not len(heard):
+        return Measured(0.0, end - begin, end - begin, 0.0, (), (), None, None, seconds, begin, end)
+    inner = active & ~delivered
+    inner[: heard[0]] = inner[heard[-1] :] = False
+    gaps = [Stretch(a * FRAME_MS, (b - a) * FRAME_MS) for a, b in _gaps(inner, delivered)]
+    return Measured(
+        fraction=round(len(heard) / len(speech), 4),
+        front_ms=float(heard[0]) * FRAME_MS - begin,
+        tail_ms=end - float(heard[-1] + 1) * FRAME_MS,
+        longest_gap_ms=max((gap.length_ms for gap in gaps), default=0.0),
+        gaps=tuple(gap for gap in gaps if gap.length_ms >= GAP_MS),
+        repeats=repeats,
+        drift_ppm=_drift(follow, delivered),
+        lag_s=round(float(follow.lag[heard][np.isfinite(follow.lag[heard])][0]), 4),
+        speech_s=seconds,
+        speech_from_ms=begin,
+        speech_to_ms=end,
+    )
+
+
+def _gaps(missing: verdict.Mask, delivered: verdict.Mask) -> list[tuple[int, int]]:
+    """The missing stretches; one goes on through a pause of the announcement."""
+    joined: list[tuple[int, int]] = []
+    for start, end in verdict.stretches(missing):
+        if joined and not delivered[joined[-1][1] : start].any():
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _drift(follow: verdict.Follow, delivered: verdict.Mask) -> float | None:
+    """The slope of the lag in ppm, over the longest track; a jitter buffer's jumps are outliers of it."""
+    used = delivered & (follow.match > 0.5)
+    if not used.any():
+        return None
+    longest = int(np.argmax(np.bincount(follow.track[used])))
+    frames = np.flatnonzero(used & (follow.track == longest))
+    at, lag = frames * FRAME_MS / 1000, follow.lag[frames]
+    half = len(at) // 2
+    if half < 50 or at[-1] - at[0] < 3:
+        return None
+    slope = float(np.median((lag[half:] - lag[: len(lag) - half]) / (at[half:] - at[: len(at) - half])))
+    for _ in range(5):
+        rest = lag - slope * at
+        near = np.abs(rest - np.median(rest)) < max(2e-4, 3 * float(np.median(np.abs(rest - np.median(rest)))))
+        slope = float(np.polyfit(at[near], lag[near], 1)[0])
+    return round(slope * 1e6, 1)
+
+
+def _repeats(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.Follow) -> tuple[Stretch, ...]:
+    """What matches in parts of the recording that were not used."""
+    frames = np.flatnonzero(delivered & np.isfinite(follow.lag))
+    if not len(frames):
+        return ()
+    used = np.sort(frames * FRAME_MS / 1000 + follow.lag[frames])
+    block = 1.0
+
+    def free(anchor: Anchor) -> bool:
+        begin = anchor.at + anchor.lag - block / 2
+        return bool(np.diff(np.searchsorted(used, [begin, begin + block]))[0] * FRAME_MS / 1000 < 0.25 * block)
+
+    groups: list[list[Anchor]] = []
+    for anchors in found:
+        for anchor in filter(free, anchors):
+            for group in groups:
+                if 0 < anchor.at - group[-1].at <= block and abs(anchor.lag - group[-1].lag) < 0.01:
+                    group.append(anchor)
+                    break
+            else:
+                groups.append([anchor])
+    heard: list[tuple[float, float]] = []
+    repeats = []
+    for group in sorted((g for g in groups if align.sure(g)), key=len, reverse=True):
+        begin, end = group[0].at + group[0].lag - block / 2, group[-1].at + group[-1].lag + block / 2
+        if all(end <= a + 0.5 or begin >= b - 0.5 for a, b in heard):
+            heard.append((begin, end))
+            start = max(0.0, group[0].at - block / 2)
+            repeats.append((begin, Stretch(round(1000 * start, 1), round(1000 * (end - begin), 1))))
+    return tuple(stretch for _, stretch in sorted(repeats, key=lambda pair: pair[0]))
