@@ -5,7 +5,8 @@ HearoutError
 ├── PolicyError              a Policy makes no sense
 ├── LocalVoiceMissingError   the local voice's packages are not installed
 ├── ScriptError              a call script cannot be read
-└── ConsoleError             the console cannot start: a file, a device or an option
+├── ConsoleError             the console cannot start: a file, a device or an option
+└── CallError                a scripted call of hearout.testing could not be played, or left tasks behind
 """
 
 
@@ -31,3 +32,7 @@ class ScriptError(HearoutError, ValueError):
 
 class ConsoleError(HearoutError):
     """The console could not start or write what it was asked to; the message says what and what to do."""
+
+
+class CallError(HearoutError, AssertionError):
+    """A scripted call of `hearout.testing` could not be played to its end; the message says what stood in the way."""

@@ -1,0 +1,49 @@
+"""Virtual time and a scripted caller, for tests of your own agents: no cloud, no models, no waiting.
+
+A call is written as data and played against a real session; a minute takes a fraction of a second::
+
+    result = Call(agent=MyAgent, caller=[Say(2.0, "my address has changed")]).play()
+    assert result.protected[0].whole and result.kept == 1.0
+
+What comes back is read from the audio that left the loudspeaker and from the words whose audio reached the ear.
+See ``docs/testing.md``.
+"""
+
+from ..errors import CallError
+from .call import Call, as_livekit
+from .clock import run
+from .ear import Ear, Outage
+from .line import Listener
+from .model import Model, Reply, Request, UseTool, repeat
+from .result import Answered, Result, Utterance
+from .script import Do, HangUp, Keys, Moment, Noise, Say, Type, first_sound, from_end
+from .voice import Voice, VoiceFault
+
+__all__ = [
+    "Answered",
+    "Call",
+    "CallError",
+    "Do",
+    "Ear",
+    "HangUp",
+    "Keys",
+    "Listener",
+    "Model",
+    "Moment",
+    "Noise",
+    "Outage",
+    "Reply",
+    "Request",
+    "Result",
+    "Say",
+    "Type",
+    "UseTool",
+    "Utterance",
+    "Voice",
+    "VoiceFault",
+    "as_livekit",
+    "first_sound",
+    "from_end",
+    "repeat",
+    "run",
+]

@@ -1,0 +1,204 @@
+"""Virtual time: an event loop that jumps to its next timer, and a clock that the whole process follows meanwhile."""
+
+import asyncio
+import random
+import selectors
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from ..errors import CallError
+
+T = TypeVar("T")
+
+EPOCH = 1_700_000_000.0
+"""What `time.time()` says when a run begins, in seconds: a fixed date, so that two runs are the same."""
+
+MONOTONIC_START = 1000.0
+"""What `time.monotonic()`, `time.perf_counter()` and the loop say then. Not 0: LiveKit takes 0 for "not started"."""
+
+BUSY_LIMIT = 200_000
+"""Rounds of the loop without time passing after which it is taken for stuck."""
+
+_real_time = time.time
+
+
+class _Jump(selectors.SelectSelector):
+    """A selector that does not wait: where the loop would sleep, virtual time passes instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = MONOTONIC_START
+        self._busy = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is not None and timeout <= 0:
+            self._busy += 1
+            if self._busy > BUSY_LIMIT:
+                raise CallError(f"{BUSY_LIMIT} rounds of the event loop without time passing: something spins")
+            return []
+        self._busy = 0
+        if ready := super().select(0):
+            return ready
+        if timeout is None:
+            raise CallError("nothing is scheduled any more, and the call has not ended: every task waits for another")
+        self.now += timeout
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop in virtual time: waiting costs nothing, and what is due is run in its order.
+
+    Work for an executor is done at once, in the loop's own thread: a pool of threads would finish in another order
+    each time, and in real time.
+    """
+
+    def __init__(self) -> None:
+        self._jump = _Jump()
+        super().__init__(self._jump)
+
+    def time(self) -> float:
+        return self._jump.now
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Run `func` now, in this thread; `executor` is not used."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - whatever the work raises belongs to whoever awaits it
+            done.set_exception(error)
+        return done
+
+
+class _Clock:
+    """The functions that stand in for those of `time` during a run.
+
+    Each reading is a little later than the one before, as in reality: LiveKit 1.8.9 sorts its queue of speeches by
+    `perf_counter_ns` and cannot compare two that are equal (``agent_activity.py``, "collisions should be rare").
+    """
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._last_time = 0.0
+        self._last_ns = 0
+
+    def time(self) -> float:
+        # 1 us: the least that a float of today's size can tell apart is 0.24 us
+        self._last_time = max(EPOCH - MONOTONIC_START + self._loop.time(), self._last_time + 1e-6)
+        return self._last_time
+
+    def time_ns(self) -> int:
+        return int(self.time() * 1e9)
+
+    def monotonic(self) -> float:
+        return self._loop.time()
+
+    def perf_counter_ns(self) -> int:
+        self._last_ns = max(int(self._loop.time() * 1e9), self._last_ns + 1)
+        return self._last_ns
+
+    def monotonic_ns(self) -> int:
+        return int(self._loop.time() * 1e9)
+
+
+@contextmanager
+def virtual_time(loop: VirtualLoop) -> Iterator[None]:
+    """Let `time.time()` and its siblings follow `loop`, for the whole process, until the block ends.
+
+    LiveKit 1.8.9 takes its decisions (endpointing, speech durations, the order of the chat context) from
+    `time.time()`, so the loop's own clock alone would not do.
+    """
+    clock = _Clock(loop)
+    stand_ins: dict[str, Callable[[], float]] = {
+        "time": clock.time,
+        "time_ns": clock.time_ns,
+        "monotonic": clock.monotonic,
+        "monotonic_ns": clock.monotonic_ns,
+        "perf_counter": clock.monotonic,
+        "perf_counter_ns": clock.perf_counter_ns,
+    }
+    originals = {name: getattr(time, name) for name in stand_ins}
+    stamped = _stamped_models()
+    for name, stand_in in stand_ins.items():
+        setattr(time, name, stand_in)
+    for model, fields in stamped.items():
+        _stamp(model, fields)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(time, name, original)
+        for model in stamped:
+            del model.__init__
+
+
+def _stamped_models() -> dict[type[BaseModel], list[str]]:
+    """LiveKit's models that keep a reference to the real `time.time` as a field's default, and so would miss ours."""
+    found: dict[type[BaseModel], list[str]] = {}
+    upcoming = list(BaseModel.__subclasses__())
+    seen: set[type[BaseModel]] = set()
+    while upcoming:
+        model = upcoming.pop()
+        if model in seen:
+            continue
+        seen.add(model)
+        upcoming += model.__subclasses__()
+        if model.__module__.startswith("livekit.") and "__init__" not in vars(model):
+            fields = [name for name, field in model.model_fields.items() if field.default_factory is _real_time]
+            if fields:
+                found[model] = fields
+    return found
+
+
+def _stamp(model: type[BaseModel], fields: list[str]) -> None:
+    original = model.__init__
+
+    def stamped(self: BaseModel, **values: Any) -> None:
+        for field in fields:
+            values.setdefault(field, time.time())
+        original(self, **values)
+
+    model.__init__ = stamped  # type: ignore[method-assign,assignment]
+
+
+def run(main: Callable[[], Coroutine[Any, Any, T]], *, seed: int = 0) -> T:
+    """Run `main()` in virtual time, on a loop of its own.
+
+    Args:
+        main: makes the coroutine to run.
+        seed: of the `random` module meanwhile; its state is put back afterwards.
+
+    Raises:
+        CallError: the tasks wait for each other and nothing can happen any more, a task spins without time passing,
+            or `main` left tasks behind; the message names them.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            loop = runner.get_loop()
+            assert isinstance(loop, VirtualLoop)
+            with virtual_time(loop):
+                return runner.run(_and_nothing_left(main))
+    finally:
+        random.setstate(state)
+
+
+async def _and_nothing_left(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    result = await main()
+    await asyncio.sleep(0.1)  # what was just cancelled may finish
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        raise CallError("tasks were left running: " + "; ".join(sorted(_described(task) for task in left if task)))
+    return result
+
+
+def _described(task: asyncio.Task[Any]) -> str:
+    coroutine = task.get_coro()
+    return f"{task.get_name()} ({getattr(coroutine, '__qualname__', coroutine)})"

@@ -1,0 +1,179 @@
+"""The model of a scripted call: answers what the script says, when it says, and remembers what it was asked."""
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from livekit.agents import APIConnectionError, APIConnectOptions, NotGivenOr, llm
+from livekit.agents.llm import ChatChunk, ChatContext, ChoiceDelta, FunctionToolCall, LLMStream, Tool, ToolChoice
+from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
+
+
+@dataclass(frozen=True)
+class UseTool:
+    """The model calls a tool."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model answers to one request.
+
+    Args:
+        text: all that it would say.
+        tools: what it calls after the text.
+        breaks_after: share of the words after which the stream fails. None: it does not.
+        retryable: whether that error says that trying again makes sense. LiveKit then asks again on its own.
+        stall: seconds of silence after `stall_after` of the words; infinity: for ever.
+        stall_after: share of the words before the stall.
+        max_words: how many words the model may say; it then stops in the middle, as at a token limit.
+    """
+
+    text: str
+    tools: tuple[UseTool, ...] = ()
+    breaks_after: float | None = None
+    retryable: bool = False
+    stall: float = 0.0
+    stall_after: float = 0.0
+    max_words: int | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to the model.
+
+    Args:
+        number: counted from 1 over the call; a stream that LiveKit tries again is one request.
+        at: seconds of the call.
+        context: role and text of each message, in order.
+        reply: what the script answered.
+        to_tool: whether the last item was a tool's output, so that this goes on with a turn already begun.
+    """
+
+    number: int
+    at: float
+    context: tuple[tuple[str, str], ...]
+    reply: Reply
+    to_tool: bool
+
+    @property
+    def asked(self) -> str:
+        """The last message of the user."""
+        return next((text for role, text in reversed(self.context) if role == "user"), "")
+
+
+Answer: TypeAlias = Reply | str
+Answers: TypeAlias = Callable[[ChatContext], Answer] | Sequence[Answer]
+
+
+def repeat(context: ChatContext) -> str:
+    """What the model answers unless told otherwise: the user's words, so that a test sees what was asked."""
+    asked = next((item.text_content for item in reversed(context.messages()) if item.role == "user"), None)
+    return f"You said {asked or 'nothing'}."
+
+
+@dataclass(frozen=True)
+class Model:
+    """How the model answers.
+
+    Args:
+        answers: one for each request in order (the last one again and again), or a function of the chat context.
+        first_token: seconds to the first word.
+        rate: words a second from then on.
+    """
+
+    answers: Answers = repeat
+    first_token: float = 0.4
+    rate: float = 50.0
+
+    def reply(self, number: int, context: ChatContext) -> Reply:
+        """The answer to request `number`, counted from 0."""
+        answer = self.answers(context) if callable(self.answers) else self.answers[min(number, len(self.answers) - 1)]
+        return Reply(answer) if isinstance(answer, str) else answer
+
+
+class ScriptedLLM(llm.LLM[Any]):
+    """LiveKit's model for a `Model`.
+
+    Args:
+        model: how it answers.
+        now: seconds of the call.
+    """
+
+    def __init__(self, model: Model, now: Callable[[], float]) -> None:
+        super().__init__()
+        self.script = model
+        self.now = now
+        self.requests: list[Request] = []
+
+    def chat(
+        self,
+        *,
+        chat_ctx: ChatContext,
+        tools: list[Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        parallel_tool_calls: NotGivenOr[bool] = NOT_GIVEN,
+        tool_choice: NotGivenOr[ToolChoice] = NOT_GIVEN,
+        extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
+    ) -> LLMStream:
+        context = tuple((str(item.role), item.text_content or "") for item in chat_ctx.messages())
+        to_tool = bool(chat_ctx.items) and chat_ctx.items[-1].type == "function_call_output"
+        reply = self.script.reply(len(self.requests), chat_ctx)
+        self.requests.append(Request(len(self.requests) + 1, self.now(), context, reply, to_tool))
+        return _Stream(self, self.requests[-1], chat_ctx, tools or [], conn_options)
+
+
+class _Stream(LLMStream):
+    def __init__(
+        self,
+        model: ScriptedLLM,
+        request: Request,
+        chat_ctx: ChatContext,
+        tools: list[Tool],
+        conn_options: APIConnectOptions,
+    ) -> None:
+        super().__init__(model, chat_ctx=chat_ctx, tools=tools, conn_options=conn_options)
+        self._script = model.script
+        self._request = request
+        self._broken = False
+        self._attempt = 0
+
+    async def _run(self) -> None:
+        self._attempt += 1
+        reply = self._request.reply
+        words = reply.text.split()
+        limit = len(words) if reply.max_words is None else min(reply.max_words, len(words))
+        breaks_at = None if reply.breaks_after is None or self._broken else math.floor(reply.breaks_after * len(words))
+        stalls_at = math.floor(reply.stall_after * len(words)) if reply.stall else None
+        await asyncio.sleep(self._script.first_token)
+        for index, word in enumerate(words[:limit]):
+            if index == breaks_at:
+                break
+            if index == stalls_at:
+                await self._stall(reply.stall)
+            if index:
+                await asyncio.sleep(1 / self._script.rate)
+            self._send(ChoiceDelta(role="assistant", content=word if index == 0 else " " + word))
+        if breaks_at is not None:
+            self._broken = True  # the second try goes through
+            raise APIConnectionError("the model broke off", retryable=reply.retryable)
+        if reply.tools:
+            self._send(ChoiceDelta(role="assistant", tool_calls=[self._tool_call(tool) for tool in reply.tools]))
+
+    async def _stall(self, seconds: float) -> None:
+        if math.isinf(seconds):
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(seconds)
+
+    def _send(self, delta: ChoiceDelta) -> None:
+        self._event_ch.send_nowait(ChatChunk(id=f"request-{self._request.number}-{self._attempt}", delta=delta))
+
+    def _tool_call(self, tool: UseTool) -> FunctionToolCall:
+        return FunctionToolCall(
+            name=tool.name, arguments=json.dumps(dict(tool.arguments)), call_id=f"{tool.name}-{self._request.number}"
+        )

@@ -1,0 +1,101 @@
+"""What the caller does, as data: said, typed, pressed, hung up, and when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment that is not known before the call: `seconds` after something has happened (before it, if negative)."""
+
+    seconds: float
+    after: str
+
+
+def first_sound(seconds: float = 0.0) -> Moment:
+    """So many seconds after the agent's first sound left the loudspeaker."""
+    return Moment(seconds, "first sound")
+
+
+def from_end(seconds: float = 0.0) -> Moment:
+    """So many seconds after the end of the first protected utterance; negative is before it.
+
+    The end is known from when the voice has given the last of its audio. Where that is too late for a negative
+    moment, the call fails and says so.
+    """
+    return Moment(seconds, "end of the first protected utterance")
+
+
+When: TypeAlias = float | Moment
+"""Seconds from the start of the call, or a `Moment`."""
+
+
+@dataclass(frozen=True)
+class Say:
+    """The caller says `words`.
+
+    Args:
+        at: when the first word begins.
+        words: said one after the other, each for the same time.
+        duration: seconds for all of it; 0.3 s a word where it is not given.
+        answered: whether a reply is due. False for a backchannel, or an echo: then a reply to it counts as false.
+    """
+
+    at: When
+    words: str
+    duration: float | None = None
+    answered: bool = field(default=True, kw_only=True)
+
+    @property
+    def seconds(self) -> float:
+        return 0.3 * len(self.words.split()) if self.duration is None else self.duration
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Something that the voice activity detector takes for speech and in which there is no word: a cough, a door."""
+
+    at: When
+    duration: float
+
+
+@dataclass(frozen=True)
+class Type:
+    """The caller types `words`; a reply is due."""
+
+    at: When
+    words: str
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The caller presses `digits` on the phone."""
+
+    at: When
+    digits: str
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """The caller hangs up: nothing is heard any more at either end, and the room tells the agent."""
+
+    at: When
+
+
+@dataclass(frozen=True)
+class Do:
+    """Something is done to the session.
+
+    Args:
+        at: when.
+        what: called with the session; what it returns is awaited where that can be.
+        raises: the exception that is expected, if one is. Any other ends the run, and so does the lack of it.
+    """
+
+    at: When
+    what: Callable[[Any], Any]
+    raises: type[Exception] | None = field(default=None, kw_only=True)
+
+
+Act: TypeAlias = Say | Noise | Type | Keys | HangUp | Do

@@ -1,0 +1,132 @@
+"""How sound is written down: samples that say what they are, so that what was lost can be read from the audio itself.
+
+The caller's: each sample of a word is the word's number in the call, noise is -1, silence 0. The agent's: samples
+alternate between the number of the synthesis, negated, and the number of the 10 ms block in it, counted from 1.
+So any piece of it, cut anywhere, says where it comes from; what was zeroed, dropped or played twice shows.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.int16]
+
+CALLER_RATE = 16_000
+"""Sample rate of the caller's sound, in Hz."""
+
+AGENT_RATE = 24_000
+"""Sample rate of the agent's sound, in Hz."""
+
+BLOCK = 0.01
+"""Seconds of one block of the agent's sound."""
+
+NOISE = -1
+
+_PER_BLOCK = int(AGENT_RATE * BLOCK)
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of the caller: its number, its text, when it was said (seconds of the call), and by which act."""
+
+    number: int
+    text: str
+    start: float
+    end: float
+    act: object = field(compare=False)
+
+
+@dataclass
+class Lexicon:
+    """The caller's words by the number that their samples carry."""
+
+    words: list[Word] = field(default_factory=list)
+
+    def say(self, text: str, start: float, duration: float, act: object) -> list[Word]:
+        """Number the words of `text`, said from `start` on for `duration` seconds."""
+        texts = text.split()
+        step = duration / max(1, len(texts))
+        said = [
+            Word(len(self.words) + index + 1, word, start + index * step, start + (index + 1) * step, act)
+            for index, word in enumerate(texts)
+        ]
+        self.words += said
+        return said
+
+    def __getitem__(self, number: int) -> Word:
+        return self.words[number - 1]
+
+
+def synthesis(number: int, first_block: int, blocks: int) -> Samples:
+    """The samples of `blocks` blocks of synthesis `number`, from block `first_block` (counted from 0) on."""
+    samples = np.empty((blocks, _PER_BLOCK), dtype=np.int16)
+    samples[:, 0::2] = -number
+    samples[:, 1::2] = np.arange(first_block + 1, first_block + blocks + 1, dtype=np.int16)[:, None]
+    return samples.reshape(-1)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A stretch of one synthesis that left the loudspeaker.
+
+    Args:
+        synthesis: its number.
+        first, last: blocks, counted from 0, the last one not included.
+        start, end: seconds of the call.
+    """
+
+    synthesis: int
+    first: int
+    last: int
+    start: float
+    end: float
+
+
+def read(played: Iterable[tuple[float, Samples]]) -> list[Heard]:
+    """What is in the audio: the stretches, in the order they were played.
+
+    Args:
+        played: pieces of audio, each with the moment of its first sample in seconds of the call.
+    """
+    found: list[Heard] = []
+    for one in _stretches(played):
+        before = found[-1] if found else None
+        # a block may be cut in two by the frames: it is then the last of one and the first of the next
+        if (
+            before is not None
+            and before.synthesis == one.synthesis
+            and one.first - before.last in (0, -1)
+            and one.start - before.end < BLOCK / 10
+        ):
+            found[-1] = replace(before, last=one.last, end=one.end)
+        else:
+            found.append(one)
+    return found
+
+
+def _stretches(played: Iterable[tuple[float, Samples]]) -> Iterator[Heard]:
+    for start, samples in played:
+        marks = np.flatnonzero(samples < 0)
+        blocks = np.flatnonzero(samples > 0)
+        if not len(marks) or not len(blocks):
+            continue
+        number = -int(samples[marks[0]])
+        values = samples[blocks].astype(np.int32) - 1
+        # a new stretch begins where the block number does not go on
+        breaks = np.flatnonzero((np.diff(values) != 0) & (np.diff(values) != 1)) + 1
+        for first, last in itertools.pairwise([0, *breaks.tolist(), len(values)]):
+            # a block's odd samples carry its number: its first sound is one sample before
+            at = start + max(0, int(blocks[first]) - 1) / AGENT_RATE
+            yield Heard(
+                synthesis=number,
+                first=int(values[first]),
+                last=int(values[last - 1]) + 1,
+                start=at,
+                end=start + (int(blocks[last - 1]) + 1) / AGENT_RATE,
+            )
+
+
+__all__ = ["AGENT_RATE", "BLOCK", "CALLER_RATE", "NOISE", "Heard", "Lexicon", "Samples", "Word", "read", "synthesis"]
