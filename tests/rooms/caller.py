@@ -4,6 +4,7 @@ All times are seconds of this machine's monotonic clock (:func:`time.monotonic`)
 process itself is `rooms.participant`; it takes orders on its stdin and says what happens on its stdout, as JSON lines.
 """
 
+import contextlib
 import difflib
 import functools
 import json
@@ -171,6 +172,11 @@ class Caller:
             return None
 
         return self._wait(quiet, seconds, f"silence of {lasting} s")
+
+    def wait_until(self, at: float) -> None:
+        """Let time pass until `at`, as long as the process lives."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(0.0, at - time.monotonic()))
 
     @property
     def transcripts(self) -> list[Transcript]:

@@ -122,7 +122,8 @@ def working(server: Server, folder: Path, *, agent: Path = AGENT, command: str =
     bare = {"HEAROUT_LLM_URL": "", "HEAROUT_LLM_MODEL": "", "HEAROUT_LLM_KEY": ""}
     bare |= dict.fromkeys(("LIVEKIT_INFERENCE_URL", "LIVEKIT_INFERENCE_API_KEY", "LIVEKIT_INFERENCE_API_SECRET"), "")
     log = folder / "worker.log"
-    with ended(_started([sys.executable, str(agent), command], log, bare | server.environment)) as process:
+    program = [sys.executable, str(Path(__file__).with_name("unloaded.py")), str(agent), command]
+    with ended(_started(program, log, bare | server.environment)) as process:
         registered = "registered worker"
         _wait(REGISTERED, lambda: registered in log.read_text(), process, log, "the worker did not register")
         yield Worker(server, process, log)
