@@ -21,7 +21,7 @@ from hearout.words import Fate, Kind
 from orders import Call
 
 CARRIED = {
-    Fate.ANSWERED: DeliverTurn,
+    Fate.DELIVERED: DeliverTurn,
     Fate.HANDED_BACK: HandBackWords,
     Fate.NOTED: NoteWords,
     Fate.CALLER_GONE: NoteWords,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hearout import events as e
 from hearout.actions import Action
 from hearout.floor import Floor
+from hearout.heard import REPEAT_WINDOW
 from hearout.policy import After, Answer, Keys, Phrases, Policy
 
 POLICY = Policy(model_calls=3)
@@ -55,6 +56,7 @@ class Call:
     shut: float | None = None
     tokens: int = 0
     guess: str = ""
+    guessed_at: float = 0.0
 
     def apply(self, event: e.Event) -> Step:
         """Feed one event, as the shell does: a transcript that the floor does not take goes to LiveKit."""
@@ -92,7 +94,7 @@ class Call:
                 self.ended.add(event.id)
             case e.SpeechSuspended():
                 self.suspended.add(event.id)
-            case e.AudioMade() | e.PlayoutStarted() | e.TextKnown():
+            case e.AudioMade() | e.PlayoutStarted() | e.TextKnown() | e.ModelAsked():
                 self.suspended.discard(event.id)
             case e.CallerStarted():
                 self.talking = True
@@ -147,6 +149,7 @@ def late_event(call: Call, choice: int) -> e.Event:
         e.PlayoutProgressed(name, 9.0),
         e.PlayoutFinished(name, 9.0),
         e.ToolCalled(name),
+        e.ModelAsked(name),
         e.SpeechSuspended(name),
         e.VoiceFailed(name, "voice"),
         e.SpeechEnded(name),
@@ -171,9 +174,11 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
             return e.WordsHeard(_words(much, call))
         case "guessed":
             call.guess = call.guess if much % 2 else _words(much, call)
+            call.guessed_at = call.at
             return e.WordsGuessed(call.guess)
         case "as guessed":
-            text, call.guess = call.guess, ""
+            # a final that is later than this is a turn of its own
+            text, call.guess = call.guess if call.at < call.guessed_at + REPEAT_WINDOW else "", ""
             return e.WordsHeard(f"{text} {_new(call)}" if much % 2 else text)
         case "typed":
             return e.TextTyped(_words(much, call))
@@ -216,7 +221,7 @@ def _of_speech(op: str, much: int, name: str, call: Call) -> e.Event:
             call.played[name] = made if much % 4 else max(0.0, made - 2.0)
             return e.PlayoutFinished(name, call.played[name])
         case "tool":
-            return e.SpeechSuspended(name) if much % 4 == 0 else e.ToolCalled(name)
+            return (e.SpeechSuspended(name), e.ModelAsked(name), e.ToolCalled(name), e.ToolCalled(name))[much % 4]
         case "fails":
             return e.VoiceFailed(name, "voice") if much % 4 == 0 else e.SpeechQueued(name)
         case _:

@@ -79,8 +79,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "a shutdown has no grace": (
         floor,
-        "elif self._shutdown_at is not None and at >= self._shutdown_at + self.policy.shutdown_grace:",
-        "elif self._shutdown_at is not None:",
+        "elif self._cuts_at is not None and at >= self._cuts_at:",
+        "elif self._cuts_at is not None:",
         l2,
     ),
     "keys cut in that are not allowed": (

@@ -10,7 +10,7 @@ import pytest
 from livekit.agents import AgentSession as LiveKitSession
 from livekit.agents import llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
-from livekit.agents.voice.room_io import RoomInputOptions, RoomOptions
+from livekit.agents.voice.room_io import RoomInputOptions, RoomOptions, TextInputOptions
 
 from hearout import AgentSession, SettingsError, settings
 
@@ -30,7 +30,7 @@ def test_what_would_break_a_promise_silently_is_set() -> None:
     assert session.options.interruption["mode"] == "vad"
     assert session.options.aec_warmup_duration is None
     assert session.conn_options.max_unrecoverable_errors > 1_000_000
-    start = settings.start_arguments({})
+    start = settings.start_arguments({}, typed=typed)
     assert start["session_host"] is False
     assert start["room_options"].close_on_disconnect is False
 
@@ -60,7 +60,11 @@ def test_a_setting_that_contradicts_or_would_be_ignored_is_refused(arguments: di
 
 def test_the_room_cannot_be_allowed_to_drive_the_session() -> None:
     with pytest.raises(SettingsError, match="session_host"):
-        settings.start_arguments({"session_host": True})
+        settings.start_arguments({"session_host": True}, typed=typed)
+
+
+async def typed(*_: Any) -> None:
+    """Takes what is typed."""
 
 
 class ServerSideTurns(llm.RealtimeModel):
@@ -133,8 +137,20 @@ def test_the_users_own_choices_are_kept() -> None:
     assert session.options.interruption["min_words"] == 3
     assert session.options.endpointing["min_delay"] == 0.2
     assert session.userdata == {"a": 1}
-    start = settings.start_arguments({"room_options": RoomOptions(delete_room_on_close=True)})
+    start = settings.start_arguments({"room_options": RoomOptions(delete_room_on_close=True)}, typed=typed)
     assert start["room_options"].delete_room_on_close is True
-    assert settings.start_arguments({"room_input_options": RoomInputOptions()})["room_input_options"] == (
-        RoomInputOptions(close_on_disconnect=False)
-    )
+    start = settings.start_arguments({"room_input_options": RoomInputOptions()}, typed=typed)
+    assert start["room_input_options"] == RoomInputOptions(close_on_disconnect=False, text_input_cb=typed)
+
+
+def test_what_is_typed_in_the_room_comes_to_hearout_unless_the_user_takes_it() -> None:
+    async def own(*_: Any) -> None:
+        """The user's own."""
+
+    def callback(options: RoomOptions) -> Any:
+        return settings.start_arguments({"room_options": options}, typed=typed)["room_options"].get_text_input_options()
+
+    assert callback(RoomOptions()).text_input_cb is typed
+    assert callback(RoomOptions(text_input=True)).text_input_cb is typed
+    assert callback(RoomOptions(text_input=TextInputOptions(text_input_cb=own))).text_input_cb is own
+    assert callback(RoomOptions(text_input=False)) is None

@@ -8,14 +8,24 @@ from .errors import (
     ScriptError,
     SettingsError,
 )
+from .policy import After, Answer, Keys, Nobody, Phrases, Policy
+from .receipt import Outcome, Receipt
 from .session import AgentSession
 
 __all__ = [
+    "After",
     "AgentSession",
+    "Answer",
     "ConsoleError",
     "HearoutError",
+    "Keys",
     "LocalVoiceMissingError",
+    "Nobody",
+    "Outcome",
+    "Phrases",
+    "Policy",
     "PolicyError",
+    "Receipt",
     "ScriptError",
     "SettingsError",
 ]

@@ -81,6 +81,13 @@ class PlayoutFinished:
 
 
 @dataclass(frozen=True)
+class ModelAsked:
+    """The model is asked for it; or for what follows a tool."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class ToolCalled:
     """The model called a tool in the middle of it; what is said next waits for the tool."""
 
@@ -188,7 +195,13 @@ class StopAsked:
 
 @dataclass(frozen=True)
 class ShutdownAsked:
-    """The session is to end."""
+    """The session is to end.
+
+    Args:
+        drain: what is owed may be said to its end, however long that takes; else it has the policy's grace.
+    """
+
+    drain: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +218,7 @@ Event: TypeAlias = (
     | PlayoutStarted
     | PlayoutProgressed
     | PlayoutFinished
+    | ModelAsked
     | ToolCalled
     | SpeechSuspended
     | VoiceFailed

@@ -58,6 +58,7 @@ class Floor:
         self._breaks_in = False
         self._gone_at: float | None = None
         self._shutdown_at: float | None = None
+        self._cuts_at: float | None = None
         self._shut_down = False
         self._call_ended = False
 
@@ -105,6 +106,7 @@ class Floor:
                 self._expected_since, self._freed_at = None, at
             case e.WordsPassed():
                 self._passed = True
+                self._heard.passed(at)
             case e.TurnTaken():
                 self._passed = self._leftover = False
             case e.CallerLeft():
@@ -114,6 +116,8 @@ class Floor:
                 self._gone_at, self._call_ended = None, False
             case e.ShutdownAsked():
                 self._shutdown_at = at if self._shutdown_at is None else self._shutdown_at
+                if not event.drain and self._cuts_at is None:
+                    self._cuts_at = at + self.policy.shutdown_grace
             case e.StopAsked():
                 for one in self._open(suspended=True):
                     if event.id == one.id or (event.id is None and one is self._current()):
@@ -189,7 +193,7 @@ class Floor:
         for one in self._open(suspended=True):
             if self._gone_at is not None:
                 one.stop(Outcome.CALLER_GONE, "the caller left")
-            elif self._shutdown_at is not None and at >= self._shutdown_at + self.policy.shutdown_grace:
+            elif self._cuts_at is not None and at >= self._cuts_at:
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
                 one.give_up(at, self.policy, free_since=self._free_since(one))
@@ -251,7 +255,7 @@ class Floor:
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
         back = heard.talking or self._leftover or self._reply_is_on_its_way
         for said in list(heard.said):
-            heard.settle(said, Fate.HANDED_BACK if back else Fate.ANSWERED)
+            heard.settle(said, Fate.HANDED_BACK if back else Fate.DELIVERED)
         if back:
             self._passed = True
             if ready is not None:
@@ -367,8 +371,8 @@ class Floor:
         for one in self._open(suspended=True):
             if (gives_up := one.gives_up_at(self.policy, free_since=self._free_since(one))) is not None:
                 yield gives_up
-            if self._shutdown_at is not None and not one.stopping:
-                yield self._shutdown_at + self.policy.shutdown_grace
+            if self._cuts_at is not None and not one.stopping:
+                yield self._cuts_at
         if (begins := self._prepares_at()) is not None:
             yield begins
         if self._expected_since is not None:

@@ -6,6 +6,10 @@ from . import words
 from .owed import Owed
 from .words import Fate, Held, Kind
 
+SILENCE = 0.6
+"""Seconds of silence after which the caller is known to have stopped (silero: 0.55). A final that came within
+them is of all that was said."""
+
 REPEAT_WINDOW = 10.0
 """Seconds in which a final transcript may still come for words that were settled by their guess."""
 
@@ -46,6 +50,8 @@ class Heard:
     due_by: float | None = None
     """Until when a final transcript may come for the sound that ended."""
     guess: str = ""
+    final_at: float | None = None
+    """When the last final transcript came."""
     said: list[Said] = field(default_factory=list)
     settled: list[tuple[Held, Fate, Owed]] = field(default_factory=list)
     """What is decided, and not yet recorded."""
@@ -67,19 +73,26 @@ class Heard:
         self.talking, self.due_by = True, None
 
     def stopped(self, at: float, grace: float) -> None:
-        """The caller is silent; words may come for so long."""
+        """The caller is silent; words may come for so long, unless they have come."""
         if self.talking:
-            self.talking, self.due_by = False, at + grace
+            complete = self.final_at is not None and self.final_at > at - SILENCE and not self.guess
+            self.talking, self.due_by = False, None if complete else at + grace
+            self.words_from = None if complete else self.words_from
 
     def final(self, text: str, at: float, owner: Owed) -> None:
         """The recogniser's last word on it."""
-        began = self.began(at)
+        began, self.final_at = self.began(at), at
         new = self._new_in(text, at)
         if new != text and self.repeat is not None:
             self.settled.append((Held(self.repeat[0], began), Fate.REPEATED, owner))
         self.repeat = None
         if words.split(new):
             self.said.append(Said(Held(new, began), owner, at))
+        self.forget(at)
+
+    def passed(self, at: float) -> None:
+        """A final transcript went to LiveKit."""
+        self.final_at = at
         self.forget(at)
 
     def take_the_guess(self, at: float, owner: Owed) -> None:

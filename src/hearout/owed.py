@@ -54,6 +54,7 @@ class Owed:
         self._stretch_began = self.asked_at
         self._played_before = 0.0
         self._waits_for_tool = False
+        self._more_follows = False
         self._told_at: float | None = None
 
     @classmethod
@@ -86,8 +87,11 @@ class Owed:
             case e.PlayoutFinished():
                 self._waits_for_tool = True
                 self.playing, self.played = False, event.seconds
+            case e.ModelAsked():
+                self._goes_on()
+                self._more_follows = False
             case e.ToolCalled():
-                self._waits_for_tool = True
+                self._waits_for_tool = self._more_follows = True
             case e.SpeechSuspended():
                 self.suspended = True
             case e.VoiceFailed():
@@ -205,7 +209,7 @@ class Owed:
 
     def ends_at(self) -> float | None:
         """When its last sample will have left; None while that is not known."""
-        if not self.playing or not self.complete or self._told_at is not None:
+        if not self.playing or not self.complete or self._more_follows or self._told_at is not None:
             return None
         return self._stretch_began + self.made - self._played_before
 

@@ -1,14 +1,21 @@
 """AgentSession: LiveKit's, with the three promises. The only file that touches LiveKit's session."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar, cast
 
-from livekit.agents import Agent
+from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent
 from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.voice.events import EventTypes
+from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
 from . import settings
+from .events import KeysPressed, ShutdownAsked, TextTyped
+from .policy import Policy
+from .receipt import Receipt
+from .shell import FloorListener, Shell
 
 logger = logging.getLogger("hearout")
 
@@ -48,12 +55,19 @@ class AgentSession(LiveKitSession[Userdata_T]):
     Takes all of LiveKit's arguments and passes them on. What would break a promise silently is set
     (:data:`hearout.settings.WHY`).
 
+    Args:
+        policy: how protected speech behaves; the defaults of :class:`hearout.Policy` where it is None.
+
     Raises:
         SettingsError: an argument contradicts a promise, or LiveKit would ignore it; the message says what to change.
     """
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, *, policy: Policy | None = None, **arguments: Any) -> None:
         self._stock = _Process.stock
+        self._choices = policy or Policy()
+        self._shell: Shell | None = None
+        self._floor_listeners: list[FloorListener] = []
+        self._closing_in_grace: asyncio.Task[None] | None = None
         super().__init__(**(arguments if self._stock else settings.session_arguments(arguments)))
         if not self._stock:
             settings.check_model(self.llm, whose="session")
@@ -72,4 +86,78 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if self._stock:
             return cast(RunResult[Any] | None, await super().start(agent, **given))
         settings.check_model(agent.llm, whose="agent")
-        return cast(RunResult[Any] | None, await super().start(agent, **settings.start_arguments(given)))
+        shell = self._shell = Shell(self, self._choices)
+        shell.listeners = self._floor_listeners
+        shell.wrap(agent)
+        started = settings.start_arguments(given, typed=self._typed_in_the_room)
+        result = cast(RunResult[Any] | None, await super().start(agent, **started))
+        shell.listen_to_playout()
+        return result
+
+    def on_floor(self, listener: FloorListener) -> None:
+        """Be told everything that the floor is told and decides, as ``listener(at, what)``.
+
+        Args:
+            listener: called in the session's event loop with the seconds since its start and an event
+                (:mod:`hearout.events`) or an action (:mod:`hearout.actions`).
+        """
+        self._floor_listeners.append(listener)
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """The receipts of the protected utterances that are over, in the order of their ends."""
+        return [] if self._shell is None else list(self._shell.receipts)
+
+    async def user_typed(self, text: str) -> None:
+        """The user wrote `text`: it is answered; after protected speech, if such is owed."""
+        if self._shell is not None and self._shell.floor.holding:
+            self._shell.feed(TextTyped(text))
+            return
+        await self.interrupt()
+        self.generate_reply(user_input=text)
+
+    def user_pressed(self, digits: str) -> None:
+        """The user pressed keys of the telephone."""
+        if self._shell is not None:
+            self._shell.feed(KeysPressed(digits))
+
+    async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
+        await self.user_typed(event.text)
+
+    def emit(self, event: EventTypes, arg: AgentEvent) -> None:
+        """As LiveKit's, but a transcript that was reported while it was held is not reported again."""
+        repeated = (
+            self._shell is not None
+            and isinstance(arg, UserInputTranscribedEvent)
+            and arg.is_final
+            and self._shell.is_repeated(arg.transcript)
+        )
+        if not repeated:
+            super().emit(event, arg)
+
+    async def aclose(self) -> None:
+        """Close the session, once protected speech is through or the policy's grace for it is over."""
+        if self._shell is None:
+            await super().aclose()
+            return
+        await self._grace(self._shell)
+        await super().aclose()
+        await self._shell.settled()
+
+    def shutdown(self, *, drain: bool = True) -> None:
+        """Close the session soon; protected speech has the policy's grace, with ``drain=False`` too."""
+        if self._shell is not None and drain:
+            self._shell.feed(ShutdownAsked(drain=True))
+        if drain or self._shell is None or not self._shell.floor.holding:
+            super().shutdown(drain=drain)
+        elif self._closing_in_grace is None:
+            self._closing_in_grace = asyncio.create_task(self._shut_down_in_grace(self._shell))
+
+    async def _shut_down_in_grace(self, shell: Shell) -> None:
+        await self._grace(shell)
+        super().shutdown(drain=False)
+
+    async def _grace(self, shell: Shell) -> None:
+        shell.feed(ShutdownAsked())
+        await shell.may_close.wait()
+        await shell.settled()

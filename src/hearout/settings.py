@@ -6,15 +6,24 @@ figures behind them were measured; see ``docs/livekit.md``.
 
 import dataclasses
 import sys
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeAlias, cast
 
 from livekit.agents import llm
 from livekit.agents.utils import is_given
+from livekit.agents.voice import AgentSession
 from livekit.agents.voice.agent_session import SessionConnectOptions
-from livekit.agents.voice.room_io import RoomInputOptions, RoomOptions, RoomOutputOptions
+from livekit.agents.voice.room_io import (
+    RoomInputOptions,
+    RoomOptions,
+    RoomOutputOptions,
+    TextInputEvent,
+    TextInputOptions,
+)
 
 from .errors import SettingsError
+
+TypedText: TypeAlias = Callable[[AgentSession[Any], TextInputEvent], Coroutine[None, None, None] | None]
 
 WHY: Mapping[str, str] = {
     "discard_audio_if_uninterruptible=False": "else the recogniser gets silence while protected speech plays",
@@ -78,8 +87,12 @@ def session_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def start_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+def start_arguments(given: Mapping[str, Any], *, typed: TypedText) -> dict[str, Any]:
     """The arguments for LiveKit's ``session.start()``: those given, with what the promises need.
+
+    Args:
+        given: the keyword arguments that the user gave.
+        typed: takes what a user types in the room, where the user of hearout has not said otherwise.
 
     Raises:
         SettingsError: ``session_host=True`` was asked for.
@@ -92,10 +105,15 @@ def start_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     arguments["session_host"] = False
     if "room_input_options" in arguments or "room_output_options" in arguments:
         old = cast(RoomInputOptions, arguments.get("room_input_options") or RoomInputOptions())
+        if old.text_input_cb is RoomInputOptions().text_input_cb:
+            old = dataclasses.replace(old, text_input_cb=typed)
         arguments["room_input_options"] = dataclasses.replace(old, close_on_disconnect=False)
         arguments.setdefault("room_output_options", RoomOutputOptions())
     else:
         options = cast(RoomOptions, arguments.get("room_options") or RoomOptions())
+        text = options.get_text_input_options()
+        if text is not None and text.text_input_cb is TextInputOptions().text_input_cb:
+            options = dataclasses.replace(options, text_input=TextInputOptions(text_input_cb=typed))
         arguments["room_options"] = dataclasses.replace(options, close_on_disconnect=False)
     return arguments
 

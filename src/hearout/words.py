@@ -18,8 +18,8 @@ class Kind(Enum):
 class Fate(Enum):
     """What became of held words."""
 
-    ANSWERED = "answered"
-    """In the turn that the agent was given after the protected speech."""
+    DELIVERED = "delivered"
+    """In the turn that the agent was given right after the protected speech."""
     HANDED_BACK = "handed back"
     """The caller went on talking: they became the beginning of LiveKit's next turn."""
     NOTED = "noted"

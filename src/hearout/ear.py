@@ -1,0 +1,94 @@
+"""The agent's ear: lets transcripts through to LiveKit, or keeps them while protected speech is owed.
+
+LiveKit 1.8.9 drops a user turn that ends while uninterruptable speech is current (``agent_activity.py``, "skipping
+reply to user input"). So, while the floor holds, no transcript reaches its recogniser, and no turn ends there.
+What is held is later answered by us, or handed back to the recogniser as one final transcript. The node of the agent
+(``Agent.stt_node``, a public extension point) is where all transcripts pass, whichever recogniser made them.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from typing import Any
+
+from livekit import rtc
+from livekit.agents import LanguageCode, ModelSettings, stt
+
+SttNode = Callable[[AsyncIterable[rtc.AudioFrame], ModelSettings], Any]
+
+_TRANSCRIPTS = (
+    stt.SpeechEventType.INTERIM_TRANSCRIPT,
+    stt.SpeechEventType.PREFLIGHT_TRANSCRIPT,
+    stt.SpeechEventType.FINAL_TRANSCRIPT,
+)
+
+
+class Ear:
+    """Every transcript of one session, in order.
+
+    Args:
+        keep: called with each transcript; whether it was kept, and so does not go on to LiveKit.
+    """
+
+    def __init__(self, keep: Callable[[stt.SpeechEvent], bool]) -> None:
+        self._keep = keep
+        self._handed_back: deque[stt.SpeechEvent] = deque()
+        self._arrived = asyncio.Event()
+        self._language = LanguageCode("")
+
+    def node(self, original: SttNode) -> SttNode:
+        """The node that LiveKit calls instead of `original`."""
+
+        async def listen(audio: AsyncIterable[rtc.AudioFrame], model: ModelSettings) -> AsyncIterator[stt.SpeechEvent]:
+            made = original(audio, model)
+            if asyncio.iscoroutine(made):
+                made = await made
+            if made is None:
+                return
+            async for event in self._with_handed_back(aiter(made)):
+                if event.alternatives and event.alternatives[0].language:
+                    self._language = event.alternatives[0].language
+                if event.type not in _TRANSCRIPTS or not event.alternatives or not self._keep(event):
+                    yield event
+
+        return listen
+
+    def hand_back(self, text: str) -> None:
+        """Give `text` to LiveKit's recogniser as one final transcript, to be joined with what is said next."""
+        self._handed_back.append(
+            stt.SpeechEvent(
+                type=stt.SpeechEventType.FINAL_TRANSCRIPT,
+                alternatives=[stt.SpeechData(language=self._language, text=text, confidence=1.0)],
+            )
+        )
+        self._arrived.set()
+
+    async def _with_handed_back(self, heard: AsyncIterator[stt.SpeechEvent]) -> AsyncIterator[stt.SpeechEvent]:
+        """What the recogniser hears, and what is handed back meanwhile.
+
+        A transcript leaves the queue only when LiveKit takes it: a node that is closed or fails loses nothing, its
+        successor goes on.
+        """
+        arrived = asyncio.ensure_future(self._arrived.wait())
+        upcoming = asyncio.ensure_future(anext(heard))
+        try:
+            while True:
+                await asyncio.wait({arrived, upcoming}, return_when=asyncio.FIRST_COMPLETED)
+                while self._handed_back:
+                    yield self._handed_back.popleft()
+                self._arrived.clear()
+                if arrived.done():
+                    arrived = asyncio.ensure_future(self._arrived.wait())
+                if upcoming.done():
+                    try:
+                        event = upcoming.result()
+                    except StopAsyncIteration:
+                        return
+                    upcoming = asyncio.ensure_future(anext(heard))
+                    yield event
+        finally:
+            arrived.cancel()
+            upcoming.cancel()
+            await asyncio.gather(arrived, upcoming, return_exceptions=True)
+            if isinstance(heard, AsyncGenerator):
+                await heard.aclose()

@@ -1,0 +1,132 @@
+"""What left the loudspeaker: counts each speech's seconds, on their way from LiveKit to the sink."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from livekit import rtc
+from livekit.agents.voice import SpeechHandle, io
+
+REPORTS = 1.0
+"""Seconds within which a sink that lives reports the end of what was cleared."""
+
+STEP = 0.5
+"""Seconds of audio after which what was handed over is reported again; each report costs the floor some 20 µs."""
+
+
+class Listener(Protocol):
+    """Who wants to know what was played. All seconds are of the whole speech, its earlier stretches included."""
+
+    def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
+        """So much was handed over to the loudspeaker; all of the stretch, when `complete`."""
+
+    def playout_started(self, handle: SpeechHandle) -> None:
+        """The first sample of a stretch left."""
+
+    def playout_progressed(self, handle: SpeechHandle, seconds: float) -> None:
+        """So much has left and can no longer be taken back."""
+
+    def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
+        """A stretch ended; so much has left in all."""
+
+
+class Tap(io.AudioOutput):
+    """Sits before the session's loudspeaker and passes everything on.
+
+    LiveKit 1.8.9 calls a speech done by a local clock, whatever was discarded; `playback_position` and, where the sink
+    has them, progress reports are the only facts (``docs/livekit.md``), so both are listened to here.
+
+    Args:
+        sink: the session's loudspeaker.
+        speaking: whose audio is being captured: called in LiveKit's task for it.
+        listener: who wants to know.
+    """
+
+    def __init__(
+        self, sink: io.AudioOutput, *, speaking: Callable[[], SpeechHandle | None], listener: Listener
+    ) -> None:
+        super().__init__(
+            label="hearout",
+            capabilities=io.AudioOutputCapabilities(pause=True),
+            next_in_chain=sink,
+            sample_rate=sink.sample_rate,
+        )
+        self._speaking = speaking
+        self._listener = listener
+        self._captured: SpeechHandle | None = None
+        self._stretches: list[SpeechHandle | None] = []
+        self._made: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
+        self._played: dict[str, float] = {}
+        self._ended = 0
+
+    @property
+    def sink(self) -> io.AudioOutput:
+        """What the tap plays into."""
+        assert self.next_in_chain is not None
+        return self.next_in_chain
+
+    def forget(self, handle: SpeechHandle) -> None:
+        """The speech is over, and its seconds are no longer asked for."""
+        for seconds in (self._made, self._reported, self._played):
+            seconds.pop(handle.id, None)
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        begins = self._captured is None
+        if begins:
+            self._captured = self._speaking()
+        if (handle := self._captured) is not None:
+            # before the sink takes it: a room's waits there until somebody has subscribed
+            made = self._made[handle.id] = self._made.get(handle.id, 0.0) + frame.duration
+            if begins or made >= self._reported.get(handle.id, 0.0) + STEP:
+                self._reported[handle.id] = made
+                self._listener.playout_made(handle, made, complete=False)
+        await self.sink.capture_frame(frame)
+        # counted only now: a room's sink that was left while it waited reports no end of what it never took
+        await super().capture_frame(frame)
+
+    def flush(self) -> None:
+        super().flush()
+        if (handle := self._captured) is not None:
+            self._stretches.append(handle)
+            self._captured = None
+            self._listener.playout_made(handle, self._made.get(handle.id, 0.0), complete=True)
+        self.sink.flush()
+
+    def clear_buffer(self) -> None:
+        self.sink.clear_buffer()
+        asyncio.get_running_loop().call_later(REPORTS, self._end_for_the_sink, self._ended)
+
+    def on_playback_started(self, *, created_at: float) -> None:
+        if (handle := self._playing()) is not None:
+            self._listener.playout_started(handle)
+        super().on_playback_started(created_at=created_at)
+
+    def on_playback_progressed(self, *, started_at: float, offset: float, duration: float) -> None:
+        if (handle := self._playing()) is not None:
+            self._listener.playout_progressed(handle, self._played.get(handle.id, 0.0) + offset + duration)
+        super().on_playback_progressed(started_at=started_at, offset=offset, duration=duration)
+
+    def on_playback_finished(
+        self, *, playback_position: float, interrupted: bool, synchronized_transcript: str | None = None
+    ) -> None:
+        self._ended += 1
+        handle = self._stretches.pop(0) if self._stretches else self._captured
+        if handle is not None:
+            played = self._played[handle.id] = self._played.get(handle.id, 0.0) + playback_position
+            self._listener.playout_finished(handle, played)
+        super().on_playback_finished(
+            playback_position=playback_position,
+            interrupted=interrupted,
+            synchronized_transcript=synchronized_transcript,
+        )
+
+    def _end_for_the_sink(self, ended: int) -> None:
+        """What was cleared has ended, though a dead sink does not say so: LiveKit would wait for it for ever."""
+        if ended == self._ended and (self._stretches or self._captured is not None):
+            self._captured = None if not self._stretches else self._captured
+            self.on_playback_finished(playback_position=0.0, interrupted=True)
+
+    def _playing(self) -> SpeechHandle | None:
+        """Whose audio the sink is playing: the oldest stretch that it has not reported as finished."""
+        return self._stretches[0] if self._stretches else self._captured

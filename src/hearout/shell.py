@@ -1,0 +1,434 @@
+"""Feeds one call's floor in order, holds its alarm, and does what it decides. It decides nothing itself."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from livekit.agents import (
+    Agent,
+    AgentHandoff,
+    ConversationItemAddedEvent,
+    SpeechCreatedEvent,
+    StopResponse,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+    llm,
+    stt,
+)
+from livekit.agents.types import NOT_GIVEN
+from livekit.agents.utils import is_given
+from livekit.agents.voice import AgentSession, SpeechHandle
+
+from . import actions as a
+from . import events as e
+from . import words
+from .ear import Ear
+from .floor import Floor
+from .nodes import Nodes
+from .playout import Tap
+from .policy import Policy
+from .receipt import Receipt
+from .rehearsal import Rehearsal
+from .retry import SPEECH, Retry
+
+logger = logging.getLogger("hearout")
+
+FloorListener = Callable[[float, e.Event | a.Action], None]
+"""Called with the second of the call and what happened or was decided."""
+
+
+class Shell:
+    """What stands between one LiveKit session and its floor.
+
+    Args:
+        session: LiveKit's session, running in this event loop.
+        policy: the choices of the team.
+    """
+
+    def __init__(self, session: AgentSession[Any], policy: Policy) -> None:
+        self.floor = Floor(policy)
+        self.receipts: list[Receipt] = []
+        self.listeners: list[FloorListener] = []
+        self.may_close = asyncio.Event()
+        self._session = session
+        self._policy = policy
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._upcoming: deque[tuple[e.Event, float]] = deque()
+        self._feeding = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ear = Ear(self._keep)
+        self._retry = Retry(
+            tries=policy.voice_tries, patience=policy.voice_stall, failed=self._failed, given_up=self._given_up
+        )
+        self._nodes: dict[int, Nodes] = {}
+        self._tap: Tap | None = None
+        self._handles: dict[str, SpeechHandle] = {}
+        self._texts: dict[str, str] = {}
+        self._unscheduled: list[SpeechHandle] = []
+        self._prepared: dict[int, Rehearsal] = {}
+        self._rehearsed: dict[str, Rehearsal] = {}
+        self._handed_back: list[str] = []
+        self._came_early = False
+        self._turn_detection: Any = None
+        self._closed = False
+        session.on("speech_created", self._speech_created)
+        session.on("user_state_changed", self._user_state_changed)
+        session.on("conversation_item_added", self._item_added)
+        session.on("close", lambda _: self.close())
+
+    # Into the floor
+
+    @property
+    def now(self) -> float:
+        """Seconds since the session began."""
+        return self._loop.time() - self._began
+
+    def feed(self, event: e.Event, *, at: float | None = None) -> None:
+        """Tell the floor what happened, and do what it decides.
+
+        What happens while something is done (LiveKit calls back) waits until that is done: the floor sees one thing
+        after the other.
+
+        Args:
+            event: what happened.
+            at: when, in seconds from the session's begin; now, where it is None.
+        """
+        self._upcoming.append((event, self.now if at is None else at))
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._upcoming:
+                event, at = self._upcoming.popleft()
+                self._tell(at, event)
+                for action in self.floor.apply(event, at):
+                    self._tell(at, action)
+                    self._perform(action)
+        finally:
+            self._feeding = False
+            self._set_alarm()
+
+    def wrap(self, agent: Agent) -> Nodes:
+        """Stand between LiveKit and this agent's nodes; once for each agent."""
+        if id(agent) not in self._nodes:
+            self._nodes[id(agent)] = Nodes(agent, ear=self._ear, retry=self._retry, watcher=self)
+        return self._nodes[id(agent)]
+
+    def listen_to_playout(self) -> None:
+        """Stand before the session's loudspeaker, whichever it is now."""
+        sink = self._session.output.audio
+        if sink is not None and sink is not self._tap:
+            self._tap = Tap(sink, speaking=SPEECH.get, listener=self)
+            self._session.output.audio = self._tap
+
+    def is_repeated(self, transcript: str) -> bool:
+        """Whether LiveKit reports a transcript that was reported before it was handed back; asked once for each."""
+        if transcript in self._handed_back:
+            self._handed_back.remove(transcript)
+            return True
+        return False
+
+    def close(self) -> None:
+        """The session is closed: nothing more can be done for it."""
+        if self._closed:
+            return
+        self.feed(e.ShutdownAsked())
+        self._closed = True
+        self.may_close.set()
+        for rehearsal in [*self._prepared.values(), *self._rehearsed.values()]:
+            self._start(rehearsal.drop())
+        self._prepared.clear()
+        self._rehearsed.clear()
+        self._set_alarm()
+
+    async def settled(self) -> None:
+        """Wait until what was begun is done."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        at = self.floor.next_alarm
+        if at is not None and not self._closed:
+            self._alarm = self._loop.call_at(self._began + at, self._ring, at)
+
+    def _ring(self, at: float) -> None:
+        current = self._session.current_speech
+        for name, handle in self._handles.items():
+            if current is not None and current is not handle and not self._texts.get(name):
+                self.feed(e.SpeechQueued(name))
+        # not a rounding error before its time: it would ring again and again
+        self.feed(e.AlarmRang(), at=max(at, self.now))
+
+    def _tell(self, at: float, what: e.Event | a.Action) -> None:
+        for listener in self.listeners:
+            listener(at, what)
+
+    # What LiveKit says
+
+    def _speech_created(self, event: SpeechCreatedEvent) -> None:
+        handle = event.speech_handle
+        SPEECH.set(handle)  # LiveKit makes the speech's tasks after this, in this context
+        self.listen_to_playout()
+        self._loop.call_soon(self._look_at, handle)
+
+    def _look_at(self, handle: SpeechHandle) -> None:
+        if not handle.scheduled and not handle.done():
+            self._unscheduled.append(handle)  # a preemptive reply: nothing is owed before LiveKit decides for it
+        elif not handle.allow_interruptions:
+            self._protect(handle)
+
+    def _look_again(self) -> None:
+        waiting, self._unscheduled = self._unscheduled, []
+        for handle in waiting:
+            self._look_at(handle)
+
+    def _protect(self, handle: SpeechHandle) -> None:
+        if handle.id in self._handles or handle.done():
+            return
+        self._handles[handle.id] = handle
+        self.feed(e.SpeechRequested(handle.id))
+        handle.add_done_callback(self._speech_done)
+
+    def _speech_done(self, handle: SpeechHandle) -> None:
+        if handle.exception() is not None:
+            self.feed(e.VoiceFailed(handle.id, "model"))
+        del self._handles[handle.id]
+        self._texts.pop(handle.id, None)
+        self._rehearsed.pop(handle.id, None)
+        if self._tap is not None:
+            self._tap.forget(handle)
+        self.feed(e.SpeechEnded(handle.id, interrupted=handle.interrupted))
+
+    def _look_for_flips(self) -> None:
+        """Speech whose flag was changed while it ran: LiveKit has no event for it."""
+        current = self._session.current_speech
+        if current is not None and not current.allow_interruptions:
+            self._protect(current)
+        for name, handle in self._handles.items():
+            if handle.allow_interruptions:
+                self.feed(e.SpeechSuspended(name))
+
+    def _user_state_changed(self, event: UserStateChangedEvent) -> None:
+        self._look_for_flips()
+        if event.new_state == "speaking":
+            self.feed(e.CallerStarted())
+        elif event.old_state == "speaking":
+            self.feed(e.CallerStopped())
+
+    def _item_added(self, event: ConversationItemAddedEvent) -> None:
+        if isinstance(event.item, AgentHandoff):
+            self.wrap(self._session.current_agent)
+            for name in list(self._handles):
+                self.feed(e.SpeechSuspended(name))
+
+    def _keep(self, event: stt.SpeechEvent) -> bool:
+        """Whether a transcript is the floor's."""
+        self._look_for_flips()
+        heard = event.alternatives[0]
+        final = event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
+        if not self.floor.takes(heard.text, self.now):
+            if final and heard.text.strip():
+                self.feed(e.WordsPassed())
+            return False
+        self.feed(e.WordsHeard(heard.text) if final else e.WordsGuessed(heard.text))
+        self._session.emit(
+            "user_input_transcribed",
+            UserInputTranscribedEvent(
+                transcript=heard.text, is_final=final, language=heard.language, speaker_id=heard.speaker_id
+            ),
+        )
+        return True
+
+    # What passes at the agent's nodes and at the loudspeaker
+
+    def text_known(self, handle: SpeechHandle, text: str) -> None:
+        if handle.id in self._handles:
+            self._texts[handle.id] = self._texts.get(handle.id, "") + text
+            self.feed(e.TextKnown(handle.id, self._texts[handle.id]))
+
+    def question_placed(self, handle: SpeechHandle, seconds: float) -> None:
+        self.feed(e.QuestionPlaced(handle.id, seconds))
+
+    def model_asked(self, handle: SpeechHandle) -> None:
+        self.feed(e.ModelAsked(handle.id))
+
+    def tool_called(self, handle: SpeechHandle) -> None:
+        self.feed(e.ToolCalled(handle.id))
+
+    def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
+        return self._rehearsed.get(handle.id)
+
+    def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
+        self.feed(e.AudioMade(handle.id, seconds, complete=complete))
+
+    def playout_started(self, handle: SpeechHandle) -> None:
+        self.feed(e.PlayoutStarted(handle.id))
+
+    def playout_progressed(self, handle: SpeechHandle, seconds: float) -> None:
+        self.feed(e.PlayoutProgressed(handle.id, seconds))
+
+    def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
+        self.feed(e.PlayoutFinished(handle.id, seconds))
+
+    def _failed(self, handle: SpeechHandle, what: str) -> None:
+        logger.warning("the %s broke off in protected speech %s; it is asked again", what, handle.id)
+
+    def _given_up(self, handle: SpeechHandle, what: str) -> None:
+        logger.error("the %s gave up: a part of protected speech %s will not be said", what, handle.id)
+        self.feed(e.VoiceFailed(handle.id, what))
+
+    async def turn_completed(
+        self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage
+    ) -> None:
+        """LiveKit's own turn: with the floor told, and the model told what came too early."""
+        self.feed(e.TurnTaken())
+        if self._protects(agent):
+            self.feed(e.ReplyExpected())
+        if self._came_early:
+            self._came_early = False
+            context.add_message(role="system", content=self._policy.early_instructions)
+        try:
+            await original(context, new_message=message)
+        finally:
+            # LiveKit asks for the answer, in the same step, when this returns
+            self._loop.call_soon(self._look_again)
+            self._loop.call_soon(self._loop.call_soon, self.feed, e.ReplyCalledOff())
+
+    def _protects(self, agent: Agent) -> bool:
+        """Whether the agent's replies may not be interrupted."""
+        own = agent.allow_interruptions
+        allowed = own if is_given(own) else self._session.options.interruption["enabled"]
+        return not allowed
+
+    # Doing
+
+    def _perform(self, action: a.Action) -> None:  # noqa: C901 - a table: one line an action
+        match action:
+            case a.Hold(leftover=True):
+                self._turn_detection = self._session.turn_detection
+                self._session.update_options(turn_detection="manual")
+            case a.LetGo():
+                self._let_go(action)
+            case a.PrepareAnswer():
+                self._prepare(action)
+            case a.DropAnswer() if action.number in self._prepared:
+                self._start(self._prepared.pop(action.number).drop())
+            case a.DeliverTurn():
+                self._start(self._deliver(action))
+            case a.HandBackWords():
+                self._hand_back(action.words)
+            case a.NoteWords():
+                self._start(self._note(words.join(held.text for held in action.words)))
+            case a.StopUtterance() if (handle := self._handles.get(action.id)) is not None:
+                handle.interrupt(force=True)
+            case a.StopInterruptible():
+                current = self._session.current_speech
+                if current is not None and current.allow_interruptions and not current.interrupted:
+                    current.interrupt()
+            case a.WriteReceipt():
+                self.receipts.append(action.receipt)
+            case a.EndCall():
+                self._session.shutdown(drain=False)
+            case a.FinishShutdown():
+                self.may_close.set()
+            case _:
+                pass
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a decision of the floor could not be carried out", exc_info=error)
+
+    def _let_go(self, action: a.LetGo) -> None:
+        if self._turn_detection is not None:
+            self._session.update_options(turn_detection=self._turn_detection)
+            self._turn_detection = None
+        if action.commit and not self._closed:
+            self._session.commit_user_turn(transcript_timeout=0.0)
+
+    def _hand_back(self, held: tuple[words.Held, ...]) -> None:
+        self._came_early = self._came_early or any(one.early for one in held)
+        text = words.join(one.text for one in held)
+        self._handed_back.append(text)
+        self._ear.hand_back(text)
+
+    def _prepare(self, action: a.PrepareAnswer) -> None:
+        agent = self._session.current_agent
+        context = agent.chat_ctx.copy()
+        for text in self._texts.values():
+            context.add_message(role="assistant", content=text)
+        context.add_message(role="user", content=words.join(held.text for held in action.words))
+        if any(held.early for held in action.words):
+            context.add_message(role="system", content=self._policy.early_instructions)
+        nodes = self.wrap(agent)
+        tools = llm.ToolContext([*self._session.tools, *agent.tools]).flatten()
+        self._prepared[action.number] = Rehearsal(context, tools, think=nodes.think, speak=nodes.speak)
+
+    async def _deliver(self, action: a.DeliverTurn) -> None:
+        """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``)."""
+        ready = self._prepared.pop(action.number, None) if action.number is not None else None
+        text = words.join(held.text for held in action.words)
+        message = llm.ChatMessage(role="user", content=[text])
+        early = any(held.early for held in action.words)
+        self.feed(e.ReplyExpected())
+        try:
+            agent = await self._running_agent()
+            context = agent.chat_ctx.copy()
+            await self.wrap(agent).hook(context, new_message=message)
+            handle = self._session.generate_reply(
+                user_input=message,
+                chat_ctx=context,
+                instructions=self._policy.early_instructions if early else NOT_GIVEN,
+                input_modality="audio",
+            )
+            if ready is not None:
+                self._rehearsed[handle.id] = ready
+                handle.add_done_callback(lambda _: self._forget(handle))
+                ready = None
+        except StopResponse:
+            pass
+        except Exception:  # the hook is the user's code: whatever it raises, the words are kept
+            logger.exception("the turn after protected speech could not be answered; it is kept in the chat context")
+            await self._note(text)
+        finally:
+            self._loop.call_soon(self._loop.call_soon, self.feed, e.ReplyCalledOff())
+            if ready is not None:
+                await ready.drop()
+
+    async def _running_agent(self) -> Agent:
+        """The agent, once it runs: one that takes over begins a moment after the old one's last word."""
+        async with asyncio.timeout(self._policy.voice_grace):
+            while True:
+                try:
+                    agent = self._session.current_agent
+                    _ = agent.session
+                except RuntimeError:
+                    await asyncio.sleep(0.01)
+                else:
+                    return agent
+
+    def _forget(self, handle: SpeechHandle) -> None:
+        if (rehearsal := self._rehearsed.pop(handle.id, None)) is not None:
+            self._start(rehearsal.drop())
+
+    async def _note(self, text: str) -> None:
+        """Put a turn into the chat context, unanswered: the agent's, which the model sees, and the session's."""
+        message = llm.ChatMessage(role="user", content=[text])
+        agent = self._session.current_agent
+        context = agent.chat_ctx.copy()
+        context.insert(message)
+        await agent.update_chat_ctx(context)
+        self._session.history.insert(message)
+        self._session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
