@@ -1,20 +1,24 @@
-"""The scripted caller: what it measures of LiveKit's own session is what was measured with real sound."""
+"""The scripted caller and virtual time: what hearout.testing promises of itself."""
 
 import asyncio
+import re
 import time
 from typing import Any
 
 import pytest
-from livekit.agents import Agent, AgentSession, RunContext, function_tool
+from livekit.agents import AgentSession, RunContext, function_tool
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
+from hearout import AgentSession as OurSession
+from hearout import Keys as Pressing
+from hearout import Policy
 from hearout.testing import (
     Call,
     CallError,
     Do,
     Ear,
     HangUp,
-    Listener,
+    Keys,
     Model,
     Noise,
     Outage,
@@ -30,153 +34,8 @@ from hearout.testing import (
     run,
 )
 from hearout.testing.clock import BUSY_LIMIT
-
-NOTICE = (
-    "This call is recorded for training and quality. Your data is kept for thirty days. "
-    "Please have your customer number ready now."
-)
-SIX_WORDS = "wait please change my address first"
-
-
-class Announcing(Agent):
-    """Says a notice that may not be interrupted; so are its replies."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="Answer briefly.", allow_interruptions=False)
-
-    async def on_enter(self) -> None:
-        self.session.say(NOTICE)
-
-
-class Interruptible(Agent):
-    """Says the same, and lets itself be interrupted."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="Answer briefly.")
-
-    async def on_enter(self) -> None:
-        self.session.say(NOTICE)
-
-
-class Asking(Agent):
-    """Lets the model speak first, not to be interrupted."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="Answer briefly.", allow_interruptions=False)
-
-    async def on_enter(self) -> None:
-        self.session.generate_reply(instructions="Say the notice.")
-
-
-def stock(**models: Any) -> AgentSession[Any]:
-    return AgentSession(turn_handling={"turn_detection": "vad"}, aec_warmup_duration=None, **models)
-
-
-def hearing(**models: Any) -> AgentSession[Any]:
-    """Stock, and the recogniser hears what is said over protected speech."""
-    return AgentSession(
-        turn_handling={"turn_detection": "vad", "interruption": {"discard_audio_if_uninterruptible": False}},
-        aec_warmup_duration=None,
-        **models,
-    )
-
-
-def words_heard(result: Result) -> list[str]:
-    return [word.text for _, word in result.heard]
-
-
-# What livekit-facts.md, section c, measured with real voice activity detection and real sound.
-
-
-@pytest.mark.parametrize("at", [first_sound(2.0), from_end(-2.0)], ids=["long before the end", "just before the end"])
-def test_stock_loses_every_word_said_over_a_protected_utterance(at: Any) -> None:
-    result = Call(agent=Announcing, session=stock, caller=[Say(at, SIX_WORDS)]).play()
-
-    assert result.protected[0].whole
-    assert (words_heard(result), result.kept, result.replies) == ([], 0.0, [])
-
-
-def test_stock_answers_the_second_half_of_what_is_said_across_the_end() -> None:
-    result = Call(agent=Announcing, session=stock, caller=[Say(from_end(-0.9), SIX_WORDS)]).play()
-
-    assert words_heard(result) == ["my", "address", "first"]
-    assert result.kept == 0.5
-    assert [reply.said for reply in result.replies] == ["You said my address first."]
-
-
-def test_stock_keeps_what_is_said_after_the_end() -> None:
-    result = Call(agent=Announcing, session=stock, caller=[Say(from_end(0.4), SIX_WORDS)]).play()
-
-    assert result.kept == 1.0
-    assert result.turns == [SIX_WORDS]
-    assert len(result.answered[0].replies) == 1
-    assert 0.8 < result.replies[0].start - result.said[-1].end < 1.4
-
-
-def test_stock_loses_every_word_said_while_the_model_thinks() -> None:
-    model = Model(answers=[NOTICE, "Fine."], first_token=4.0)
-    result = Call(agent=Asking, session=stock, caller=[Say(0.5, SIX_WORDS)], model=model).play()
-
-    assert (words_heard(result), result.kept, len(result.utterances)) == ([], 0.0, 1)
-
-
-def test_stock_cuts_an_interruptible_utterance_and_keeps_the_words() -> None:
-    result = Call(agent=Interruptible, session=stock, caller=[Say(first_sound(4.0), SIX_WORDS)]).play()
-
-    assert result.kept == 1.0
-    assert result.protected == []
-    assert 0.45 < result.utterances[0].delivered < 0.65
-    assert result.utterances[0].cut
-
-
-def test_stock_that_hears_throws_away_a_turn_that_ends_inside() -> None:
-    result = Call(agent=Announcing, session=hearing, caller=[Say(first_sound(1.0), SIX_WORDS)]).play()
-
-    assert words_heard(result) == SIX_WORDS.split()
-    assert (result.kept, result.replies) == (0.0, [])
-    assert any("skipping reply to user input" in line for line in result.warnings)
-
-
-def test_stock_that_hears_keeps_what_is_said_across_the_end() -> None:
-    result = Call(agent=Announcing, session=hearing, caller=[Say(from_end(-0.9), SIX_WORDS)]).play()
-
-    assert (result.kept, result.turns) == (1.0, [SIX_WORDS])
-
-
-def test_the_first_three_seconds_are_deaf_while_echo_cancellation_warms_up() -> None:
-    def warming_up(**models: Any) -> AgentSession[Any]:
-        return AgentSession(turn_handling={"turn_detection": "vad"}, **models)
-
-    result = Call(agent=Interruptible, session=warming_up, caller=[Say(first_sound(0.5), "one two three four")]).play()
-
-    assert words_heard(result) == []
-
-
-# Section b: what ends a protected utterance all the same.
-
-
-@pytest.mark.parametrize(
-    ("what", "closed"),
-    [
-        (Do(2.0, lambda session: session.aclose()), "user_initiated"),
-        (Do(2.0, lambda session: session.current_speech.interrupt(force=True)), None),
-        (HangUp(2.0), "user_initiated"),
-    ],
-    ids=["aclose", "force", "hang-up"],
-)
-def test_a_protected_utterance_is_cut_by(what: Do, closed: str | None) -> None:
-    result = Call(agent=Announcing, session=stock, caller=[what]).play()
-
-    assert 0.15 < result.protected[0].delivered < 0.3
-    assert result.protected[0].end == pytest.approx(2.0, abs=0.1)
-    assert (result.closed[1] if result.closed else None) == closed
-
-
-def test_an_interruption_that_livekit_refuses_raises_and_cuts_nothing() -> None:
-    refused = Do(2.0, lambda session: session.interrupt(), raises=RuntimeError)
-    result = Call(agent=Announcing, session=stock, caller=[refused]).play()
-
-    assert result.protected[0].whole
+from scripted import SIX_WORDS, Announcing, Interruptible, hearing, stock
+from support import ROOT
 
 
 def test_an_exception_that_was_not_expected_ends_the_run() -> None:
@@ -187,71 +46,6 @@ def test_an_exception_that_was_not_expected_ends_the_run() -> None:
 def test_an_exception_that_was_expected_must_come() -> None:
     with pytest.raises(CallError, match="was to raise RuntimeError"):
         Call(agent=Announcing, session=stock, caller=[Do(1.0, lambda _: None, raises=RuntimeError)]).play()
-
-
-def test_four_unrecoverable_errors_of_the_recogniser_close_the_session() -> None:
-    ear = Ear(outages=(Outage(1.0, seconds=20.0, retryable=False),))
-    result = Call(agent=Announcing, session=stock, ear=ear).play()
-
-    assert result.closed is not None
-    assert result.closed[1] == "error"
-    assert result.protected[0].cut
-
-
-def test_a_voice_that_breaks_off_truncates_the_utterance() -> None:
-    voice = Voice(faults=(VoiceFault(0, after=0.5, retryable=False),))
-    result = Call(agent=Announcing, session=stock, voice=voice).play()
-
-    notice = result.protected[0]
-    # half of the two sentences that it had begun with; the third was never taken up
-    assert (notice.intended, notice.said) == (NOTICE, "This call is recorded for training and")
-    assert notice.delivered == pytest.approx(2.49 / voice.seconds(NOTICE), abs=0.01)
-    assert notice.holes == ((pytest.approx(notice.end), pytest.approx(voice.seconds(NOTICE) - 2.49, abs=0.02)),)
-
-
-def test_a_model_that_breaks_off_and_is_tried_again_says_the_first_part_twice() -> None:
-    model = Model(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True)])
-    result = Call(agent=Asking, session=stock, model=model).play()
-
-    assert result.protected[0].delivered == 1.0
-    assert result.protected[0].repeated == pytest.approx(0.5 * 8.5, abs=0.5)
-    assert not result.protected[0].whole
-
-
-def test_a_model_that_hits_its_limit_leaves_the_sentence_undelivered() -> None:
-    result = Call(agent=Asking, session=stock, model=Model(answers=[Reply(NOTICE, max_words=8)])).play()
-
-    assert result.protected[0].said == "This call is recorded for training and quality."
-    assert result.protected[0].cut
-
-
-@pytest.mark.parametrize("listener", [Listener(subscribed_at=None), Listener(dead_from=0.0)], ids=["nobody", "dead"])
-def test_nothing_is_delivered_to(listener: Listener) -> None:
-    result = Call(agent=Announcing, session=stock, listener=listener).play()
-
-    assert result.utterances == []
-
-
-def test_audio_waits_for_the_first_subscriber() -> None:
-    result = Call(agent=Announcing, session=stock, listener=Listener(subscribed_at=3.0)).play()
-
-    assert result.protected[0].whole
-    assert result.protected[0].start == pytest.approx(3.0)
-
-
-def test_a_loudspeaker_that_is_paused_loses_what_was_queued() -> None:
-    caller = [
-        Do(2.0, lambda session: session.output.audio.pause()),
-        Do(3.0, lambda session: session.output.audio.resume()),
-    ]
-    result = Call(agent=Announcing, session=stock, caller=caller).play()
-    utterance = result.protected[0]
-
-    assert utterance.holes == ((2.0, pytest.approx(0.2, abs=0.011)),)
-    assert utterance.silences == ((2.0, pytest.approx(1.0)),)
-
-
-# What the tool itself promises.
 
 
 def test_noise_is_speech_without_words() -> None:
@@ -328,10 +122,23 @@ def test_a_reply_to_a_backchannel_is_false_and_so_is_one_to_nothing() -> None:
     assert [one.answers for one in result.false_replies] == ["okay", ""]
 
 
-def test_the_same_call_gives_the_same_result() -> None:
+def test_the_same_call_with_the_same_seed_gives_the_same_result() -> None:
+    call = Call(
+        agent=WithTool,
+        session=hearing,
+        caller=[*(Say(10.0 * n, SIX_WORDS) for n in range(1, 5)), Type(33.0, "typed"), Noise(36.0, 0.4), HangUp(50.0)],
+        ear=Ear(outages=(Outage(12.0, seconds=2.0), Outage(22.0, seconds=1.0, retryable=False)), finals={1: 2.0}),
+        model=Model(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five.", "Fine."]),
+        voice=Voice(faults=(VoiceFault(2),)),
+        ends_after=60,
+        seed=7,
+    )
+
     def play() -> tuple[object, ...]:
-        result = Call(agent=Announcing, session=stock, caller=[Say(from_end(-0.9), SIX_WORDS)]).play()
-        return ([(one.start, one.end, one.said) for one in result.utterances], result.turns, result.requests)
+        result = call.play()
+        events = [(at, name) for at, name, _ in result.events]
+        heard = [(at, word.text) for at, word in result.heard]
+        return (events, result.utterances, result.turns, result.requests, heard, result.warnings)
 
     assert play() == play()
 
@@ -345,7 +152,7 @@ def test_a_minute_takes_less_than_half_a_second() -> None:
         took.append(time.process_time() - before)
         assert len(result.turns) == 5
 
-    assert min(took) < 0.5  # 0.14 s on two busy cores of 2024
+    assert min(took) < 0.5  # 0.14 s on two busy cores
 
 
 def test_the_clocks_of_the_process_are_as_before() -> None:
@@ -353,6 +160,31 @@ def test_the_clocks_of_the_process_are_as_before() -> None:
     Call(agent=Announcing, session=stock, ends_after=1.0).play()
 
     assert (time.time, time.monotonic, time.perf_counter, time.perf_counter_ns) == originals
+
+
+def test_the_guide_is_true() -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for example in examples:
+        exec(example, names)
+    tests = [name for name in names if name.startswith("test_")]
+    for name in tests:
+        names[name]()
+
+    assert (len(examples), len(tests)) == (2, 1)
+
+
+def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
+    def ours(**models: Any) -> OurSession[Any]:
+        return OurSession(policy=Policy(cut_in=Pressing("1")), **models)
+
+    typed = Call(agent=Announcing, caller=[Type(first_sound(1.0), "where are you")]).play()
+    pressed = Call(agent=Announcing, session=ours, caller=[Keys(first_sound(2.0), "1")]).play()
+    ignored = Call(agent=Announcing, session=stock, caller=[Keys(first_sound(2.0), "1")]).play()
+
+    assert (typed.protected[0].whole, typed.turns) == (True, ["where are you"])
+    assert pressed.protected[0].end - pressed.protected[0].start == pytest.approx(2.0, abs=0.1)
+    assert ignored.protected[0].whole
 
 
 def test_what_livekit_stamps_follows_the_call() -> None:
@@ -384,7 +216,7 @@ def test_tasks_that_wait_for_each_other_end_the_run() -> None:
     async def forever() -> None:
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(CallError, match="nothing is scheduled"):
+    with pytest.raises(CallError, match=r"wait for each other: .*forever, test_testing.py:\d+"):
         run(forever)
 
 
@@ -393,7 +225,7 @@ def test_a_task_that_spins_ends_the_run() -> None:
         for _ in range(2 * BUSY_LIMIT):
             await asyncio.sleep(0)
 
-    with pytest.raises(CallError, match="something spins"):
+    with pytest.raises(CallError, match=r"without time passing; tasks: .*spin, test_testing.py:"):
         run(spin)
 
 

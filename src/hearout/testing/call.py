@@ -14,7 +14,7 @@ from livekit.agents.inference import TurnDetector
 
 from ..errors import CallError
 from ..session import AgentSession
-from .clock import run
+from .clock import report_lost_errors, run
 from .ear import Ear, ScriptedSTT, ScriptedVAD
 from .line import Listener, Loudspeaker, Microphone, Piece
 from .model import Model, ScriptedLLM
@@ -32,6 +32,17 @@ async def as_livekit(session: Any, text: str) -> None:
     session.generate_reply(user_input=text)
 
 
+async def as_typed(session: Any, text: str) -> None:
+    """What becomes of typed text in a room: hearout's way or LiveKit's, as the session is."""
+    await (session.user_typed(text) if isinstance(session, AgentSession) else as_livekit(session, text))
+
+
+def as_pressed(session: Any, digits: str) -> None:
+    """What becomes of keys: LiveKit 1.8.9 ignores them."""
+    if isinstance(session, AgentSession):
+        session.user_pressed(digits)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """A call: who the agent is, what the caller does, and how ear, model and voice work and fail.
@@ -44,8 +55,8 @@ class Call:
         ear, model, voice: how the recogniser, the model and the voice behave.
         listener: who listens at the loudspeaker.
         ends_after: seconds after which the session is closed, if it is not by then.
-        typed: called with the session and the text when the caller types; as LiveKit's default.
-        keyed: called with the session and the digits when the caller presses keys. LiveKit ignores them.
+        typed: called with the session and the text when the caller types; as the session itself does it in a room.
+        keyed: the same for the digits when the caller presses keys.
         seed: of the `random` module during the call.
     """
 
@@ -57,8 +68,8 @@ class Call:
     voice: Voice = field(default_factory=Voice)
     listener: Listener = field(default_factory=Listener)
     ends_after: float = 30.0
-    typed: TypedText = as_livekit
-    keyed: TypedText | None = None
+    typed: TypedText = as_typed
+    keyed: TypedText = as_pressed
     seed: int = 0
 
     def play(self) -> Result:
@@ -145,6 +156,7 @@ class _Playing:
             await self._acts()
             await self._close()
             self._loudspeaker.close()
+            report_lost_errors()
         return self._result(log.lines)
 
     async def _acts(self) -> None:
@@ -180,8 +192,7 @@ class _Playing:
             case Type():
                 await _awaited(self._call.typed(self._session, act.words))
             case Keys():
-                if self._call.keyed is not None:
-                    await _awaited(self._call.keyed(self._session, act.digits))
+                await _awaited(self._call.keyed(self._session, act.digits))
             case HangUp():
                 self._microphone.silence()
                 self._loudspeaker.hang_up()

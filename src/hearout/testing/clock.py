@@ -1,12 +1,15 @@
 """Virtual time: an event loop that jumps to its next timer, and a clock that the whole process follows meanwhile."""
 
 import asyncio
+import inspect
 import random
 import selectors
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -39,13 +42,14 @@ class _Jump(selectors.SelectSelector):
         if timeout is not None and timeout <= 0:
             self._busy += 1
             if self._busy > BUSY_LIMIT:
-                raise CallError(f"{BUSY_LIMIT} rounds of the event loop without time passing: something spins")
+                self._busy = 0  # what is cancelled after the error may still run
+                raise CallError(f"{BUSY_LIMIT} rounds of the event loop without time passing; tasks: {_tasks()}")
             return []
         self._busy = 0
         if ready := super().select(0):
             return ready
         if timeout is None:
-            raise CallError("nothing is scheduled any more, and the call has not ended: every task waits for another")
+            raise CallError(f"nothing is scheduled any more, and these tasks wait for each other: {_tasks()}")
         self.now += timeout
         return []
 
@@ -60,6 +64,27 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jump = _Jump()
         super().__init__(self._jump)
+        self._made: list[weakref.ref[asyncio.Task[Any]]] = []
+        self.set_task_factory(self._make)
+
+    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **more)
+        self._made.append(weakref.ref(task))
+        return task
+
+    def report_lost_errors(self) -> None:
+        """Log the exceptions of finished tasks that nobody has looked at.
+
+        asyncio does so when the garbage collector comes by: in another test, or in the middle of a parse, which
+        CPython 3.11 does not survive (gh-106905), since it parses the source to print the traceback.
+        """
+        for made in self._made:
+            task = made()
+            if task is not None and task.done() and getattr(task, "_log_traceback", False):
+                error = task.exception()
+                self.call_exception_handler(
+                    {"message": "Task exception was never retrieved", "exception": error, "task": task}
+                )
 
     def time(self) -> float:
         return self._jump.now
@@ -193,12 +218,32 @@ def run(main: Callable[[], Coroutine[Any, Any, T]], *, seed: int = 0) -> T:
 async def _and_nothing_left(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     result = await main()
     await asyncio.sleep(0.1)  # what was just cancelled may finish
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    if left:
-        raise CallError("tasks were left running: " + "; ".join(sorted(_described(task) for task in left if task)))
+    report_lost_errors()
+    if left := _tasks():
+        raise CallError(f"tasks were left running: {left}")
     return result
+
+
+def report_lost_errors() -> None:
+    """`VirtualLoop.report_lost_errors` of the running loop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.report_lost_errors()
+
+
+def _tasks() -> str:
+    """The loop's tasks, the current one excepted: name, coroutine, and where each of them is."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    return "; ".join(sorted(_described(task) for task in tasks if task))
 
 
 def _described(task: asyncio.Task[Any]) -> str:
     coroutine = task.get_coro()
-    return f"{task.get_name()} ({getattr(coroutine, '__qualname__', coroutine)})"
+    where = ""
+    awaited: Any = coroutine
+    while inspect.iscoroutine(awaited):
+        frame = awaited.cr_frame
+        if frame is not None and not frame.f_globals["__name__"].startswith("asyncio"):
+            where = f" in {awaited.__qualname__}, {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        awaited = awaited.cr_await
+    return f"{task.get_name()} ({getattr(coroutine, '__qualname__', coroutine)}{where})"
