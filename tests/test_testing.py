@@ -1,6 +1,7 @@
 """The scripted caller and virtual time: what hearout.testing promises of itself."""
 
 import asyncio
+import random
 import re
 import time
 from typing import Any
@@ -141,6 +142,17 @@ def test_the_same_call_with_the_same_seed_gives_the_same_result() -> None:
         return (events, result.utterances, result.turns, result.requests, heard, result.warnings)
 
     assert play() == play()
+
+
+def test_the_seed_is_that_of_the_random_module_for_the_length_of_a_run() -> None:
+    async def draw() -> float:
+        return random.random()
+
+    before = random.getstate()
+    drawn = [run(draw, seed=seed) for seed in (1, 1, 2)]
+
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert random.getstate() == before
 
 
 def test_a_minute_takes_less_than_half_a_second() -> None:
