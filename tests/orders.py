@@ -1,6 +1,5 @@
 """Random orders of events, and what a call that is fed to a floor leaves behind: what the laws are checked on."""
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -82,9 +81,6 @@ class Call:
     def open(self) -> set[str]:
         """Ids of what is owed, from outside: asked for, not ended, not suspended."""
         return set(self.requested) - self.ended - self.suspended
-
-    def copy(self) -> "Call":
-        return copy.deepcopy(self)
 
     def _witness(self, event: e.Event) -> None:
         match event:

@@ -91,6 +91,24 @@ def test_the_caller_talks_over_it_and_every_word_is_heard(main_job: tuple[Any, A
     assert any(not heard["final"] for heard in timeline["transcripts"])
 
 
+def test_what_was_said_over_it_is_answered_at_once_in_one_turn(main_job: tuple[Any, Any, Path]) -> None:
+    _, timeline, out = main_job
+    announcement, answer = timeline["agent"]
+    asked = " ".join(said["text"] for said in timeline["caller"])
+    assert [held["fate"] for held in timeline["held"]] == ["delivered", "delivered"]
+    assert {held["kind"] for held in timeline["held"]} == {"spoken"}
+    assert alike(timeline["turns"][1]["text"], asked) >= 0.8
+    assert len(timeline["turns"]) == 2
+    assert alike(answer["text"], asked) >= 0.7  # the script says back what it was asked
+    (reply,) = timeline["replies"]
+    assert reply["gap"] <= 0.3
+    # in the sound, not in what the program says of itself: from the last of one to the first of the other
+    _, agent, rate = channels(out)
+    loud = np.flatnonzero(np.abs(agent.astype(np.int32)) > 330) / rate
+    last, first = loud[loud < announcement["end"]].max(), loud[loud > answer["start"]].min()
+    assert first - last <= 0.3 + 0.45
+
+
 def test_the_files_and_the_table_say_the_same(main_job: tuple[Any, Any, Path]) -> None:
     done, timeline, out = main_job
     assert (out / "timeline.png").read_bytes().startswith(b"\x89PNG")
@@ -173,6 +191,7 @@ def test_a_hang_up_ends_the_call_and_writes_its_files(tmp_path: Path) -> None:
     assert timeline["outcome"] == "hung up"
     assert timeline["agent"][0]["cut"]
     assert timeline["caller"][0]["text"] == "[keys 1#]"
+    assert [(held["kind"], held["text"], held["fate"]) for held in timeline["held"]] == [("pressed", "1#", "recorded")]
     assert done.returncode == 1
     assert "did not finish" in done.stdout
     assert (out / "call.wav").stat().st_size > 1000

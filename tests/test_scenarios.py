@@ -1,5 +1,6 @@
 """Calls in virtual time, against a real `AgentSession`: what is delivered, kept and answered, and how soon."""
 
+import asyncio
 import math
 from typing import Any
 
@@ -429,8 +430,6 @@ def test_two_quick_turns_with_an_uninterruptable_agent_lose_nothing() -> None:
 
     class Slow(Uninterruptable):
         async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
-            import asyncio
-
             await asyncio.sleep(2.0)
 
     result = call(Say(11.0, "what does it cost"), Say(13.3, "and how long"), agent=Slow)
@@ -591,6 +590,91 @@ def test_a_forced_interruption_by_the_program_is_on_the_receipt() -> None:
 
     assert receipts(result)[0].outcome is Outcome.CUT_IN
     assert receipts(result)[0].why.startswith("operator")
+
+
+def test_a_caller_who_leaves_is_not_spoken_to() -> None:
+    result = call(Say(first_sound(1.0), QUESTION), Do(first_sound(4.0), lambda session: session.user_left()))
+
+    assert receipts(result)[0].outcome is Outcome.CALLER_GONE
+    assert receipts(result)[0].played == pytest.approx(4.0, abs=0.2)
+    assert fates(result) == [(QUESTION, "caller gone")]
+    assert result.turns == [QUESTION]
+    assert result.closed == (pytest.approx(first(result) + 26.0, abs=0.3), "user_initiated")
+
+
+def test_a_caller_who_comes_back_is_answered() -> None:
+    result = call(
+        Say(first_sound(1.0), QUESTION),
+        Do(first_sound(4.0), lambda session: session.user_left()),
+        Do(first_sound(8.0), lambda session: session.user_returned()),
+    )
+
+    assert receipts(result)[0].outcome is Outcome.CALLER_GONE
+    assert (result.turns, len(result.replies)) == ([QUESTION], 1)
+
+
+# What LiveKit's own handle does not tell (livekit-facts, section b)
+
+
+def test_a_buffer_that_somebody_clears_is_on_the_receipt() -> None:
+    result = call(Do(first_sound(2.0), lambda session: session.output.audio.clear_buffer()))
+
+    assert receipts(result)[0].outcome is Outcome.FAILED
+    assert receipts(result)[0].played == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_pause_that_lost_its_queue_is_on_the_receipt() -> None:
+    result = call(
+        Do(first_sound(2.0), lambda session: session.output.audio.pause()),
+        Do(first_sound(3.0), lambda session: session.output.audio.resume()),
+    )
+
+    assert receipts(result)[0].played == pytest.approx(Voice().seconds(NOTICE) - 0.2, abs=0.02)
+
+
+def test_a_disabled_output_is_on_the_receipt() -> None:
+    class Muted(Announcing):
+        async def on_enter(self) -> None:
+            self.session.output.set_audio_enabled(False)
+            await super().on_enter()
+
+    result = call(agent=Muted)
+
+    assert result.utterances == []
+    assert receipts(result)[0].outcome is Outcome.FAILED
+
+
+def test_speech_that_is_made_interruptible_is_let_go() -> None:
+    def release(session: Any) -> None:
+        session.current_speech.allow_interruptions = True
+
+    result = call(Do(first_sound(1.0), release), Say(first_sound(2.0), QUESTION))
+
+    assert result.utterances[0].cut
+    assert (result.kept, result.turns, len(result.replies)) == (1.0, [QUESTION], 1)
+    assert receipts(result)[0].outcome is Outcome.CUT_IN
+
+
+class Later(Agent):
+    """Says its announcement in the middle of the caller's sentence."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__(instructions="Answer briefly.")
+        self.at = at
+
+    async def on_enter(self) -> None:
+        await asyncio.sleep(self.at)
+        self.session.say(NOTICE, allow_interruptions=False)
+
+
+@pytest.mark.parametrize("at", [2.0, 2.9, 3.1, 3.4, 3.7, 4.0])
+def test_protected_speech_that_begins_while_the_caller_talks_loses_nothing(at: float) -> None:
+    result = call(Say(1.2, QUESTION), Say(6.0, "and how long"), agent=lambda: Later(at))
+
+    assert result.protected[0].whole
+    assert result.kept == 1.0, result.describe()
+    assert " ".join(result.turns) == f"{QUESTION} and how long", result.describe()
+    assert all(one.replies for one in result.answered), result.describe()
 
 
 # Nothing protected

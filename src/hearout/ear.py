@@ -34,6 +34,7 @@ class Ear:
         self._keep = keep
         self._handed_back: deque[stt.SpeechEvent] = deque()
         self._arrived = asyncio.Event()
+        self._guessed = False
         self._language = LanguageCode("")
 
     def node(self, original: SttNode) -> SttNode:
@@ -45,26 +46,36 @@ class Ear:
                 made = await made
             if made is None:
                 return
-            async for event in self._with_handed_back(aiter(made)):
+            async for event, ours in self._with_handed_back(aiter(made)):
                 if event.alternatives and event.alternatives[0].language:
                     self._language = event.alternatives[0].language
-                if event.type not in _TRANSCRIPTS or not event.alternatives or not self._keep(event):
+                if ours or event.type not in _TRANSCRIPTS or not event.alternatives:
+                    yield event
+                elif not self._keep(event):
+                    self._guessed = event.type is not stt.SpeechEventType.FINAL_TRANSCRIPT
                     yield event
 
         return listen
 
     def hand_back(self, text: str) -> None:
         """Give `text` to LiveKit's recogniser as one final transcript, to be joined with what is said next."""
-        self._handed_back.append(
-            stt.SpeechEvent(
-                type=stt.SpeechEventType.FINAL_TRANSCRIPT,
-                alternatives=[stt.SpeechData(language=self._language, text=text, confidence=1.0)],
-            )
-        )
+        self._give(stt.SpeechEventType.FINAL_TRANSCRIPT, text)
+
+    def take_back_the_guess(self) -> None:
+        """Let LiveKit forget an interim transcript whose final will be kept: it would make a turn of it (1.8.9)."""
+        if self._guessed:
+            self._guessed = False
+            self._give(stt.SpeechEventType.INTERIM_TRANSCRIPT, "")
+
+    def _give(self, kind: stt.SpeechEventType, text: str) -> None:
+        heard = stt.SpeechData(language=self._language, text=text, confidence=1.0)
+        self._handed_back.append(stt.SpeechEvent(type=kind, alternatives=[heard]))
         self._arrived.set()
 
-    async def _with_handed_back(self, heard: AsyncIterator[stt.SpeechEvent]) -> AsyncIterator[stt.SpeechEvent]:
-        """What the recogniser hears, and what is handed back meanwhile.
+    async def _with_handed_back(
+        self, heard: AsyncIterator[stt.SpeechEvent]
+    ) -> AsyncIterator[tuple[stt.SpeechEvent, bool]]:
+        """What the recogniser hears, and what is handed back meanwhile; whether it is the latter.
 
         A transcript leaves the queue only when LiveKit takes it: a node that is closed or fails loses nothing, its
         successor goes on.
@@ -75,7 +86,7 @@ class Ear:
             while True:
                 await asyncio.wait({arrived, upcoming}, return_when=asyncio.FIRST_COMPLETED)
                 while self._handed_back:
-                    yield self._handed_back.popleft()
+                    yield self._handed_back.popleft(), True
                 self._arrived.clear()
                 if arrived.done():
                     arrived = asyncio.ensure_future(self._arrived.wait())
@@ -85,7 +96,7 @@ class Ear:
                     except StopAsyncIteration:
                         return
                     upcoming = asyncio.ensure_future(anext(heard))
-                    yield event
+                    yield event, False
         finally:
             arrived.cancel()
             upcoming.cancel()

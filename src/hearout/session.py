@@ -12,7 +12,7 @@ from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
 from . import settings
-from .events import KeysPressed, ShutdownAsked, TextTyped
+from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, TextTyped
 from .policy import Policy
 from .receipt import Receipt
 from .shell import FloorListener, Shell
@@ -121,16 +121,23 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if self._shell is not None:
             self._shell.feed(KeysPressed(digits))
 
+    def user_left(self) -> None:
+        """The user is gone: nobody is spoken to, so protected speech stops, and is on its receipt as not finished."""
+        if self._shell is not None:
+            self._shell.feed(CallerLeft())
+
+    def user_returned(self) -> None:
+        """The user is back."""
+        if self._shell is not None:
+            self._shell.feed(CallerReturned())
+
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
         await self.user_typed(event.text)
 
     def emit(self, event: EventTypes, arg: AgentEvent) -> None:
         """As LiveKit's, but a transcript that was reported while it was held is not reported again."""
         repeated = (
-            self._shell is not None
-            and isinstance(arg, UserInputTranscribedEvent)
-            and arg.is_final
-            and self._shell.is_repeated(arg.transcript)
+            self._shell is not None and isinstance(arg, UserInputTranscribedEvent) and self._shell.is_repeated(arg)
         )
         if not repeated:
             super().emit(event, arg)

@@ -125,10 +125,12 @@ class Shell:
             self._tap = Tap(sink, speaking=SPEECH.get, listener=self)
             self._session.output.audio = self._tap
 
-    def is_repeated(self, transcript: str) -> bool:
-        """Whether LiveKit reports a transcript that was reported before it was handed back; asked once for each."""
-        if transcript in self._handed_back:
-            self._handed_back.remove(transcript)
+    def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
+        """Whether LiveKit reports what was given back to it, and was reported before; asked once for each."""
+        if not event.is_final:
+            return not event.transcript and self.floor.holding
+        if event.transcript in self._handed_back:
+            self._handed_back.remove(event.transcript)
             return True
         return False
 
@@ -299,7 +301,11 @@ class Shell:
         finally:
             # LiveKit asks for the answer, in the same step, when this returns
             self._loop.call_soon(self._look_again)
-            self._loop.call_soon(self._loop.call_soon, self.feed, e.ReplyCalledOff())
+            self._call_off_soon()
+
+    def _call_off_soon(self) -> None:
+        """After the answer that was asked for in this step has been looked at (`_look_at`), which takes one step."""
+        self._loop.call_soon(lambda: self._loop.call_soon(lambda: self.feed(e.ReplyCalledOff())))
 
     def _protects(self, agent: Agent) -> bool:
         """Whether the agent's replies may not be interrupted."""
@@ -311,9 +317,8 @@ class Shell:
 
     def _perform(self, action: a.Action) -> None:  # noqa: C901 - a table: one line an action
         match action:
-            case a.Hold(leftover=True):
-                self._turn_detection = self._session.turn_detection
-                self._session.update_options(turn_detection="manual")
+            case a.Hold():
+                self._hold(action)
             case a.LetGo():
                 self._let_go(action)
             case a.PrepareAnswer():
@@ -350,6 +355,12 @@ class Shell:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a decision of the floor could not be carried out", exc_info=error)
+
+    def _hold(self, action: a.Hold) -> None:
+        self._ear.take_back_the_guess()
+        if action.leftover:
+            self._turn_detection = self._session.turn_detection
+            self._session.update_options(turn_detection="manual")
 
     def _let_go(self, action: a.LetGo) -> None:
         if self._turn_detection is not None:
@@ -403,7 +414,7 @@ class Shell:
             logger.exception("the turn after protected speech could not be answered; it is kept in the chat context")
             await self._note(text)
         finally:
-            self._loop.call_soon(self._loop.call_soon, self.feed, e.ReplyCalledOff())
+            self._call_off_soon()
             if ready is not None:
                 await ready.drop()
 

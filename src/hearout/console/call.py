@@ -1,14 +1,29 @@
 """What happened in a call on the line: listens to the session and the line, and keeps the record."""
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from typing import Any
 
 from livekit.agents import AgentHandoff, ChatMessage, ConversationItemAddedEvent, UserInputTranscribedEvent
-from livekit.agents.voice import AgentSession, SpeechHandle
+from livekit.agents.voice import AgentSession as LiveKitSession
+from livekit.agents.voice import SpeechHandle
 
+from .. import actions, events
+from ..session import AgentSession
+from ..words import Fate, Kind
 from .line import Line, Segment
 from .report import CallRecord, Held, Reply, Said, Transcript, Turn, Utterance
+
+GAP = 0.3
+"""Seconds that an answer may take after protected speech, where the question ended in time."""
+
+IN_TIME = 3.0
+"""Seconds before the end of protected speech by which a question must have ended, so that its answer can be prepared:
+the policy's default."""
+
+HELD = "held"
+"""The fate of words that are not settled yet."""
 
 
 class Call:
@@ -16,7 +31,7 @@ class Call:
 
     Args:
         news: called with each thing worth showing, as ``news(kind, text)``; kinds: "agent", "caller", "heard",
-            "guess", "held", "turn", "end".
+            "held", "turn", "gap", "note", "error".
     """
 
     def __init__(self, news: Callable[[str, str], None]) -> None:
@@ -33,6 +48,8 @@ class Call:
         self._texts: dict[str, list[str]] = {}
         self._speaking: Segment | None = None
         self._last_spoke: SpeechHandle | None = None
+        self._typing: set[asyncio.Future[None]] = set()
+        self._answer_is_due = False
 
     def speak(self, words: str, samples: Any) -> None:
         """Let the caller say `words`; call it in the session's loop."""
@@ -42,13 +59,24 @@ class Call:
 
     def typed(self, text: str) -> None:
         """Let the caller type `text`, as into a chat; call it in the session's loop."""
-        if self.line.session is not None:
-            self.line.session.generate_reply(user_input=text)
+        session = self.line.session
+        if isinstance(session, AgentSession):
+            self._typing.add(task := asyncio.ensure_future(session.user_typed(text)))
+            task.add_done_callback(self._typed)
+        elif session is not None:
+            session.generate_reply(user_input=text)
+
+    def _typed(self, task: asyncio.Future[None]) -> None:
+        self._typing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._news("error", f"what was typed is lost: {error}")
 
     def pressed(self, keys: str) -> None:
         """Let the caller press telephone keys; call it in the session's loop."""
         self.said.append(Said(self.line.now, self.line.now, f"[keys {keys}]"))
         self._news("caller", f"[keys {keys}]")
+        if isinstance(self.line.session, AgentSession):
+            self.line.session.user_pressed(keys)
 
     @property
     def agent_speaks(self) -> bool:
@@ -82,6 +110,37 @@ class Call:
         found = []
         if not self.finished():
             found.append("The announcement did not finish.")
+        agent = self.record("").agent
+        protected = [one for one in agent if one.protected]
+        for said in self.said:
+            over = any(one.start < said.end and said.start < one.end for one in protected)
+            if over and not said.text.startswith("[") and not self._was_held(said):
+                found.append(f"What the caller said at {said.start:.1f} s was lost.")
+        found += [f"What was held at {one.at:.1f} s was not settled." for one in self.held if one.fate == HELD]
+        delivered = [one for one in self.held if one.fate == Fate.DELIVERED.value]
+        answers = [turn for turn in self.turns if delivered and turn.at > delivered[0].at]
+        for turn in answers:
+            if not any(one.start >= turn.at - 0.1 for one in agent):
+                found.append(f"The turn at {turn.at:.1f} s was not answered.")
+        return found + self._late(protected)
+
+    def _was_held(self, said: Said) -> bool:
+        """Whether words came of it that the floor held, or that LiveKit heard, while it was said or within 3 s."""
+        later = [other.start for other in self.said if other.start > said.start]
+        until = min([*later, said.end + 3.0])
+        heard = [one.at for one in self.transcripts if one.final] + [one.at for one in self.held]
+        return any(said.start < at <= until for at in heard)
+
+    def _late(self, protected: list[Utterance]) -> list[str]:
+        """Answers that came later than they could have."""
+        found = []
+        for reply in self._replies(self.record("").agent):
+            before = next((one for one in reversed(protected) if one.end <= reply.start + 1e-6), None)
+            if before is None or abs(reply.start - reply.gap - before.end) > 0.01 or reply.gap <= GAP:
+                continue
+            over = [said for said in self.said if before.start < said.end and said.start < before.end]
+            if over and max(said.end for said in over) <= before.end - IN_TIME:
+                found.append(f"The answer came {reply.gap * 1000:.0f} ms after the end at {before.end:.1f} s.")
         return found
 
     def first_sound(self) -> float | None:
@@ -114,7 +173,9 @@ class Call:
             if any(said.start < after.start for said in self.said)
         ]
 
-    def _attached(self, session: AgentSession[Any]) -> None:
+    def _attached(self, session: LiveKitSession[Any]) -> None:
+        if isinstance(session, AgentSession):
+            session.on_floor(self._floor)
         session.on("user_input_transcribed", self._transcribed)
         session.on("conversation_item_added", self._item_added)
         session.on("speech_created", self._speech_created)
@@ -123,7 +184,8 @@ class Call:
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
         self.transcripts.append(Transcript(self.line.now, event.transcript, event.is_final))
         self.guess = "" if event.is_final else event.transcript
-        self._news("heard" if event.is_final else "guess", event.transcript)
+        if event.is_final and not any(one.fate == HELD and one.text == event.transcript for one in self.held):
+            self._news("heard", event.transcript)  # what is held has been shown as such
 
     def _speech_created(self, event: Any) -> None:
         handle: SpeechHandle = event.speech_handle
@@ -145,6 +207,25 @@ class Call:
         elif item.role == "assistant":
             self._news("agent", text)
 
+    def _floor(self, at: float, what: events.Event | actions.Action) -> None:
+        """What is held, and what becomes of it; `at` is on the session's clock, the record on the line's."""
+        now = self.line.now
+        match what:
+            case events.WordsHeard() | events.TextTyped():
+                kind = Kind.TYPED if isinstance(what, events.TextTyped) else Kind.SPOKEN
+                self.held.append(Held(now, what.text, kind.value, HELD))
+                self._news("held", what.text)
+            case actions.RecordFate(words=words, fate=fate):
+                settled = Held(now - (at - words.at), words.text, words.kind.value, fate.value)
+                waiting = next((one for one in self.held if one.fate == HELD and one.text == words.text), None)
+                if waiting is not None:
+                    self.held.remove(waiting)
+                self.held.append(settled)
+                if fate in (Fate.BACKCHANNEL, Fate.ECHO):
+                    self._news("note", f"{'':8}{fate.value}: {words.text}")
+            case actions.DeliverTurn():
+                self._answer_is_due = True
+
     def _caption(self, text: str) -> None:
         self.caption += text
 
@@ -152,6 +233,11 @@ class Call:
         segment = self.line.loudspeaker.current
         if segment is not self._speaking:
             self._speaking = segment
-            self.caption = "" if segment is None else self.caption
+            self.caption = ""
+        if self._answer_is_due and segment is not None and segment.start is not None and segment.played < 0.1:
+            ended = [one.end for one in self.line.loudspeaker.segments if one.end is not None]
+            if ended and segment.start >= max(ended) - 1e-6:
+                self._answer_is_due = False
+                self._news("gap", f"{(segment.start - max(ended)) * 1000:.0f} ms")
         for ticker in self.tickers:
             ticker(now)

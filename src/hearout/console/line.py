@@ -53,6 +53,7 @@ class Segment:
     cut: bool = False
     _pieces: deque[tuple[float, Samples]] = field(default_factory=deque, repr=False)
     _reported: float = 0.0
+    _gap: bool = False
 
 
 class Loudspeaker(io.AudioOutput):
@@ -107,6 +108,9 @@ class Loudspeaker(io.AudioOutput):
         while self.waiting and filled < FRAME and not self._paused:
             segment = self.waiting[0]
             taken = _take(segment, out[filled:], deadline)
+            if taken and segment.played > segment._reported and segment._gap:
+                self._progressed(segment)  # it ran dry: what follows is another stretch
+            segment._gap = taken < FRAME - filled
             if taken and segment.start is None:
                 segment.start = at + filled / SAMPLE_RATE
                 self.segments.append(segment)
@@ -120,10 +124,15 @@ class Loudspeaker(io.AudioOutput):
         return out
 
     def _finished(self, segment: Segment) -> None:
+        self._progressed(segment)
+        self.on_playback_finished(playback_position=segment.played, interrupted=segment.cut)
+
+    def _progressed(self, segment: Segment) -> None:
+        """Report what has been played since the last report: one stretch, without a hole in it."""
         if segment.played > segment._reported:
             duration = segment.played - segment._reported
             self.on_playback_progressed(started_at=time.time() - duration, offset=segment._reported, duration=duration)
-        self.on_playback_finished(playback_position=segment.played, interrupted=segment.cut)
+            segment._reported = segment.played
 
 
 class Microphone(io.AudioInput):

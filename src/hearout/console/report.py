@@ -143,7 +143,8 @@ def folder(path: Path) -> Path:
 
 def table(record: CallRecord, width: int = 80) -> str:
     """The call as a short table, in plain text, at most `width` columns wide."""
-    rows = sorted(_rows(record), key=lambda row: row[0])
+    order = ("caller", "held", "turn", "gap", "agent")  # of what happens in the same tenth of a second
+    rows = sorted(_rows(record), key=lambda row: (round(row[0], 1), order.index(row[1])))
     lines = []
     for at, who, what in rows:
         head = f"{at:6.1f} s  {who:<8}"
@@ -165,7 +166,7 @@ def _rows(record: CallRecord) -> Iterator[tuple[float, str, str]]:
     for turn in record.turns:
         yield turn.at, "turn", f"“{turn.text}”"
     for reply in record.replies:
-        yield reply.start - 1e-4, "gap", f"{reply.gap * 1000:.0f} ms until the agent went on"
+        yield reply.start, "gap", f"{reply.gap * 1000:.0f} ms until the agent went on"
 
 
 def _heard(record: CallRecord, said: Said) -> str:

@@ -19,7 +19,7 @@ from livekit.agents import AgentServer, JobExecutorType
 
 from .. import voices
 from ..errors import ConsoleError, LocalVoiceMissingError
-from ..session import use_line
+from ..session import AgentSession, use_line
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -170,6 +170,8 @@ class _Conversation:
 
     async def _hang_up(self) -> None:
         session = self._call.line.session
+        if isinstance(session, AgentSession):
+            session.user_left()  # nobody is on the line any more: what is still to be said is not said to nobody
         if session is not None:
             await session.aclose()
         await self._call.line.hang_up()

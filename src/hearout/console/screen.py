@@ -109,4 +109,6 @@ class Screen:
         heard = f" · hears “{self.call.guess}”" if self.call.guess else ""
         held = sum(1 for words in self.call.held if words.fate == "held")
         waiting = f" · {held} held" if held else ""
-        return f" {state}{waiting}{heard}"[: self._width]
+        spoken = " ".join(self.call.caption.split())[-(self._width - 4) :]
+        words = f" “{spoken}”\n" if spoken else ""
+        return f"{words} {state}{waiting}{heard}"[: len(words) + self._width]
