@@ -57,7 +57,6 @@ def test_what_a_caller_says_over_the_announcement_is_transcribed(talk_over: Call
     assert alike(talk_over.said("caller"), f"{FIRST} {SECOND}") >= 0.8
 
 
-@pytest.mark.xfail(strict=False, reason="the floor is not in yet")
 def test_what_a_caller_says_over_the_announcement_is_answered_when_it_ends(talk_over: Caller) -> None:
     answer = f"You said: {FIRST} {SECOND}"
     announcement, *answers = [one.text for one in talk_over.transcripts if one.final and one.who != "caller"]

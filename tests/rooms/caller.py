@@ -83,8 +83,9 @@ class Caller:
         wav: what it heard, as a file: complete up to now, whatever happens to the process.
     """
 
-    def __init__(self, process: subprocess.Popen[str], identity: str, wav: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], server: "Server", identity: str, wav: Path) -> None:
         self.identity, self.wav = identity, wav
+        self._server = server
         self._process = process
         self._news = threading.Condition()
         self._happened: list[dict[str, Any]] = []
@@ -111,7 +112,7 @@ class Caller:
             process = subprocess.Popen(
                 program, env=os.environ | access, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
             )
-        caller = cls(process, identity, wav)
+        caller = cls(process, server, identity, wav)
         try:
             caller.wait_for("joined", JOINS)
         except BaseException:
@@ -246,8 +247,9 @@ class Caller:
         while (result := found()) is None:
             left = until - time.monotonic()
             if left <= 0 or (self._process.poll() is not None and not self._reader.is_alive()):
-                log = self.wav.with_suffix(".log").read_text()[-1000:]
-                raise AssertionError(f"{self.identity}: no {wanted}; what came: {self._summary()}\n{log}")
+                own = self.wav.with_suffix(".log").read_text()[-1000:]
+                came = f"{self.identity}: no {wanted}; what came: {self._summary()}"
+                raise AssertionError(f"{came}\n{own}\n{self._server.last_words()}")
             with self._news:
                 self._news.wait(min(left, 0.1))
         return result

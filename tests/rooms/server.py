@@ -36,13 +36,13 @@ class Server:
         url: of its WebSocket.
         key: of its one API key.
         secret: of that key.
-        log: what it writes.
+        logs: what it and its workers write.
     """
 
     url: str
     key: str
     secret: str
-    log: Path
+    logs: list[Path]
 
     def token(self, room: str, identity: str, *, kind: api.AccessToken.ParticipantKind = "standard") -> str:
         """What lets `identity` into `room`, for an hour."""
@@ -54,6 +54,10 @@ class Server:
     def new_room() -> str:
         """The name of a room that nobody used: the first who joins it is the one an agent is sent for."""
         return f"room-{uuid.uuid4().hex[:8]}"
+
+    def last_words(self) -> str:
+        """The ends of the logs, for the message of a test that failed."""
+        return "\n".join(f"--- {log}:\n{_tail(log)}" for log in self.logs)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -103,15 +107,16 @@ def serving(program: str, folder: Path) -> Iterator[Server]:
         for one in sockets:
             held.enter_context(one).bind(("", 0))
         port, tcp_port, udp_port = (int(one.getsockname()[1]) for one in sockets)
-    server = Server(f"ws://127.0.0.1:{port}", "test", secrets.token_urlsafe(48), folder / "server.log")
+    log = folder / "server.log"
+    server = Server(f"ws://127.0.0.1:{port}", "test", secrets.token_urlsafe(48), [log])
     config = {
         "port": port,
         "bind_addresses": ["127.0.0.1"],
         "rtc": {"tcp_port": tcp_port, "udp_port": udp_port},
         "keys": {server.key: server.secret},
     }
-    with ended(_started([program, "--config-body", json.dumps(config)], server.log, {})) as process:
-        _wait(STARTED, lambda: _answers(port), process, server.log, "the LiveKit server did not start")
+    with ended(_started([program, "--config-body", json.dumps(config)], log, {})) as process:
+        _wait(STARTED, lambda: _answers(port), process, log, "the LiveKit server did not start")
         yield server
 
 
@@ -126,6 +131,7 @@ def working(server: Server, folder: Path, *, agent: Path = AGENT, command: str =
     with ended(_started(program, log, bare | server.environment)) as process:
         registered = "registered worker"
         _wait(REGISTERED, lambda: registered in log.read_text(), process, log, "the worker did not register")
+        server.logs.append(log)
         yield Worker(server, process, log)
 
 
@@ -157,6 +163,10 @@ def _started(arguments: list[str], log: Path, environment: dict[str, str]) -> su
         )
 
 
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
+
+
 def _answers(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1) as answer:
@@ -169,5 +179,5 @@ def _wait(seconds: float, ready: Callable[[], bool], process: subprocess.Popen[b
     until = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
-            pytest.fail(f"{failed}; the last it said:\n{log.read_text()[-2000:]}")
+            pytest.fail(f"{failed}; the last it said:\n{_tail(log)}")
         time.sleep(0.1)
