@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock clean
+.PHONY: help setup run test nightly check lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -27,6 +27,9 @@ run: $(READY) ## run the agent: it talks, and you can talk over it
 
 test: $(READY) ## run all tests; what a machine lacks is skipped and named
 	@$(BIN)/python -m pytest
+
+nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
+	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/test_laws.py
 
 check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from typing import Any
 from livekit.agents import Agent, RunContext, function_tool
 
 from hearout import AgentSession, Policy, Receipt
+from hearout.shell import FloorListener
 from hearout.testing import Call, Result
 from hearout.testing.script import Act
 
@@ -64,11 +65,16 @@ class Working(Thinking):
         return "found"
 
 
-def ours(policy: Policy | None = None, **more: Any) -> Callable[..., AgentSession[Any]]:
+def ours(
+    policy: Policy | None = None, listener: FloorListener | None = None, **more: Any
+) -> Callable[..., AgentSession[Any]]:
     """Makes hearout's session."""
 
     def make(**models: Any) -> AgentSession[Any]:
-        return AgentSession(policy=policy, turn_handling={"turn_detection": "vad"}, **more, **models)
+        session = AgentSession[Any](policy=policy, turn_handling={"turn_detection": "vad"}, **more, **models)
+        if listener is not None:
+            session.on_floor(listener)
+        return session
 
     return make
 
@@ -77,13 +83,14 @@ def call(
     *caller: Act,
     agent: Callable[[], Agent] = Announcing,
     policy: Policy | None = None,
+    listener: FloorListener | None = None,
     ends_after: float = 30.0,
     **more: Any,
 ) -> Result:
     """A call with hearout's session."""
     return Call(
         agent=agent,
-        session=ours(policy),
+        session=ours(policy, listener),
         caller=caller,
         ends_after=ends_after,
         typed=lambda session, text: session.user_typed(text),

@@ -96,7 +96,8 @@ class Owed:
                 self.suspended = True
             case e.VoiceFailed():
                 self.failure = self.failure or f"the {event.what} gave up"
-            case e.SpeechEnded():
+            case _:
+                assert isinstance(event, e.SpeechEnded)
                 self._end(at, interrupted=event.interrupted)
 
     def _goes_on(self) -> None:

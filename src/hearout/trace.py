@@ -1,0 +1,96 @@
+"""A call as its floor saw it, in lines of JSON: to look at, to send with a report of a fault, and to play again.
+
+It holds the caller's words. Pure: what a trace is written to is the caller's choice.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
+
+from . import events as e
+from .actions import Action
+from .floor import Floor
+from .policy import After, Answer, AnyOf, CutIn, Keys, Nobody, Phrases, Policy, ways
+
+Step: TypeAlias = tuple[float, e.Event | Action]
+"""When, in seconds from the call's start, and what happened or was decided."""
+
+
+def line(at: float, what: e.Event | Action) -> str:
+    """One step as one line of JSON: events with all their fields, actions as Python writes them."""
+    name = type(what).__name__
+    if type(what).__module__ == e.__name__:
+        return json.dumps({"at": at, "event": name} | {f.name: _plain(getattr(what, f.name)) for f in _fields(what)})
+    return json.dumps({"at": at, "action": name, "is": _exact(what)})
+
+
+def replayed(lines: Iterable[str], policy: Policy | None = None) -> Iterator[tuple[str, str]]:
+    """Play a trace on a new floor; what the trace says and what the floor does now, wherever the two differ.
+
+    Args:
+        lines: of the trace.
+        policy: of the call's session.
+    """
+    floor = Floor(policy)
+    due: list[str] = []
+    for text in lines:
+        step = json.loads(text)
+        if "action" in step:
+            expected = due.pop(0) if due else "nothing"
+            if step["is"] != expected:
+                yield step["is"], expected
+            continue
+        for missing in due:
+            yield "nothing", missing
+        due = [_exact(action) for action in floor.apply(_event(step), step["at"])]
+    for missing in due:
+        yield "nothing", missing
+
+
+def _exact(action: Any) -> str:
+    """With the words, which `repr` leaves out."""
+    if dataclasses.is_dataclass(action) and not isinstance(action, type):
+        inside = ", ".join(f"{f.name}={_exact(getattr(action, f.name))}" for f in dataclasses.fields(action))
+        return f"{type(action).__name__}({inside})"
+    if isinstance(action, tuple):
+        return f"({', '.join(_exact(item) for item in action)})"
+    return repr(action)
+
+
+def _fields(what: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(what)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Answer():
+            return value.value
+        case Nobody() | Phrases() | Keys() | After() | AnyOf():
+            return [{type(way).__name__: [getattr(way, f.name) for f in _fields(way)]} for way in ways(value)]
+        case _:
+            return value
+
+
+def _event(step: dict[str, Any]) -> e.Event:
+    given = {name: value for name, value in step.items() if name not in ("at", "event")}
+    if given.get("answer") is not None:
+        given["answer"] = Answer(given["answer"])
+    if given.get("cut_in") is not None:
+        given["cut_in"] = _cut_in(given["cut_in"])
+    made: e.Event = getattr(e, step["event"])(**given)
+    return made
+
+
+def _cut_in(single: list[dict[str, list[Any]]]) -> CutIn:
+    made: CutIn = Nobody()
+    for way in single:
+        for name, (value,) in way.items():
+            match name:
+                case "Phrases":
+                    made = made | Phrases(*value)
+                case "Keys":
+                    made = made | Keys(value)
+                case _:
+                    made = made | After(value)
+    return made

@@ -1,0 +1,98 @@
+"""Who may speak and what is owed, written down as events and actions."""
+
+import pytest
+
+from hearout import After, Keys, Outcome, Phrases, Policy
+from hearout import events as e
+from hearout.actions import Action, DeliverTurn, Hold, LetGo, RecordFate, StopUtterance, WriteReceipt
+from hearout.floor import Floor
+from hearout.words import Fate, Held
+
+TEXT = "This call is recorded. Please have your customer number ready."
+
+
+def told(floor: Floor, *steps: tuple[float, e.Event]) -> list[Action]:
+    """What the floor decides at the last of these steps."""
+    actions: list[Action] = []
+    for at, event in steps:
+        actions = floor.apply(event, at)
+    return actions
+
+
+def playing(policy: Policy | None = None) -> Floor:
+    """A floor whose announcement of 6 s began at 1.0 s."""
+    floor = Floor(policy)
+    told(
+        floor,
+        (0.5, e.SpeechRequested("n1")),
+        (0.6, e.TextKnown("n1", TEXT)),
+        (0.9, e.AudioMade("n1", 6.0, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+    )
+    return floor
+
+
+def ended(at: float = 7.0, played: float = 6.0) -> tuple[tuple[float, e.Event], ...]:
+    return (at, e.PlayoutFinished("n1", played)), (at, e.SpeechEnded("n1"))
+
+
+def test_words_said_over_an_announcement_are_answered_when_it_ends() -> None:
+    floor = playing()
+
+    actions = told(
+        floor,
+        (2.0, e.CallerStarted()),
+        (3.0, e.CallerStopped()),
+        (3.3, e.WordsHeard("what does it cost")),
+        *ended(),
+    )
+
+    held = Held("what does it cost", at=2.0)
+    assert [type(action) for action in actions] == [DeliverTurn, RecordFate, WriteReceipt, LetGo]
+    assert actions[0] == DeliverTurn((held,), number=actions[0].number)  # type: ignore[union-attr]
+    assert actions[1] == RecordFate(held, Fate.DELIVERED)
+    assert actions[2].receipt.outcome is Outcome.FINISHED  # type: ignore[union-attr]
+
+
+def test_what_is_asked_for_twice_under_one_id_is_owed_once() -> None:
+    floor = Floor()
+
+    assert told(floor, (0.0, e.SpeechRequested("n1"))) == [Hold()]
+    assert told(floor, (0.1, e.SpeechRequested("n1"))) == []
+
+
+@pytest.mark.parametrize(
+    ("cut_in", "event", "why"),
+    [
+        (Phrases("operator"), e.WordsGuessed("the operator please"), "phrase 'operator'"),
+        (Keys("0"), e.KeysPressed("0"), "key 0"),
+        (After(1.5), e.WordsGuessed("stop it"), "after 1.5 s"),
+    ],
+)
+def test_an_allowed_cut_in_stops_it_at_once(cut_in: Phrases | Keys | After, event: e.Event, why: str) -> None:
+    actions = told(playing(Policy(cut_in=cut_in)), (3.0, e.CallerStarted()), (3.2, event))
+
+    assert actions[0] == StopUtterance("n1", why)
+
+
+@pytest.mark.parametrize(
+    ("cut_in", "event"),
+    [
+        (Keys("0"), e.KeysPressed("5")),
+        (Phrases("operator"), e.KeysPressed("0")),
+        (Phrases("operator"), e.WordsGuessed("operate it")),
+        (After(5.0), e.WordsGuessed("stop it")),
+        (After(1.5), e.WordsGuessed("okay")),
+    ],
+)
+def test_another_does_not(cut_in: Phrases | Keys | After, event: e.Event) -> None:
+    actions = told(playing(Policy(cut_in=cut_in)), (3.0, e.CallerStarted()), (3.2, event))
+
+    assert not [action for action in actions if isinstance(action, StopUtterance)]
+
+
+def test_what_stops_short_of_its_end_is_not_finished() -> None:
+    actions = told(playing(), *ended(played=5.0))
+
+    (receipt,) = [action.receipt for action in actions if isinstance(action, WriteReceipt)]
+    assert (receipt.outcome, receipt.why) == (Outcome.FAILED, "the loudspeaker did not play all of it")
