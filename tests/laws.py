@@ -12,13 +12,14 @@ from hearout.actions import (
     NoteWords,
     PrepareAnswer,
     RecordFate,
+    SayAgain,
     StopUtterance,
     WriteReceipt,
 )
 from hearout.floor import Floor
 from hearout.owed import SHORT, STOP_GRACE
 from hearout.policy import After, Keys, Phrases
-from hearout.receipt import Outcome
+from hearout.receipt import Outcome, Receipt
 from hearout.words import Fate, Kind
 from orders import Call
 
@@ -87,6 +88,8 @@ def only_what_may_ends_it(call: Call) -> None:
                 silent = step.at - last[action.id] >= patience - 1e-6
                 assert action.id in causes or silent, f"stopped without a cause: {action}"
                 causes.setdefault(action.id, "stuck")
+            if isinstance(action, SayAgain):
+                assert not step.gone, f"speaks to nobody: {action}"
             if isinstance(action, WriteReceipt):
                 receipt = action.receipt
                 assert receipt.outcome is not Outcome.CUT_IN or causes.get(receipt.id) == "allowed", receipt
@@ -113,12 +116,15 @@ def one_true_receipt_each(call: Call) -> None:
     receipts = [a.receipt for step in call.steps for a in step.actions if isinstance(a, WriteReceipt)]
     assert Counter(receipt.id for receipt in receipts) == Counter(call.requested.keys()), "not one receipt each"
     failed = _failed_while_open(call)
+    for step in call.steps:
+        for action in step.actions:
+            if isinstance(action, SayAgain):
+                assert action.begins_at <= max(_reported(call, action.id, step.at), default=0.0), f"skips: {action}"
+                assert action.text.strip(), f"nothing is left to say: {action}"
     for receipt in receipts:
-        reported = [
-            step.event.seconds
-            for step in call.steps
-            if isinstance(step.event, e.PlayoutProgressed | e.PlayoutFinished) and step.event.id == receipt.id
-        ]
+        reported = _reported(call, receipt.id, call.at)
+        if receipt.outcome is Outcome.CALLER_GONE:
+            _was_there(call, receipt)
         assert receipt.played <= max(reported, default=0.0), f"more than anybody reported: {receipt}"
         assert all(held.kind is not None and fate is not None for held, fate in receipt.held)
         if receipt.outcome is Outcome.FINISHED:
@@ -129,8 +135,35 @@ def one_true_receipt_each(call: Call) -> None:
             assert receipt.id not in failed, f"finished, though a part was never made: {receipt}"
 
 
+def _reported(call: Call, name: str, until: float) -> list[float]:
+    """To which seconds of an utterance the loudspeaker came, until then."""
+    return [
+        step.event.seconds
+        for step in call.steps
+        if isinstance(step.event, e.PlayoutProgressed | e.PlayoutFinished)
+        if step.event.id == name and step.at <= until
+    ]
+
+
+def _was_there(call: Call, receipt: Receipt) -> None:
+    """What was played to nobody is not claimed: after the caller was last known to be there."""
+    began = next((one.began_at for one in reversed(receipt.attempts)), None)
+    begins = receipt.attempts[-1].begins if receipt.attempts else 0.0
+    left = [s for s in call.steps if isinstance(s.event, e.CallerLeft) and s.event.known_until is not None]
+    if began is not None and len(left) == 1 and left[0].event.known_until is not None:
+        heard = begins + max(0.0, left[0].event.known_until - began)
+        assert receipt.played <= heard + 1e-6, f"played to nobody: {receipt}"
+
+
 def _ending(call: Call, name: str) -> e.SpeechEnded | None:
-    return next((s.event for s in call.steps if isinstance(s.event, e.SpeechEnded) and s.event.id == name), None)
+    over = None
+    for step in call.steps:
+        match step.event:
+            case e.SpeechEnded() if step.event.id == name and over is None:
+                over = step.event
+        if any(isinstance(action, SayAgain) and action.id == name for action in step.actions):
+            over = None
+    return over
 
 
 def _failed_while_open(call: Call) -> set[str]:

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hearout import events as e
-from hearout.actions import Action
+from hearout.actions import Action, SayAgain
 from hearout.floor import Floor
 from hearout.heard import REPEAT_WINDOW
-from hearout.policy import After, Answer, Keys, Phrases, Policy
+from hearout.policy import After, Answer, Keys, Phrases, Policy, Redeliver
 
 POLICY = Policy(model_calls=3)
 NOTICE = "This call is recorded for training. Your data is kept for thirty days. Do you agree to that?"
 PLAIN = "Please hold the line while we look up the account that you have asked about."
 PAUSES = (0.0, 0.02, 0.02, 0.1, 0.3, 0.3, 0.6, 1.2) * 3 + (0.0, 0.1, 0.5, 1.0, 2.4, 3.1, 7.0, 11.0)
 CUT_INS = (None, None, Phrases("operator"), Keys("0"), After(2.0))
+REDELIVER = (None, None, Redeliver.FROM_START, Redeliver.NEVER)
 ANSWERS = (None, None, None, Answer.NOTE, Answer.DROP)
 
 
@@ -35,6 +36,7 @@ class Step:
     actions: list[Action]
     holding: bool
     talking: bool
+    gone: bool
     took: bool = True
 
 
@@ -66,7 +68,11 @@ class Call:
                 event = e.WordsPassed() if isinstance(event, e.WordsHeard) else e.AlarmRang()
         self._witness(event)
         actions = self.floor.apply(event, self.at)
-        self.steps.append(Step(self.at, event, actions, self.floor.holding, self.talking, took))
+        for action in actions:
+            if isinstance(action, SayAgain):  # LiveKit begins a new attempt
+                self.ended.discard(action.id)
+                self.suspended.discard(action.id)
+        self.steps.append(Step(self.at, event, actions, self.floor.holding, self.talking, self.gone, took))
         return self.steps[-1]
 
     def ring_until_quiet(self) -> None:
@@ -139,7 +145,7 @@ def late_event(call: Call, choice: int) -> e.Event:
     reports: tuple[e.Event, ...] = (
         e.SpeechQueued(name),
         e.TextKnown(name, "late"),
-        e.QuestionPlaced(name, 1.0),
+        e.SentencePlaced(name, 1.0, "Do you agree to that?"),
         e.AudioMade(name, 9.0),
         e.PlayoutStarted(name),
         e.PlayoutProgressed(name, 9.0),
@@ -160,7 +166,9 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
         case "asked":
             # most ids are new: an id is used once in a call
             name = _known(much, call) if much % 8 == 7 and call.requested else f"n{len(call.requested)}"
-            return e.SpeechRequested(name, CUT_INS[much % 5], ANSWERS[(much // 5) % 5])
+            return e.SpeechRequested(
+                name, CUT_INS[much % 5], ANSWERS[(much // 5) % 5], REDELIVER[much % 4], _text(much)
+            )
         case "starts":
             return e.CallerStarted()
         case "stops":
@@ -181,7 +189,7 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
         case "keys":
             return e.KeysPressed("0" if much % 2 else "7")
         case "leaves":
-            return e.CallerLeft() if much % 4 == 0 else e.AlarmRang()
+            return e.CallerLeft(call.at - 1.0 if much % 8 else None) if much % 4 == 0 else e.AlarmRang()
         case "returns":
             return e.CallerReturned()
         case "shutdown":
@@ -204,7 +212,8 @@ def _of_speech(op: str, much: int, name: str, call: Call) -> e.Event:
         case "text":
             return e.TextKnown(name, NOTICE if much % 2 else PLAIN)
         case "question":
-            return e.QuestionPlaced(name, float(much % 5))
+            sentence = "Do you agree to that?" if much % 2 else "Your data is kept for thirty days."
+            return e.SentencePlaced(name, float(much % 5), sentence)
         case "made":
             call.made[name] = made + 4.0
             return e.AudioMade(name, call.made[name], complete=much % 4 > 0)
@@ -212,7 +221,7 @@ def _of_speech(op: str, much: int, name: str, call: Call) -> e.Event:
             return e.PlayoutStarted(name)
         case "progress":
             call.played[name] = min(made, played + 1.0)
-            return e.PlayoutProgressed(name, call.played[name])
+            return e.PlayoutProgressed(name, call.played[name], since=played)
         case "played":
             call.played[name] = made if much % 4 else max(0.0, made - 2.0)
             return e.PlayoutFinished(name, call.played[name])
@@ -234,6 +243,11 @@ def _known(much: int, call: Call) -> str:
 def _new(call: Call) -> str:
     call.tokens += 1
     return f"word{call.tokens}"
+
+
+def _text(much: int) -> str:
+    """All of what is to be said, of which LiveKit knows it from the beginning where it is said, not answered."""
+    return ("", NOTICE, "", PLAIN)[(much // 2) % 4]
 
 
 def _words(much: int, call: Call) -> str:

@@ -66,14 +66,14 @@ class Working(Thinking):
 
 
 def ours(
-    policy: Policy | None = None, listener: FloorListener | None = None, **more: Any
+    policy: Policy | None = None, on_floor: FloorListener | None = None, **more: Any
 ) -> Callable[..., AgentSession[Any]]:
     """Makes hearout's session."""
 
     def make(**models: Any) -> AgentSession[Any]:
         session = AgentSession[Any](policy=policy, turn_handling={"turn_detection": "vad"}, **more, **models)
-        if listener is not None:
-            session.on_floor(listener)
+        if on_floor is not None:
+            session.on_floor(on_floor)
         return session
 
     return make
@@ -83,14 +83,14 @@ def call(
     *caller: Act,
     agent: Callable[[], Agent] = Announcing,
     policy: Policy | None = None,
-    listener: FloorListener | None = None,
+    on_floor: FloorListener | None = None,
     ends_after: float = 30.0,
     **more: Any,
 ) -> Result:
     """A call with hearout's session."""
     return Call(
         agent=agent,
-        session=ours(policy, listener),
+        session=ours(policy, on_floor),
         caller=caller,
         ends_after=ends_after,
         typed=lambda session, text: session.user_typed(text),

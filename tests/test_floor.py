@@ -4,7 +4,7 @@ import pytest
 
 from hearout import After, Keys, Outcome, Phrases, Policy
 from hearout import events as e
-from hearout.actions import Action, DeliverTurn, Hold, LetGo, RecordFate, StopUtterance, WriteReceipt
+from hearout.actions import Action, DeliverTurn, Hold, LetGo, NoteGap, RecordFate, SayAgain, StopUtterance, WriteReceipt
 from hearout.floor import Floor
 from hearout.words import Fate, Held
 
@@ -30,6 +30,11 @@ def playing(policy: Policy | None = None) -> Floor:
         (1.0, e.PlayoutStarted("n1")),
     )
     return floor
+
+
+def failure(actions: list[Action]) -> tuple[Outcome, str]:
+    (receipt,) = [action.receipt for action in actions if isinstance(action, WriteReceipt)]
+    return receipt.outcome, receipt.why
 
 
 def ended(at: float = 7.0, played: float = 6.0) -> tuple[tuple[float, e.Event], ...]:
@@ -92,7 +97,86 @@ def test_another_does_not(cut_in: Phrases | Keys | After, event: e.Event) -> Non
 
 
 def test_what_stops_short_of_its_end_is_not_finished() -> None:
-    actions = told(playing(), *ended(played=5.0))
+    assert failure(told(playing(), *ended(played=5.0))) == (Outcome.FAILED, "the loudspeaker did not play all of it")
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [(e.SpeechRequested("n1", expected=6.0), 5.5), (e.SpeechRequested("n1"), 2.0)],
+)
+def test_a_voice_that_stopped_early_has_not_finished(asked: e.SpeechRequested, made: float) -> None:
+    actions = told(
+        Floor(),
+        (0.5, asked),
+        (0.6, e.TextKnown("n1", TEXT)),
+        (0.9, e.AudioMade("n1", made, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+        *ended(1.0 + made, played=made),
+    )
+
+    assert failure(actions) == (
+        Outcome.FAILED,
+        "the voice stopped early: there is less sound than the text needs",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("This call is recorded. Please have your customer", Outcome.FAILED),
+        ("This call is recorded. Please have your customer number ready.", Outcome.FINISHED),
+        ("Okay", Outcome.FINISHED),
+        ("It costs 3.5 euros a month. Really!", Outcome.FINISHED),
+        ("We keep it for you,", Outcome.FINISHED),
+        ("本通话将被录音。请准备好您的客户号码。", Outcome.FINISHED),
+        ("本通话将被录音。请准备好您的客", Outcome.FAILED),
+    ],
+)
+def test_a_model_that_stops_in_mid_sentence_has_not_finished(text: str, outcome: Outcome) -> None:
+    steps: tuple[tuple[float, e.Event], ...] = (
+        (0.5, e.SpeechRequested("n1")),
+        (0.6, e.ModelAsked("n1")),
+        (0.6, e.TextKnown("n1", text)),
+        (0.9, e.AudioMade("n1", 6.0, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+        *ended(),
+    )
+
+    assert failure(told(Floor(), *steps))[0] is outcome
+
+
+def test_it_is_taken_up_where_the_voice_says_that_the_sentence_began() -> None:
+    """Words of a voice that come without the spaces between them, too."""
+    floor = playing()
+    told(
+        floor,
+        (1.1, e.SentencePlaced("n1", 0.0, "Thiscallisrecorded.")),
+        (1.1, e.SentencePlaced("n1", 1.7, "Pleasehaveyourcustomernumberready.")),
+        (5.0, e.PlayoutProgressed("n1", 4.0)),
+        (5.0, e.CallerLeft()),
+        (5.1, e.PlayoutFinished("n1", 4.0)),
+        (5.1, e.SpeechEnded("n1", interrupted=True)),
+    )
+
+    before, rest = "This call is recorded. ", "Please have your customer number ready."
+    assert told(floor, (8.0, e.CallerReturned())) == [SayAgain("n1", 1.7, before, rest), Hold()]
+
+
+def test_a_hole_in_what_was_played_is_on_the_receipt() -> None:
+    actions = told(
+        playing(),
+        (3.0, e.PlayoutProgressed("n1", 2.0)),
+        (7.0, e.PlayoutProgressed("n1", 6.0, since=2.2)),
+        *ended(played=5.8),
+    )
 
     (receipt,) = [action.receipt for action in actions if isinstance(action, WriteReceipt)]
-    assert (receipt.outcome, receipt.why) == (Outcome.FAILED, "the loudspeaker did not play all of it")
+    assert (receipt.outcome, receipt.played, receipt.holes) == (Outcome.FINISHED, 5.8, ((2.0, 2.2),))
+
+
+def test_the_gap_to_the_answer_is_noted_on_the_utterance_that_was_spoken_over() -> None:
+    floor = playing()
+    told(floor, (2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost")), *ended())
+
+    assert told(floor, (7.25, e.ReplyStarted())) == [NoteGap("n1", 0.25)]
+    assert told(floor, (9.0, e.ReplyStarted())) == []

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import laws
-from hearout import floor, heard, owed
+from hearout import debts, floor, heard, owed
 from orders import late_event, played, to_its_end
 
 ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
@@ -97,18 +97,37 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "a receipt for what still plays": (
         floor,
-        "for one in [one for one in self._owed if one.ended_at is not None]:",
-        "for one in [one for one in self._owed if one.ended_at is not None or one.started_at is not None]:",
+        "for one in [one for one in self._debts.all if one.ended_at is not None]:",
+        "for one in [one for one in self._debts.all if one.ended_at is not None or one.started_at is not None]:",
         l3,
     ),
     "what was made counts as played": (owed, "played=self.played,", "played=self.made,", l3),
-    "a voice that gave up has finished": (owed, "elif self.failure:", "elif False:", l3),
-    "a cut end has finished": (owed, "elif self.played < self.made - SHORT:", "elif False:", l3),
+    "a voice that gave up has finished": (owed, "if self.failure:", "if False:", l3),
+    "a cut end has finished": (owed, "if self.played < self.made - SHORT:", "if False:", l3),
     "no receipt for what was given up": (
         owed,
-        "self.ended_at, self.playing = at, False\n        return False",
-        "self.playing = False\n        return False",
+        "            self._over(at)\n        return False",
+        "            self.playing = False\n        return False",
         l3,
+    ),
+    "what was played to nobody counts": (owed, "if self._known_until is not None:", "if False:", l3),
+    "goes on after what was never said": (
+        owed,
+        "self.begins_at, rest = (0.0, self.text) if self.redeliver is Redeliver.FROM_START else self._rest()",
+        "self.begins_at, rest = self.made, self.text",
+        l3,
+    ),
+    "forgets who does not come back": (
+        owed,
+        "self.away, self.ended_at = False, at",
+        "self.away = True",
+        l3,
+    ),
+    "speaks to a caller who is gone": (
+        floor,
+        "elif self._gone_at is None:\n                before",
+        "else:\n                before",
+        l2,
     ),
     "answers while the caller talks": (
         floor,
@@ -118,8 +137,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "answers while protected speech waits": (
         floor,
-        "        if self._open() or self._expected_since is not None:\n            return\n        if self._closing()",
-        "        if any(one.playing for one in self._open()):\n            return\n        if self._closing()",
+        "if self._debts.open() or self._expected_since is not None:\n            return\n        if self._closing()",
+        "if any(one.playing for one in self._debts.open()):\n            return\n        if self._closing()",
         l4,
     ),
     "asks the model without end": (
@@ -145,15 +164,15 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "listens to late reports": (
         floor,
-        "for one in self._open(suspended=True):\n                    if one.id == event.id:",
-        "for one in self._owed or [self._last]:\n                    if True:",
+        "for one in self._debts.open(suspended=True):\n                    if one.id == event.id:",
+        "for one in self._debts.all or [self._last]:\n                    if True:",
         l6,
     ),
-    "takes a used id again": (floor, "if event.id not in self._used:", "if True:", l6),
+    "takes a used id again": (debts, "if event.id not in self._used:", "if True:", l6),
     "holds words when nothing is protected": (
         floor,
-        "return self.holding\n        said, until",
-        "return True\n        said, until",
+        "return self.holding or self._heard.repeats(text, at)",
+        "return True",
         l7,
     ),
     "records keys when nothing is protected": (
@@ -169,7 +188,9 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
     """The floor of a program in which one place of one file is otherwise."""
     source = inspect.getsource(module)
     assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
-    originals = {name: sys.modules[name] for name in ("hearout.owed", "hearout.heard", "hearout.floor")}
+    originals = {
+        name: sys.modules[name] for name in ("hearout.owed", "hearout.heard", "hearout.debts", "hearout.floor")
+    }
     try:
         for name, original in originals.items():
             changed = ModuleType(name)

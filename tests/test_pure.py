@@ -10,7 +10,7 @@ import pytest
 
 from support import ROOT
 
-PURE = ("floor", "owed", "heard", "events", "actions", "policy", "words", "receipt", "trace")
+PURE = ("floor", "debts", "owed", "heard", "events", "actions", "policy", "words", "receipt", "trace")
 CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
 TESTS = ("test_laws", "test_policy", "test_trace", "test_floor")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, StopResponse, llm
 
-from hearout import After, Answer, Keys, Outcome, Phrases, Policy
+from hearout import After, Answer, Keys, Outcome, Phrases, Policy, Redeliver
 from hearout.actions import FinishShutdown
 from hearout.testing import (
     Do,
@@ -42,6 +42,7 @@ from scenes import (
     said,
 )
 
+REST = NOTICE[NOTICE.index("Your data") :]
 BOTH = pytest.mark.parametrize("agent", [Announcing, Uninterruptable])
 
 
@@ -607,10 +608,83 @@ def test_a_caller_who_comes_back_is_answered() -> None:
         Say(first_sound(1.0), QUESTION),
         Do(first_sound(4.0), lambda session: session.user_left()),
         Do(first_sound(8.0), lambda session: session.user_returned()),
+        policy=Policy(redeliver=Redeliver.NEVER),
     )
 
     assert receipts(result)[0].outcome is Outcome.CALLER_GONE
     assert (result.turns, len(result.replies)) == ([QUESTION], 1)
+
+
+@pytest.mark.parametrize(
+    ("redeliver", "again"),
+    [
+        (Redeliver.FROM_CUT, REST),
+        (Redeliver.FROM_START, NOTICE),
+    ],
+)
+@pytest.mark.parametrize("agent", [Announcing, Thinking])
+def test_a_caller_who_comes_back_hears_the_rest_and_is_answered(agent: Any, redeliver: Any, again: str) -> None:
+    result = call(
+        Say(first_sound(1.0), QUESTION),
+        Do(first_sound(4.0), lambda session: session.user_left()),
+        Do(first_sound(8.0), lambda session: session.user_returned()),
+        agent=agent,
+        policy=Policy(redeliver=redeliver),
+        model=Model((NOTICE, "It is changed.")) if agent is Thinking else Model(("It is changed.",)),
+    )
+
+    receipt = receipts(result)[0]
+    assert (receipt.outcome, len(receipt.attempts)) == (Outcome.FINISHED, 2)
+    assert receipt.attempts[0].played == pytest.approx(4.0, abs=0.2)
+    assert receipt.attempts[1].begins == (0.0 if again == NOTICE else pytest.approx(3.2, abs=0.1))
+    assert result.utterances[1].said == again
+    assert result.utterances[1].whole
+    assert (result.turns[-1:], len(result.replies)) == ([QUESTION], 1)
+    assert fates(result) == [(QUESTION, "delivered")]
+    assert receipt.gap == pytest.approx(0.0, abs=0.05)
+
+
+def test_what_was_said_to_nobody_is_said_again() -> None:
+    """The caller is known to have been gone only after a while: what was played meanwhile does not count."""
+    result = call(
+        Do(first_sound(5.0), lambda session: session.user_left(known_until=3.0)),
+        Do(first_sound(8.0), lambda session: session.user_returned()),
+    )
+
+    (receipt,) = receipts(result)
+    assert receipt.attempts[0].played == pytest.approx(3.0 - first(result), abs=0.1)
+    assert result.utterances[1].said == NOTICE
+
+
+def test_a_caller_who_leaves_before_it_begins_hears_all_of_it_on_return() -> None:
+    result = call(
+        Do(first_sound(4.0), lambda session: session.user_left()),
+        Do(first_sound(8.0), lambda session: session.user_returned()),
+        agent=lambda: Announcing(NOTICE, SECOND),
+    )
+
+    assert [one.outcome for one in receipts(result)] == [Outcome.FINISHED, Outcome.FINISHED]
+    assert said(result)[1:] == [REST, SECOND]
+
+
+def test_a_reply_of_which_only_a_part_was_known_is_not_said_again() -> None:
+    """Half of an answer would look like all of it."""
+    result = call(
+        Do(first_sound(2.0), lambda session: session.user_left()),
+        Do(first_sound(8.0), lambda session: session.user_returned()),
+        agent=Thinking,
+        model=Model((Reply(NOTICE, stall=20.0, stall_after=0.6),)),
+    )
+
+    assert receipts(result)[0].outcome is Outcome.CALLER_GONE
+    assert len(result.utterances) == 1
+
+
+def test_a_caller_who_does_not_come_back_is_on_the_receipt_once() -> None:
+    result = call(Do(first_sound(4.0), lambda session: session.user_left()), ends_after=40.0)
+
+    (receipt,) = receipts(result)
+    assert (receipt.outcome, len(receipt.attempts)) == (Outcome.CALLER_GONE, 1)
 
 
 # What LiveKit's own handle does not tell (livekit-facts, section b)

@@ -26,7 +26,7 @@ from scenes import CONSENT, QUESTION, Announcing, Working, call
 def test_a_recorded_call_replays_to_the_same_actions(caller: Any, agent: Any) -> None:
     lines: list[str] = []
 
-    call(*caller, agent=agent, listener=lambda at, what: lines.append(trace.line(at, what)))
+    call(*caller, agent=agent, on_floor=lambda at, what: lines.append(trace.line(at, what)))
 
     assert any("WriteReceipt" in line for line in lines)
     assert list(trace.replayed(lines)) == []

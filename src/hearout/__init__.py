@@ -8,7 +8,7 @@ from .errors import (
     ScriptError,
     SettingsError,
 )
-from .policy import After, Answer, Keys, Nobody, Phrases, Policy
+from .policy import After, Answer, Keys, Nobody, Phrases, Policy, Redeliver
 from .receipt import Outcome, Receipt
 from .session import AgentSession
 
@@ -26,6 +26,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Receipt",
+    "Redeliver",
     "ScriptError",
     "SettingsError",
 ]

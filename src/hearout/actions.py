@@ -1,6 +1,6 @@
 """What must be done, as the floor decided: frozen, in the imperative."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from .receipt import Receipt
@@ -88,6 +88,23 @@ class StopUtterance:
 
 
 @dataclass(frozen=True)
+class SayAgain:
+    """The caller is back: say an utterance from this second on, under the same id.
+
+    Args:
+        id: names the utterance.
+        begins_at: the second of it.
+        before: its text before that.
+        text: what is left of it.
+    """
+
+    id: str
+    begins_at: float
+    before: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class StopInterruptible:
     """The caller has something to say: stop speech that may be interrupted, behind which protected speech waits."""
 
@@ -97,6 +114,14 @@ class WriteReceipt:
     """An utterance is over and its words are settled: this is the record of it."""
 
     receipt: Receipt
+
+
+@dataclass(frozen=True)
+class NoteGap:
+    """What was said over an utterance has been answered, so many seconds after its end; its receipt is written."""
+
+    id: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -119,8 +144,10 @@ Action: TypeAlias = (
     | NoteWords
     | RecordFate
     | StopUtterance
+    | SayAgain
     | StopInterruptible
     | WriteReceipt
+    | NoteGap
     | EndCall
     | FinishShutdown
 )

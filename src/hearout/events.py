@@ -7,7 +7,7 @@ in a call; everything said about another id than one that is open is late, and c
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from .policy import Answer, CutIn
+from .policy import Answer, CutIn, Redeliver
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,19 @@ class SpeechRequested:
         id: names the utterance.
         cut_in: who may end it; the policy's where it is None.
         answer: what becomes of what the caller says meanwhile; the policy's where it is None.
+        redeliver: where it is taken up again after the caller was gone; the policy's where it is None.
+        text: all of what is to be said, where that is known from the beginning.
+        begins_at: the second of it at which this attempt begins: what was before has been played, by another agent.
+        expected: how many seconds all of it lasts, where that is known from the beginning.
     """
 
     id: str
     cut_in: CutIn | None = None
     answer: Answer | None = None
+    redeliver: Redeliver | None = None
+    text: str = field(default="", repr=False)
+    begins_at: float = 0.0
+    expected: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,12 @@ class TextKnown:
 
 
 @dataclass(frozen=True)
-class QuestionPlaced:
-    """The voice says at which second of the utterance its last question begins."""
+class SentencePlaced:
+    """The voice says at which second of the utterance a sentence of it begins."""
 
     id: str
     seconds: float
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,11 @@ class PlayoutStarted:
 
 @dataclass(frozen=True)
 class PlayoutProgressed:
-    """So many seconds of it have left so far, and can no longer be taken back."""
+    """It has left, from one of its seconds to another, and can no longer be taken back."""
 
     id: str
     seconds: float
+    since: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -176,8 +186,20 @@ class KeysPressed:
 
 
 @dataclass(frozen=True)
+class ReplyStarted:
+    """The first sample left of the answer to the turn that was delivered."""
+
+
+@dataclass(frozen=True)
 class CallerLeft:
-    """The caller is gone."""
+    """The caller is gone.
+
+    Args:
+        known_until: when the caller was last known to be there, in seconds from the call's start; now, where it is
+            None. What was played after it was played to nobody.
+    """
+
+    known_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -213,7 +235,7 @@ Event: TypeAlias = (
     SpeechRequested
     | SpeechQueued
     | TextKnown
-    | QuestionPlaced
+    | SentencePlaced
     | AudioMade
     | PlayoutStarted
     | PlayoutProgressed
@@ -225,6 +247,7 @@ Event: TypeAlias = (
     | SpeechEnded
     | ReplyExpected
     | ReplyCalledOff
+    | ReplyStarted
     | CallerStarted
     | CallerStopped
     | WordsGuessed

@@ -18,18 +18,21 @@ from .actions import (
     HandBackWords,
     Hold,
     LetGo,
+    NoteGap,
     NoteWords,
     PrepareAnswer,
     RecordFate,
+    SayAgain,
     StopInterruptible,
     StopUtterance,
     WriteReceipt,
 )
+from .debts import Debts
 from .heard import Heard, Said
 from .owed import Owed
 from .policy import Answer, Policy
 from .receipt import Outcome
-from .words import Fate, Held, Kind, rest_of
+from .words import Fate, Held, Kind
 
 
 class Floor:
@@ -41,9 +44,9 @@ class Floor:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
-        self._owed: list[Owed] = []
-        self._used: set[str] = set()
-        self._nobodys = Owed("", self.policy.cut_in, self.policy.answer, 0.0)  # said while only a reply is expected
+        self._debts = Debts(self.policy)
+        # what is said while only a reply is expected
+        self._nobodys = Owed.asked(e.SpeechRequested(""), self.policy, 0.0)
         self._last = self._nobodys
         self._freed_at = 0.0
         self._heard = Heard()
@@ -56,7 +59,10 @@ class Floor:
         self._expected_since: float | None = None
         self._reply_is_on_its_way = False
         self._breaks_in = False
+        self._answered: tuple[str, float] | None = None
+        self._answer_began_at: float | None = None
         self._gone_at: float | None = None
+        self._known_until: float | None = None
         self._shutdown_at: float | None = None
         self._cuts_at: float | None = None
         self._shut_down = False
@@ -67,14 +73,12 @@ class Floor:
     @property
     def holding(self) -> bool:
         """Whether the caller's words are kept from LiveKit now."""
-        return bool(self._open() or self._heard.said) or self._expected_since is not None or self._waits_at_the_end()
+        waits = self._expected_since is not None or self._waits_at_the_end()
+        return waits or bool(self._debts.open() or self._heard.said)
 
     def takes(self, text: str, at: float) -> bool:
         """Whether a transcript that comes now is the floor's; else it is LiveKit's."""
-        if self.holding or self._heard.repeat is None:
-            return self.holding
-        said, until = self._heard.repeat
-        return at < until and rest_of(text, said) is not None
+        return self.holding or self._heard.repeats(text, at)
 
     @property
     def next_alarm(self) -> float | None:
@@ -96,13 +100,11 @@ class Floor:
     def _note(self, event: e.Event, at: float) -> None:  # noqa: C901 - a table: one line an event
         match event:
             case e.SpeechRequested():
-                if event.id not in self._used:
-                    self._used.add(event.id)
-                    self._owed.append(Owed.asked(event, self.policy, at))
+                self._debts.ask(event, at)
             case e.ReplyExpected():
                 self._expected_since = at
             case e.ReplyCalledOff():
-                self._reply_is_on_its_way = self._expected_since is not None and not self._open()
+                self._reply_is_on_its_way = self._expected_since is not None and not self._debts.open()
                 self._expected_since, self._freed_at = None, at
             case e.WordsPassed():
                 self._passed = True
@@ -111,16 +113,19 @@ class Floor:
                 self._passed = self._leftover = False
             case e.CallerLeft():
                 self._heard.talking = False
-                self._gone_at = at if self._gone_at is None else self._gone_at
+                if self._gone_at is None:
+                    self._gone_at, self._known_until = at, event.known_until
             case e.CallerReturned():
                 self._gone_at, self._call_ended = None, False
+            case e.ReplyStarted():
+                self._answer_began_at = at
             case e.ShutdownAsked():
                 self._shutdown_at = at if self._shutdown_at is None else self._shutdown_at
                 if not event.drain and self._cuts_at is None:
                     self._cuts_at = at + self.policy.shutdown_grace
             case e.StopAsked():
-                for one in self._open(suspended=True):
-                    if event.id == one.id or (event.id is None and one is self._current()):
+                for one in self._debts.open(suspended=True):
+                    if event.id == one.id or (event.id is None and one is self._debts.current()):
                         one.stop(Outcome.CUT_IN, f"operator: {event.reason}")
             case e.AlarmRang():
                 pass
@@ -129,7 +134,7 @@ class Floor:
             case e.TextTyped() | e.KeysPressed():
                 self._note_signs(event, at)
             case _:
-                for one in self._open(suspended=True):
+                for one in self._debts.open(suspended=True):
                     if one.id == event.id:
                         one.note(event, at)
                         self._last, self._freed_at = one, at
@@ -156,12 +161,12 @@ class Floor:
             self._heard.said.append(Said(Held(event.text, at, Kind.TYPED), owner, at))
             self._cut_in(self._heard.said[-1])
         else:
-            cuts = owner in self._open(suspended=True) and owner.cut_by_keys(event.digits)
+            cuts = owner in self._debts.open(suspended=True) and owner.cut_by_keys(event.digits)
             held = Held(event.digits, at, Kind.PRESSED)
             self._heard.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
 
     def _cut_in(self, said: Said) -> None:
-        if (one := self._current()) is not None and not said.is_echo:
+        if (one := self._debts.current()) is not None and not said.is_echo:
             one.cut_by_words(said.held.text, said.held.at, said.known_at, idle=said.is_idle)
             self._breaks_in = not one.made and not said.is_idle
 
@@ -170,6 +175,7 @@ class Floor:
     def _settle(self, at: float) -> Iterator[Action]:
         rules = (
             self._stop_what_must_stop,
+            self._say_again,
             self._begin_to_hold,
             self._make_room,
             self._wait_no_longer,
@@ -178,6 +184,7 @@ class Floor:
             self._settle_the_words,
             self._record_fates,
             self._write_receipts,
+            self._note_the_gap,
             self._let_go,
             self._end,
         )
@@ -190,17 +197,27 @@ class Floor:
                     yield action
 
     def _stop_what_must_stop(self, at: float) -> Iterator[Action]:
-        for one in self._open(suspended=True):
+        for one in self._debts.open(suspended=True):
             if self._gone_at is not None:
-                one.stop(Outcome.CALLER_GONE, "the caller left")
+                one.leave(self._known_until)
             elif self._cuts_at is not None and at >= self._cuts_at:
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
                 one.give_up(at, self.policy, free_since=self._free_since(one))
             if one.must_be_told_to_stop(at):
                 yield StopUtterance(one.id, one.why)
-            if one.ended_at is not None:
+            if one.ended_at is not None or one.away:
                 self._last, self._freed_at = one, at
+
+    def _say_again(self, at: float) -> Iterator[Action]:
+        for one in [one for one in self._debts.all if one.away]:
+            if self._shutdown_at is not None or (
+                self._gone_at is not None and at >= self._gone_at + self.policy.return_grace
+            ):
+                one.stay_away(at)
+            elif self._gone_at is None:
+                before, text = one.take_up(at)
+                yield SayAgain(one.id, one.begins_at, before, text)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
         if self.holding and not self._holds:
@@ -239,7 +256,7 @@ class Floor:
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
         heard = self._heard
-        if self._open() or self._expected_since is not None:
+        if self._debts.open() or self._expected_since is not None:
             return
         if self._closing():
             yield from self._note_what_is_left(at)
@@ -262,6 +279,8 @@ class Floor:
                 yield DropAnswer(ready.number)
             yield HandBackWords(turn)
         else:
+            self._answered = (self._last.id, self._freed_at) if self._last.id else None
+            self._answer_began_at = None
             yield DeliverTurn(turn, ready.number if ready else None)
 
     def _settle_what_is_not_answered(self) -> Iterator[Action]:
@@ -295,11 +314,18 @@ class Floor:
             yield RecordFate(held, fate)
 
     def _write_receipts(self, _at: float) -> Iterator[Action]:
-        for one in [one for one in self._owed if one.ended_at is not None]:
+        for one in [one for one in self._debts.all if one.ended_at is not None]:
             waits = one is self._owner() and self._waits_at_the_end()
             if not waits and all(said.owner is not one for said in self._heard.said):
-                self._owed.remove(one)
+                self._debts.all.remove(one)
                 yield WriteReceipt(one.receipt())
+
+    def _note_the_gap(self, _at: float) -> Iterator[Action]:
+        if self._answer_began_at is not None:
+            if self._answered is not None:
+                name, ended_at = self._answered
+                yield NoteGap(name, self._answer_began_at - ended_at)
+            self._answered = self._answer_began_at = None
 
     def _let_go(self, _at: float) -> Iterator[Action]:
         if self._holds and not self.holding:
@@ -307,13 +333,11 @@ class Floor:
             self._holds = self._leftover = self._reply_is_on_its_way = False
             self._calls = 0
             self._last = self._nobodys
-            if not self._heard.talking:
-                self._heard.words_from = self._heard.due_by = None
-            self._heard.guess = ""
+            self._heard.let_go()
             yield LetGo(commit=commit)
 
     def _end(self, at: float) -> Iterator[Action]:
-        if self._open(suspended=True) or self._heard.said:
+        if self._debts.open(suspended=True) or self._heard.said:
             return
         if self._shutdown_at is not None and not self._shut_down:
             self._shut_down = True
@@ -324,23 +348,12 @@ class Floor:
 
     # What the rules ask
 
-    def _open(self, *, suspended: bool = False) -> list[Owed]:
-        return [one for one in self._owed if one.ended_at is None and (suspended or not one.suspended)]
-
-    def _current(self) -> Owed | None:
-        """What the caller speaks over: what plays, else what is next."""
-        owed = self._open(suspended=True)
-        return next((one for one in owed if one.playing), next(iter(owed), None))
-
     def _owner(self) -> Owed:
-        return self._current() or self._last
+        return self._debts.current() or self._last
 
     def _free_since(self, one: Owed) -> float | None:
         """Since when no other protected speech stands before it; None while some does."""
-        others = [other for other in self._open() if other is not one]
-        if any(other.playing for other in others) or (others and self._open()[0] is not one):
-            return None
-        return self._freed_at
+        return None if self._debts.stands_before(one) else self._freed_at
 
     def _closing(self) -> bool:
         return self._gone_at is not None or self._shutdown_at is not None
@@ -360,7 +373,7 @@ class Floor:
 
     def _prepares_at(self) -> float | None:
         """When an answer may be prepared; None while it may not."""
-        heard, owed = self._heard, self._open()
+        heard, owed = self._heard, self._debts.open()
         if self._prepared is not None or self._calls >= self.policy.model_calls - 1 or self._closing():
             return None
         if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._to_answer():
@@ -368,7 +381,7 @@ class Floor:
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 
     def _alarms(self) -> Iterator[float]:
-        for one in self._open(suspended=True):
+        for one in self._debts.open(suspended=True):
             if (gives_up := one.gives_up_at(self.policy, free_since=self._free_since(one))) is not None:
                 yield gives_up
             if self._cuts_at is not None and not one.stopping:
@@ -377,8 +390,8 @@ class Floor:
             yield begins
         if self._expected_since is not None:
             yield self._expected_since + self.policy.voice_grace
-        if self._gone_at is not None and not self._call_ended and not self._open(suspended=True):
+        if self._gone_at is not None and not self._call_ended and not self._debts.open(suspended=True):
             yield self._gone_at + self.policy.return_grace
-        waits_anyway = self._open() or self._expected_since is not None
+        waits_anyway = self._debts.open() or self._expected_since is not None
         if self._waits_at_the_end() and not (self._heard.guess and waits_anyway):
             yield self._words_by()

@@ -102,6 +102,13 @@ class Heard:
             self.said.append(Said(Held(new, self.began(at)), owner, at))
         self.forget(at)
 
+    def repeats(self, text: str, at: float) -> bool:
+        """Whether it is the late last word on what was settled by its guess."""
+        if self.repeat is None:
+            return False
+        said, until = self.repeat
+        return at < until and words.rest_of(text, said) is not None
+
     def _new_in(self, text: str, at: float) -> str:
         """What of it was not settled by its guess before."""
         if self.repeat is None or at >= self.repeat[1]:
@@ -113,6 +120,12 @@ class Heard:
         """Nothing is owed for what was heard until now."""
         self.guess, self.due_by = "", None
         self.words_from = at if self.talking else None
+
+    def let_go(self) -> None:
+        """From now on LiveKit hears: nothing is owed for what was before."""
+        self.guess = ""
+        if not self.talking:
+            self.words_from = self.due_by = None
 
     def settle(self, said: Said, fate: Fate) -> None:
         """Decide what becomes of it."""

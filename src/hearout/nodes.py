@@ -4,7 +4,7 @@ All of them are public extension points of LiveKit, which calls them on the inst
 whether a recogniser may be kept across a hand-over (1.8.9, ``agent_session.py``), so that stays as it is.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -12,9 +12,12 @@ from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.agents.voice import SpeechHandle, io
 
+from . import words
 from .ear import Ear
 from .rehearsal import Rehearsal
 from .retry import SPEECH, Retry, iterated
+
+Hook = Callable[[Agent, Any, llm.ChatContext, llm.ChatMessage], Awaitable[None]]
 
 
 class Watcher(Protocol):
@@ -23,8 +26,8 @@ class Watcher(Protocol):
     def text_known(self, handle: SpeechHandle, text: str) -> None:
         """So much of the text of a speech is known; each time the new piece."""
 
-    def question_placed(self, handle: SpeechHandle, seconds: float) -> None:
-        """The voice says at which second of its stretch the last question so far begins."""
+    def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
+        """The voice says at which second of its stretch a sentence begins."""
 
     def model_asked(self, handle: SpeechHandle) -> None:
         """The model is asked for it, or for what follows a tool."""
@@ -35,9 +38,6 @@ class Watcher(Protocol):
     def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
         """The answer that was prepared for this speech."""
 
-    async def turn_completed(self, agent: Agent, original: Any, context: llm.ChatContext, message: Any) -> None:
-        """LiveKit made a turn: run the agent's hook."""
-
 
 class Nodes:
     """The nodes of one agent: as it wrote them, and as LiveKit calls them.
@@ -45,10 +45,12 @@ class Nodes:
     Args:
         agent: whose. Wrapped from now on.
         ear, retry, watcher: what stands in between.
+        turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
     """
 
-    def __init__(self, agent: Agent, *, ear: Ear, retry: Retry, watcher: Watcher) -> None:
+    def __init__(self, agent: Agent, *, ear: Ear, retry: Retry, watcher: Watcher, turn_completed: Hook) -> None:
         self._watcher = watcher
+        self._turn_completed = turn_completed
         self.think = agent.llm_node
         self.speak = agent.tts_node
         self.hook = agent.on_user_turn_completed
@@ -93,8 +95,8 @@ class Nodes:
         async for frame in iterated(frames):
             if handle is not None:
                 for timed in frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ()):
-                    if (begins := sentence.question_at(timed)) is not None:
-                        self._watcher.question_placed(handle, begins)
+                    if (placed := sentence.ended_by(timed)) is not None:
+                        self._watcher.sentence_placed(handle, *placed)
             yield frame
 
     async def _transcription_node(
@@ -112,22 +114,24 @@ class Nodes:
             yield piece
 
     async def _on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
-        await self._watcher.turn_completed(self._agent, self.hook, turn_ctx, new_message)
+        await self._turn_completed(self._agent, self.hook, turn_ctx, new_message)
 
 
 class _Sentences:
-    """Finds where a question begins in a timed transcript, which comes in words or in sentences."""
+    """Finds where sentences begin in a timed transcript, which comes in words or in sentences."""
 
     def __init__(self) -> None:
-        self._begins: float | None = None
+        self._begins = 0.0
+        self._text = ""
 
-    def question_at(self, piece: Any) -> float | None:
-        """The second at which the sentence begins that ends with this piece, if it is a question."""
+    def ended_by(self, piece: Any) -> tuple[float, str] | None:
+        """The second at which the sentence begins that ends with this piece, and the sentence."""
         if not isinstance(piece, io.TimedString) or not isinstance(piece.start_time, float | int):
             return None
-        if self._begins is None:
+        if not self._text:
             self._begins = float(piece.start_time)
-        begins, text = self._begins, piece.rstrip()
-        if text.endswith((".", "!", "?")):
-            self._begins = None
-        return begins if text.endswith("?") else None
+        self._text += piece
+        if not words.ends_a_sentence(self._text):
+            return None
+        ended, self._text = self._text, ""
+        return self._begins, ended

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from . import events as e
 from . import words
-from .policy import After, Answer, CutIn, Keys, Phrases, Policy, ways
-from .receipt import Outcome, Receipt
+from .policy import After, Answer, CutIn, Keys, Phrases, Policy, Redeliver, ways
+from .receipt import Attempt, Outcome, Receipt
 from .words import Fate, Held
 
 STOP_GRACE = 6.0
@@ -16,11 +16,21 @@ SHORT = 0.25
 """Seconds that may be missing at the end of what was played before an utterance counts as cut: a sink rounds to its
 frames, and a room's loses at most the 0.2 s that it queues."""
 
+HOLE = 0.02
+"""Seconds that must be missing between two reports of the loudspeaker to be a hole: a frame."""
+
 QUESTION_MARGIN = 0.5
 """Seconds that the place of a question, estimated from its text, is taken to be later: speech is not even."""
 
 ECHO_MARGIN = 1.5
 """Seconds by which an echo may be off its moment: the loudspeaker's queue, the way and back, and uneven speech."""
+
+FASTEST = 30.0
+"""Characters in a second that no voice speaks: 15 is usual, the fastest that is understood has 25. A voice that made
+less sound than that for its text has stopped early."""
+
+SLOWEST = 8.0
+"""Characters in a second of slow speech: how far at least it had come, while its length is not known."""
 
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
@@ -33,26 +43,42 @@ class Owed:
     id: str
     cut_in: CutIn
     answer: Answer
+    redeliver: Redeliver
     asked_at: float
     text: str = ""
-    question_at: float | None = None
+    begins_at: float = 0.0
+    expected: float | None = None
     made: float = 0.0
     complete: bool = False
     played: float = 0.0
     started_at: float | None = None
     playing: bool = False
     suspended: bool = False
+    away: bool = False
+    """Broken off since the caller left; it is said again when the caller is back."""
     failure: str = ""
     outcome: Outcome | None = None
     why: str = ""
     ended_at: float | None = None
     sounds: int = 0
     held: list[tuple[Held, Fate]] = field(default_factory=list)
+    holes: list[tuple[float, float]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._sign_of_life = self._queued_since = self.asked_at
-        self._stretch_began = self.asked_at
-        self._played_before = 0.0
+        self._all_of_it = bool(self.text)
+        self._by_model = False
+        self._sentences: list[tuple[float, str]] = []
+        self._known_until: float | None = None
+        self._begin(self.asked_at)
+
+    def _begin(self, at: float) -> None:
+        """An attempt at saying it begins, at this second of it."""
+        self.made = self.played = self.begins_at
+        self.complete = False
+        self._sign_of_life = self._queued_since = self._stretch_began = at
+        self._attempt_at: float | None = None
+        self._played_before = self.begins_at
         self._waits_for_tool = False
         self._more_follows = False
         self._told_at: float | None = None
@@ -60,7 +86,16 @@ class Owed:
     @classmethod
     def asked(cls, event: e.SpeechRequested, policy: Policy, at: float) -> "Owed":
         """The utterance that was asked for."""
-        return cls(event.id, event.cut_in or policy.cut_in, event.answer or policy.answer, at)
+        return cls(
+            event.id,
+            event.cut_in or policy.cut_in,
+            event.answer or policy.answer,
+            event.redeliver or policy.redeliver,
+            at,
+            event.text,
+            event.begins_at,
+            event.expected,
+        )
 
     # What happened
 
@@ -72,24 +107,29 @@ class Owed:
                 pass
             case e.TextKnown():
                 self._goes_on()
-                self.text = event.text
-            case e.QuestionPlaced():
-                self.question_at = event.seconds
+                self.text = self.text if self._all_of_it else event.text
+            case e.SentencePlaced():
+                self._sentences.append((event.seconds, event.text))
             case e.AudioMade():
                 self._goes_on()
-                self.made, self.complete = event.seconds, event.complete
+                self.made = event.seconds
+                if self.outcome is None:  # what is flushed when it is stopped is not all of it
+                    self.complete = event.complete
             case e.PlayoutStarted():
                 self._goes_on()
                 self.playing, self._stretch_began, self._played_before = True, at, self.played
                 self.started_at = at if self.started_at is None else self.started_at
+                self._attempt_at = at if self._attempt_at is None else self._attempt_at
             case e.PlayoutProgressed():
+                if event.since > self.played + HOLE:
+                    self.holes.append((self.played, event.since))
                 self.played = max(self.played, event.seconds)
             case e.PlayoutFinished():
                 self._waits_for_tool = True
                 self.playing, self.played = False, event.seconds
             case e.ModelAsked():
                 self._goes_on()
-                self._more_follows = False
+                self._by_model, self._more_follows = True, False
             case e.ToolCalled():
                 self._waits_for_tool = self._more_follows = True
             case e.SpeechSuspended():
@@ -104,21 +144,81 @@ class Owed:
         self._waits_for_tool = self.suspended = False
 
     def _end(self, at: float, *, interrupted: bool) -> None:
-        self.ended_at, self.playing = at, False
-        if self.outcome is not None:
-            return
-        if interrupted:
-            self.outcome, self.why = Outcome.CUT_IN, "operator: the program stopped it"
-        elif self.failure:
-            self.outcome, self.why = Outcome.FAILED, self.failure
-        elif self.text.strip() and not self.made:
-            self.outcome, self.why = Outcome.FAILED, "the voice made no sound"
-        elif self.played < self.made - SHORT:
-            self.outcome, self.why = Outcome.FAILED, "the loudspeaker did not play all of it"
-        else:
-            self.outcome = Outcome.FINISHED
+        if self.outcome is None:
+            if interrupted:
+                self.outcome, self.why = Outcome.CUT_IN, "operator: the program stopped it"
+            elif missing := self._missing():
+                self.outcome, self.why = Outcome.FAILED, missing
+            else:
+                self.outcome = Outcome.FINISHED
+        self._over(at)
+
+    def _missing(self) -> str:
+        """What is known to be missing of what was said; nothing, if nothing is."""
+        if self.failure:
+            return self.failure
+        if self.text.strip() and self.made <= self.begins_at:
+            return "the voice made no sound"
+        if self.played < self.made - SHORT:
+            return "the loudspeaker did not play all of it"
+        if self.made < (self.expected or 0.0) - SHORT or len(self.text.strip()) > FASTEST * self.made:
+            return "the voice stopped early: there is less sound than the text needs"
+        if self._by_model and words.breaks_off(self.text):
+            return "the model broke off: its text ends in the middle of a sentence"
+        return ""
+
+    def _over(self, at: float) -> None:
+        """This attempt is over; and so is the utterance, unless it is said again when the caller is back."""
+        if self._known_until is not None:
+            self.played = max(self.begins_at, min(self.played, self._position(self._known_until)))
+        self.playing = False
+        self.attempts.append(Attempt(self._attempt_at, self.begins_at, self.played, self.why))
+        known = self._all_of_it or (self.complete and not self._more_follows)
+        self.away = self.outcome is Outcome.CALLER_GONE and self.redeliver is not Redeliver.NEVER
+        self.away = self.away and known and bool(self.text.strip())
+        self.ended_at = None if self.away else at
+
+    # Leaving and returning
+
+    def leave(self, known_until: float | None) -> None:
+        """The caller is gone, and was last known to be there then: nobody is spoken to."""
+        if self.outcome is None:
+            self._known_until = known_until
+            self.stop(Outcome.CALLER_GONE, "the caller left")
+
+    def take_up(self, at: float) -> tuple[str, str]:
+        """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
+        self.begins_at, rest = (0.0, self.text) if self.redeliver is Redeliver.FROM_START else self._rest()
+        self._sentences = [(seconds, text) for seconds, text in self._sentences if seconds < self.begins_at]
+        self.away, self.outcome, self.why, self._known_until, self._told_at = False, None, "", None, None
+        self._all_of_it, self._waits_for_tool, self._more_follows = True, False, False
+        self._begin(at)
+        return self.text.removesuffix(rest), rest
+
+    def stay_away(self, at: float) -> None:
+        """The caller did not return: it is over, and not finished."""
+        self.away, self.ended_at = False, at
+
+    def _rest(self) -> tuple[float, str]:
+        """The second at which the sentence begins in which it was broken off, and the text from there."""
+        whole = words.sentences(self.text)
+        if placed := [(seconds, text) for seconds, text in self._sentences if seconds <= self.played]:
+            seconds, text = placed[-1]
+            squeezed = "".join(text.split())  # a voice's words may come without the spaces between them
+            same = (begin for begin, sentence in whole if "".join(sentence.split()) == squeezed)
+            if (begin := next(same, None)) is not None:
+                return seconds, self.text[begin:]
+        length = self.made if self.complete else self.expected or max(self.made, len(self.text) / SLOWEST)
+        reached = max(0.0, self.played - QUESTION_MARGIN) / length * len(self.text) if length else 0.0
+        begin = max((begin for begin, _ in whole if begin <= reached), default=0)
+        return min(self.played, begin / len(self.text) * length), self.text[begin:]
 
     # Stopping
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is to be said, or is being said."""
+        return self.ended_at is None and not self.away
 
     @property
     def stopping(self) -> bool:
@@ -138,7 +238,7 @@ class Owed:
             self._told_at = at
             return True
         if at >= self._told_at + STOP_GRACE:
-            self.ended_at, self.playing = at, False
+            self._over(at)
         return False
 
     def gives_up_at(self, policy: Policy, *, free_since: float | None) -> float | None:
@@ -219,8 +319,11 @@ class Owed:
         share = words.question(self.text)
         if share is None:
             return False
-        put = self.question_at if self.question_at is not None else share * self.made + QUESTION_MARGIN
-        return self.started_at is None or at - ONSET < self.started_at + put
+        placed = [seconds for seconds, text in self._sentences if words.asks(text)]
+        put = placed[-1] if placed else share * self.made + QUESTION_MARGIN
+        if self._attempt_at is None:
+            return put >= self.begins_at
+        return at - ONSET < self._attempt_at + put - self.begins_at
 
     def is_backchannel(self, text: str, began: float) -> bool:
         """Whether it only says "I am listening"."""
@@ -232,14 +335,16 @@ class Owed:
         return words.is_echo(text, self._spoken_about(began, at))
 
     def _spoken_about(self, began: float, at: float) -> list[str]:
-        if self.started_at is None:
+        if self._attempt_at is None:
             return []
         first = self._position(began) - ECHO_MARGIN
         return words.about(self.text, first, self._position(at) + ECHO_MARGIN, self.made)
 
     def _position(self, at: float) -> float:
         """Which second of it was being said then: at most, since holes are not counted."""
-        return 0.0 if self.started_at is None else min(max(0.0, at - self.started_at), self.made)
+        if self._attempt_at is None:
+            return self.begins_at
+        return min(self.begins_at + max(0.0, at - self._attempt_at), self.made)
 
     # The record
 
@@ -259,4 +364,7 @@ class Owed:
             text=self.text,
             held=tuple(self.held),
             sounds=self.sounds,
+            attempts=tuple(self.attempts),
+            holes=tuple(self.holes),
+            expected=self.expected,
         )

@@ -23,8 +23,8 @@ class Listener(Protocol):
     def playout_started(self, handle: SpeechHandle) -> None:
         """The first sample of a stretch left."""
 
-    def playout_progressed(self, handle: SpeechHandle, seconds: float) -> None:
-        """So much has left and can no longer be taken back."""
+    def playout_progressed(self, handle: SpeechHandle, since: float, until: float) -> None:
+        """It has left, from one of its seconds to another, and can no longer be taken back."""
 
     def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
         """A stretch ended; so much has left in all."""
@@ -104,7 +104,8 @@ class Tap(io.AudioOutput):
 
     def on_playback_progressed(self, *, started_at: float, offset: float, duration: float) -> None:
         if (handle := self._playing()) is not None:
-            self._listener.playout_progressed(handle, self._played.get(handle.id, 0.0) + offset + duration)
+            since = self._played.get(handle.id, 0.0) + offset
+            self._listener.playout_progressed(handle, since, since + duration)
         super().on_playback_progressed(started_at=started_at, offset=offset, duration=duration)
 
     def on_playback_finished(

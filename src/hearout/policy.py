@@ -19,6 +19,16 @@ class Answer(Enum):
     """Recorded on the receipt only."""
 
 
+class Redeliver(Enum):
+    """Where an utterance is taken up again, when the world broke it off and the caller is back."""
+
+    FROM_CUT = "from the cut"
+    """At the beginning of the sentence in which the caller was last known to be there."""
+    FROM_START = "from the start"
+    NEVER = "never"
+    """Not at all: it is on the receipt as not finished."""
+
+
 @dataclass(frozen=True)
 class Nobody:
     """Nobody may cut in."""
@@ -120,6 +130,8 @@ class Policy:
     Args:
         cut_in: who may end it. `Nobody`: that is what ``allow_interruptions=False`` says.
         answer: what becomes of the caller's words. `RIGHT_AFTER`: an unanswered caller says it again, or hangs up.
+        redeliver: where it is taken up when the caller was gone and is back. `FROM_CUT`: a caller who heard half of a
+            disclosure has not been told it, and does not want to hear the first half again.
         prepare: how long before the end an answer is prepared. 3: a cloud model and voice need about 1, and what is
             asked later than that is then rarely in vain.
         model_calls: how often the model may be asked about what was said over one stretch of protected speech, the
@@ -146,6 +158,7 @@ class Policy:
 
     cut_in: CutIn = Nobody()
     answer: Answer = Answer.RIGHT_AFTER
+    redeliver: Redeliver = Redeliver.FROM_CUT
     prepare: float = 3.0
     model_calls: int = 3
     words_grace: float = 1.0
@@ -166,8 +179,15 @@ class Policy:
     def __post_init__(self) -> None:
         if not isinstance(self.cut_in, CutIn):
             raise PolicyError(f"cut_in must be Nobody(), Phrases(…), Keys(…) or After(…), not {self.cut_in!r}")
-        if not isinstance(self.answer, Answer):
-            raise PolicyError(f"answer must be one of {', '.join(map(str, Answer))}, not {self.answer!r}")
+        for name, kind in (("answer", Answer), ("redeliver", Redeliver)):
+            if not isinstance(getattr(self, name), kind):
+                choices = ", ".join(map(str, kind))
+                raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
+        if not self.early_instructions.strip():
+            raise PolicyError("early_instructions is empty: the model would take an early yes for consent")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         for name in _MAY_BE_ZERO + _POSITIVE:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
@@ -179,8 +199,6 @@ class Policy:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise PolicyError(f"{name} must be a whole number of 1 or more, not {value!r}")
-        if not self.early_instructions.strip():
-            raise PolicyError("early_instructions is empty: the model would take an early yes for consent")
 
 
 _MAY_BE_ZERO = ("prepare", "words_grace", "shutdown_grace", "return_grace")

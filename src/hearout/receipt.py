@@ -21,6 +21,23 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One attempt at saying an utterance.
+
+    Args:
+        began_at: when its first sample left, in seconds from the call's start; None when none did.
+        begins: the second of the utterance at which it began.
+        played: the second of the utterance to which it came.
+        why: what ended it; empty when it came to the end.
+    """
+
+    began_at: float | None
+    begins: float
+    played: float
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What is known of one protected utterance.
 
@@ -36,6 +53,10 @@ class Receipt:
         text: what was to be said, as far as it was known.
         held: what the caller said meanwhile, in order, and what became of it.
         sounds: how often the caller made a sound in which no words were recognised.
+        attempts: each attempt at saying it, in order; more than one when the caller was gone in between.
+        holes: parts of it that were taken out of what was played, from and to in its own seconds.
+        expected: seconds that all of it lasts, where that was known from the beginning.
+        gap: seconds from its end to the answer of what the caller said over it; None when there was none.
     """
 
     id: str
@@ -49,3 +70,7 @@ class Receipt:
     text: str = field(repr=False)
     held: tuple[tuple[Held, Fate], ...]
     sounds: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    holes: tuple[tuple[float, float], ...] = ()
+    expected: float | None = None
+    gap: float | None = None

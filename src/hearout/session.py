@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
 from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent
 from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
@@ -16,6 +17,7 @@ from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, Text
 from .policy import Policy
 from .receipt import Receipt
 from .shell import FloorListener, Shell
+from .speeches import Asked
 
 logger = logging.getLogger("hearout")
 
@@ -121,15 +123,28 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if self._shell is not None:
             self._shell.feed(KeysPressed(digits))
 
-    def user_left(self) -> None:
-        """The user is gone: nobody is spoken to, so protected speech stops, and is on its receipt as not finished."""
+    def user_left(self, *, known_until: float | None = None) -> None:
+        """The user is gone: nobody is spoken to, so protected speech stops. It stays owed.
+
+        Args:
+            known_until: when the user was last known to be there, in seconds since the session's start; now, where it
+                is None. What was played since then was played to nobody.
+        """
         if self._shell is not None:
-            self._shell.feed(CallerLeft())
+            self._shell.feed(CallerLeft(known_until))
 
     def user_returned(self) -> None:
-        """The user is back."""
+        """The user is back: what is owed is said, from the sentence in which it was broken off."""
         if self._shell is not None:
             self._shell.feed(CallerReturned())
+
+    def say(self, text: str | AsyncIterable[str], **arguments: Any) -> SpeechHandle:
+        """As LiveKit's; where it may not be interrupted, it is owed, and what it says is known from the beginning."""
+        known = text if isinstance(text, str) else ""
+        if self._shell is None:
+            return super().say(text, **arguments)
+        with self._shell.speeches.wished(Asked(text=known, context=arguments.get("add_to_chat_ctx", True))):
+            return super().say(text, **arguments)
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
         await self.user_typed(event.text)

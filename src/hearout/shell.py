@@ -1,6 +1,7 @@
 """Feeds one call's floor in order, holds its alarm, and does what it decides. It decides nothing itself."""
 
 import asyncio
+import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -11,7 +12,6 @@ from livekit.agents import (
     AgentHandoff,
     ConversationItemAddedEvent,
     SpeechCreatedEvent,
-    StopResponse,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
     llm,
@@ -24,14 +24,16 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 from . import actions as a
 from . import events as e
 from . import words
+from .answers import Answers
 from .ear import Ear
 from .floor import Floor
 from .nodes import Nodes
 from .playout import Tap
 from .policy import Policy
 from .receipt import Receipt
-from .rehearsal import Rehearsal
+from .reports import Reports
 from .retry import SPEECH, Retry
+from .speeches import Asked, Speech, Speeches
 
 logger = logging.getLogger("hearout")
 
@@ -61,16 +63,18 @@ class Shell:
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ear = Ear(self._keep)
-        self._retry = Retry(
-            tries=policy.voice_tries, patience=policy.voice_stall, failed=self._failed, given_up=self._given_up
-        )
         self._nodes: dict[int, Nodes] = {}
         self._tap: Tap | None = None
-        self._handles: dict[str, SpeechHandle] = {}
-        self._texts: dict[str, str] = {}
+        self.speeches = Speeches()
+        self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=self._start)
+        self._reports = Reports(self.feed, self.speeches, self._answers)
+        self._retry = Retry(
+            tries=policy.voice_tries,
+            patience=policy.voice_stall,
+            failed=self._reports.failed,
+            given_up=self._reports.given_up,
+        )
         self._unscheduled: list[SpeechHandle] = []
-        self._prepared: dict[int, Rehearsal] = {}
-        self._rehearsed: dict[str, Rehearsal] = {}
         self._handed_back: list[str] = []
         self._came_early = False
         self._turn_detection: Any = None
@@ -115,14 +119,16 @@ class Shell:
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
         if id(agent) not in self._nodes:
-            self._nodes[id(agent)] = Nodes(agent, ear=self._ear, retry=self._retry, watcher=self)
+            self._nodes[id(agent)] = Nodes(
+                agent, ear=self._ear, retry=self._retry, watcher=self._reports, turn_completed=self._turn_completed
+            )
         return self._nodes[id(agent)]
 
     def listen_to_playout(self) -> None:
         """Stand before the session's loudspeaker, whichever it is now."""
         sink = self._session.output.audio
         if sink is not None and sink is not self._tap:
-            self._tap = Tap(sink, speaking=SPEECH.get, listener=self)
+            self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports)
             self._session.output.audio = self._tap
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
@@ -141,10 +147,7 @@ class Shell:
         self.feed(e.ShutdownAsked())
         self._closed = True
         self.may_close.set()
-        for rehearsal in [*self._prepared.values(), *self._rehearsed.values()]:
-            self._start(rehearsal.drop())
-        self._prepared.clear()
-        self._rehearsed.clear()
+        self._answers.close()
         self._set_alarm()
 
     async def settled(self) -> None:
@@ -162,9 +165,9 @@ class Shell:
 
     def _ring(self, at: float) -> None:
         current = self._session.current_speech
-        for name, handle in self._handles.items():
-            if current is not None and current is not handle and not self._texts.get(name):
-                self.feed(e.SpeechQueued(name))
+        for speech in self.speeches:
+            if current is not None and current is not speech.handle and not speech.own_text:
+                self.feed(e.SpeechQueued(speech.id))
         # not a rounding error before its time: it would ring again and again
         self.feed(e.AlarmRang(), at=max(at, self.now))
 
@@ -177,6 +180,7 @@ class Shell:
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
         handle = event.speech_handle
         SPEECH.set(handle)  # LiveKit makes the speech's tasks after this, in this context
+        self.speeches.created(handle)
         self.listen_to_playout()
         self._loop.call_soon(self._look_at, handle)
 
@@ -192,30 +196,45 @@ class Shell:
             self._look_at(handle)
 
     def _protect(self, handle: SpeechHandle) -> None:
-        if handle.id in self._handles or handle.done():
+        if self.speeches[handle] is not None or handle.done():
             return
-        self._handles[handle.id] = handle
-        self.feed(e.SpeechRequested(handle.id))
-        handle.add_done_callback(self._speech_done)
+        speech = self.speeches.begin(handle)
+        asked = speech.asked
+        self.feed(
+            e.SpeechRequested(
+                speech.id,
+                asked.cut_in,
+                asked.answer,
+                asked.redeliver,
+                text=asked.text,
+                begins_at=speech.begins_at,
+                expected=asked.expected,
+            )
+        )
+        self._goes_on(speech)
+
+    def _goes_on(self, speech: Speech) -> None:
+        for seconds, text in speech.asked.sentences:
+            self.feed(e.SentencePlaced(speech.id, seconds, text))
+        speech.handle.add_done_callback(self._speech_done)
 
     def _speech_done(self, handle: SpeechHandle) -> None:
+        speech = self.speeches.end(handle)
         if handle.exception() is not None:
-            self.feed(e.VoiceFailed(handle.id, "model"))
-        del self._handles[handle.id]
-        self._texts.pop(handle.id, None)
-        self._rehearsed.pop(handle.id, None)
+            self.feed(e.VoiceFailed(speech.id, "model"))
+        self._answers.forget(handle)
         if self._tap is not None:
             self._tap.forget(handle)
-        self.feed(e.SpeechEnded(handle.id, interrupted=handle.interrupted))
+        self.feed(e.SpeechEnded(speech.id, interrupted=handle.interrupted))
 
     def _look_for_flips(self) -> None:
         """Speech whose flag was changed while it ran: LiveKit has no event for it."""
         current = self._session.current_speech
         if current is not None and not current.allow_interruptions:
             self._protect(current)
-        for name, handle in self._handles.items():
-            if handle.allow_interruptions:
-                self.feed(e.SpeechSuspended(name))
+        for speech in self.speeches:
+            if speech.handle.allow_interruptions:
+                self.feed(e.SpeechSuspended(speech.id))
 
     def _user_state_changed(self, event: UserStateChangedEvent) -> None:
         self._look_for_flips()
@@ -227,8 +246,8 @@ class Shell:
     def _item_added(self, event: ConversationItemAddedEvent) -> None:
         if isinstance(event.item, AgentHandoff):
             self.wrap(self._session.current_agent)
-            for name in list(self._handles):
-                self.feed(e.SpeechSuspended(name))
+            for speech in self.speeches:
+                self.feed(e.SpeechSuspended(speech.id))
 
     def _keep(self, event: stt.SpeechEvent) -> bool:
         """Whether a transcript is the floor's."""
@@ -248,45 +267,7 @@ class Shell:
         )
         return True
 
-    # What passes at the agent's nodes and at the loudspeaker
-
-    def text_known(self, handle: SpeechHandle, text: str) -> None:
-        if handle.id in self._handles:
-            self._texts[handle.id] = self._texts.get(handle.id, "") + text
-            self.feed(e.TextKnown(handle.id, self._texts[handle.id]))
-
-    def question_placed(self, handle: SpeechHandle, seconds: float) -> None:
-        self.feed(e.QuestionPlaced(handle.id, seconds))
-
-    def model_asked(self, handle: SpeechHandle) -> None:
-        self.feed(e.ModelAsked(handle.id))
-
-    def tool_called(self, handle: SpeechHandle) -> None:
-        self.feed(e.ToolCalled(handle.id))
-
-    def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
-        return self._rehearsed.get(handle.id)
-
-    def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
-        self.feed(e.AudioMade(handle.id, seconds, complete=complete))
-
-    def playout_started(self, handle: SpeechHandle) -> None:
-        self.feed(e.PlayoutStarted(handle.id))
-
-    def playout_progressed(self, handle: SpeechHandle, seconds: float) -> None:
-        self.feed(e.PlayoutProgressed(handle.id, seconds))
-
-    def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
-        self.feed(e.PlayoutFinished(handle.id, seconds))
-
-    def _failed(self, handle: SpeechHandle, what: str) -> None:
-        logger.warning("the %s broke off in protected speech %s; it is asked again", what, handle.id)
-
-    def _given_up(self, handle: SpeechHandle, what: str) -> None:
-        logger.error("the %s gave up: a part of protected speech %s will not be said", what, handle.id)
-        self.feed(e.VoiceFailed(handle.id, what))
-
-    async def turn_completed(
+    async def _turn_completed(
         self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage
     ) -> None:
         """LiveKit's own turn: with the floor told, and the model told what came too early."""
@@ -313,6 +294,16 @@ class Shell:
         allowed = own if is_given(own) else self._session.options.interruption["enabled"]
         return not allowed
 
+    def say(self, asked: Asked) -> SpeechHandle:
+        """Let LiveKit say it, as an attempt at this utterance.
+
+        Raises:
+            RuntimeError: LiveKit's session does not run, or is closing.
+        """
+        audio = NOT_GIVEN if asked.frames is None else asked.frames(asked.begins_at)
+        with self.speeches.wished(asked):
+            return self._session.say(asked.text, audio=audio, allow_interruptions=False, add_to_chat_ctx=asked.context)
+
     # Doing
 
     def _perform(self, action: a.Action) -> None:  # noqa: C901 - a table: one line an action
@@ -322,23 +313,27 @@ class Shell:
             case a.LetGo():
                 self._let_go(action)
             case a.PrepareAnswer():
-                self._prepare(action)
-            case a.DropAnswer() if action.number in self._prepared:
-                self._start(self._prepared.pop(action.number).drop())
+                self._answers.prepare(action.number, action.words)
+            case a.DropAnswer():
+                self._answers.drop(action.number)
             case a.DeliverTurn():
                 self._start(self._deliver(action))
             case a.HandBackWords():
                 self._hand_back(action.words)
             case a.NoteWords():
-                self._start(self._note(words.join(held.text for held in action.words)))
-            case a.StopUtterance() if (handle := self._handles.get(action.id)) is not None:
-                handle.interrupt(force=True)
+                self._start(self._answers.note(words.join(held.text for held in action.words)))
+            case a.StopUtterance() if (speech := self.speeches.named(action.id)) is not None:
+                speech.handle.interrupt(force=True)
+            case a.SayAgain():
+                self._say_again(action)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:
                     current.interrupt()
             case a.WriteReceipt():
-                self.receipts.append(action.receipt)
+                self._write(action.receipt)
+            case a.NoteGap():
+                self._note_the_gap(action)
             case a.EndCall():
                 self._session.shutdown(drain=False)
             case a.FinishShutdown():
@@ -375,71 +370,25 @@ class Shell:
         self._handed_back.append(text)
         self._ear.hand_back(text)
 
-    def _prepare(self, action: a.PrepareAnswer) -> None:
-        agent = self._session.current_agent
-        context = agent.chat_ctx.copy()
-        for text in self._texts.values():
-            context.add_message(role="assistant", content=text)
-        context.add_message(role="user", content=words.join(held.text for held in action.words))
-        if any(held.early for held in action.words):
-            context.add_message(role="system", content=self._policy.early_instructions)
-        nodes = self.wrap(agent)
-        tools = llm.ToolContext([*self._session.tools, *agent.tools]).flatten()
-        self._prepared[action.number] = Rehearsal(context, tools, think=nodes.think, speak=nodes.speak)
-
     async def _deliver(self, action: a.DeliverTurn) -> None:
-        """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``)."""
-        ready = self._prepared.pop(action.number, None) if action.number is not None else None
-        text = words.join(held.text for held in action.words)
-        message = llm.ChatMessage(role="user", content=[text])
-        early = any(held.early for held in action.words)
         self.feed(e.ReplyExpected())
         try:
-            agent = await self._running_agent()
-            context = agent.chat_ctx.copy()
-            await self.wrap(agent).hook(context, new_message=message)
-            handle = self._session.generate_reply(
-                user_input=message,
-                chat_ctx=context,
-                instructions=self._policy.early_instructions if early else NOT_GIVEN,
-                input_modality="audio",
-            )
-            if ready is not None:
-                self._rehearsed[handle.id] = ready
-                handle.add_done_callback(lambda _: self._forget(handle))
-                ready = None
-        except StopResponse:
-            pass
-        except Exception:  # the hook is the user's code: whatever it raises, the words are kept
-            logger.exception("the turn after protected speech could not be answered; it is kept in the chat context")
-            await self._note(text)
+            await self._answers.deliver(action.words, action.number)
         finally:
             self._call_off_soon()
-            if ready is not None:
-                await ready.drop()
 
-    async def _running_agent(self) -> Agent:
-        """The agent, once it runs: one that takes over begins a moment after the old one's last word."""
-        async with asyncio.timeout(self._policy.voice_grace):
-            while True:
-                try:
-                    agent = self._session.current_agent
-                    _ = agent.session
-                except RuntimeError:
-                    await asyncio.sleep(0.01)
-                else:
-                    return agent
+    def _say_again(self, action: a.SayAgain) -> None:
+        asked = self.speeches.utterances[action.id]
+        try:
+            self.say(dataclasses.replace(asked, text=action.text, before=action.before, begins_at=action.begins_at))
+        except RuntimeError:  # LiveKit is closing: it is over, and its receipt says so
+            self.feed(e.SpeechEnded(action.id, interrupted=True))
 
-    def _forget(self, handle: SpeechHandle) -> None:
-        if (rehearsal := self._rehearsed.pop(handle.id, None)) is not None:
-            self._start(rehearsal.drop())
+    def _write(self, receipt: Receipt) -> None:
+        self.receipts.append(receipt)
+        self.speeches.utterances.pop(receipt.id, None)
 
-    async def _note(self, text: str) -> None:
-        """Put a turn into the chat context, unanswered: the agent's, which the model sees, and the session's."""
-        message = llm.ChatMessage(role="user", content=[text])
-        agent = self._session.current_agent
-        context = agent.chat_ctx.copy()
-        context.insert(message)
-        await agent.update_chat_ctx(context)
-        self._session.history.insert(message)
-        self._session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
+    def _note_the_gap(self, action: a.NoteGap) -> None:
+        for number, receipt in enumerate(self.receipts):
+            if receipt.id == action.id:
+                self.receipts[number] = dataclasses.replace(receipt, gap=action.seconds)

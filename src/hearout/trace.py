@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from . import events as e
 from .actions import Action
 from .floor import Floor
-from .policy import After, Answer, AnyOf, CutIn, Keys, Nobody, Phrases, Policy, ways
+from .policy import After, Answer, AnyOf, CutIn, Keys, Nobody, Phrases, Policy, Redeliver, ways
 
 Step: TypeAlias = tuple[float, e.Event | Action]
 """When, in seconds from the call's start, and what happened or was decided."""
@@ -64,7 +64,7 @@ def _fields(what: Any) -> tuple[dataclasses.Field[Any], ...]:
 
 def _plain(value: Any) -> Any:
     match value:
-        case Answer():
+        case Answer() | Redeliver():
             return value.value
         case Nobody() | Phrases() | Keys() | After() | AnyOf():
             return [{type(way).__name__: [getattr(way, f.name) for f in _fields(way)]} for way in ways(value)]
@@ -74,10 +74,9 @@ def _plain(value: Any) -> Any:
 
 def _event(step: dict[str, Any]) -> e.Event:
     given = {name: value for name, value in step.items() if name not in ("at", "event")}
-    if given.get("answer") is not None:
-        given["answer"] = Answer(given["answer"])
-    if given.get("cut_in") is not None:
-        given["cut_in"] = _cut_in(given["cut_in"])
+    for name, read in (("answer", Answer), ("redeliver", Redeliver), ("cut_in", _cut_in)):
+        if given.get(name) is not None:
+            given[name] = read(given[name])
     made: e.Event = getattr(e, step["event"])(**given)
     return made
 

@@ -142,15 +142,42 @@ def has_phrase(text: str, phrase: str) -> bool:
     return any(said[index : index + len(wanted)] == wanted for index in range(len(said) - len(wanted) + 1))
 
 
+_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’)\]]*(?=\s|\Z)|[。！？]+|\Z)\s*", re.DOTALL)
+
+
+def sentences(text: str) -> list[tuple[int, str]]:
+    """The sentences of a text, each with the character at which it begins."""
+    return [(match.start(), match.group()) for match in _SENTENCE.finditer(text)]
+
+
+def ends_a_sentence(text: str) -> bool:
+    """Whether a text ends where a sentence does."""
+    return text.rstrip(" \n\"'”’)]").endswith((".", "!", "?", "…", "。", "！", "？"))
+
+
+def asks(sentence: str) -> bool:
+    """Whether a sentence is a question."""
+    return "?" in sentence or "？" in sentence
+
+
+def breaks_off(text: str) -> bool:
+    """Whether a text that has whole sentences ends in the middle of one, as a model does that hits its limit.
+
+    Where there is no full stop before, nothing is said: not every script and not every short reply has one.
+    """
+    whole = sentences(text.strip())
+    last = whole[-1][1].rstrip("\"'”’)]*_") if len(whole) > 1 else "."
+    return last[-1:].isalnum() or last.endswith((",", ";", ":", "-", "–"))
+
+
 def question(text: str) -> float | None:
     """Where a text's last question begins, as a share of its characters; None when it asks none.
 
     The last, because an answer given before it may be to another one: it errs on the side of "before".
     """
-    sentences = list(re.finditer(r"[^.!?]+[.!?]*\s*", text))
-    for sentence in reversed(sentences):
-        if "?" in sentence.group():
-            return sentence.start() / len(text)
+    for begin, sentence in reversed(sentences(text)):
+        if asks(sentence):
+            return begin / len(text)
     return None
 
 
