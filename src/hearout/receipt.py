@@ -191,7 +191,7 @@ class Receipt:
     @property
     def text_sha256(self) -> str:
         """The SHA-256 of the text (UTF-8, in hex), also where the text itself was left out."""
-        return self.omitted_text or hashlib.sha256(self.text.encode()).hexdigest()
+        return self.omitted_text or hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def length(self) -> float:

@@ -30,7 +30,12 @@ class Words(Enum):
 
 def digest(salt: str, text: str) -> str:
     """The salted SHA-256 of words, in hex: of the salt, a colon and the words, in UTF-8."""
-    return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
+    return sha256(f"{salt}:{text}")
+
+
+def sha256(text: str) -> str:
+    """The plain SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def to_json(receipt: Receipt, *, words: Words = Words.KEEP, text: Words = Words.KEEP, salt: str = "") -> Json:
@@ -85,8 +90,8 @@ def from_json(document: object) -> Receipt:
     version = _read_version(document.get("version"))
     read = _Reader(document)
     text = read.text("text", default="")
-    sha256 = read.text("text_sha256")
-    if text and hashlib.sha256(text.encode()).hexdigest() != sha256:
+    hashed = read.text("text_sha256")
+    if text and sha256(text) != hashed:
         raise ReceiptError("field text_sha256 of the receipt is not that of its text: one of them was changed")
     known = Receipt(
         id=read.text("id"),
@@ -110,7 +115,7 @@ def from_json(document: object) -> Receipt:
         cause=None if document.get("cause") is None else read.one_of(Cause, "cause"),
         cut_in_by=read.text("cut_in_by"),
         gap=read.number_or_none("gap"),
-        omitted_text="" if text or sha256 == hashlib.sha256(b"").hexdigest() else sha256,
+        omitted_text="" if text or hashed == sha256("") else hashed,
     )
     extra = _beyond(document, to_json(known)) or {}
     if version > VERSION:
@@ -273,4 +278,4 @@ def _merged(known: Any, extra: Any) -> Any:
     return known if extra is None else extra
 
 
-__all__ = ["SCHEMA", "VERSION", "Json", "Words", "digest", "from_json", "to_json"]
+__all__ = ["SCHEMA", "VERSION", "Json", "Words", "digest", "from_json", "sha256", "to_json"]
