@@ -16,10 +16,9 @@ from hearout.actions import (
     StopUtterance,
     WriteReceipt,
 )
-from hearout.floor import Floor
-from hearout.owed import SHORT, STOP_GRACE
+from hearout.owed import STOP_GRACE
 from hearout.policy import After, Keys, Phrases
-from hearout.receipt import Outcome, Receipt
+from hearout.receipt import SHORT, Outcome, Receipt
 from hearout.words import Fate, Kind
 from orders import Call
 
@@ -148,7 +147,7 @@ def _reported(call: Call, name: str, until: float) -> list[float]:
 def _was_there(call: Call, receipt: Receipt) -> None:
     """What was played to nobody is not claimed: after the caller was last known to be there."""
     began = next((one.began_at for one in reversed(receipt.attempts)), None)
-    begins = receipt.attempts[-1].begins if receipt.attempts else 0.0
+    begins = receipt.attempts[-1].starts_from if receipt.attempts else 0.0
     left = [s for s in call.steps if isinstance(s.event, e.CallerLeft) and s.event.known_until is not None]
     if began is not None and len(left) == 1 and left[0].event.known_until is not None:
         heard = begins + max(0.0, left[0].event.known_until - began)
@@ -235,8 +234,13 @@ def late_reports_change_nothing(call: Call, late: e.Event) -> None:
     assert _state(with_it) == _state(without), f"a late {late} changed the floor"
 
 
-def _state(floor: Floor) -> str:
-    return repr({name: value for name, value in vars(floor).items() if name not in ("policy", "_last")})
+def _state(thing: object) -> object:
+    """All that is kept, and in what is kept."""
+    if isinstance(thing, list | tuple | set):
+        return [_state(item) for item in thing]
+    if type(thing).__module__ in ("hearout.floor", "hearout.debts", "hearout.owed", "hearout.heard"):
+        return {name: _state(value) for name, value in vars(thing).items() if name not in ("policy", "_last")}
+    return repr(thing)
 
 
 def nothing_at_all(call: Call) -> None:

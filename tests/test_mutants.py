@@ -102,7 +102,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l3,
     ),
     "what was made counts as played": (owed, "played=self.played,", "played=self.made,", l3),
-    "a voice that gave up has finished": (owed, "if self.failure:", "if False:", l3),
+    "a voice that gave up has finished": (owed, "return self.failure\n", "pass\n", l3),
     "a cut end has finished": (owed, "if self.played < self.made - SHORT:", "if False:", l3),
     "no receipt for what was given up": (
         owed,

@@ -10,9 +10,12 @@ import pytest
 
 from support import ROOT
 
-PURE = ("floor", "debts", "owed", "heard", "events", "actions", "policy", "words", "receipt", "trace")
+PURE = (
+    *("floor", "debts", "owed", "heard", "events", "actions", "policy"),
+    *("words", "receipt", "record", "spans", "trace"),
+)
 CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
-TESTS = ("test_laws", "test_policy", "test_trace", "test_floor")
+TESTS = ("test_laws", "test_policy", "test_trace", "test_floor", "test_words", "test_receipt", "test_record")
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -36,7 +39,7 @@ def test_every_branch_of_the_pure_files_is_run(tmp_path: Path) -> None:
     data = f"--data-file={tmp_path / 'coverage'}"
     include = "--include=" + ",".join(f"src/hearout/{name}.py" for name in PURE)
     tests = [f"tests/{name}.py" for name in TESTS]
-    few = os.environ | {"HEAROUT_ORDERS": "300"}
+    few = os.environ | {"HEAROUT_ORDERS": "200"}
     coverage = [sys.executable, "-m", "coverage"]
     run = [*coverage, "run", "--branch", data, include, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(run, cwd=ROOT, env=few, capture_output=True, text=True)

@@ -636,7 +636,7 @@ def test_a_caller_who_comes_back_hears_the_rest_and_is_answered(agent: Any, rede
     receipt = receipts(result)[0]
     assert (receipt.outcome, len(receipt.attempts)) == (Outcome.FINISHED, 2)
     assert receipt.attempts[0].played == pytest.approx(4.0, abs=0.2)
-    assert receipt.attempts[1].begins == (0.0 if again == NOTICE else pytest.approx(3.2, abs=0.1))
+    assert receipt.attempts[1].starts_from == (0.0 if again == NOTICE else pytest.approx(3.2, abs=0.1))
     assert result.utterances[1].said == again
     assert result.utterances[1].whole
     assert (result.turns[-1:], len(result.replies)) == ([QUESTION], 1)

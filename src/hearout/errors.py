@@ -6,6 +6,10 @@ HearoutError
 ├── LocalVoiceMissingError   the local voice's packages are not installed
 ├── ScriptError              a call script cannot be read
 ├── ConsoleError             the console cannot start: a file, a device or an option
+├── ReceiptError             what was to be read as a receipt is none, or a newer one
+├── LedgerError              the ledger cannot be used as it was asked to
+│   ├── LedgerDownError      … for now: it is locked, full or cannot be reached
+│   └── AlreadyOwedError     … since that utterance is owed already
 └── CallError                a scripted call of hearout.testing could not be played, or left tasks behind
 """
 
@@ -36,3 +40,19 @@ class ConsoleError(HearoutError):
 
 class CallError(HearoutError, AssertionError):
     """A scripted call of `hearout.testing` could not be played to its end; the message says what stood in the way."""
+
+
+class ReceiptError(HearoutError, ValueError):
+    """What was to be read as a receipt is none that this version understands; the message names the field."""
+
+
+class LedgerError(HearoutError):
+    """The ledger was not read or written: the message says which, why, and what to do. Nothing was overwritten."""
+
+
+class LedgerDownError(LedgerError):
+    """The database is locked, full or cannot be reached; nothing was written, and later it may work."""
+
+
+class AlreadyOwedError(LedgerError):
+    """An utterance of that id is owed in that call already; take it over, or use another id."""

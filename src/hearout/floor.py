@@ -31,7 +31,7 @@ from .debts import Debts
 from .heard import Heard, Said
 from .owed import Owed
 from .policy import Answer, Policy
-from .receipt import Outcome
+from .receipt import Cause, Outcome
 from .words import Fate, Held, Kind
 
 
@@ -126,7 +126,7 @@ class Floor:
             case e.StopAsked():
                 for one in self._debts.open(suspended=True):
                     if event.id == one.id or (event.id is None and one is self._debts.current()):
-                        one.stop(Outcome.CUT_IN, f"operator: {event.reason}")
+                        one.stop(Outcome.CUT_IN, f"operator: {event.reason}", Cause.OPERATOR)
             case e.AlarmRang():
                 pass
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():

@@ -5,18 +5,14 @@ from dataclasses import dataclass, field
 from . import events as e
 from . import words
 from .policy import After, Answer, CutIn, Keys, Phrases, Policy, Redeliver, ways
-from .receipt import Attempt, Outcome, Receipt
+from .receipt import SHORT, Attempt, Cause, Outcome, Receipt
 from .words import Fate, Held
 
 STOP_GRACE = 6.0
 """Seconds after which an utterance that was told to stop counts as over: LiveKit cancels its tasks after 5 (1.8.9,
 ``speech_handle.py``)."""
 
-SHORT = 0.25
-"""Seconds that may be missing at the end of what was played before an utterance counts as cut: a sink rounds to its
-frames, and a room's loses at most the 0.2 s that it queues."""
-
-HOLE = 0.02
+FRAME = 0.02
 """Seconds that must be missing between two reports of the loudspeaker to be a hole: a frame."""
 
 QUESTION_MARGIN = 0.5
@@ -56,9 +52,10 @@ class Owed:
     suspended: bool = False
     away: bool = False
     """Broken off since the caller left; it is said again when the caller is back."""
-    failure: str = ""
+    failure: tuple[str, Cause] | None = None
     outcome: Outcome | None = None
     why: str = ""
+    cause: Cause | None = None
     ended_at: float | None = None
     sounds: int = 0
     held: list[tuple[Held, Fate]] = field(default_factory=list)
@@ -78,6 +75,7 @@ class Owed:
         self.complete = False
         self._sign_of_life = self._queued_since = self._stretch_began = at
         self._attempt_at: float | None = None
+        self._stretch_ended: float | None = None
         self._played_before = self.begins_at
         self._waits_for_tool = False
         self._more_follows = False
@@ -121,12 +119,12 @@ class Owed:
                 self.started_at = at if self.started_at is None else self.started_at
                 self._attempt_at = at if self._attempt_at is None else self._attempt_at
             case e.PlayoutProgressed():
-                if event.since > self.played + HOLE:
+                if event.since > self.played + FRAME:
                     self.holes.append((self.played, event.since))
                 self.played = max(self.played, event.seconds)
             case e.PlayoutFinished():
                 self._waits_for_tool = True
-                self.playing, self.played = False, event.seconds
+                self.playing, self.played, self._stretch_ended = False, event.seconds, at
             case e.ModelAsked():
                 self._goes_on()
                 self._by_model, self._more_follows = True, False
@@ -135,7 +133,7 @@ class Owed:
             case e.SpeechSuspended():
                 self.suspended = True
             case e.VoiceFailed():
-                self.failure = self.failure or f"the {event.what} gave up"
+                self.failure = self.failure or (f"the {event.what} gave up", Cause(event.what))
             case _:
                 assert isinstance(event, e.SpeechEnded)
                 self._end(at, interrupted=event.interrupted)
@@ -146,33 +144,37 @@ class Owed:
     def _end(self, at: float, *, interrupted: bool) -> None:
         if self.outcome is None:
             if interrupted:
-                self.outcome, self.why = Outcome.CUT_IN, "operator: the program stopped it"
-            elif missing := self._missing():
-                self.outcome, self.why = Outcome.FAILED, missing
+                self.stop(Outcome.CUT_IN, "operator: the program stopped it", Cause.OPERATOR)
+            elif (missing := self._missing()) is not None:
+                self.stop(Outcome.FAILED, *missing)
             else:
                 self.outcome = Outcome.FINISHED
         self._over(at)
 
-    def _missing(self) -> str:
-        """What is known to be missing of what was said; nothing, if nothing is."""
+    def _missing(self) -> tuple[str, Cause] | None:
+        """What is known to be missing of what was said, and why; None, if nothing is."""
         if self.failure:
             return self.failure
         if self.text.strip() and self.made <= self.begins_at:
-            return "the voice made no sound"
+            return "the voice made no sound", Cause.VOICE
         if self.played < self.made - SHORT:
-            return "the loudspeaker did not play all of it"
+            return "the loudspeaker did not play all of it", Cause.SINK
         if self.made < (self.expected or 0.0) - SHORT or len(self.text.strip()) > FASTEST * self.made:
-            return "the voice stopped early: there is less sound than the text needs"
+            return "the voice stopped early: there is less sound than the text needs", Cause.VOICE
         if self._by_model and words.breaks_off(self.text):
-            return "the model broke off: its text ends in the middle of a sentence"
-        return ""
+            return "the model broke off: its text ends in the middle of a sentence", Cause.MODEL
+        return None
 
     def _over(self, at: float) -> None:
         """This attempt is over; and so is the utterance, unless it is said again when the caller is back."""
         if self._known_until is not None:
             self.played = max(self.begins_at, min(self.played, self._position(self._known_until)))
         self.playing = False
-        self.attempts.append(Attempt(self._attempt_at, self.begins_at, self.played, self.why))
+        if self._attempt_at is not None:
+            ended_at = at if self._stretch_ended is None else self._stretch_ended
+            holes = tuple(hole for hole in self.holes if hole[0] >= self.begins_at)
+            played = self.played - self.begins_at
+            self.attempts.append(Attempt(self._attempt_at, ended_at, played, self.begins_at, holes, self.why))
         known = self._all_of_it or (self.complete and not self._more_follows)
         self.away = self.outcome is Outcome.CALLER_GONE and self.redeliver is not Redeliver.NEVER
         self.away = self.away and known and bool(self.text.strip())
@@ -190,6 +192,7 @@ class Owed:
         """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
         self.begins_at, rest = (0.0, self.text) if self.redeliver is Redeliver.FROM_START else self._rest()
         self._sentences = [(seconds, text) for seconds, text in self._sentences if seconds < self.begins_at]
+        self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
         self.away, self.outcome, self.why, self._known_until, self._told_at = False, None, "", None, None
         self._all_of_it, self._waits_for_tool, self._more_follows = True, False, False
         self._begin(at)
@@ -225,10 +228,10 @@ class Owed:
         """Whether it was told to stop."""
         return self._told_at is not None
 
-    def stop(self, outcome: Outcome, why: str) -> None:
+    def stop(self, outcome: Outcome, why: str, cause: Cause | None = None) -> None:
         """It must stop, with this outcome; the first reason counts."""
         if self.outcome is None:
-            self.outcome, self.why = outcome, why
+            self.outcome, self.why, self.cause = outcome, why, cause
 
     def must_be_told_to_stop(self, at: float) -> bool:
         """Whether it must be told now; when it was told and does not stop, it is given up as over."""
@@ -269,14 +272,15 @@ class Owed:
         if due is None or at < due or self._told_at is not None:
             return
         if self.playing:
-            what = "loudspeaker" if self.complete else "voice"
-            self.stop(Outcome.FAILED, f"the {what} stalled")
+            what = ("loudspeaker", Cause.SINK) if self.complete else ("voice", Cause.VOICE)
+            self.stop(Outcome.FAILED, f"the {what[0]} stalled", what[1])
         elif self._waits_for_tool:
             self.suspended = True  # the tool may run on; the caller need not wait for it
         elif self.made > self.played:
-            self.stop(Outcome.FAILED, "nobody listened, or the loudspeaker is dead")
+            self.stop(Outcome.FAILED, "nobody listened, or the loudspeaker is dead", Cause.NOBODY_LISTENING)
         else:
-            self.stop(Outcome.FAILED, "the model or the voice did not begin")
+            cause = Cause.VOICE if self.text.strip() else Cause.MODEL
+            self.stop(Outcome.FAILED, "the model or the voice did not begin", cause)
 
     # Cutting in
 
@@ -294,16 +298,16 @@ class Owed:
                 case Phrases():
                     for phrase in way.phrases:
                         if words.has_phrase(text, phrase) and not words.is_echo(text, about, at_least=1):
-                            self.stop(Outcome.CUT_IN, f"phrase {phrase!r}")
+                            self.stop(Outcome.CUT_IN, f"phrase {phrase!r}", Cause.PHRASE)
                 case After() if self.playing and self._position(at) >= way.seconds and not idle:
-                    self.stop(Outcome.CUT_IN, f"after {way.seconds:g} s")
+                    self.stop(Outcome.CUT_IN, f"after {way.seconds:g} s", Cause.TIME)
 
     def cut_by_keys(self, digits: str) -> bool:
         """Whether these keys end the utterance, which they then do."""
         allowed = "".join(way.keys for way in ways(self.cut_in) if isinstance(way, Keys))
         key = next((digit for digit in digits if digit in allowed), None)
         if key is not None:
-            self.stop(Outcome.CUT_IN, f"key {key}")
+            self.stop(Outcome.CUT_IN, f"key {key}", Cause.KEY)
         return key is not None
 
     # What the caller's words are to it
@@ -348,6 +352,11 @@ class Owed:
 
     # The record
 
+    def _length(self) -> float | None:
+        """How long all of it is, where that is known: the voice said that there is no more."""
+        known = self.complete and self.failure is None and not self._more_follows
+        return self.expected or (self.made if known else None)
+
     def receipt(self) -> Receipt:
         """The record of it, once it is over."""
         assert self.ended_at is not None
@@ -366,5 +375,7 @@ class Owed:
             sounds=self.sounds,
             attempts=tuple(self.attempts),
             holes=tuple(self.holes),
-            expected=self.expected,
+            expected=self._length(),
+            cause=self.cause,
+            cut_in_by="operator" if self.cause is Cause.OPERATOR else "",
         )

@@ -1,0 +1,23 @@
+"""Receipts in a database: promised before they are played, chained, and found again after a crash.
+
+`Ledger` is one book of it, `Scribe` the same from asyncio. docs/receipts.md says what it shows and what it does not.
+"""
+
+from .book import DEFAULT_BOOK, DEFAULT_URL, Ledger
+from .entries import LEASE, Entry, Kind, Owing, Record, Written
+from .scribe import Scribe
+from .tables import Mode
+
+__all__ = [
+    "DEFAULT_BOOK",
+    "DEFAULT_URL",
+    "LEASE",
+    "Entry",
+    "Kind",
+    "Ledger",
+    "Mode",
+    "Owing",
+    "Record",
+    "Scribe",
+    "Written",
+]

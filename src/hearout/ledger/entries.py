@@ -1,0 +1,179 @@
+"""What is appended to the ledger, and what comes out of it."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeAlias
+
+from hearout.errors import LedgerError
+from hearout.receipt import Receipt
+from hearout.record import Words, sha256, to_json
+
+from .chain import Said, canonical, seal
+
+LEASE = 5.0
+"""Seconds for which an utterance counts as being said after it was last renewed: five renewals may be missed."""
+
+Json: TypeAlias = dict[str, Any]
+
+
+class Kind(Enum):
+    """What a row says."""
+
+    OWED = "owed"
+    """It was promised, and this was on disk before it was heard."""
+    TAKEN_OVER = "taken over"
+    """The process that owed it had died, and another one owes it now."""
+    SETTLED = "settled"
+    """It is over: its receipt."""
+    LATE = "late"
+    """The receipt, or the promise, of a process that no longer owed it: kept, and it changes nothing."""
+    FORGOTTEN = "forgotten"
+    """What was said in that call was removed from beside the chain."""
+
+
+class Written(Enum):
+    """Where something is by now."""
+
+    LEDGER = "ledger"
+    SPOOLED = "spooled"
+    """On disk beside the ledger, which was down; it is appended when it is back."""
+    MEMORY = "memory"
+    """In this process only: the disk was full, too."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Something to be appended.
+
+    Args:
+        kind: what it says.
+        call, id: which utterance.
+        at: when, in seconds since 1970, UTC.
+        by: the process that says so.
+        entry: names this record, so that it is appended once however often it is tried.
+        content: what it says beyond that, without what was said.
+        said: what was said.
+        owed: the entry of the promise that it belongs to; empty when that is not known.
+    """
+
+    kind: Kind
+    call: str
+    id: str
+    at: float
+    by: str
+    content: Json = field(repr=False)
+    said: Said
+    owed: str = ""
+    entry: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def to_json(self) -> Json:
+        """As a line of the spool."""
+        said = {"salt": self.said.salt, "caller": self.said.caller, "text": self.said.text}
+        return vars(self) | {"kind": self.kind.value, "said": said}
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "Record":
+        """What :meth:`to_json` wrote."""
+        said = line["said"]
+        caller = None if said["caller"] is None else tuple(said["caller"])
+        return cls(**{**line, "kind": Kind(line["kind"]), "said": Said(said["salt"], caller, said["text"])})
+
+
+@dataclass(frozen=True)
+class Owing:
+    """What is owed to a caller, as far as the ledger knows.
+
+    Args:
+        call, id, agent: which utterance, and who promised it.
+        text: what was to be said.
+        policy: what it was promised under, as it was given.
+        asked: when it was promised, in seconds since 1970, UTC.
+        holder: the process that owes it now.
+        played: seconds of it that had been played when that was last heard of.
+        held: what the caller had said meanwhile, as it was given.
+        until: until when the holder counts as alive.
+        attempts: how often it was taken over.
+        entry: names the promise.
+    """
+
+    call: str
+    id: str
+    agent: str
+    text: str = field(repr=False)
+    policy: Json
+    asked: float
+    holder: str
+    played: float
+    held: Sequence[Any] = field(repr=False)
+    until: float
+    attempts: int
+    entry: str
+
+    def is_alive(self, now: float) -> bool:
+        """Whether somebody is saying it, or about to: then it is nobody else's."""
+        return now < self.until
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One utterance, as the ledger has it.
+
+    Args:
+        call, id, agent: which utterance, and who said it.
+        asked, over: when it was promised and when it was settled, in seconds since 1970, UTC; None when it was not.
+        rows: its rows in the book, the first and the last.
+        receipt: its receipt; of a process that died, what is known of it; None while it is being said.
+        played: seconds that are known to have been played.
+        spooled: whether the ledger was down then, so that a row was appended later.
+    """
+
+    call: str
+    id: str
+    agent: str
+    asked: float | None
+    over: float | None
+    rows: tuple[int, ...]
+    receipt: Receipt | None
+    played: float
+    spooled: bool
+
+    @property
+    def standing(self) -> str:
+        """Its outcome; "owed" or "playing" while a living process has it."""
+        if self.receipt is not None:
+            return self.receipt.outcome.value
+        return "playing" if self.played else "owed"
+
+
+def promise(
+    call: str, id: str, text: str, *, agent: str, policy: Mapping[str, Any], by: str, now: float, keep: Words
+) -> Record:
+    """The record that an utterance is owed; its text stands beside it until it is settled, and then as `keep` says."""
+    hashed = sha256(text)
+    kept = ["text"] if keep is Words.KEEP and text else []
+    content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept}
+    return Record(Kind.OWED, call, id, now, by, _checked(content), Said(None, None, text))
+
+
+def settlement(
+    receipt: Receipt, call: str, *, by: str, now: float, words: Words, text: Words, owed: str = ""
+) -> Record:
+    """The record of how an utterance ended."""
+    document = to_json(receipt) | {"call": call}
+    # numbers as JSON has them, so that the content is the same before and after the spool
+    sealed, said = seal(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
+    kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
+    content = {"receipt": sealed, "kept": kept, "text_kept": text is Words.KEEP}
+    return Record(Kind.SETTLED, call, receipt.id, now, by, _checked(content), said, owed)
+
+
+def _checked(content: Json) -> Json:
+    """Refuse here what could not be written later, when it has waited in the spool before others."""
+    try:
+        canonical(content)
+    except (TypeError, ValueError) as error:
+        raise LedgerError(f"it cannot be written as JSON: {error}; a policy must be an object of JSON") from error
+    return content

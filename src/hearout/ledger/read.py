@@ -1,0 +1,278 @@
+"""Reading a book: what was said to whom, whether any row was changed, and every row for keeping elsewhere."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from hearout.errors import LedgerError
+from hearout.receipt import Outcome, Receipt
+from hearout.record import from_json
+
+from .book import Ledger
+from .chain import GENESIS, Json, Said, mismatch, plain, row_hash, unseal
+from .entries import Entry, Kind
+from .tables import HEADS, LEASES, ROWS, SAID
+
+CHUNK = 1000
+"""Rows that are read at once."""
+
+FIRST = ROWS.alias("first")
+LAST = ROWS.alias("last")
+
+
+class Verifier(Protocol):
+    """Checks signatures; see :mod:`hearout.ledger.signing`."""
+
+    @property
+    def key(self) -> str:
+        """Names the key."""
+
+    def is_signed(self, row_hash: str, signature: str) -> bool:
+        """Whether the signature is this key's, of this row."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first bad row of a book.
+
+    Args:
+        seq: its number.
+        row: which row it is, in words.
+        what: what is wrong with it.
+    """
+
+    seq: int
+    row: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the verification of a book found.
+
+    Args:
+        rows: how many rows are good.
+        head: the hash of the last good row: noted elsewhere, it shows later that nothing was cut off.
+        signed: how many of them carry a signature.
+        fault: the first bad row; None when there is none.
+    """
+
+    rows: int
+    head: str
+    signed: int
+    fault: Fault | None
+
+
+def entries(
+    ledger: Ledger, *, now: float, call: str | None = None, since: float | None = None, until: float | None = None
+) -> Iterator[Entry]:
+    """The utterances of a book, in the order in which they were promised.
+
+    Args:
+        ledger: the book.
+        now: in seconds since 1970, UTC: what was not renewed for long counts as died.
+        call: of this call only.
+        since, until: promised (or settled, where it was not promised) from then on, and before then.
+
+    Raises:
+        LedgerError: as for every method of `Ledger`.
+    """
+    for row in _utterances(ledger, call=call, since=since, until=until):
+        try:
+            first, last = json.loads(row.content), json.loads(row.last_content) if row.last_content else None
+            promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
+            yield _entry(row, promised, settled, now)
+        except (ValueError, TypeError, LookupError) as error:
+            raise LedgerError(f"row {row.seq} cannot be read: it was changed; run hearout receipts verify") from error
+
+
+def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until: float | None) -> Iterator[sa.Row[Any]]:
+    said_first, said_last = SAID.alias("said_first"), SAID.alias("said_last")
+    settled = sa.and_(LAST.c.book == FIRST.c.book, LAST.c.of == FIRST.c.seq, LAST.c.kind == Kind.SETTLED.value)
+    query = (
+        sa.select(
+            FIRST,
+            LAST.c.seq.label("last_seq"),
+            LAST.c.content.label("last_content"),
+            said_first.c.text,
+            said_first.c.salt,
+            said_first.c.caller,
+            said_last.c.text.label("last_text"),
+            said_last.c.salt.label("last_salt"),
+            said_last.c.caller.label("last_caller"),
+            LEASES.c.played,
+            LEASES.c.until,
+        )
+        .outerjoin(LAST, settled)
+        .outerjoin(said_first, sa.and_(said_first.c.book == FIRST.c.book, said_first.c.seq == FIRST.c.seq))
+        .outerjoin(said_last, sa.and_(said_last.c.book == LAST.c.book, said_last.c.seq == LAST.c.seq))
+        .outerjoin(LEASES, sa.and_(LEASES.c.book == FIRST.c.book, LEASES.c.of == FIRST.c.seq))
+        .where(FIRST.c.book == ledger.book)
+        .where(
+            sa.or_(FIRST.c.kind == Kind.OWED.value, sa.and_(FIRST.c.kind == Kind.SETTLED.value, FIRST.c.of.is_(None)))
+        )
+        .order_by(FIRST.c.seq)
+    )
+    if call is not None:
+        query = query.where(FIRST.c.call == plain(call))
+    if since is not None:
+        query = query.where(FIRST.c.at >= since)
+    if until is not None:
+        query = query.where(FIRST.c.at < until)
+    with ledger.transaction() as connection:
+        yield from connection.execution_options(yield_per=CHUNK).execute(query)
+
+
+def _entry(row: sa.Row[Any], first: Json | None, last: Json | None, now: float) -> Entry:
+    said = _said(row.salt, row.caller, row.text)
+    if last is not None:
+        beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
+        receipt: Receipt | None = from_json(unseal(last["receipt"], beside))
+    elif now < (row.until or 0.0):
+        receipt = None
+    else:
+        receipt = _died(row, said.text or "", first or {})
+    known = receipt.played if receipt is not None else row.played or 0.0
+    return Entry(
+        call=row.call,
+        id=row.utterance,
+        agent=first["agent"] if first is not None else receipt.agent if receipt is not None else "",
+        asked=row.at if first is not None else None,
+        over=last["at"] if last is not None else None,
+        rows=(row.seq, row.last_seq) if row.last_seq else (row.seq,),
+        receipt=receipt,
+        played=known,
+        spooled=any(content is not None and "spooled" in content for content in (first, last)),
+    )
+
+
+def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
+    played = row.played or 0.0
+    return Receipt(
+        id=row.utterance,
+        outcome=Outcome.UNKNOWN,
+        why="the process that owed it died",
+        asked_at=0.0,
+        started_at=0.0 if played else None,
+        ended_at=played,
+        played=played,
+        made=0.0,
+        text=text,
+        held=(),
+        call=row.call,
+        agent=promised.get("agent", ""),
+        omitted_text="" if text else promised.get("text_sha256", ""),
+    )
+
+
+def _said(salt: str | None, caller: str | None, text: str | None) -> Said:
+    return Said(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
+
+
+def rows(ledger: Ledger, *, call: str | None = None) -> Iterator[Json]:
+    """Every row of a book as an object of JSON, with what is still kept of what was said beside it."""
+    for row in _rows(ledger, call=call):
+        said = _said(row.salt, row.caller, row.text)
+        yield {
+            "book": row.book,
+            "seq": row.seq,
+            "before": row.before,
+            "hash": row.hash,
+            "key": row.key,
+            "signature": row.signature,
+            "content": row.content,
+            "said": {"salt": said.salt, "caller": said.caller, "text": said.text},
+        }
+
+
+def _rows(ledger: Ledger, *, call: str | None = None) -> Iterator[sa.Row[Any]]:
+    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
+    query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text).outerjoin(SAID, beside)
+    query = query.where(ROWS.c.book == ledger.book).order_by(ROWS.c.seq)
+    if call is not None:
+        query = query.where(ROWS.c.call == plain(call))
+    with ledger.transaction() as connection:
+        yield from connection.execution_options(yield_per=CHUNK).execute(query)
+
+
+def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None = None) -> Verdict:
+    """Check every row of a book: its hash, its place after the one before, what is beside it, its signature.
+
+    Args:
+        ledger: the book.
+        verifier: every row must be signed with its key; None looks at no signature.
+        head: a hash that was noted before: it must be there still.
+    """
+    state = _State(head)
+    with ledger.transaction() as connection:
+        forgotten = _forgotten(connection, ledger.book)
+        last = connection.execute(sa.select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.book == ledger.book)).one_or_none()
+    for row in _rows(ledger):
+        if what := _wrong(row, state, forgotten, verifier):
+            return Verdict(state.rows, state.before, state.signed, Fault(row.seq, _named(row), what))
+        state.passed(row)
+    fault = None
+    if last is not None and last.seq > state.rows:
+        fault = Fault(state.rows + 1, f"row {state.rows + 1}", f"it is missing: the book had {last.seq} rows")
+    elif head is not None and not state.head_was_there:
+        fault = Fault(state.rows + 1, f"row {state.rows + 1}", "the hash that was noted before is in no row")
+    return Verdict(state.rows, state.before, state.signed, fault)
+
+
+class _State:
+    """How far the verification is."""
+
+    def __init__(self, head: str | None) -> None:
+        self.rows, self.before, self.signed = 0, GENESIS, 0
+        self._head, self.head_was_there = head, head == GENESIS
+
+    def passed(self, row: sa.Row[Any]) -> None:
+        self.rows, self.before = row.seq, row.hash
+        self.signed += row.signature is not None
+        self.head_was_there = self.head_was_there or row.hash == self._head
+
+
+def _wrong(row: sa.Row[Any], state: _State, forgotten: dict[str, set[str]], verifier: Verifier | None) -> str:
+    """What is wrong with a row that follows the good ones; empty when nothing is."""
+    if row.seq != state.rows + 1:
+        return f"row {state.rows + 1} before it is missing"
+    if row_hash(row.book, row.seq, row.before, row.content) != row.hash:
+        return "its content is not the one that its hash was made of: it was changed"
+    if row.before != state.before:
+        return f"it was not written after row {state.rows} as that is now: one of them was changed"
+    try:
+        if what := _wrong_inside(row, json.loads(row.content), forgotten):
+            return what
+    except (ValueError, TypeError, AttributeError, LookupError):
+        return "it, or what is beside it, cannot be read: it was changed"
+    if verifier is not None and row.key != verifier.key:
+        return "it is not signed with that key" if row.signature else "it is not signed"
+    if verifier is not None and not verifier.is_signed(row.hash, row.signature or ""):
+        return "its signature is not of this row"
+    return ""
+
+
+def _wrong_inside(row: sa.Row[Any], content: Json, forgotten: dict[str, set[str]]) -> str:
+    if any(content[name] != getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")):
+        return "the columns by which it is found are not what its content says: they were changed"
+    said = _said(row.salt, row.caller, row.text)
+    for name in content.get("kept", ()):
+        if getattr(said, name) is None and name not in forgotten.get(row.call, ()):
+            return f"what was kept beside it ({name}) is gone, and no row says that it was forgotten"
+    return mismatch(content, said)
+
+
+def _forgotten(connection: sa.Connection, book: str) -> dict[str, set[str]]:
+    """What was forgotten, by call."""
+    found: dict[str, set[str]] = {}
+    rows = sa.select(ROWS.c.call, ROWS.c.content).where(ROWS.c.book == book, ROWS.c.kind == Kind.FORGOTTEN.value)
+    for row in connection.execute(rows):
+        found.setdefault(row.call, set()).update(json.loads(row.content).get("what", ()))
+    return found
+
+
+def _named(row: sa.Row[Any]) -> str:
+    return f"row {row.seq} ({row.kind}: utterance {row.utterance!r} in call {row.call!r})"

@@ -1,0 +1,262 @@
+"""The ledger from asyncio: one thread writes, in order, and a ledger that is down holds nobody up."""
+
+import asyncio
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hearout.errors import AlreadyOwedError, LedgerError
+from hearout.receipt import Receipt
+
+from . import tables
+from .book import Ledger, new_holder
+from .entries import Owing, Record, Written, promise, settlement
+from .spool import Spool
+
+logger = logging.getLogger("hearout.ledger")
+
+PATIENCE = 0.5
+"""Seconds for which an announcement waits for its promise to be in the ledger. A healthy one takes some milliseconds;
+after that, the promise is on the disk beside it."""
+
+RETRY = 1.0
+"""Seconds after which a ledger that was down is tried again."""
+
+T = TypeVar("T")
+
+
+class Scribe:
+    """Writes the receipts of a process. Made and used in a running event loop.
+
+    Nothing here raises because the ledger is down: what it cannot take waits in memory and on disk beside it, is
+    appended in order when it is back, and its rows say so.
+
+    Args:
+        ledger: where to.
+        holder: names this process, as no other is named; by default from the host, the process and chance.
+        spool: the folder for what has to wait; by default ``<file>-spool`` beside SQLite's file, and
+            ``receipts-spool`` for PostgreSQL.
+        patience: how long the ledger may hold up an announcement, in seconds.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, holder: str = "", spool: Path | None = None, patience: float = PATIENCE
+    ) -> None:
+        self.holder = holder or new_holder(socket.gethostname(), os.getpid())
+        self._ledger = ledger
+        file = tables.file(ledger.url)
+        beside = file.with_name(file.name + "-spool") if file else Path("receipts-spool")
+        self._spool = Spool(spool or beside, self.holder)
+        self._patience = patience
+        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._promises: dict[tuple[str, str], str] = {}
+        self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
+        self._down_until = 0.0
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="hearout-ledger", daemon=True)
+        self._thread.start()
+
+    async def owe(
+        self, call: str, id: str, text: str, *, now: float, agent: str = "", policy: Mapping[str, Any] | None = None
+    ) -> Written:
+        """Promise an utterance; await this before its first sample.
+
+        Args:
+            call, id: which utterance.
+            text: what will be said.
+            now: in seconds since 1970, UTC; so everywhere here.
+            agent: who will say it.
+            policy: an object of JSON for whoever says it again.
+
+        Returns:
+            where the promise is: within `patience`, and the time that a line takes to the disk.
+
+        Raises:
+            AlreadyOwedError: it is owed already.
+        """
+        record = promise(
+            call, id, text, agent=agent, policy=policy or {}, by=self.holder, now=now, keep=self._ledger.text
+        )
+        written = self._submit(lambda: self._append(record))
+        done, _ = await asyncio.wait({written}, timeout=self._patience)
+        where = written.result() if done else None
+        self._promises[call, id] = record.entry
+        if where is not None:
+            return where
+        written.add_done_callback(_noted)
+        logger.warning("the ledger takes long; the promise of utterance %r is kept beside it", id)
+        return await asyncio.to_thread(self._spool.keep, record)
+
+    def renew(self, call: str, id: str, *, played: float, now: float, held: Sequence[Any] | None = None) -> None:
+        """Say that it is still being said; call it each second.
+
+        Args:
+            call, id: which utterance.
+            played: seconds of it that have been played.
+            now: as for :meth:`owe`.
+            held: objects of JSON: what the caller said meanwhile; None leaves it as it is.
+        """
+        waits = (call, id) in self._renewals
+        before = self._renewals.get((call, id), (0.0, 0.0, None))[2]
+        self._renewals[call, id] = (played, now, before if held is None else held)
+        if not waits and not self._closed:
+            self._jobs.put(lambda: self._renew(call, id))
+
+    def settle(self, receipt: Receipt, *, call: str, now: float) -> "asyncio.Future[Written]":
+        """Write down how an utterance ended; one that was never promised may be settled, too.
+
+        Args:
+            receipt: how.
+            call, now: as for :meth:`owe`.
+
+        Returns:
+            where it is, once it is there; it need not be awaited, :meth:`close` does.
+        """
+        owed = self._promises.pop((call, receipt.id), "")
+        record = settlement(
+            receipt, call, by=self.holder, now=now, words=self._ledger.words, text=self._ledger.text, owed=owed
+        )
+        if self._closed:
+            done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+            done.set_result(self._spool.keep(record))
+            return done
+        return self._submit(lambda: self._append(record))
+
+    async def owed(self, call: str) -> tuple[Owing, ...]:
+        """What is owed in a call, oldest first; nothing where the ledger is down, which is logged."""
+        return await self._ask(lambda: self._ledger.owed(call), ())
+
+    async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
+        """Owe here what a process that died owed; then renew and settle it as if it had been promised here.
+
+        None where another process has it, nothing is owed, or the ledger is down, which is logged.
+        """
+        owing = await self._ask(lambda: self._ledger.take_over(call, id, by=self.holder, now=now), None)
+        if owing is not None:
+            self._promises[call, id] = owing.entry
+        return owing
+
+    async def close(self) -> None:
+        """Write what waits, for `patience` at most, and stop; what is left is on disk for the next process."""
+        if self._closed:
+            return
+        self._closed = True
+        stopped = self._submit(lambda: self._drain(again=True))
+        self._jobs.put(None)
+        await asyncio.wait({stopped}, timeout=self._patience + tables.WAIT)
+        stopped.add_done_callback(_noted)
+        if stopped.done():
+            await asyncio.to_thread(self._thread.join, tables.WAIT)
+        if left := len(self._spool.waiting):
+            logger.error("%d receipts are not in the ledger yet; they wait beside it for the next process", left)
+        self._spool.close()
+
+    # In the loop
+
+    def _submit(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the thread writes on; the future has it
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        self._jobs.put(run)
+        return asyncio.wrap_future(done)
+
+    async def _ask(self, work: Callable[[], T], otherwise: T) -> T:
+        asked = self._submit(work)
+        done, _ = await asyncio.wait({asked}, timeout=self._patience)
+        asked.add_done_callback(_noted)
+        if done and asked.exception() is None:
+            return asked.result()
+        why = asked.exception() if done else "it takes long"
+        logger.error("the ledger could not be asked what is owed: %s", why)
+        return otherwise
+
+    # In the thread
+
+    def _work(self) -> None:
+        job: Callable[[], object] | None = self._adopt
+        while job is not None:
+            try:
+                job()
+            except Exception:  # whatever it is, the receipts of the other utterances are still to be written
+                logger.exception("a part of the ledger's work failed")
+            try:
+                job = self._jobs.get(timeout=RETRY)
+            except queue.Empty:
+                job = self._look_around
+        self._ledger.close()
+
+    def _look_around(self) -> None:
+        if self._drain():
+            self._adopt()
+
+    def _append(self, record: Record) -> Written:
+        if not self._drain():
+            return self._spool.keep(record)  # after what waits already
+        try:
+            self._ledger.append(record)
+        except AlreadyOwedError:
+            raise
+        except LedgerError as error:
+            self._is_down(error)
+            return self._spool.keep(record)
+        self._spool.drop(record)  # it is there, too, where the ledger took long
+        return Written.LEDGER
+
+    def _drain(self, *, again: bool = False) -> bool:
+        """Append what waits; False when it has to wait on."""
+        waiting = self._spool.waiting
+        if waiting and time.monotonic() < self._down_until and not again:
+            return False
+        try:
+            for record in waiting:
+                self._ledger.append(record, spooled=True)
+                self._spool.drop(record)
+        except LedgerError as error:
+            self._is_down(error)
+            return False
+        if waiting:
+            logger.warning("the ledger is back; %d receipts that waited are in it", len(waiting))
+        return True
+
+    def _adopt(self) -> None:
+        """Append what processes that died could not."""
+        try:
+            for records in self._spool.orphans():
+                for record in records:
+                    self._ledger.append(record, spooled=True)
+        except LedgerError as error:
+            self._is_down(error)
+
+    def _renew(self, call: str, id: str) -> None:
+        played, now, held = self._renewals.pop((call, id))
+        if time.monotonic() < self._down_until:
+            return
+        try:
+            self._ledger.renew(call, id, by=self.holder, played=played, now=now, held=held)
+        except LedgerError as error:
+            self._is_down(error)
+
+    def _is_down(self, error: LedgerError) -> None:
+        if time.monotonic() >= self._down_until + RETRY:
+            logger.error("%s; receipts wait beside it", error)
+        self._down_until = time.monotonic() + RETRY
+
+
+def _noted(future: "asyncio.Future[Any]") -> None:
+    """Nobody waits for it any more: what it raised is on the log already."""
+    if not future.cancelled():
+        future.exception()
