@@ -1,7 +1,11 @@
 """Voice agents that finish what they must say, lose no word said over it, and show what was delivered."""
 
+from .announcing import AnnouncementHandle
 from .errors import (
+    AlreadyOwedError,
+    AnnouncementError,
     ConsoleError,
+    FloorClosedError,
     HearoutError,
     LocalVoiceMissingError,
     PolicyError,
@@ -9,16 +13,21 @@ from .errors import (
     SettingsError,
 )
 from .policy import After, Answer, Keys, Nobody, Phrases, Policy, Redeliver
-from .receipt import Outcome, Receipt
+from .receipt import Level, Outcome, Receipt
 from .session import AgentSession
 
 __all__ = [
     "After",
     "AgentSession",
+    "AlreadyOwedError",
+    "AnnouncementError",
+    "AnnouncementHandle",
     "Answer",
     "ConsoleError",
+    "FloorClosedError",
     "HearoutError",
     "Keys",
+    "Level",
     "LocalVoiceMissingError",
     "Nobody",
     "Outcome",

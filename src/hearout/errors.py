@@ -3,6 +3,8 @@
 HearoutError
 ├── SettingsError            a setting contradicts a promise, or would be ignored
 ├── PolicyError              a Policy makes no sense
+├── FloorClosedError         speech was asked for where no call is running
+├── AnnouncementError        what is to be announced makes no sense, or cannot be loaded
 ├── LocalVoiceMissingError   the local voice's packages are not installed
 ├── ScriptError              a call script cannot be read
 ├── ConsoleError             the console cannot start: a file, a device or an option
@@ -24,6 +26,14 @@ class SettingsError(HearoutError, ValueError):
 
 class PolicyError(HearoutError, ValueError):
     """A Policy was refused at construction; the message names the field and says what it may be."""
+
+
+class FloorClosedError(HearoutError, RuntimeError):
+    """Speech was asked for before the call began or after it ended; nothing was played and no receipt was begun."""
+
+
+class AnnouncementError(HearoutError, ValueError):
+    """What is to be announced makes no sense, or cannot be loaded; the message says what to change."""
 
 
 class LocalVoiceMissingError(HearoutError, ImportError):

@@ -227,6 +227,11 @@ class ShutdownAsked:
 
 
 @dataclass(frozen=True)
+class SessionClosed:
+    """The session is closed: nothing more will be said in it."""
+
+
+@dataclass(frozen=True)
 class AlarmRang:
     """The time that the floor asked for has come."""
 
@@ -260,5 +265,6 @@ Event: TypeAlias = (
     | CallerReturned
     | StopAsked
     | ShutdownAsked
+    | SessionClosed
     | AlarmRang
 )

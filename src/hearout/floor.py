@@ -85,6 +85,10 @@ class Floor:
         """When `AlarmRang` must be applied, unless something else happens before. None: never."""
         return min(self._alarms(), default=None)
 
+    def played(self, name: str) -> float:
+        """Seconds of an utterance that have left so far; 0 for one that is not owed."""
+        return next((one.played for one in self._debts.all if one.id == name), 0.0)
+
     def apply(self, event: e.Event, at: float) -> list[Action]:
         """Note what happened, and decide what must be done.
 
@@ -123,6 +127,10 @@ class Floor:
                 self._shutdown_at = at if self._shutdown_at is None else self._shutdown_at
                 if not event.drain and self._cuts_at is None:
                     self._cuts_at = at + self.policy.shutdown_grace
+            case e.SessionClosed():
+                for one in self._debts.open(suspended=True):
+                    one.stop(Outcome.SHUT_DOWN, "the session was closed")
+                    one.note(e.SpeechEnded(one.id, interrupted=True), at)
             case e.StopAsked():
                 for one in self._debts.open(suspended=True):
                     if event.id == one.id or (event.id is None and one is self._debts.current()):

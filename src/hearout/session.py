@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Mapping
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent
 from livekit.agents import AgentSession as LiveKitSession
@@ -13,11 +13,16 @@ from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
 from . import settings
-from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, TextTyped
-from .policy import Policy
+from .announcing import AnnouncementHandle, asked
+from .errors import FloorClosedError, SettingsError
+from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped
+from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
 from .shell import FloorListener, Shell
 from .speeches import Asked
+
+if TYPE_CHECKING:
+    from .announcement import Announcement
 
 logger = logging.getLogger("hearout")
 
@@ -137,6 +142,50 @@ class AgentSession(LiveKitSession[Userdata_T]):
         """The user is back: what is owed is said, from the sentence in which it was broken off."""
         if self._shell is not None:
             self._shell.feed(CallerReturned())
+
+    def announce(
+        self,
+        text: str = "",
+        *,
+        id: str | None = None,
+        audio: "Announcement | None" = None,
+        cut_in: CutIn | None = None,
+        answer: Answer | None = None,
+        redeliver: Redeliver | None = None,
+    ) -> AnnouncementHandle:
+        """Say something that may not be interrupted; await what this gives back for its receipt.
+
+        It is owed from now on: two announcements are said in their order, and one that the caller's leaving breaks off
+        is taken up on return. It may be called wherever LiveKit's ``say()`` may: in ``on_enter``, in tools, in event
+        handlers.
+
+        Args:
+            text: what is to be said; that of `audio`, where it is empty.
+            id: what receipts and redelivery go by; made from the text, where it is None.
+            audio: a ready-made announcement: no voice is asked at call time.
+            cut_in, answer, redeliver: as in :class:`hearout.Policy`, whose choices hold where they are None.
+
+        Raises:
+            AnnouncementError: there is nothing to say, or the text is not that of `audio`.
+            AlreadyOwedError: this id is owed now.
+            FloorClosedError: the session has not been started, or is closing.
+            SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
+        """
+        if self._stock:
+            raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
+        if self._shell is None:
+            raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
+        return self._shell.announce(asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver))
+
+    async def stop_announcement(self, reason: str) -> None:
+        """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.
+
+        Args:
+            reason: goes on the receipt.
+        """
+        if self._shell is not None:
+            self._shell.feed(StopAsked(reason))
+            await asyncio.sleep(0)
 
     def say(self, text: str | AsyncIterable[str], **arguments: Any) -> SpeechHandle:
         """As LiveKit's; where it may not be interrupted, it is owed, and what it says is known from the beginning."""

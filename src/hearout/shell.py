@@ -24,8 +24,10 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 from . import actions as a
 from . import events as e
 from . import words
+from .announcing import AnnouncementHandle
 from .answers import Answers
 from .ear import Ear
+from .errors import AlreadyOwedError, FloorClosedError
 from .floor import Floor
 from .nodes import Nodes
 from .playout import Tap
@@ -75,6 +77,7 @@ class Shell:
             given_up=self._reports.given_up,
         )
         self._unscheduled: list[SpeechHandle] = []
+        self._awaited: dict[str, asyncio.Future[Receipt]] = {}
         self._handed_back: list[str] = []
         self._came_early = False
         self._turn_detection: Any = None
@@ -145,6 +148,7 @@ class Shell:
         if self._closed:
             return
         self.feed(e.ShutdownAsked())
+        self.feed(e.SessionClosed())
         self._closed = True
         self.may_close.set()
         self._answers.close()
@@ -188,14 +192,15 @@ class Shell:
         if not handle.scheduled and not handle.done():
             self._unscheduled.append(handle)  # a preemptive reply: nothing is owed before LiveKit decides for it
         elif not handle.allow_interruptions:
-            self._protect(handle)
+            self.protect(handle)
 
     def _look_again(self) -> None:
         waiting, self._unscheduled = self._unscheduled, []
         for handle in waiting:
             self._look_at(handle)
 
-    def _protect(self, handle: SpeechHandle) -> None:
+    def protect(self, handle: SpeechHandle) -> None:
+        """From now on it is an utterance of the floor."""
         if self.speeches[handle] is not None or handle.done():
             return
         speech = self.speeches.begin(handle)
@@ -231,7 +236,7 @@ class Shell:
         """Speech whose flag was changed while it ran: LiveKit has no event for it."""
         current = self._session.current_speech
         if current is not None and not current.allow_interruptions:
-            self._protect(current)
+            self.protect(current)
         for speech in self.speeches:
             if speech.handle.allow_interruptions:
                 self.feed(e.SpeechSuspended(speech.id))
@@ -293,6 +298,30 @@ class Shell:
         own = agent.allow_interruptions
         allowed = own if is_given(own) else self._session.options.interruption["enabled"]
         return not allowed
+
+    def announce(self, asked: Asked) -> AnnouncementHandle:
+        """Let LiveKit say it; what is owed, and becomes a receipt.
+
+        Raises:
+            FloorClosedError: the call is over.
+            AlreadyOwedError: this id is owed.
+        """
+        if asked.id in self.speeches.utterances:
+            raise AlreadyOwedError(f"{asked.id!r} is being announced, or waits for it; await it, or use another id")
+        try:
+            handle = self.say(asked)
+        except RuntimeError as error:
+            raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
+        self.protect(handle)
+        speech = self.speeches[handle]
+        assert speech is not None
+        self._awaited[speech.id] = receipt = self._loop.create_future()
+        return AnnouncementHandle(
+            speech.id,
+            receipt=receipt,
+            played=lambda: self.floor.played(speech.id),
+            stop=lambda reason: self.feed(e.StopAsked(reason, speech.id)),
+        )
 
     def say(self, asked: Asked) -> SpeechHandle:
         """Let LiveKit say it, as an attempt at this utterance.
@@ -387,6 +416,8 @@ class Shell:
     def _write(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
         self.speeches.utterances.pop(receipt.id, None)
+        if (waiting := self._awaited.pop(receipt.id, None)) is not None and not waiting.done():
+            waiting.set_result(receipt)
 
     def _note_the_gap(self, action: a.NoteGap) -> None:
         for number, receipt in enumerate(self.receipts):
