@@ -6,6 +6,8 @@ HearoutError
 ├── LocalVoiceMissingError   the local voice's packages are not installed
 ├── ScriptError              a call script cannot be read
 ├── ConsoleError             the console cannot start: a file, a device or an option
+├── AnnouncementError        a ready-made announcement is missing or changed, or cannot be made
+│   └── MisspokenError       its audio does not say its text
 └── CallError                a scripted call of hearout.testing could not be played, or left tasks behind
 """
 
@@ -32,6 +34,14 @@ class ScriptError(HearoutError, ValueError):
 
 class ConsoleError(HearoutError):
     """The console could not start or write what it was asked to; the message says what and what to do."""
+
+
+class AnnouncementError(HearoutError, ValueError):
+    """A ready-made announcement could not be loaded or made; the message says which, why, and what to do."""
+
+
+class MisspokenError(AnnouncementError):
+    """The audio made for an announcement does not say its text; nothing was stored."""
 
 
 class CallError(HearoutError, AssertionError):
