@@ -12,10 +12,10 @@ from hibari.g2p.normalize import normalize
 from ..errors import AnnouncementError
 from ..local.tts import speakable
 
-_MONEY = re.compile(r"([$£€])(\d[\d,]*)(?:\.(\d\d))?(?![\d.])")
+_MONEY = re.compile(r"([$£€])(\d[\d,]*)(?:\.(\d\d))?(?!\d|\.\d)")
 _UNITS = {"$": ("dollars", "cents"), "£": ("pounds", "pence"), "€": ("euros", "cents")}
 _ORDINAL = re.compile(r"\b(\d[\d,]*)(?:st|nd|rd|th)\b")
-_YEAR = re.compile(r"(?<![\d.,])(1[1-9]\d\d|20[1-9]\d)(?![\d.,]*\d)")
+_YEAR = re.compile(r"(?<![\d.,])(1[89]\d\d|20[1-9]\d)(?![\d.,]*\d)")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _LETTERS = re.compile(r"\b\w(?: \w\b)+")
 _LONGEST = 15  # digits; the voice reads longer numbers digit by digit
@@ -26,6 +26,10 @@ _SPELLINGS = (
     (re.compile(r"(?<=\w\w)is(e|ed|es|er|ing|ation|ations)\b"), r"iz\1"),
     (re.compile(r"(?<=\w\w)our(s|ed|ing|ite|able)?\b"), r"or\1"),
     (re.compile(r"\bok\b"), "okay"),
+    (re.compile(r"\bdr\b"), "doctor"),
+    (re.compile(r"\bmr\b"), "mister"),
+    (re.compile(r"\bmrs\b"), "missus"),
+    (re.compile(r"\b(hundred|thousand|million) and\b"), r"\1"),
 )
 
 
@@ -99,5 +103,5 @@ def _money(match: re.Match[str]) -> str:
 def _number(match: re.Match[str]) -> str:
     digits = match[0].replace(",", "")
     if len(digits) > _LONGEST or (len(digits) > 1 and digits[0] == "0" and "." not in digits):
-        return " ".join(digits)
+        return " ".join(numbers.cardinal(int(digit)) for digit in digits if digit.isdigit())
     return f" {numbers.decimal(digits)} "
