@@ -13,6 +13,7 @@ import pytest
 
 from hearout.announcement import Announcement
 from hearout.errors import AnnouncementError, MisspokenError
+from hearout.local.gateway import Gateway
 from hearout.local.tts import Voice as LocalVoice
 from hearout.prepare import main
 from hearout.prepare.check import compared, spoken
@@ -315,6 +316,7 @@ def test_times_of_syllables_or_characters_become_those_of_words() -> None:
     words = aligned("Hello there.", pieces)
     assert [(word.text, word.begin, word.end) for word in words] == [("Hello", 0.0, 0.4), ("there.", 0.5, 0.8)]
     assert aligned("Hello here.", pieces) == ()
+    assert aligned("Hello there.", [("Hello there.", 0.0, 0.8)]) == ()
 
 
 def test_estimated_words_lie_in_order_in_the_sound_and_keep_to_the_pauses() -> None:
@@ -498,6 +500,22 @@ def test_the_local_voice_says_its_text_and_the_local_recogniser_hears_it(
     assert made.seconds - loud[-1] == pytest.approx(TRAILING, abs=0.03)
     assert [sentence.exact for sentence in made.sentences] == [True, True]
     assert " ".join(word.text for word in made.words) == REAL
+
+
+@pytest.mark.real
+def test_a_model_of_livekit_inference_speaks_and_checks(notice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notice.write_text(REAL)
+    models = ["--tts", "cartesia/sonic-3", "--voice", "some-voice", "--stt", "deepgram/nova-3-general"]
+    with Gateway.start() as gateway:
+        for name, value in gateway.environment().items():
+            monkeypatch.setenv(name, value)
+        assert main(["notice.txt", *models]) == 0
+    made = Announcement.load("notice", "announcements")
+
+    assert (made.model, made.voice, made.wer) == ("livekit cartesia/sonic-3", "some-voice", 0.0)
+    assert [sentence.exact for sentence in made.sentences] == [True, True]
+    begins = [word.begin for word in made.words]
+    assert begins == sorted(set(begins)), "the times of the sentence were taken for those of its words"
 
 
 @pytest.mark.real

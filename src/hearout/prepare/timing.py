@@ -20,12 +20,14 @@ Aligned = tuple[str, float, float]
 
 
 def aligned(text: str, pieces: Sequence[Aligned]) -> tuple[Word, ...]:
-    """The words of a text with the voice's own times; empty where its pieces are not the text.
+    """The words of a text with the voice's own times; empty where its pieces are not the text, or more than a word.
 
     Args:
         text: what was said.
         pieces: words, syllables or characters with their times, in order.
     """
+    if any(len(piece.split()) > 1 for piece, _, _ in pieces):
+        return ()  # a voice that times its sentences only
     times = [(c, begin, end) for piece, begin, end in pieces for c in piece if not c.isspace()]
     if [c for c, _, _ in times] != [c for c in text if not c.isspace()]:
         return ()
