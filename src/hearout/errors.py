@@ -4,7 +4,6 @@ HearoutError
 ├── SettingsError            a setting contradicts a promise, or would be ignored
 ├── PolicyError              a Policy makes no sense
 ├── FloorClosedError         speech was asked for where no call is running
-├── AnnouncementError        what is to be announced makes no sense, or cannot be loaded
 ├── LocalVoiceMissingError   the local voice's packages are not installed
 ├── ScriptError              a call script cannot be read
 ├── ConsoleError             the console cannot start: a file, a device or an option
@@ -12,6 +11,8 @@ HearoutError
 ├── LedgerError              the ledger cannot be used as it was asked to
 │   ├── LedgerDownError      … for now: it is locked, full or cannot be reached
 │   └── AlreadyOwedError     … since that utterance is owed already
+├── AnnouncementError        there is nothing to announce; a ready-made one is missing or changed, or cannot be made
+│   └── MisspokenError       its audio does not say its text
 └── CallError                a scripted call of hearout.testing could not be played, or left tasks behind
 """
 
@@ -32,10 +33,6 @@ class FloorClosedError(HearoutError, RuntimeError):
     """Speech was asked for before the call began or after it ended; nothing was played and no receipt was begun."""
 
 
-class AnnouncementError(HearoutError, ValueError):
-    """What is to be announced makes no sense, or cannot be loaded; the message says what to change."""
-
-
 class LocalVoiceMissingError(HearoutError, ImportError):
     """The packages of the local voice are missing; the message names the extra that brings them."""
 
@@ -46,6 +43,14 @@ class ScriptError(HearoutError, ValueError):
 
 class ConsoleError(HearoutError):
     """The console could not start or write what it was asked to; the message says what and what to do."""
+
+
+class AnnouncementError(HearoutError, ValueError):
+    """There is nothing to announce, or a ready-made one could not be loaded or made; the message says what to do."""
+
+
+class MisspokenError(AnnouncementError):
+    """The audio made for an announcement does not say its text; nothing was stored."""
 
 
 class CallError(HearoutError, AssertionError):

@@ -1,0 +1,530 @@
+"""`hearout prepare`: made once, trimmed, levelled, checked, stored whole or not at all."""
+
+import itertools
+import json
+import os
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyloudnorm
+import pytest
+
+from hearout.announcement import Announcement
+from hearout.errors import AnnouncementError, MisspokenError
+from hearout.local.gateway import Gateway
+from hearout.local.tts import Voice as LocalVoice
+from hearout.prepare import main
+from hearout.prepare.check import compared, spoken
+from hearout.prepare.make import Done, split
+from hearout.prepare.orders import Choices, read
+from hearout.prepare.sound import (
+    LEADING,
+    SAMPLE_RATE,
+    TRAILING,
+    TRUE_PEAK,
+    levelled,
+    loudness,
+    trimmed,
+    true_peak,
+)
+from hearout.prepare.timing import aligned, estimated
+from ready import AFTER, BEFORE, COMMA, TEXT, Noises, make, noises
+
+
+def samples(path: Path) -> Any:
+    """The samples of a WAV file as float."""
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16) / 32768
+
+
+def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """All files of a folder, with when they were written."""
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+# --- Silence
+
+
+@pytest.mark.parametrize(("before", "after"), [(BEFORE, AFTER), (0.0, 0.0), (0.1, 0.05), (3.0, 2.0)])
+def test_the_silence_around_speech_is_brought_to_the_stated_length(before: float, after: float) -> None:
+    speech = np.full(SAMPLE_RATE, 0.3, np.float32)
+    around = [np.full(round(seconds * SAMPLE_RATE), 0.001, np.float32) for seconds in (before, after)]
+    sound = trimmed(np.concatenate([around[0], speech, around[1]]))
+    loud = np.flatnonzero(np.abs(sound) > 0.1)
+
+    assert loud[0] == round(LEADING * SAMPLE_RATE)
+    assert len(sound) - 1 - loud[-1] == round(TRAILING * SAMPLE_RATE)
+
+
+def test_silence_has_no_sound_to_keep() -> None:
+    assert len(trimmed(np.zeros(48_000, np.float32))) == len(trimmed(np.zeros(0, np.float32))) == 0
+
+
+def test_an_announcement_has_the_stated_silence_before_between_and_after_its_sentences(tmp_path: Path) -> None:
+    made = make(tmp_path)[1]
+    loud = np.flatnonzero(np.abs(samples(made.wav)) > 0.01) / SAMPLE_RATE
+    first, second = made.sentences
+
+    assert loud[0] == pytest.approx(LEADING, abs=0.005)
+    assert made.seconds - loud[-1] == pytest.approx(TRAILING, abs=0.005)
+    assert (first.begin, second.begin) == (0.0, pytest.approx(first.end + TRAILING, abs=0.002))
+    assert not np.any((loud > first.end + 0.005) & (loud < second.begin + LEADING - 0.005))
+
+
+# --- Loudness
+
+
+@pytest.mark.parametrize("lufs", [-30.0, -23.0, -16.0])
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
+def test_the_loudness_is_the_one_that_was_asked_for(lufs: float, level: float) -> None:
+    made = levelled(trimmed(noises(TEXT, level=level)[0]), lufs)
+    again = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(made.pcm / 32768)
+
+    assert again == pytest.approx(lufs, abs=0.5)
+    assert made.lufs == pytest.approx(again, abs=0.05)
+
+
+def test_no_peak_is_clipped_not_between_the_samples_either() -> None:
+    sound = trimmed(noises(TEXT, level=0.05)[0])
+    sound[30_000:30_010] = 0.9  # a plosive 15 dB above the rest
+    made = levelled(sound, -16.0)
+
+    assert made.limited > 6
+    assert made.true_peak <= TRUE_PEAK
+    assert true_peak(made.pcm.astype(np.float32) / 32768) <= TRUE_PEAK
+    assert made.lufs == pytest.approx(-16, abs=0.5)
+
+
+def test_only_what_is_near_a_peak_is_held_down() -> None:
+    sound = trimmed(noises(TEXT, level=0.05)[0])
+    sound[30_000:30_010] = 0.9
+    made = levelled(sound, -16.0).pcm / 32767
+    gain = made[np.abs(sound) > 0.01] / sound[np.abs(sound) > 0.01]
+
+    assert (np.abs(gain / np.median(gain) - 1) > 0.01).mean() < 0.01
+
+
+def test_a_true_peak_lies_between_the_samples() -> None:
+    sine = np.sin(2 * np.pi * (np.arange(4800) / 4 + 1 / 8)).astype(np.float32)  # sampled at ±0.707 only
+    assert np.abs(sine).max() < 0.708
+    assert true_peak(sine) == pytest.approx(0.0, abs=0.3)
+
+
+def test_a_text_shorter_than_the_meters_block_is_measured_by_itself() -> None:
+    tone = (0.1 * np.sin(2 * np.pi * 997 / SAMPLE_RATE * np.arange(SAMPLE_RATE))).astype(np.float32)
+    assert loudness(tone[:2400]) == pytest.approx(loudness(tone), abs=0.3)
+    assert loudness(np.zeros(0, np.float32)) == loudness(np.zeros(24_000, np.float32)) == float("-inf")
+
+
+def test_what_would_be_distorted_or_is_silent_is_refused() -> None:
+    click = np.zeros(SAMPLE_RATE, np.float32)
+    click[::6000] = 0.9
+    with pytest.raises(AnnouncementError, match=r"-10 LUFS would need its peaks held down.*ask for less"):
+        levelled(click, -10.0)
+    with pytest.raises(AnnouncementError, match="silent"):
+        levelled(np.zeros(SAMPLE_RATE, np.float32), -16.0)
+
+
+# --- The check against the text
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("1,250 of 105 people", "one thousand two hundred fifty of one hundred and five people"),
+        ("Press 9, or wait 30 days.", "press nine or wait thirty days"),
+        ("On the 3rd of March 2024", "on the third of March twenty twenty-four"),
+        ("It costs $9.99 or £1,250.", "It costs nine dollars and ninety nine cents or 1250 pounds"),
+        ("12% by 7:05 pm", "twelve percent by seven oh five P.M."),
+        ("Set HEAROUT_LLM_URL", "set hearout llm url"),
+        ("Dr. Smith isn't here", "doctor smith isnt here"),
+        ("Recognise the colour, organisation", "Recognize the color organization"),
+        ("your voicemail", "your voice mail"),
+        ("A café, O.K.?", "a cafe okay"),
+        ("3.5 hours and 007", "three point five hours and zero zero seven"),
+        ("number 1234567890123456", "number 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6"),
+    ],
+)
+def test_what_is_written_in_two_ways_is_the_same_word(text: str, heard: str) -> None:
+    assert compared(text, heard).wer == 0.0, (spoken(text), spoken(heard))
+
+
+@pytest.mark.parametrize(
+    ("text", "heard", "wer"),
+    [
+        ("one two three four", "one two three", 0.25),
+        ("one two three four", "one two three four five", 0.25),
+        ("keep the big red door", "keep the pig red door", 0.2),
+        ("press 9 now please", "press 5 now please", 0.25),
+        ("do not agree to it", "do agree to it", 0.2),
+        ("one two", "", 1.0),
+        ("costs $9 a month", "costs $9.50 a month", 3 / 5),
+        ("one", "two three four", 3.0),
+    ],
+)
+def test_each_wrong_missing_or_added_word_counts(text: str, heard: str, wer: float) -> None:
+    assert compared(text, heard).wer == pytest.approx(wer)
+
+
+def test_an_announcement_that_does_not_say_its_text_is_refused_and_nothing_is_stored(tmp_path: Path) -> None:
+    folder = tmp_path / "announcements"
+    with pytest.raises(MisspokenError, match=r"notice: 25% of its words.*10% are allowed.*Heard: “one two three”"):
+        make(folder, "one two three four", hears="one two three")
+    assert not folder.exists()
+    assert make(folder, "one two three four", hears="one two three", wer_limit=0.25)[1].wer == 0.25
+
+
+def test_what_was_there_before_stays_when_its_successor_is_refused(tmp_path: Path) -> None:
+    make(tmp_path)
+    before = everything(tmp_path)
+    with pytest.raises(MisspokenError):
+        make(tmp_path, "A new text.", hears="An old one.")
+    assert everything(tmp_path) == before
+
+
+# --- Stored
+
+
+def test_the_manifest_says_what_was_made(tmp_path: Path) -> None:
+    done, made = make(tmp_path, voice=Noises(aligned=True))
+    manifest = json.loads((tmp_path / "notice.json").read_text())
+
+    assert done is Done.MADE
+    assert (manifest["schema"], manifest["id"], manifest["text"]) == (1, "notice", TEXT)
+    assert (manifest["voice"], manifest["model"], manifest["wer"]) == ("noise", "noises 1", 0.0)
+    assert manifest["seconds"] == pytest.approx(len(samples(made.wav)) / 24_000, abs=0.001)
+    assert manifest["lufs"] == pytest.approx(pyloudnorm.Meter(24_000).integrated_loudness(samples(made.wav)), abs=0.01)
+    assert manifest["made_at"].endswith("+00:00")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["notice.json", manifest["wav"]])
+
+
+def test_the_same_text_is_left_alone(tmp_path: Path) -> None:
+    make(tmp_path)
+    before, voice = everything(tmp_path), Noises()
+    done, made = make(tmp_path, f"  {TEXT.replace('. ', '.' + chr(10))}\n", voice=voice)
+
+    assert (done, made.text, voice.asked) == (Done.KEPT, TEXT, [])
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": "Another text."},
+        {"voice": Noises(name="other")},
+        {"voice": Noises(model="noises 2")},
+        {"lufs": -20.0},
+        {"force": True},
+    ],
+)
+def test_what_was_changed_is_made_again_and_the_old_audio_goes(tmp_path: Path, change: dict[str, Any]) -> None:
+    make(tmp_path)
+    (tmp_path / "notice.json").touch()
+    before = (tmp_path / "notice.json").stat().st_mtime_ns
+    done, made = make(tmp_path, **change)
+
+    assert done is Done.MADE
+    assert (tmp_path / "notice.json").stat().st_mtime_ns > before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["notice.json", made.wav.name])
+
+
+def test_what_was_made_with_more_errors_than_are_allowed_now_is_made_again(tmp_path: Path) -> None:
+    make(tmp_path, "one two three four", hears="one two three", wer_limit=0.5)
+    assert make(tmp_path, "one two three four", wer_limit=0.1)[0] is Done.MADE
+
+
+def test_files_that_were_changed_by_hand_are_overwritten_only_by_force(tmp_path: Path) -> None:
+    wav = make(tmp_path)[1].wav
+    wav.write_bytes(wav.read_bytes()[:-2])
+    before = everything(tmp_path)
+    with pytest.raises(AnnouncementError, match=r"the audio was changed.*--force"):
+        make(tmp_path, "A new text.")
+    assert everything(tmp_path) == before
+
+    assert make(tmp_path, "A new text.", force=True)[0] is Done.MADE
+    assert Announcement.load("notice", tmp_path).text == "A new text."
+
+
+def test_a_crash_while_it_is_stored_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = make(tmp_path)[1]
+
+    def crash(old: str, new: Path) -> None:
+        if str(new).endswith(".json"):
+            raise OSError(28, "No space left on device", str(new))
+        os.rename(old, new)
+
+    monkeypatch.setattr("hearout.prepare.make.os.replace", crash)
+    with pytest.raises(AnnouncementError, match=r"notice\.json: cannot be written \(No space left on device\)"):
+        make(tmp_path, "A new text.")
+    assert Announcement.load("notice", tmp_path) == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_another_announcements_audio_is_never_taken_away(tmp_path: Path) -> None:
+    other = make(tmp_path, "Another one.", name="notice-2")[1]
+    make(tmp_path)
+    path = tmp_path / "notice.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"wav": other.wav.name}))
+    make(tmp_path, "A new text.", force=True)
+    assert Announcement.load("notice-2", tmp_path) == other
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AnnouncementError, match=r"file.*cannot be (written|read)"):
+        make(tmp_path / "file")
+
+
+def test_a_text_without_words_or_sound_is_refused(tmp_path: Path) -> None:
+    class Mute(Noises):
+        async def speak(self, text: str) -> list[Any]:
+            return []
+
+    with pytest.raises(AnnouncementError, match="notice: the voice gives no sound"):
+        make(tmp_path, ":-)", voice=Mute())
+    with pytest.raises(AnnouncementError, match="notice: its text has no words"):
+        make(tmp_path, "...")
+
+
+# --- Times
+
+
+def test_a_line_break_does_not_end_a_sentence_and_an_empty_line_does() -> None:
+    assert split("Opening\nhours\n\nWe open\n at nine. Dr. Smith is in!\n") == [
+        "Opening hours",
+        "We open at nine.",
+        "Dr. Smith is in!",
+    ]
+
+
+def test_the_voices_own_word_times_are_kept(tmp_path: Path) -> None:
+    made = make(tmp_path, voice=Noises(aligned=True))[1]
+    audio = np.abs(samples(made.wav))
+    assert all(word.exact for word in made.words)
+    for word in made.words:
+        begin, end = (round(at * SAMPLE_RATE) for at in (word.begin, word.end))
+        assert audio[begin : begin + 60].max() > 0.01
+        assert audio[begin - 300 : begin - 60].max() < 0.01
+        assert audio[end - 60 : end].max() > 0.01
+
+
+def test_times_of_syllables_or_characters_become_those_of_words() -> None:
+    pieces = [("Hel", 0.0, 0.2), ("lo", 0.2, 0.4), (" ", 0.4, 0.5), ("there", 0.5, 0.8), (".", 0.8, 0.8)]
+    words = aligned("Hello there.", pieces)
+    assert [(word.text, word.begin, word.end) for word in words] == [("Hello", 0.0, 0.4), ("there.", 0.5, 0.8)]
+    assert aligned("Hello here.", pieces) == ()
+    assert aligned("Hello there.", [("Hello there.", 0.0, 0.8)]) == ()
+
+
+def test_estimated_words_lie_in_order_in_the_sound_and_keep_to_the_pauses() -> None:
+    text = "If you do not agree to this, please say so now, or hang up."
+    audio, times = noises(text)
+    words = estimated(text, audio)
+
+    assert [word.text for word in words] == text.split()
+    assert all(one.end <= other.begin + 1e-6 for one, other in itertools.pairwise(words))
+    assert not any(word.exact for word in words)
+    for word, (_, begin, end) in zip(words, times, strict=True):
+        assert word.begin == pytest.approx(begin, abs=0.15)
+        if word.text.endswith(","):
+            assert word.end == pytest.approx(end, abs=0.011)
+    after_commas = [words[i + 1].begin - words[i].end for i in (6, 10)]
+    assert after_commas == [pytest.approx(COMMA, abs=0.03)] * 2
+
+
+def test_a_text_that_is_spoken_whole_has_its_sentences_where_its_words_are(tmp_path: Path) -> None:
+    for voice, exact in ((Noises(aligned=True), True), (Noises(), False)):
+        made = make(tmp_path, voice=voice, whole=True, force=True)[1]
+        first, second = made.sentences
+        assert voice.asked == [TEXT]
+        assert (first.exact, second.exact) == (exact, exact)
+        assert " ".join(sentence.text for sentence in made.sentences) == TEXT
+        assert first.end <= second.begin <= made.words[4].begin
+
+
+# --- What is asked for
+
+TOML = """
+lufs = -20
+[announcement]
+short = "Short."
+[announcement.long]
+text = "Longer."
+wer_limit = 0.3
+lufs = -18.5
+"""
+
+
+def test_a_toml_file_has_ids_texts_and_options(tmp_path: Path) -> None:
+    (tmp_path / "all.toml").write_text(TOML)
+    (tmp_path / "one.txt").write_text("\ufeffOne.\n", encoding="utf-8")
+    paths = [tmp_path / "all.toml", tmp_path / "one.txt"]
+    orders = {order.id: order for order in read(paths, {})}
+
+    assert {name: order.text.strip() for name, order in orders.items()} == {
+        "short": "Short.",
+        "long": "Longer.",
+        "one": "One.",
+    }
+    assert orders["short"].choices == Choices(lufs=-20.0)
+    assert orders["long"].choices == Choices(lufs=-18.5, wer_limit=0.3)
+    assert orders["one"].choices == Choices()
+    assert {order.choices.lufs for order in read(paths, {"lufs": -30.0})} == {-30.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.toml", "announcement", "this is no TOML"),
+        ("a.toml", "lufs = -20", "there is no announcement"),
+        ("a.toml", "announcement = 1", "there is no announcement"),
+        ("a.toml", "[announcement]\na = 1", "the announcement 'a' has no text"),
+        ("a.toml", "[announcement.a]\nlufs = -20", "the announcement 'a' has no text"),
+        ("a.toml", "loud = 1\n[announcement]\na = 'b'", "there is no option 'loud'; there are tts"),
+        ("a.toml", "[announcement.a]\ntext = 'b'\nlufs = 'loud'", "lufs is 'loud', a float is needed"),
+        ("a.toml", "whole = 1\n[announcement]\na = 'b'", "whole is 1, a bool is needed"),
+        ("a.toml", "lufs = true\n[announcement]\na = 'b'", "lufs is True, a float is needed"),
+        ("a.toml", "lufs = 3\n[announcement]\na = 'b'", "lufs 3 makes no sense"),
+        ("a.toml", "wer_limit = 10\n[announcement]\na = 'b'", "wer_limit 10 makes no sense"),
+        ("a.toml", "[announcement]\n'../a' = 'b'", "'../a' cannot be an id"),
+        ("a b.txt", "text", "'a b' cannot be an id"),
+        ("a.txt", " \n", "the announcement 'a' has no text"),
+        ("a.txt", b"\xff\xfe", "no text in UTF-8"),
+        ("a.txt", None, "No such file"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_with_its_file(
+    tmp_path: Path, name: str, content: str | bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(AnnouncementError, match=f"{name.replace('.', '[.]')}: .*{message}"):
+        read([tmp_path / name], {})
+
+
+def test_two_announcements_of_one_id_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One.")
+    (tmp_path / "b.toml").write_text("[announcement]\na = 'Two.'")
+    with pytest.raises(AnnouncementError, match=r"b\.toml: there is another announcement with the id 'a'"):
+        read([tmp_path / "a.txt", tmp_path / "b.toml"], {})
+
+
+# --- The command
+
+NOISES = ("--tts", "ready:aligned_voice", "--stt", "ready:hearing_it_all")
+
+
+@pytest.fixture
+def notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notice.txt").write_text(TEXT)
+    return tmp_path / "notice.txt"
+
+
+def test_the_command_makes_them_with_any_of_livekits_voices(notice: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["notice.txt", *NOISES]) == 0
+    assert capsys.readouterr().out.startswith("made     notice")
+    made = Announcement.load("notice", "announcements")
+    assert (made.model, made.voice, made.wer, made.lufs) == (
+        "tests noise-2",
+        "default",
+        0.0,
+        pytest.approx(-16, abs=0.5),
+    )
+    assert all(word.exact for word in made.words)
+    assert np.abs(samples(made.wav))[round(made.words[4].begin * 24_000) :][:120].max() > 0.01
+
+    assert main(["notice.txt", *NOISES, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["id"], told["what"], told["wer"]) == ("notice", "kept", 0.0)
+
+
+def test_the_commands_exit_status_says_what_became_of_them(notice: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notice.with_name("other.txt").write_text("Quite another text.")
+    assert main(["notice.txt", "other.txt", *NOISES, "--out", "here", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert [told["what"] for told in json.loads(printed.out)] == ["made", "refused"]
+    assert printed.err.startswith("refused: other: ")
+    assert sorted(path.suffix for path in notice.with_name("here").iterdir()) == [".json", ".wav"]
+
+    assert main(["notice.txt", "--tts", "ready:failing_voice", "--stt", "ready:hearing_it_all"]) == 2
+    assert "failed: the voice tests noise-2 failed: out of credit" in capsys.readouterr().err
+    assert main(["notice.txt", *NOISES[:2], "--stt", "ready:hearing_something_else"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.txt"], "missing.txt: cannot be read"),
+        (["notice.txt", "--lufs", "5"], "lufs 5 makes no sense"),
+        (["notice.txt", "--tts", "cartesia/sonic-3"], "cartesia/sonic-3: cannot be used"),
+        (["notice.txt", "--tts", "nowhere:voice"], "nowhere:voice: cannot be used"),
+        (["notice.txt", "--tts", "ready"], "ready: cannot be used"),
+        (["notice.txt", "--tts", "ready:no_voice"], "it returned a object, LiveKit's TTS is needed"),
+        (["notice.txt", "--stt", "ready:aligned_voice"], "it returned a NoiseTTS, LiveKit's STT is needed"),
+        (["notice.txt", "--voice", "emma"], "the local voice has one voice, heart"),
+        (["notice.txt", "--tts", "ready:aligned_voice", "--voice", "x"], "chooses its voice itself"),
+    ],
+)
+def test_a_call_of_the_command_that_makes_no_sense_says_why(
+    notice: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("announcements").exists()
+
+
+# --- The real voice, and the real recogniser
+
+REAL = "This call is recorded for training. You have 30 days to object, or press 9 now."
+
+
+@pytest.mark.real
+def test_the_local_voice_says_its_text_and_the_local_recogniser_hears_it(
+    notice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notice.write_text(REAL)
+    assert main(["notice.txt"]) == 0
+    made = Announcement.load("notice", "announcements")
+    audio = samples(made.wav)
+    loud = np.flatnonzero(np.abs(audio) > 0.02 * np.abs(audio).max()) / SAMPLE_RATE
+
+    assert made.wer == 0.0
+    assert (made.voice, made.model.split()[0]) == ("heart", "hibari-tts")
+    assert pyloudnorm.Meter(24_000).integrated_loudness(audio) == pytest.approx(-16, abs=0.5)
+    assert true_peak(audio.astype(np.float32)) <= TRUE_PEAK
+    assert loud[0] == pytest.approx(LEADING, abs=0.03)
+    assert made.seconds - loud[-1] == pytest.approx(TRAILING, abs=0.03)
+    assert [sentence.exact for sentence in made.sentences] == [True, True]
+    assert " ".join(word.text for word in made.words) == REAL
+
+
+@pytest.mark.real
+def test_a_model_of_livekit_inference_speaks_and_checks(notice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notice.write_text(REAL)
+    models = ["--tts", "cartesia/sonic-3", "--voice", "some-voice", "--stt", "deepgram/nova-3-general"]
+    with Gateway.start() as gateway:
+        for name, value in gateway.environment().items():
+            monkeypatch.setenv(name, value)
+        assert main(["notice.txt", *models]) == 0
+    made = Announcement.load("notice", "announcements")
+
+    assert (made.model, made.voice, made.wer) == ("livekit cartesia/sonic-3", "some-voice", 0.0)
+    assert [sentence.exact for sentence in made.sentences] == [True, True]
+    begins = [word.begin for word in made.words]
+    assert begins == sorted(set(begins)), "the times of the sentence were taken for those of its words"
+
+
+@pytest.mark.real
+def test_audio_that_says_something_else_is_found_by_the_local_recogniser(
+    notice: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice.write_text(REAL)
+    original = LocalVoice.parts
+    monkeypatch.setattr(LocalVoice, "parts", lambda voice, text: original(voice, text.replace("recorded", "free")))
+    assert main(["notice.txt", "--wer-limit", "0.05"]) == 1
+    assert "refused: notice: 6% of its words were heard wrongly" in capsys.readouterr().err
+    assert not Path("announcements").exists()
