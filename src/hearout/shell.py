@@ -68,6 +68,7 @@ class Shell:
         self._tap: Tap | None = None
         self._handles: dict[str, SpeechHandle] = {}
         self._texts: dict[str, str] = {}
+        self._in_context: dict[str, int] = {}
         self._unscheduled: list[SpeechHandle] = []
         self._prepared: dict[int, Rehearsal] = {}
         self._rehearsed: dict[str, Rehearsal] = {}
@@ -203,6 +204,7 @@ class Shell:
             self.feed(e.VoiceFailed(handle.id, "model"))
         del self._handles[handle.id]
         self._texts.pop(handle.id, None)
+        self._in_context.pop(handle.id, None)
         self._rehearsed.pop(handle.id, None)
         if self._tap is not None:
             self._tap.forget(handle)
@@ -259,6 +261,9 @@ class Shell:
         self.feed(e.QuestionPlaced(handle.id, seconds))
 
     def model_asked(self, handle: SpeechHandle) -> None:
+        if text := self._texts.get(handle.id):  # what was said before a tool is in the chat context by now
+            self._texts[handle.id] = f"{text} "
+            self._in_context[handle.id] = len(text) + 1
         self.feed(e.ModelAsked(handle.id))
 
     def tool_called(self, handle: SpeechHandle) -> None:
@@ -378,8 +383,9 @@ class Shell:
     def _prepare(self, action: a.PrepareAnswer) -> None:
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()
-        for text in self._texts.values():
-            context.add_message(role="assistant", content=text)
+        for name, text in self._texts.items():
+            if new := text[self._in_context.get(name, 0) :]:
+                context.add_message(role="assistant", content=new)
         context.add_message(role="user", content=words.join(held.text for held in action.words))
         if any(held.early for held in action.words):
             context.add_message(role="system", content=self._policy.early_instructions)
