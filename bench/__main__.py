@@ -6,9 +6,10 @@
 import argparse
 import logging
 import sys
+import textwrap
 
 from . import cost, local_voice, scenarios, virtual
-from .table import Table
+from .table import WIDTH, Table
 
 PARTS = ("virtual", "cost", "voice")
 
@@ -38,12 +39,12 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _head() -> str:
-    return (
-        "Peers: “stock” is LiveKit's AgentSession with allow_interruptions=False; “strongest” is the same, with\n"
-        "discard_audio_if_uninterruptible=False, turns by hand while protected speech is owed and one commit\n"
-        "after it; “hearout” is hearout's. They take turns, with the same calls.\n"
-        f"Python {sys.version.split()[0]}, {cost.load()}."
+    peers = (
+        "Peers: “stock” is LiveKit's AgentSession with allow_interruptions=False; “strongest” is the same with "
+        "discard_audio_if_uninterruptible=False, turns by hand while protected speech is owed, and one commit after "
+        "it; “hearout” is hearout's. The same calls are given to one after the other."
     )
+    return "\n".join([*textwrap.wrap(peers, WIDTH), f"Python {sys.version.split()[0]}, {cost.load()}."])
 
 
 def _virtual(asked: argparse.Namespace) -> list[Table]:

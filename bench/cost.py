@@ -148,8 +148,8 @@ def table(costs: dict[str, Cost], load: str) -> Table:
     made = Table(
         f"Cost of a session, {SESSIONS} at once in one loop",
         ("what", "peer", "n", "least", "median", "most", "over it", "of it", "limit"),
-        f"Real time, ear, model and voice scripted; {rounds} rounds, interleaved; {load}.\n"
-        "Over it, of it: hearout's median less that peer's, and as a multiple of it. Memory: the most that was\n"
+        f"Real time, ear, model and voice scripted; {rounds} rounds, interleaved; {load}. "
+        "Over it, of it: hearout's median less that peer's, and as a multiple of it. Memory: the most that was "
         f"held, by tracemalloc, in virtual time. {answered(costs)}.",
     )
     made.rows += _compared("% of a core", 100, {peer: cost.core for peer, cost in costs.items()}, CORE)

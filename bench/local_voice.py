@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tests.support import AGENT, ROOT, run
 
 from . import peers
@@ -65,14 +66,19 @@ def hold(call: str, peer: str, folder: Path) -> Held:
     if len(timeline["agent"]) > 1:
         announcement, answer = timeline["agent"][:2]
         gap = answer["start"] - announcement["end"]
-        perceived = _from_sound_to_sound(folder / "call.wav", announcement["end"], answer["start"])
+        perceived = _from_sound_to_sound(folder, announcement["end"], answer["start"])
     return Held(call, peer, done, timeline, gap, perceived)
 
 
-def _from_sound_to_sound(recording: Path, ended: float, begun: float) -> float:
-    with wave.open(str(recording)) as file:
-        rate = file.getframerate()
-        agent = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)[:, 1]
+def agent_sound(folder: Path) -> tuple[npt.NDArray[np.int16], int]:
+    """What the agent said in the call whose files are in `folder`, and its sample rate."""
+    with wave.open(str(folder / "call.wav")) as file:
+        both = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)
+        return both[:, 1], file.getframerate()
+
+
+def _from_sound_to_sound(folder: Path, ended: float, begun: float) -> float:
+    agent, rate = agent_sound(folder)
     loud = np.flatnonzero(np.abs(agent.astype(np.int32)) > LOUD) / rate
     return float(loud[loud >= begun].min() - loud[loud < ended].max())
 
@@ -107,7 +113,7 @@ def table(held: Sequence[Held], load: str) -> Table:
     made = Table(
         "With the local voice, in real time, in ms",
         ("where", "peer", "calls", "n", "least", "p50", "p95", "most", "of strongest", "limit"),
-        f"n: calls that were answered. Gap: from the last frame to the first. Perceived: from sound to sound in\n"
+        f"n: calls that were answered. Gap: from the last frame to the first. Perceived: from sound to sound in "
         f"call.wav (louder than 1 %). One call at a time; {load}.",
     )
     in_time = [one for one in held if one.call in IN_TIME]

@@ -147,18 +147,18 @@ SAID: Sequence[Scenario] = (
     Scenario("typed text", _says(lambda drawing: Type(first_sound(drawing.uniform(1.0, 5.0)), "my number is seven"))),
     Scenario("keys", _says(lambda drawing: Press(first_sound(drawing.uniform(1.0, 5.0)), "12"))),
     Scenario("echo of the announcement", _says(_after(0.8, 1.2, "recorded for training and quality", answered=False))),
-    Scenario("goes on while the answer waits", _says(_after(0.8, 1.2, _COST), _before_end(1.8, 2.4, _LONG))),
+    Scenario("goes on, the answer waits", _says(_after(0.8, 1.2, _COST), _before_end(1.8, 2.4, _LONG))),
     Scenario(
-        "two protected, words over both",
+        "words over two protected",
         _says(_after(0.5, 1.5, _COST), _after(10.5, 12.0, _LONG), agent=lambda: Announcing(NOTICE, SECOND)),
         protected=2,
     ),
     Scenario(
-        "protected behind interruptible",
+        "after interruptible speech",
         _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=False)),
         answered=True,
     ),
-    Scenario("interruptible behind protected", _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=True))),
+    Scenario("before interruptible speech", _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=True))),
     Scenario(
         "hand-over in the middle",
         _says(_after(0.5, 1.5), _does(3.0, 4.0, lambda s: s.update_agent(_Next()))),
@@ -205,7 +205,7 @@ BROKEN: Sequence[Scenario] = (
         prepares=False,
     ),
     Scenario(
-        "model breaks off, is asked again",
+        "model breaks, asked again",
         _says(
             _after(0.5, 1.0),
             agent=Thinking,
@@ -225,7 +225,7 @@ BROKEN: Sequence[Scenario] = (
         prepares=False,
     ),
     Scenario(
-        "model stops at its token limit",
+        "model hits its token limit",
         _says(_after(0.5, 1.0), agent=Thinking, model={"answers": [Reply(NOTICE, max_words=8), "Fine."]}),
         whole=False,
         prepares=False,

@@ -1,6 +1,7 @@
 """Tables in plain text, at most 100 columns wide, with a verdict beside each figure that has a limit."""
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ class Table:
     Args:
         title: the line above it.
         heads: the names of the columns.
-        notes: what the figures mean, and the limits; below the title.
+        notes: what the figures mean, and the limits; below the title, wrapped.
     """
 
     title: str
@@ -43,7 +44,7 @@ class Table:
         left = {
             column for column, name in enumerate(self.heads) if name in ("scenario", "peer", "where", "what", "limit")
         }
-        text = [self.title, "=" * len(self.title), *self.notes.splitlines(), ""]
+        text = [self.title, "=" * len(self.title), *textwrap.wrap(self.notes, WIDTH), ""]
         for line in lines:
             cells = [
                 cell.ljust(width) if column in left or column == len(self.heads) else cell.rjust(width)

@@ -140,9 +140,9 @@ def kept_table(played: Sequence[Played]) -> Table:
     """The table of what is delivered, kept and answered."""
     table = Table(
         "What is delivered, kept and answered, in virtual time",
-        ("scenario", "peer", "n", "deliv.", "kept", "least", "answers", "false", "order", "gap p50", "p95"),
-        "Delivered: the worst of n calls (“+”: a part was said twice). Kept: share of the words, mean and least.\n"
-        "Answers per question: mean. False: replies to nothing, in all n calls. Order: calls in which it is right.\n"
+        ("scenario", "peer", "n", "deliv.", "kept", "least", "answers", "false", "order", "p50", "p95"),
+        "Delivered: the worst of n calls (“+”: a part was said twice). Kept: share of the words, mean and least. "
+        "Answers per question: mean. False: replies to nothing, in all n calls. Order: calls in which it is right. p50, p95: the reply gap in ms. "
         "Limits, for hearout: delivered 1 and kept 1 in each call, answers exactly 1, false 0, order right.",
     )
     for scenario, calls in by_scenario(played):
@@ -199,8 +199,8 @@ def gap_table(played: Sequence[Played]) -> Table:
     table = Table(
         "Reply gap in virtual time, in ms: from the last sample before the answer to its first",
         ("where", "peer", "n", "least", "p50", "p95", "most", "of strongest", "limit"),
-        "In time: the caller was done so early that hearing, thinking and speaking fit before the end; calls\n"
-        "in which ear, model or voice fail, or another agent takes over, are left out.\n"
+        "In time: the caller was done so early that hearing, thinking and speaking fit before the end; calls "
+        "in which ear, model or voice fail, or another agent takes over, are left out. "
         "Later, pairwise: how much later than the strongest peer hearout answers the same call.",
     )
     in_time = [one for one in played if one.in_time]
