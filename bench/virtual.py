@@ -138,12 +138,14 @@ def by_scenario(played: Iterable[Played]) -> Iterator[tuple[scenarios.Scenario, 
 
 def kept_table(played: Sequence[Played]) -> Table:
     """The table of what is delivered, kept and answered."""
+    seeds = max((one.seed for one in played), default=0) + 1
     table = Table(
-        "What is delivered, kept and answered, in virtual time",
-        ("scenario", "peer", "n", "deliv.", "kept", "least", "answers", "false", "order", "p50", "p95"),
-        "Delivered: the worst of n calls (“+”: a part was said twice). Kept: share of the words, mean and least. "
-        "Answers per question: mean. False: replies to nothing, in all n calls. Order: calls in which it is right. p50, p95: the reply gap in ms. "
-        "Limits, for hearout: delivered 1 and kept 1 in each call, answers exactly 1, false 0, order right.",
+        f"What is delivered, kept and answered, in virtual time: n = {seeds} calls a line",
+        ("scenario", "peer", "deliv.", "kept", "least", "answ.", "false", "order", "p50", "p95"),
+        "Delivered: the worst of the calls (“+”: a part was said twice). Kept: share of the words, mean and least. "
+        "Answers per question: mean. False: replies to nothing, in all calls. Order: calls in which it is right. "
+        "p50, p95: the reply gap in ms. Limits, for hearout: delivered 1 and kept 1 in each call, answers exactly 1, "
+        "false 0, order right.",
     )
     for scenario, calls in by_scenario(played):
         for peer in peers.PEERS:
@@ -160,7 +162,6 @@ def _row(scenario: scenarios.Scenario, peer: str, calls: Sequence[Played]) -> Ro
     cells = (
         scenario.name if peer == peers.PEERS[0] else "",
         peer,
-        str(len(calls)),
         thousandths(delivered) + ("+" if twice else ""),
         thousandths(sum(one.kept for one in calls) / len(calls)) if asked else "–",
         thousandths(min(one.kept for one in calls)) if asked else "–",
