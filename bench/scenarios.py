@@ -122,7 +122,7 @@ SAID: Sequence[Scenario] = (
     Scenario("silent caller", _says()),
     Scenario("question at 0.5–1.5 s", _says(_after(0.5, 1.5))),
     Scenario("question in the middle", _says(_after(2.0, 4.0))),
-    Scenario("ending 0.3 s before the end", _says(_ending_before_end(0.2, 0.4))),
+    Scenario("ends 0.3 s before the end", _says(_ending_before_end(0.2, 0.4))),
     Scenario("across the end", _says(_before_end(0.5, 1.5)), across=True),
     Scenario(
         "while the model thinks",
@@ -154,11 +154,11 @@ SAID: Sequence[Scenario] = (
         protected=2,
     ),
     Scenario(
-        "after interruptible speech",
+        "after unprotected speech",
         _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=False)),
         answered=True,
     ),
-    Scenario("before interruptible speech", _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=True))),
+    Scenario("before unprotected speech", _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=True))),
     Scenario(
         "hand-over in the middle",
         _says(_after(0.5, 1.5), _does(3.0, 4.0, lambda s: s.update_agent(_Next()))),
