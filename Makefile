@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test nightly check lock clean
+.PHONY: help setup run test nightly bench check lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,9 @@ test: $(READY) ## run all tests; what a machine lacks is skipped and named
 
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/test_laws.py
+
+bench: $(READY) ## print the tables: hearout beside stock LiveKit, and the judge's errors (about 20 minutes)
+	@$(BIN)/python -m bench
 
 check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .

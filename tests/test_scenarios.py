@@ -413,6 +413,16 @@ def test_words_over_a_protected_reply_with_a_tool_are_answered_after_the_tools_r
     assert result.turns == [QUESTION]
 
 
+def test_the_answer_to_words_over_a_tools_preamble_is_prepared_and_the_model_asked_once() -> None:
+    model = Model(answers=[Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=Working, model=model)
+
+    assert said(result) == [NOTICE, SECOND, "Fine."]
+    assert result.gaps[0] <= 0.04, result.describe()
+    assert len(result.requests) == 3  # the notice, what follows the tool, and the answer
+    assert [text for role, text in result.requests[-1].context if role == "assistant"] == [NOTICE, SECOND]
+
+
 def test_a_hand_over_in_the_middle_keeps_the_words_for_the_next_agent() -> None:
     class Next(Agent):
         def __init__(self) -> None:

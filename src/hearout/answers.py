@@ -62,8 +62,8 @@ class Answers:
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()
         for speech in self._speeches:
-            if speech.asked.context:
-                context.add_message(role="assistant", content=speech.own_text)
+            if speech.asked.context and speech.new_text:
+                context.add_message(role="assistant", content=speech.new_text)
         context.add_message(role="user", content=words.join(one.text for one in held))
         if any(one.early for one in held):
             context.add_message(role="system", content=self._policy.early_instructions)

@@ -38,6 +38,7 @@ class Reports:
 
     def model_asked(self, handle: SpeechHandle) -> None:
         if (speech := self._speeches[handle]) is not None:
+            speech.model_asked()
             self._feed(e.ModelAsked(speech.id))
 
     def tool_called(self, handle: SpeechHandle) -> None:

@@ -56,6 +56,20 @@ class Speech:
     asked: Asked
     text: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        self._in_context = len(self.asked.before)
+
+    def model_asked(self) -> None:
+        """The model is asked for it, or for what follows a tool: what was said before is in the chat context by now."""
+        if self.own_text:
+            self.text += " "
+            self._in_context = len(self.text)
+
+    @property
+    def new_text(self) -> str:
+        """What is said in it and is not in the chat context yet."""
+        return self.text[self._in_context :]
+
     @property
     def begins_at(self) -> float:
         """The second of the utterance at which it begins."""

@@ -1,0 +1,72 @@
+"""Prints the tables: ``python -m bench``, about a quarter of an hour; ``--quick`` under a minute, in virtual time only.
+
+``--strict`` ends with exit status 1 if a figure does not keep its limit.
+"""
+
+import argparse
+import logging
+import sys
+import textwrap
+
+from . import cost, local_voice, scenarios, virtual
+from .table import WIDTH, Table
+
+PARTS = ("virtual", "cost", "voice")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the tables that were asked for; the exit status."""
+    asked = _asked(arguments)
+    logging.disable(logging.CRITICAL)  # what fails in the scenarios is meant to
+    print(_head(), flush=True)
+    failed = 0
+    for part in ("virtual",) if asked.quick else asked.only or PARTS:
+        for table in _PARTS[part](asked):
+            print(f"\n{table}", flush=True)
+            failed += len(table.failed)
+    print(f"\n{failed or 'No'} limit{'' if failed == 1 else 's'} not kept." if failed else "\nEvery limit is kept.")
+    return 1 if failed and asked.strict else 0
+
+
+def _asked(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=PARTS, help="these tables only; may be given again")
+    parser.add_argument("--quick", action="store_true", help="a few scenarios in virtual time, under a minute")
+    parser.add_argument("--strict", action="store_true", help="exit status 1 if a limit is not kept")
+    parser.add_argument("--seeds", type=int, default=10, help="calls of each scenario in virtual time")
+    parser.add_argument("--rounds", type=int, default=3, help="of the calls in real time")
+    return parser.parse_args(arguments)
+
+
+def _head() -> str:
+    peers = (
+        "Peers: “stock” is LiveKit's AgentSession with allow_interruptions=False; “strongest” is the same with "
+        "discard_audio_if_uninterruptible=False, turns by hand while protected speech is owed, and one commit after "
+        "it; “hearout” is hearout's. The same calls are given to one after the other."
+    )
+    return "\n".join([*textwrap.wrap(peers, WIDTH), f"Python {sys.version.split()[0]}, {cost.load()}."])
+
+
+def _virtual(asked: argparse.Namespace) -> list[Table]:
+    if asked.quick:
+        played = virtual.play(scenarios.QUICK, 3)
+    else:
+        played = virtual.play([one.name for one in scenarios.ALL], asked.seeds)
+    return [virtual.kept_table(played), virtual.gap_table(played)]
+
+
+def _cost(asked: argparse.Namespace) -> list[Table]:
+    costs = cost.measure(asked.rounds)
+    return [cost.table(costs, cost.load())]
+
+
+def _voice(asked: argparse.Namespace) -> list[Table]:
+    held = local_voice.play(asked.rounds, lambda what: print(f"call: {what}", file=sys.stderr, flush=True))
+    return [local_voice.table(held, cost.load())]
+
+
+_PARTS = {"virtual": _virtual, "cost": _cost, "voice": _voice}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
