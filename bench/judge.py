@@ -362,6 +362,16 @@ def table(rows: list[Row]) -> None:
     print(f"cost: {np.mean(cost):.4f} of real time, worst {max(cost):.4f}")
 
 
+def _edge_error(row: Row) -> float:
+    if not row.case.kept:
+        return 0.0
+    return max(
+        abs(row.measured.front_ms - row.case.front),
+        abs(row.measured.tail_ms - row.case.tail),
+        abs(row.measured.longest_gap_ms - row.case.longest),
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one case in ten")
@@ -370,7 +380,8 @@ def main() -> int:
     rows = list(sweep(11 if options.quick else 1))
     table(rows)
     rows.sort(key=lambda row: -abs(row.measured.fraction - row.case.kept))
-    for row in rows[: options.worst]:
+    edges = sorted(rows, key=lambda row: -_edge_error(row))
+    for row in [*rows[: options.worst], *edges[: options.worst]]:
         found = row.measured
         print(
             f"{row.measured.fraction - row.case.kept:+.4f} of {row.case.kept:.3f}  {row.condition}, {row.voice}, "

@@ -1,6 +1,7 @@
 """Where each stretch of the announcement is in the recording.
 
-Three steps. *Anchors*: blocks of 1 s, looked for in the whole recording by normalised cross-correlation. *Chain*: the
+Three steps. *Anchors*: blocks of 1 s, looked for in the whole recording by normalised cross-correlation, and later
+blocks of 0.5 s, looked for where something is still missing. *Chain*: the
 heaviest selection of anchors that runs forward in both, so that nothing received counts twice. *Track*: between and
 around the anchors, the lag of every frame, which a drifting clock moves slowly and a jitter buffer in jumps.
 """
@@ -59,31 +60,58 @@ class Track:
     gain: Floats
 
 
-def search(recording: Samples, reference: Samples) -> list[list[Anchor]]:
-    """For every block of the announcement the places in the recording that resemble it, best first."""
-    there, wanted = band(recording, _SLOW, 100, 1900), band(reference, _SLOW, 100, 1900)
-    size = min(_BLOCK, len(wanted))
-    there = np.pad(there, size)
-    stride = _FFT - size + 1
-    count = -(-max(1, len(there) - size + 1) // stride)
-    padded = np.pad(there, (0, count * stride + size - 1 - len(there) if count * stride + size - 1 > len(there) else 0))
-    pieces = np.lib.stride_tricks.sliding_window_view(np.pad(padded, (0, _FFT)), _FFT)[: count * stride : stride]
-    spectra = np.fft.rfft(pieces)
-    lags = len(there) - size + 1
-    norm = _norms(there, size)[:lags]
-    usual = float(np.sqrt(np.mean(wanted**2) * size))
-    found: list[list[Anchor]] = []
-    for start in range(0, max(1, len(wanted) - size // 2), _HOP):
-        block = wanted[start : start + size]
-        energy = float(np.sqrt(np.sum(block**2)))
-        if energy < 0.1 * usual:
-            found.append([])
-            continue
-        products = np.fft.irfft(spectra * np.conj(np.fft.rfft(block, _FFT)), _FFT)[:, :stride]
-        match = products.reshape(-1)[:lags] / (norm * energy)
-        middle = (start + len(block) / 2) / _SLOW
-        found.append([Anchor(middle, (k - size - start) / _SLOW, float(match[k])) for k in _peaks(match)])
-    return found
+class Finder:
+    """Looks for blocks of the announcement in the recording, below 2 kHz."""
+
+    def __init__(self, recording: Samples, reference: Samples) -> None:
+        self._there = band(recording, _SLOW, 100, 1900)
+        self._wanted = band(reference, _SLOW, 100, 1900)
+        self._usual = float(np.mean(self._wanted**2))
+
+    def everywhere(self) -> list[list[Anchor]]:
+        """For every second of the announcement the places that resemble it, best first."""
+        return self._search(0, len(self._wanted), 0, len(self._there), _BLOCK)
+
+    def between(self, wanted: tuple[float, float], there: tuple[float, float]) -> list[list[Anchor]]:
+        """The same for half seconds of a part of the announcement in a part of the recording, from and to in s."""
+        edges = [max(0, int(second * _SLOW)) for second in (*wanted, *there)]
+        return self._search(edges[0], edges[1], edges[2], edges[3], _BLOCK // 2)
+
+    def _search(self, first: int, last: int, begin: int, end: int, size: int) -> list[list[Anchor]]:
+        size = min(size, len(self._wanted))
+        hop = size // 2 if last - first > 10 * _SLOW or size > _BLOCK // 2 else size // 4
+        places = _Places(np.pad(self._there[begin:end], size), size)
+        found: list[list[Anchor]] = []
+        for start in range(first, max(first + 1, last - size // 2), hop):
+            block = self._wanted[start : start + size]
+            energy = float(np.sum(block**2))
+            if energy < 0.01 * self._usual * size:
+                found.append([])
+                continue
+            match = places.match(block / np.sqrt(energy))
+            middle = (start + len(block) / 2) / _SLOW
+            found.append([Anchor(middle, (k + begin - size - start) / _SLOW, float(match[k])) for k in _peaks(match)])
+        return found
+
+
+class _Places:
+    """A recording, prepared for many searches: overlapping pieces and their spectra."""
+
+    def __init__(self, there: Samples, size: int) -> None:
+        self._fft = min(_FFT, _fast(len(there)))
+        self._stride = self._fft - size + 1
+        self._lags = len(there) - size + 1
+        count = -(-self._lags // self._stride)
+        padded = np.pad(there, (0, count * self._stride + self._fft - len(there)))
+        pieces = np.lib.stride_tricks.sliding_window_view(padded, self._fft)[: count * self._stride : self._stride]
+        self._spectra = np.fft.rfft(pieces)
+        self._norm = _norms(there, size)
+
+    def match(self, block: Samples) -> Floats:
+        """The normalised correlation with a block of unit energy, at every place."""
+        products = np.fft.irfft(self._spectra * np.conj(np.fft.rfft(block, self._fft)), self._fft)
+        match: Floats = products[:, : self._stride].reshape(-1)[: self._lags] / self._norm
+        return match
 
 
 def chain(found: list[list[Anchor]]) -> list[Anchor]:
@@ -110,20 +138,29 @@ def chain(found: list[list[Anchor]]) -> list[Anchor]:
 
 
 def runs(anchors: list[Anchor]) -> list[list[Anchor]]:
-    """The chain, divided where the lag jumps; runs without one sure anchor are left out."""
+    """The chain, divided where the lag jumps."""
     divided: list[list[Anchor]] = []
     for anchor in anchors:
         if divided and abs(anchor.lag - divided[-1][-1].lag) <= _SAME:
             divided[-1].append(anchor)
         else:
             divided.append([anchor])
-    return [run for run in divided if sure(run)]
+    return divided
 
 
 def sure(run: list[Anchor]) -> bool:
-    """Whether these anchors, of one lag, are more than a resemblance."""
+    """Whether these anchors of one second each, of one lag, are more than a resemblance."""
     best = sorted((a.match for a in run), reverse=True)
     return best[0] >= _CERTAIN or (len(best) > 1 and best[0] >= _SURE and best[1] >= 0.5)
+
+
+def inserted(into: list[list[Anchor]], new: list[Anchor]) -> list[list[Anchor]]:
+    """The runs with a new one in its place, for which another one may have to be divided."""
+    parts = []
+    for run in into:
+        before, after = [a for a in run if a.at < new[0].at], [a for a in run if a.at > new[-1].at]
+        parts += [part for part in (before, after) if part] or [run]
+    return sorted([*parts, new], key=lambda run: run[0].at)
 
 
 class Tracker:

@@ -21,6 +21,13 @@ IN_FULL = {"fraction": 0.98, "front_ms": 60.0, "tail_ms": 100.0, "gap_ms": 200.0
 """At least, at most, at most, less than: just outside the judge's own error."""
 
 
+SCRAP_MS = 250.0
+"""Shorter stretches are not looked for once more."""
+
+ELSEWHERE = 10.0
+"""Seconds by which a missing stretch may be displaced, next to what was found."""
+
+
 @dataclass(frozen=True)
 class Stretch:
     """A part of the announcement, in ms of its own time."""
@@ -99,14 +106,50 @@ def measure(
     active = verdict.speech(wanted)
     if not active.any():
         raise MeasureError("the announcement is silent: there is nothing to look for")
-    found = align.search(there, wanted)
-    runs = align.runs(align.chain(found))
-    tracker = align.Tracker(there, wanted)
-    bounds = [0.0, *(edge for run in runs for edge in (run[0].at, run[-1].at)), np.inf]
-    tracks = [tracker.track(run, bounds[2 * k] - 0.5, bounds[2 * k + 3] + 0.5) for k, run in enumerate(runs)]
-    follow = verdict.joined(tracks, active)
-    delivered = verdict.delivered(there, wanted, follow, active)
+    finder, tracker = align.Finder(there, wanted), align.Tracker(there, wanted)
+    found = finder.everywhere()
+    runs = [run for run in align.runs(align.chain(found)) if align.sure(run)]
+    spectra = verdict.Spectra(there, wanted)
+    follow = verdict.joined(_tracks(tracker, runs), active)
+    delivered = spectra.delivered(follow, active)
+    extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
+    if extra:
+        for run in extra:
+            runs = align.inserted(runs, run)
+        doubted = [k for k, run in enumerate(runs) if any(run is other for other in extra)]
+        follow = verdict.joined(_tracks(tracker, runs), active)
+        delivered = spectra.delivered(follow, active, doubted)
     return _measured(active, delivered, follow, _repeats(found, delivered, follow))
+
+
+def _tracks(tracker: align.Tracker, runs: list[list[Anchor]]) -> list[align.Track]:
+    """Each run followed as far as its neighbours, and a block's half further: a block may be half there."""
+    bounds = [0.0, *(edge for run in runs for edge in (run[0].at, run[-1].at)), np.inf]
+    return [tracker.track(run, bounds[2 * k] - 0.5, bounds[2 * k + 3] + 0.5) for k, run in enumerate(runs)]
+
+
+def _scraps(
+    finder: align.Finder, follow: verdict.Follow, active: verdict.Mask, delivered: verdict.Mask, end: float
+) -> list[list[Anchor]]:
+    """What shorter blocks find of each missing stretch, in the part of the recording where it could be."""
+    extra = []
+    heard = np.flatnonzero(delivered & np.isfinite(follow.lag))
+    for first, last in _gaps(active & ~delivered, delivered):
+        if (last - first) * FRAME_MS < SCRAP_MS:
+            continue
+        wanted = first * FRAME_MS / 1000, last * FRAME_MS / 1000
+        before, after = heard[heard < first], heard[heard >= last]
+        low, high = 0.0, end
+        if len(before):
+            low = float((before[-1] + 1) * FRAME_MS / 1000 + follow.lag[before[-1]])
+            high = min(high, low + wanted[1] - wanted[0] + ELSEWHERE)
+        if len(after):
+            high = min(high, float(after[0] * FRAME_MS / 1000 + follow.lag[after[0]]))
+            low = max(low, high - (wanted[1] - wanted[0]) - ELSEWHERE)
+        if 1000 * (high - low) >= SCRAP_MS:
+            anchors = align.chain(finder.between(wanted, (low - 0.1, high + 0.1)))
+            extra += [run for run in align.runs(anchors) if max(a.match for a in run) > 0.6]
+    return extra
 
 
 def _measured(
