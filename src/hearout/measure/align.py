@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.floating]
 
 _SLOW = 4_000  # Hz, of the search for anchors
 _FINE = 8_000  # Hz, of the tracking
-_BLOCK, _HOP = _SLOW, _SLOW // 2
+_BLOCK = _SLOW
 _FFT = 1 << 15
 _PEAKS = 6  # candidates per block: as many times may a sentence be in a recording, or resemble another
 _SIMILAR = 0.35  # normalised correlation at which a block is worth looking at
@@ -29,6 +29,7 @@ _REACH = 2.0  # seconds beyond an anchor that are looked at: what is longer has 
 _SAME = 0.06  # seconds by which the lag may change within a track
 
 _SPAN = 512  # fine samples to either side of the expected lag: 64 ms, a jitter buffer's start-up is 20-40 ms
+_FAR = 0.02  # seconds off the expected lag after which the frames are followed once more, around what was found
 _WINDOW = 320  # fine samples that are compared: 40 ms
 _JUMP = 1.5  # what a jump of the lag costs, in frames that match perfectly
 _STEP = 0.02  # what a step by one fine sample costs
@@ -114,8 +115,8 @@ class _Places:
         return match
 
 
-def chain(found: list[list[Anchor]]) -> list[Anchor]:
-    """The heaviest selection of anchors, at most one per block, that runs forward in both the times."""
+def chain(found: list[list[Anchor]], block: float = 1.0) -> list[Anchor]:
+    """The heaviest selection of anchors, at most one per block (of `block` s), that runs forward in both the times."""
     flat = [anchor for block in found for anchor in block]
     if not flat:
         return []
@@ -125,7 +126,7 @@ def chain(found: list[list[Anchor]]) -> list[Anchor]:
     for k in range(1, len(flat)):
         change = lag[k] - lag[:k]
         ahead = at[k] - at[:k]
-        forward = (ahead > 0) & ((np.abs(change) <= _SAME) | (ahead + change >= 0.75 * _BLOCK / _SLOW))
+        forward = (ahead > 0) & ((np.abs(change) <= _SAME) | (ahead + change >= 0.75 * block))
         cost = np.where(np.abs(change) <= 0.005, 0.0, np.where(np.abs(change) <= _SAME, 0.1, 0.7))
         gain = np.where(forward, best[:k] - cost, -np.inf)
         j = int(np.argmax(gain))
@@ -184,6 +185,17 @@ class Tracker:
         last = min(self.frames, int(min(until, anchors[-1].at + _REACH) * per_second) + 1)
         at = (np.arange(first, last) + 0.5) / per_second
         expected = np.interp(at, [a.at for a in anchors], [a.lag for a in anchors])
+        found = self._followed(first, last, expected)
+        # A receiver that catches up after a delay may move by more than the span; it is seen to go that way.
+        for _ in range(2):
+            seen = np.flatnonzero(found.match >= _SURE)
+            if not len(seen) or np.abs(found.lag - expected)[seen].max() < _FAR:
+                break
+            expected = np.interp(at, at[seen], smooth(found.lag[seen]))
+            found = self._followed(first, last, expected)
+        return found
+
+    def _followed(self, first: int, last: int, expected: Floats) -> Track:
         centre = np.rint(expected * _FINE).astype(int)
         match, scale = self._correlogram(first, last, centre)
         path = _cheapest(match, np.diff(centre, prepend=centre[0]))
@@ -288,6 +300,13 @@ def _cheapest(match: Floats, moved: npt.NDArray[np.int_]) -> npt.NDArray[np.int_
     for k in range(rows - 1, 0, -1):
         path[k - 1] = min(max(int(came[k][path[k]]) + int(moved[k]), 0), states - 1)
     return path
+
+
+def smooth(lag: Floats) -> Floats:
+    """The median of each nine: a jump stays, a frame that is off does not."""
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(lag, 4, mode="edge"), 9)
+    smoothed: Floats = np.median(near, axis=1)
+    return smoothed
 
 
 def _shifted(total: Floats, by: int) -> Floats:
