@@ -14,6 +14,8 @@ import numpy.typing as npt
 from hearout.measure import RATE
 
 Samples = npt.NDArray[np.float32]
+Pcm = npt.NDArray[np.int16]
+Mask = npt.NDArray[np.bool_]
 
 NOTICES = (
     "This call is recorded. Please stay on the line until you have heard the whole notice.",
@@ -60,7 +62,7 @@ class Case:
 def hibari(text: str) -> Samples:
     from hearout.local.tts import Voice
 
-    return _at(Voice().synthesise(text).astype(np.float32) / 32768, 24_000, RATE)
+    return at_rate(Voice().synthesise(text).astype(np.float32) / 32768, 24_000, RATE)
 
 
 @functools.cache
@@ -68,7 +70,13 @@ def espeak(text: str) -> Samples:
     command = ["espeak-ng", "-v", "en-us", "-s", "165", "--stdout", text]
     wav = subprocess.run(command, check=True, capture_output=True).stdout
     samples = np.frombuffer(wav[44:], "<i2").astype(np.float32) / 32768
-    return _at(samples, 22_050, RATE)
+    return at_rate(samples, 22_050, RATE)
+
+
+def trimmed(audio: Samples) -> Samples:
+    """Without the silence around it, but for 50 ms."""
+    loud, edge = np.flatnonzero(np.abs(audio) > 0.02 * np.abs(audio).max()), RATE // 20
+    return audio[max(0, loud[0] - edge) : loud[-1] + edge]
 
 
 VOICES = {"hibari": hibari, "espeak": espeak}
@@ -77,7 +85,7 @@ VOICES = {"hibari": hibari, "espeak": espeak}
 # ---- channels
 
 
-def _at(audio: Samples, rate: int, wanted: int) -> Samples:
+def at_rate(audio: Samples, rate: int, wanted: int) -> Samples:
     resampler = av.AudioResampler("fltp", "mono", wanted)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio[None].astype(np.float32)), "fltp", "mono")
     frame.sample_rate = rate
@@ -92,7 +100,7 @@ def _coded(audio: Samples, codec: str, rate: int, container: str, bit_rate: int 
         if bit_rate:
             stream.bit_rate = bit_rate
             stream.options = {"application": "voip", "vbr": "on"}
-        pcm = (np.clip(_at(audio, RATE, rate), -1, 1) * 32767).astype(np.int16)
+        pcm = (np.clip(at_rate(audio, RATE, rate), -1, 1) * 32767).astype(np.int16)
         for start in range(0, len(pcm), rate // 50):
             piece = pcm[start : start + rate // 50]
             frame = av.AudioFrame.from_ndarray(np.pad(piece, (0, rate // 50 - len(piece)))[None], "s16", "mono")
@@ -131,16 +139,20 @@ def noisy(audio: Samples, snr: float, rng: np.random.Generator) -> Samples:
 
 
 def warped(audio: Samples, rng: np.random.Generator) -> Samples:
-    """As a jitter buffer starts: 20-40 ms taken out or put in, by pitch periods, within the first second of speech."""
+    """As a jitter buffer starts: 20-40 ms taken out or put in within the first second of speech."""
     begin = int(np.argmax(np.abs(audio) > 0.05 * np.abs(audio).max()))
-    left, sign, at = rng.uniform(0.02, 0.04) * RATE, rng.choice([-1, 1]), begin + int(0.05 * RATE)
-    out = audio
-    while left > 0 and at < begin + RATE:
+    return stretched(audio, begin + int(0.05 * RATE), begin + RATE, rng.choice([-1, 1]) * rng.uniform(0.02, 0.04), rng)
+
+
+def stretched(audio: Samples, at: int, until: int, by: float, rng: np.random.Generator) -> Samples:
+    """The audio longer by `by` seconds, or shorter: pitch periods repeated or left out between two samples."""
+    left, out = abs(by) * RATE, audio
+    while left > 0 and at < min(until, len(out) - 1000):
         piece = out[at : at + 480]
         alike = [float(np.dot(piece[:240], out[at + p : at + p + 240])) for p in range(40, 240)]
         period = 40 + int(np.argmax(alike))
         fade = np.linspace(0, 1, period, dtype=np.float32)
-        if sign < 0:  # two periods become one
+        if by < 0:  # two periods become one
             joined = out[at : at + period] * (1 - fade) + out[at + period : at + 2 * period] * fade
             out = np.concatenate([out[:at], joined, out[at + 2 * period :]])
         else:  # two become three
@@ -153,31 +165,29 @@ def warped(audio: Samples, rng: np.random.Generator) -> Samples:
 
 # ---- damage: each gives the sent audio and which samples of the announcement are in it
 
-Damage = Callable[[Samples, Samples, np.random.Generator], tuple[Samples, npt.NDArray[np.bool_]]]
+Damage = Callable[[Samples, Samples, np.random.Generator], tuple[Samples, Mask]]
 
 
-def complete(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def complete(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     return notice, np.ones(len(notice), bool)
 
 
-def cut(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def cut(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     end = int(rng.uniform(0.1, 0.97) * len(notice))
     return notice[:end], np.arange(len(notice)) < end
 
 
-def cut_and_answered(
-    notice: Samples, other: Samples, rng: np.random.Generator
-) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def cut_and_answered(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     sent, kept = cut(notice, other, rng)
     return np.concatenate([sent, np.zeros(int(rng.uniform(0, 0.4) * RATE), np.float32), other]), kept
 
 
-def clipped(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def clipped(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     start = int(min(rng.uniform(0.2, 3.0) * RATE, 0.7 * len(notice)))
     return notice[start:], np.arange(len(notice)) >= start
 
 
-def _holes(notice: Samples, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _holes(notice: Samples, rng: np.random.Generator) -> Mask:
     kept = np.ones(len(notice), bool)
     for _ in range(rng.integers(1, 4)):
         size = int(min(rng.uniform(0.15, 2.5) * RATE, 0.3 * len(notice)))
@@ -186,28 +196,28 @@ def _holes(notice: Samples, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def holed(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def holed(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     kept = _holes(notice, rng)
     return notice * kept, kept
 
 
-def spliced(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def spliced(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     kept = _holes(notice, rng)
     return notice[kept], kept
 
 
-def filled(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def filled(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     kept = _holes(notice, rng)
     return np.where(kept, notice, np.resize(other, len(notice))), kept
 
 
-def twice(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def twice(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     end = int(rng.uniform(0.2, 1.0) * len(notice))
     pause = np.zeros(int(rng.uniform(0, 0.6) * RATE), np.float32)
     return np.concatenate([notice[:end], pause, notice]), np.ones(len(notice), bool)
 
 
-def stuttered(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, npt.NDArray[np.bool_]]:
+def stuttered(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     """Half the announcement is missing, and what came before it is heard again in its place."""
     size = len(notice) // 4
     start = int(rng.uniform(0.25, 0.7) * len(notice))
@@ -216,6 +226,14 @@ def stuttered(notice: Samples, other: Samples, rng: np.random.Generator) -> tupl
     kept[start : start + size] = False
     sent = np.concatenate([notice[:start], notice[start - size : start], notice[start + size :]])
     return sent, kept
+
+
+def caught_up(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
+    """All of it, but for 0.15-0.3 s nothing came, and the receiver makes up for 0.1-0.15 s of it within 2 s."""
+    at = int(rng.uniform(0.2, 0.9) * len(notice))
+    late = np.concatenate([notice[:at], np.zeros(int(rng.uniform(0.15, 0.3) * RATE), np.float32), notice[at:]])
+    begin = len(late) - len(notice) + at
+    return stretched(late, begin, begin + 2 * RATE, -rng.uniform(0.1, 0.15), rng), np.ones(len(notice), bool)
 
 
 DAMAGES: dict[str, Damage] = {
@@ -228,13 +246,14 @@ DAMAGES: dict[str, Damage] = {
     "hole, other speech": filled,
     "repeated": twice,
     "stuttered": stuttered,
+    "late, caught up": caught_up,
 }
 
 
 # ---- truth
 
 
-def speech(notice: Samples) -> npt.NDArray[np.bool_]:
+def speech(notice: Samples) -> Mask:
     """Which frames of 20 ms are within 25 dB of the active level."""
     power = np.mean(notice[: len(notice) // 320 * 320].reshape(-1, 320).astype(np.float64) ** 2, axis=1)
     level = np.mean(power[power > 1e-3 * power.max()])
@@ -264,7 +283,7 @@ def case(
     return Case(*truth(notice, kept), CODECS[codec](audio))
 
 
-def truth(notice: Samples, kept: npt.NDArray[np.bool_]) -> tuple[float, float, float, float]:
+def truth(notice: Samples, kept: Mask) -> tuple[float, float, float, float]:
     """The share of speech in the kept samples, the front and the tail clip and the longest gap in ms."""
     active = np.flatnonzero(speech(notice))
     share = kept[: len(notice) // 320 * 320].reshape(-1, 320).mean(axis=1)[active]

@@ -115,8 +115,8 @@ class _Places:
         return match
 
 
-def chain(found: list[list[Anchor]], block: float = 1.0) -> list[Anchor]:
-    """The heaviest selection of anchors, at most one per block (of `block` s), that runs forward in both the times."""
+def chain(found: list[list[Anchor]], apart: float = 0.75) -> list[Anchor]:
+    """The heaviest selection of anchors, at most one per block, that runs forward in both; `apart` in s."""
     flat = [anchor for block in found for anchor in block]
     if not flat:
         return []
@@ -126,7 +126,7 @@ def chain(found: list[list[Anchor]], block: float = 1.0) -> list[Anchor]:
     for k in range(1, len(flat)):
         change = lag[k] - lag[:k]
         ahead = at[k] - at[:k]
-        forward = (ahead > 0) & ((np.abs(change) <= _SAME) | (ahead + change >= 0.75 * block))
+        forward = (ahead > 0) & ((np.abs(change) <= _SAME) | (ahead + change >= apart))
         cost = np.where(np.abs(change) <= 0.005, 0.0, np.where(np.abs(change) <= _SAME, 0.1, 0.7))
         gain = np.where(forward, best[:k] - cost, -np.inf)
         j = int(np.argmax(gain))

@@ -152,7 +152,7 @@ def _scraps(
             high = min(high, float(after[0] * FRAME_MS / 1000 + follow.lag[after[0]]))
             low = max(low, high - (wanted[1] - wanted[0]) - ELSEWHERE)
         if 1000 * (high - low) >= SCRAP_MS:
-            anchors = align.chain(finder.between(wanted, (low - 0.1, high + 0.1)), block=0.5)
+            anchors = align.chain(finder.between(wanted, (low - 0.1, high + 0.1)), apart=0.15)
             extra += [run for run in align.runs(anchors) if max(a.match for a in run) > 0.6]
     return extra
 
