@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from bench import judge as bench
+from bench import damage as bench
 
 from hearout.measure import RATE, MeasureError, Stretch, main, measure, read
 from hearout.measure.audio import Samples

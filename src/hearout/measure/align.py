@@ -1,6 +1,7 @@
 """Where each stretch of the announcement is in the recording.
 
-Three steps. *Anchors*: blocks of 1 s, looked for in the whole recording by normalised cross-correlation. *Chain*: the
+Three steps. *Anchors*: blocks of 1 s, looked for in the whole recording by normalised cross-correlation, and later
+blocks of 0.5 s, looked for where something is still missing. *Chain*: the
 heaviest selection of anchors that runs forward in both, so that nothing received counts twice. *Track*: between and
 around the anchors, the lag of every frame, which a drifting clock moves slowly and a jitter buffer in jumps.
 """
@@ -19,7 +20,7 @@ Floats = npt.NDArray[np.floating]
 
 _SLOW = 4_000  # Hz, of the search for anchors
 _FINE = 8_000  # Hz, of the tracking
-_BLOCK, _HOP = _SLOW, _SLOW // 2
+_BLOCK = _SLOW
 _FFT = 1 << 15
 _PEAKS = 6  # candidates per block: as many times may a sentence be in a recording, or resemble another
 _SIMILAR = 0.35  # normalised correlation at which a block is worth looking at
@@ -28,6 +29,7 @@ _REACH = 2.0  # seconds beyond an anchor that are looked at: what is longer has 
 _SAME = 0.06  # seconds by which the lag may change within a track
 
 _SPAN = 512  # fine samples to either side of the expected lag: 64 ms, a jitter buffer's start-up is 20-40 ms
+_FAR = 0.02  # seconds off the expected lag after which the frames are followed once more, around what was found
 _WINDOW = 320  # fine samples that are compared: 40 ms
 _JUMP = 1.5  # what a jump of the lag costs, in frames that match perfectly
 _STEP = 0.02  # what a step by one fine sample costs
@@ -59,35 +61,62 @@ class Track:
     gain: Floats
 
 
-def search(recording: Samples, reference: Samples) -> list[list[Anchor]]:
-    """For every block of the announcement the places in the recording that resemble it, best first."""
-    there, wanted = band(recording, _SLOW, 100, 1900), band(reference, _SLOW, 100, 1900)
-    size = min(_BLOCK, len(wanted))
-    there = np.pad(there, size)
-    stride = _FFT - size + 1
-    count = -(-max(1, len(there) - size + 1) // stride)
-    padded = np.pad(there, (0, count * stride + size - 1 - len(there) if count * stride + size - 1 > len(there) else 0))
-    pieces = np.lib.stride_tricks.sliding_window_view(np.pad(padded, (0, _FFT)), _FFT)[: count * stride : stride]
-    spectra = np.fft.rfft(pieces)
-    lags = len(there) - size + 1
-    norm = _norms(there, size)[:lags]
-    usual = float(np.sqrt(np.mean(wanted**2) * size))
-    found: list[list[Anchor]] = []
-    for start in range(0, max(1, len(wanted) - size // 2), _HOP):
-        block = wanted[start : start + size]
-        energy = float(np.sqrt(np.sum(block**2)))
-        if energy < 0.1 * usual:
-            found.append([])
-            continue
-        products = np.fft.irfft(spectra * np.conj(np.fft.rfft(block, _FFT)), _FFT)[:, :stride]
-        match = products.reshape(-1)[:lags] / (norm * energy)
-        middle = (start + len(block) / 2) / _SLOW
-        found.append([Anchor(middle, (k - size - start) / _SLOW, float(match[k])) for k in _peaks(match)])
-    return found
+class Finder:
+    """Looks for blocks of the announcement in the recording, below 2 kHz."""
+
+    def __init__(self, recording: Samples, reference: Samples) -> None:
+        self._there = band(recording, _SLOW, 100, 1900)
+        self._wanted = band(reference, _SLOW, 100, 1900)
+        self._usual = float(np.mean(self._wanted**2))
+
+    def everywhere(self) -> list[list[Anchor]]:
+        """For every second of the announcement the places that resemble it, best first."""
+        return self._search(0, len(self._wanted), 0, len(self._there), _BLOCK)
+
+    def between(self, wanted: tuple[float, float], there: tuple[float, float]) -> list[list[Anchor]]:
+        """The same for half seconds of a part of the announcement in a part of the recording, from and to in s."""
+        edges = [max(0, int(second * _SLOW)) for second in (*wanted, *there)]
+        return self._search(edges[0], edges[1], edges[2], edges[3], _BLOCK // 2)
+
+    def _search(self, first: int, last: int, begin: int, end: int, size: int) -> list[list[Anchor]]:
+        size = min(size, len(self._wanted))
+        hop = size // 2 if last - first > 10 * _SLOW or size > _BLOCK // 2 else size // 4
+        places = _Places(np.pad(self._there[begin:end], size), size)
+        found: list[list[Anchor]] = []
+        for start in range(first, max(first + 1, last - size // 2), hop):
+            block = self._wanted[start : start + size]
+            energy = float(np.sum(block**2))
+            if energy < 0.01 * self._usual * size:
+                found.append([])
+                continue
+            match = places.match(block / np.sqrt(energy))
+            middle = (start + len(block) / 2) / _SLOW
+            found.append([Anchor(middle, (k + begin - size - start) / _SLOW, float(match[k])) for k in _peaks(match)])
+        return found
 
 
-def chain(found: list[list[Anchor]]) -> list[Anchor]:
-    """The heaviest selection of anchors, at most one per block, that runs forward in both the times."""
+class _Places:
+    """A recording, prepared for many searches: overlapping pieces and their spectra."""
+
+    def __init__(self, there: Samples, size: int) -> None:
+        self._fft = min(_FFT, _fast(len(there)))
+        self._stride = self._fft - size + 1
+        self._lags = len(there) - size + 1
+        count = -(-self._lags // self._stride)
+        padded = np.pad(there, (0, count * self._stride + self._fft - len(there)))
+        pieces = np.lib.stride_tricks.sliding_window_view(padded, self._fft)[: count * self._stride : self._stride]
+        self._spectra = np.fft.rfft(pieces)
+        self._norm = _norms(there, size)
+
+    def match(self, block: Samples) -> Floats:
+        """The normalised correlation with a block of unit energy, at every place."""
+        products = np.fft.irfft(self._spectra * np.conj(np.fft.rfft(block, self._fft)), self._fft)
+        match: Floats = products[:, : self._stride].reshape(-1)[: self._lags] / self._norm
+        return match
+
+
+def chain(found: list[list[Anchor]], apart: float = 0.75) -> list[Anchor]:
+    """The heaviest selection of anchors, at most one per block, that runs forward in both; `apart` in s."""
     flat = [anchor for block in found for anchor in block]
     if not flat:
         return []
@@ -97,7 +126,7 @@ def chain(found: list[list[Anchor]]) -> list[Anchor]:
     for k in range(1, len(flat)):
         change = lag[k] - lag[:k]
         ahead = at[k] - at[:k]
-        forward = (ahead > 0) & ((np.abs(change) <= _SAME) | (ahead + change >= 0.75 * _BLOCK / _SLOW))
+        forward = (ahead > 0) & ((np.abs(change) <= _SAME) | (ahead + change >= apart))
         cost = np.where(np.abs(change) <= 0.005, 0.0, np.where(np.abs(change) <= _SAME, 0.1, 0.7))
         gain = np.where(forward, best[:k] - cost, -np.inf)
         j = int(np.argmax(gain))
@@ -110,20 +139,29 @@ def chain(found: list[list[Anchor]]) -> list[Anchor]:
 
 
 def runs(anchors: list[Anchor]) -> list[list[Anchor]]:
-    """The chain, divided where the lag jumps; runs without one sure anchor are left out."""
+    """The chain, divided where the lag jumps."""
     divided: list[list[Anchor]] = []
     for anchor in anchors:
         if divided and abs(anchor.lag - divided[-1][-1].lag) <= _SAME:
             divided[-1].append(anchor)
         else:
             divided.append([anchor])
-    return [run for run in divided if sure(run)]
+    return divided
 
 
 def sure(run: list[Anchor]) -> bool:
-    """Whether these anchors, of one lag, are more than a resemblance."""
+    """Whether these anchors of one second each, of one lag, are more than a resemblance."""
     best = sorted((a.match for a in run), reverse=True)
     return best[0] >= _CERTAIN or (len(best) > 1 and best[0] >= _SURE and best[1] >= 0.5)
+
+
+def inserted(into: list[list[Anchor]], new: list[Anchor]) -> list[list[Anchor]]:
+    """The runs with a new one in its place, for which another one may have to be divided."""
+    parts = []
+    for run in into:
+        before, after = [a for a in run if a.at < new[0].at], [a for a in run if a.at > new[-1].at]
+        parts += [part for part in (before, after) if part] or [run]
+    return sorted([*parts, new], key=lambda run: run[0].at)
 
 
 class Tracker:
@@ -147,6 +185,17 @@ class Tracker:
         last = min(self.frames, int(min(until, anchors[-1].at + _REACH) * per_second) + 1)
         at = (np.arange(first, last) + 0.5) / per_second
         expected = np.interp(at, [a.at for a in anchors], [a.lag for a in anchors])
+        found = self._followed(first, last, expected)
+        # A receiver that catches up after a delay may move by more than the span; it is seen to go that way.
+        for _ in range(2):
+            seen = np.flatnonzero(found.match >= _SURE)
+            if not len(seen) or np.abs(found.lag - expected)[seen].max() < _FAR:
+                break
+            expected = np.interp(at, at[seen], smooth(found.lag[seen]))
+            found = self._followed(first, last, expected)
+        return found
+
+    def _followed(self, first: int, last: int, expected: Floats) -> Track:
         centre = np.rint(expected * _FINE).astype(int)
         match, scale = self._correlogram(first, last, centre)
         path = _cheapest(match, np.diff(centre, prepend=centre[0]))
@@ -251,6 +300,13 @@ def _cheapest(match: Floats, moved: npt.NDArray[np.int_]) -> npt.NDArray[np.int_
     for k in range(rows - 1, 0, -1):
         path[k - 1] = min(max(int(came[k][path[k]]) + int(moved[k]), 0), states - 1)
     return path
+
+
+def smooth(lag: Floats) -> Floats:
+    """The median of each nine: a jump stays, a frame that is off does not."""
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(lag, 4, mode="edge"), 9)
+    smoothed: Floats = np.median(near, axis=1)
+    return smoothed
 
 
 def _shifted(total: Floats, by: int) -> Floats:

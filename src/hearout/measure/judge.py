@@ -21,6 +21,17 @@ IN_FULL = {"fraction": 0.98, "front_ms": 60.0, "tail_ms": 100.0, "gap_ms": 200.0
 """At least, at most, at most, less than: just outside the judge's own error."""
 
 
+SCRAP_MS = 250.0
+"""Shorter stretches are not looked for once more."""
+
+ELSEWHERE = 10.0
+"""Seconds by which a missing stretch may be displaced, next to what was found."""
+
+
+_JUMPED = 0.001  # seconds by which the lag changes from one frame to the next where a receiver stretched the time
+_SPREAD = 75.0  # s2, of the frames' times: what 3 s of speech without a pause have
+
+
 @dataclass(frozen=True)
 class Stretch:
     """A part of the announcement, in ms of its own time."""
@@ -99,14 +110,61 @@ def measure(
     active = verdict.speech(wanted)
     if not active.any():
         raise MeasureError("the announcement is silent: there is nothing to look for")
-    found = align.search(there, wanted)
-    runs = align.runs(align.chain(found))
-    tracker = align.Tracker(there, wanted)
-    bounds = [0.0, *(edge for run in runs for edge in (run[0].at, run[-1].at)), np.inf]
-    tracks = [tracker.track(run, bounds[2 * k] - 0.5, bounds[2 * k + 3] + 0.5) for k, run in enumerate(runs)]
-    follow = verdict.joined(tracks, active)
-    delivered = verdict.delivered(there, wanted, follow, active)
+    finder, tracker = align.Finder(there, wanted), align.Tracker(there, wanted)
+    found = finder.everywhere()
+    runs = [run for run in align.runs(align.chain(found)) if align.sure(run)]
+    spectra = verdict.Spectra(there, wanted)
+    follow = verdict.joined(_tracks(tracker, runs), active)
+    delivered = spectra.delivered(follow, active)
+    extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
+    if extra:
+        for run in extra:
+            runs = align.inserted(runs, run)
+        doubted = [k for k, run in enumerate(runs) if any(run is other for other in extra)]
+        follow = verdict.joined(_tracks(tracker, runs), active)
+        delivered = spectra.delivered(follow, active, doubted)
     return _measured(active, delivered, follow, _repeats(found, delivered, follow))
+
+
+def _tracks(tracker: align.Tracker, runs: list[list[Anchor]]) -> list[align.Track]:
+    """Each run followed as far as its neighbours, and a block's half further: a block may be half there."""
+    bounds = [0.0, *(edge for run in runs for edge in (run[0].at, run[-1].at)), np.inf]
+    return [tracker.track(run, bounds[2 * k] - 0.5, bounds[2 * k + 3] + 0.5) for k, run in enumerate(runs)]
+
+
+def _scraps(
+    finder: align.Finder, follow: verdict.Follow, active: verdict.Mask, delivered: verdict.Mask, end: float
+) -> list[list[Anchor]]:
+    """What shorter blocks find of each missing stretch, in the part of the recording where it could be."""
+    extra = []
+    delivered = _solid(active, delivered)
+    heard = np.flatnonzero(delivered & np.isfinite(follow.lag))
+    for first, last in _gaps(active & ~delivered, delivered):
+        if (last - first) * FRAME_MS < SCRAP_MS:
+            continue
+        wanted = first * FRAME_MS / 1000, last * FRAME_MS / 1000
+        before, after = heard[heard < first], heard[heard >= last]
+        low, high = 0.0, end
+        if len(before):
+            low = float((before[-1] + 1) * FRAME_MS / 1000 + follow.lag[before[-1]])
+            high = min(high, low + wanted[1] - wanted[0] + ELSEWHERE)
+        if len(after):
+            high = min(high, float(after[0] * FRAME_MS / 1000 + follow.lag[after[0]]))
+            low = max(low, high - (wanted[1] - wanted[0]) - ELSEWHERE)
+        if 1000 * (high - low) >= SCRAP_MS:
+            anchors = align.chain(finder.between(wanted, (low - 0.1, high + 0.1)), apart=0.15)
+            extra += [run for run in align.runs(anchors) if max(a.match for a in run) > 0.6]
+    return extra
+
+
+def _solid(active: verdict.Mask, delivered: verdict.Mask) -> verdict.Mask:
+    """Without the scraps of less than 100 ms, which may be chance."""
+    frames = np.flatnonzero(active)
+    solid = np.zeros_like(delivered)
+    for start, end in verdict.stretches(delivered[frames]):
+        if end - start >= 5:
+            solid[frames[start:end]] = True
+    return solid
 
 
 def _measured(
@@ -147,21 +205,25 @@ def _gaps(missing: verdict.Mask, delivered: verdict.Mask) -> list[tuple[int, int
 
 
 def _drift(follow: verdict.Follow, delivered: verdict.Mask) -> float | None:
-    """The slope of the lag in ppm, over the longest track; a jitter buffer's jumps are outliers of it."""
-    used = delivered & (follow.match > 0.5)
-    if not used.any():
+    """The slope of the lag in ppm, common to all the stretches between the jumps of a jitter buffer."""
+    frames = np.flatnonzero(delivered & (follow.match > 0.5))
+    if len(frames) < 50:
         return None
-    longest = int(np.argmax(np.bincount(follow.track[used])))
-    frames = np.flatnonzero(used & (follow.track == longest))
-    at, lag = frames * FRAME_MS / 1000, follow.lag[frames]
-    half = len(at) // 2
-    if half < 50 or at[-1] - at[0] < 3:
-        return None
-    slope = float(np.median((lag[half:] - lag[: len(lag) - half]) / (at[half:] - at[: len(at) - half])))
-    for _ in range(5):
-        rest = lag - slope * at
-        near = np.abs(rest - np.median(rest)) < max(2e-4, 3 * float(np.median(np.abs(rest - np.median(rest)))))
-        slope = float(np.polyfit(at[near], lag[near], 1)[0])
+    at, lag, track = frames * FRAME_MS / 1000, follow.lag[frames], follow.track[frames]
+    smooth = align.smooth(lag)
+    part = np.cumsum((np.abs(np.diff(smooth, prepend=smooth[0])) > _JUMPED) | (np.diff(track, prepend=track[0]) != 0))
+    kept = np.ones(len(at), bool)
+    slope = 0.0
+    for _ in range(6):
+        count = np.maximum(np.bincount(part[kept], minlength=part[-1] + 1), 1)
+        mean_at, mean_lag = (np.bincount(part[kept], x[kept], part[-1] + 1) / count for x in (at, lag))
+        x, y = at - mean_at[part], lag - mean_lag[part]
+        spread = float(np.sum(x[kept] ** 2))
+        if spread < _SPREAD:
+            return None
+        slope = float(np.sum(x[kept] * y[kept])) / spread
+        rest = np.abs(y - slope * x)
+        kept = rest < max(2e-4, 3 * float(np.median(rest)))
     return round(slope * 1e6, 1)
 
 

@@ -5,6 +5,7 @@ that its spectrum is what the channel makes of it. A frame that the channel cann
 goes with its neighbours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ _MATCH, _OFF, _EVEN = 15.0, 1.75, 1.3
 _CLEAR = 5.0  # log odds; a frame is not believed more than this
 _CHANGE = 4.0  # log odds that a change between there and not there costs: 40 ms that say clearly otherwise
 _FAINT = 4.0  # dB over the noise
+_ENOUGH = 12  # clear frames that make a short piece more than a resemblance; twice as many if there is nothing else
 _BANDS = 18
 _CODEC = 1e-3  # of a frame's power, in each band: a codec's own noise, which follows the voice
 _WINDOW = 512
@@ -94,18 +96,44 @@ def _change(left: Track, right: Track, active: Mask) -> tuple[int, int]:
     return begin + p, begin + q
 
 
-def delivered(recording: Samples, reference: Samples, follow: Follow, active: Mask) -> Mask:
-    """Which frames of speech are in the recording."""
-    result = np.zeros(len(active), bool)
-    sure = active & (follow.match >= _SURE)
-    if not sure.any():
+class Spectra:
+    """What the announcement sounds like frame by frame, and the recording anywhere."""
+
+    def __init__(self, recording: Samples, reference: Samples) -> None:
+        self._recording = recording
+        self._noise = _noise(recording)
+        self._centre = (np.arange(-(-len(reference) // FRAME)) + 0.5) * FRAME
+        self._wanted = _bands(reference, self._centre)
+
+    def delivered(self, follow: Follow, active: Mask, doubted: Sequence[int] = ()) -> Mask:
+        """Which frames of speech are in the recording; what is of `doubted` tracks must be more than a few."""
+        result = np.zeros(len(active), bool)
+        sure = active & (follow.match >= _SURE)
+        trusted = sure & ~np.isin(follow.track, doubted)
+        if not sure.any():
+            return result
+        off, weight = self._compared(follow, trusted if trusted.sum() >= _ENOUGH else sure)
+        odds = np.clip(_MATCH * follow.match - _OFF * np.minimum(off, 10) + _EVEN, -_CLEAR, _CLEAR)
+        odds[weight < _FAINT] = 0  # the channel cannot carry it: it goes with its neighbours
+        odds[follow.track < 0] = -_CLEAR
+        result[active] = _likeliest(odds[active])
+        for k in doubted:
+            of_track = result & (follow.track == k)
+            if odds[of_track].sum() < _CLEAR * (_ENOUGH if trusted.any() else 2 * _ENOUGH):
+                result[of_track] = False
         return result
-    off, weight = _spectra(recording, reference, follow, sure)
-    odds = np.clip(_MATCH * follow.match - _OFF * np.minimum(off, 10) + _EVEN, -_CLEAR, _CLEAR)
-    odds[weight < _FAINT] = 0  # the channel cannot carry it: it goes with its neighbours
-    odds[follow.track < 0] = -_CLEAR
-    result[active] = _likeliest(odds[active])
-    return result
+
+    def _compared(self, follow: Follow, sure: Mask) -> tuple[Floats, Floats]:
+        """How many dB each frame is off what it should sound like, and how many it should be above the noise."""
+        there = _bands(self._recording, self._centre + np.nan_to_num(follow.lag) * RATE)
+        channel = _channel(self._wanted, there, self._noise, _within(sure, _NEAR))
+        carried = self._wanted * channel
+        noise = self._noise + 1e-6 * carried[sure].mean(axis=0)
+        expected = _decibel(carried + noise + _CODEC * carried.mean(axis=1, keepdims=True))
+        heard, silent = _decibel(there), _decibel(noise)
+        weight = np.clip(expected - silent, 0, 12) * (channel > 0.03 * np.median(channel))
+        off = (np.abs(heard - expected) * weight).sum(axis=1) / (weight.sum(axis=1) + 1e-9)
+        return off, weight.max(axis=1)
 
 
 def _likeliest(odds: Floats) -> Mask:
@@ -122,23 +150,6 @@ def _likeliest(odds: Floats) -> Mask:
         if not kept[k, state]:
             state = 1 - state
     return verdict
-
-
-def _spectra(recording: Samples, reference: Samples, follow: Follow, sure: Mask) -> tuple[Floats, Floats]:
-    """How many dB each frame is off what it should sound like, and how many it should be above the line's noise."""
-    centre = (np.arange(len(follow.lag)) + 0.5) * FRAME
-    found = np.isfinite(follow.lag)
-    wanted = _bands(reference, centre)
-    there = _bands(recording, centre + np.where(found, follow.lag, 0) * RATE)
-    noise = _noise(recording)
-    channel = _channel(wanted, there, noise, _within(sure, _NEAR))
-    noise = noise + 1e-6 * (wanted[sure] * channel).mean(axis=0)
-    carried = wanted * channel
-    expected = _decibel(carried + noise + _CODEC * carried.mean(axis=1, keepdims=True))
-    heard, silent = _decibel(there), _decibel(noise)
-    weight = np.clip(expected - silent, 0, 12) * (channel > 0.03 * np.median(channel))
-    off = (np.abs(heard - expected) * weight).sum(axis=1) / (weight.sum(axis=1) + 1e-9)
-    return off, weight.max(axis=1)
 
 
 def _channel(wanted: Floats, there: Floats, noise: Floats, near: Mask) -> Floats:
