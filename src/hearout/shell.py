@@ -78,6 +78,7 @@ class Shell:
         )
         self._unscheduled: list[SpeechHandle] = []
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
+        self._receipt_of: dict[str, int] = {}
         self._handed_back: list[str] = []
         self._came_early = False
         self._turn_detection: Any = None
@@ -306,7 +307,7 @@ class Shell:
             FloorClosedError: the call is over.
             AlreadyOwedError: this id is owed.
         """
-        if asked.id in self.speeches.utterances:
+        if self.speeches.owes(asked.id):
             raise AlreadyOwedError(f"{asked.id!r} is being announced, or waits for it; await it, or use another id")
         try:
             handle = self.say(asked)
@@ -414,12 +415,13 @@ class Shell:
             self.feed(e.SpeechEnded(action.id, interrupted=True))
 
     def _write(self, receipt: Receipt) -> None:
+        key, asked = receipt.id, self.speeches.utterances.pop(receipt.id)
+        receipt = dataclasses.replace(receipt, id=asked.id)
+        self._receipt_of[key] = len(self.receipts)
         self.receipts.append(receipt)
-        self.speeches.utterances.pop(receipt.id, None)
-        if (waiting := self._awaited.pop(receipt.id, None)) is not None and not waiting.done():
+        if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
             waiting.set_result(receipt)
 
     def _note_the_gap(self, action: a.NoteGap) -> None:
-        for number, receipt in enumerate(self.receipts):
-            if receipt.id == action.id:
-                self.receipts[number] = dataclasses.replace(receipt, gap=action.seconds)
+        number = self._receipt_of[action.id]
+        self.receipts[number] = dataclasses.replace(self.receipts[number], gap=action.seconds)

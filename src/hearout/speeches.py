@@ -25,6 +25,7 @@ class Asked:
         context: whether it goes into the chat context.
         begins_at: the second of the utterance at which this attempt begins.
         before: the text of the utterance before it.
+        key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
     """
 
     id: str = ""
@@ -38,6 +39,7 @@ class Asked:
     context: bool = True
     begins_at: float = 0.0
     before: str = field(default="", repr=False)
+    key: str = ""
 
 
 @dataclass(eq=False)
@@ -45,7 +47,7 @@ class Speech:
     """One of LiveKit's speeches: an attempt at an utterance.
 
     Args:
-        id: of the utterance.
+        id: the key of the utterance.
         handle: LiveKit's.
         asked: what was asked for.
         text: of the utterance, as far as it is known.
@@ -90,7 +92,7 @@ class Speeches:
         self._used: set[str] = set()
         self._wish: Asked | None = None
         self.utterances: dict[str, Asked] = {}
-        """What was asked for, by the id of the utterance; until its receipt is written."""
+        """What was asked for, by the key of the utterance; until its receipt is written."""
 
     def __iter__(self) -> Iterator[Speech]:
         return iter(list(self._by_handle.values()))
@@ -119,12 +121,18 @@ class Speeches:
     def begin(self, handle: SpeechHandle) -> Speech:
         """It is protected: an attempt at an utterance, which gets its id now if it has none."""
         asked = self._asked.get(handle.id, Asked())
-        if not asked.id:
-            asked.id = self._unused(_name_of(asked.text) if asked.text else handle.id)
-        self._used.add(asked.id)
-        self.utterances.setdefault(asked.id, asked)
-        speech = self._by_handle[handle.id] = Speech(asked.id, handle, asked, asked.before)
+        if not asked.key:
+            name = asked.id or (_name_of(asked.text) if asked.text else handle.id)
+            asked.key = self._unused(name)
+            asked.id = asked.id or asked.key
+        self._used.add(asked.key)
+        self.utterances.setdefault(asked.key, asked)
+        speech = self._by_handle[handle.id] = Speech(asked.key, handle, asked, asked.before)
         return speech
+
+    def owes(self, name: str) -> bool:
+        """Whether an utterance of this id has no receipt yet."""
+        return any(asked.id == name for asked in self.utterances.values())
 
     def end(self, handle: SpeechHandle) -> Speech:
         """LiveKit finished it."""
@@ -136,11 +144,10 @@ class Speeches:
         self._asked.pop(handle.id, None)
 
     def _unused(self, name: str) -> str:
-        """An id is used once in a call: the same words said again get a number."""
         number, candidate = 1, name
         while candidate in self._used:
             number += 1
-            candidate = f"{name}-{number}"
+            candidate = f"{name}#{number}"
         return candidate
 
 
