@@ -1,5 +1,6 @@
 """The database: its tables, its version, and how it is opened."""
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -150,9 +151,10 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
     path = Path(parsed.database or "").absolute()
     if mode is Mode.READ and not path.is_file():
         raise LedgerError(f"there is no ledger at {path}; name the right one with --ledger, or HEAROUT_LEDGER")
-    how = "ro" if mode is Mode.READ else "rwc"
+    # a reader that may write, and does not (query_only), takes SQLite's side files away again when it closes
+    how = "rwc" if mode is Mode.WRITE else "rw" if os.access(path, os.W_OK) else "ro"
     made = sa.create_engine(
-        f"sqlite:///file:{quote(str(path))}?mode={how}&uri=true",
+        sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": how, "uri": "true"}),
         connect_args={"timeout": WAIT},
         hide_parameters=True,
     )
@@ -166,6 +168,8 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+        else:
+            connection.execute("PRAGMA query_only = ON")
 
     @sa.event.listens_for(made, "begin")
     def _began(connection: sa.Connection) -> None:
