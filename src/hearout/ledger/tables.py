@@ -107,13 +107,14 @@ def engine(url: str, mode: Mode) -> sa.Engine:
     parsed = _parsed(url)
     if parsed.get_backend_name() == "postgresql":
         wait = int(WAIT * 1000)
+        own = " ".join(parsed.normalized_query.get("options", ()))
         try:
             return sa.create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
+                parsed.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
                 connect_args={
-                    "connect_timeout": int(WAIT),
+                    "connect_timeout": max(2, int(WAIT)),  # the least that libpq takes
                     "tcp_user_timeout": wait,
-                    "options": f"-c lock_timeout={wait} -c statement_timeout={0 if mode is Mode.READ else wait}",
+                    "options": f"-c lock_timeout={wait} -c statement_timeout={0 if mode is Mode.READ else wait} {own}",
                 },
                 pool_pre_ping=True,
                 hide_parameters=True,
