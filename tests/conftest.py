@@ -10,6 +10,8 @@ import pytest
 import hearout.session
 from support import run
 
+pytest_plugins = ["databases"]
+
 
 @pytest.fixture(autouse=True)
 def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

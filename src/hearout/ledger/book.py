@@ -346,12 +346,13 @@ class Ledger:
 
     def _wipe(self) -> None:
         """Take what was removed out of the database's files as far as it can be: see docs/receipts.md."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            else:
-                connection.exec_driver_sql("VACUUM hearout_said")
-                connection.exec_driver_sql("VACUUM hearout_leases")
+        if self._engine.dialect.name == "sqlite":
+            raw = self._engine.raw_connection()  # not inside a transaction
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.close()
+        else:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM hearout_said, hearout_leases")
 
 
 def new_holder(host: str, pid: int) -> str:

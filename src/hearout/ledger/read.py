@@ -82,7 +82,7 @@ def entries(
     """
     for row in _utterances(ledger, call=call, since=since, until=until):
         try:
-            first, last = json.loads(row.content), json.loads(row.last_content) if row.last_content else None
+            first, last = _content(row.content), _content(row.last_content) if row.last_content else None
             promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
             yield _entry(row, promised, settled, now)
         except (ValueError, TypeError, LookupError) as error:
@@ -114,7 +114,6 @@ def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until:
         .where(
             sa.or_(FIRST.c.kind == Kind.OWED.value, sa.and_(FIRST.c.kind == Kind.SETTLED.value, FIRST.c.of.is_(None)))
         )
-        .order_by(FIRST.c.seq)
     )
     if call is not None:
         query = query.where(FIRST.c.call == plain(call))
@@ -122,8 +121,19 @@ def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until:
         query = query.where(FIRST.c.at >= since)
     if until is not None:
         query = query.where(FIRST.c.at < until)
-    with ledger.transaction() as connection:
-        yield from connection.execution_options(yield_per=CHUNK).execute(query)
+    return _pages(ledger, query, FIRST.c.seq)
+
+
+def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) -> Iterator[sa.Row[Any]]:
+    """The query's rows in order, some at a time: whoever reads a long book keeps no transaction open."""
+    page = query.order_by(seq).limit(CHUNK)
+    while True:
+        with ledger.transaction() as connection:
+            found = connection.execute(page).all()
+        yield from found
+        if len(found) < CHUNK:
+            return
+        page = query.where(seq > found[-1].seq).order_by(seq).limit(CHUNK)
 
 
 def _entry(row: sa.Row[Any], first: Json | None, last: Json | None, now: float) -> Entry:
@@ -168,6 +178,13 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
     )
 
 
+def _content(text: str) -> Json:
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise TypeError("no object")
+    return content
+
+
 def _said(salt: str | None, caller: str | None, text: str | None) -> Said:
     return Said(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
 
@@ -191,11 +208,8 @@ def rows(ledger: Ledger, *, call: str | None = None) -> Iterator[Json]:
 def _rows(ledger: Ledger, *, call: str | None = None) -> Iterator[sa.Row[Any]]:
     beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
     query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text).outerjoin(SAID, beside)
-    query = query.where(ROWS.c.book == ledger.book).order_by(ROWS.c.seq)
-    if call is not None:
-        query = query.where(ROWS.c.call == plain(call))
-    with ledger.transaction() as connection:
-        yield from connection.execution_options(yield_per=CHUNK).execute(query)
+    query = query.where(ROWS.c.book == ledger.book)
+    return _pages(ledger, query if call is None else query.where(ROWS.c.call == plain(call)), ROWS.c.seq)
 
 
 def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None = None) -> Verdict:
@@ -208,10 +222,9 @@ def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None
     """
     state = _State(head)
     with ledger.transaction() as connection:
-        forgotten = _forgotten(connection, ledger.book)
         last = connection.execute(sa.select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.book == ledger.book)).one_or_none()
     for row in _rows(ledger):
-        if what := _wrong(row, state, forgotten, verifier):
+        if what := _wrong(row, state, ledger, verifier):
             return Verdict(state.rows, state.before, state.signed, Fault(row.seq, _named(row), what))
         state.passed(row)
     fault = None
@@ -235,7 +248,7 @@ class _State:
         self.head_was_there = self.head_was_there or row.hash == self._head
 
 
-def _wrong(row: sa.Row[Any], state: _State, forgotten: dict[str, set[str]], verifier: Verifier | None) -> str:
+def _wrong(row: sa.Row[Any], state: _State, ledger: Ledger, verifier: Verifier | None) -> str:
     """What is wrong with a row that follows the good ones; empty when nothing is."""
     if row.seq != state.rows + 1:
         return f"row {state.rows + 1} before it is missing"
@@ -244,7 +257,7 @@ def _wrong(row: sa.Row[Any], state: _State, forgotten: dict[str, set[str]], veri
     if row.before != state.before:
         return f"it was not written after row {state.rows} as that is now: one of them was changed"
     try:
-        if what := _wrong_inside(row, json.loads(row.content), forgotten):
+        if what := _wrong_inside(row, _content(row.content), ledger):
             return what
     except (ValueError, TypeError, AttributeError, LookupError):
         return "it, or what is beside it, cannot be read: it was changed"
@@ -255,23 +268,22 @@ def _wrong(row: sa.Row[Any], state: _State, forgotten: dict[str, set[str]], veri
     return ""
 
 
-def _wrong_inside(row: sa.Row[Any], content: Json, forgotten: dict[str, set[str]]) -> str:
+def _wrong_inside(row: sa.Row[Any], content: Json, ledger: Ledger) -> str:
     if any(content[name] != getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")):
         return "the columns by which it is found are not what its content says: they were changed"
     said = _said(row.salt, row.caller, row.text)
     for name in content.get("kept", ()):
-        if getattr(said, name) is None and name not in forgotten.get(row.call, ()):
+        if getattr(said, name) is None and name not in _forgotten(ledger, row.call):
             return f"what was kept beside it ({name}) is gone, and no row says that it was forgotten"
     return mismatch(content, said)
 
 
-def _forgotten(connection: sa.Connection, book: str) -> dict[str, set[str]]:
-    """What was forgotten, by call."""
-    found: dict[str, set[str]] = {}
-    rows = sa.select(ROWS.c.call, ROWS.c.content).where(ROWS.c.book == book, ROWS.c.kind == Kind.FORGOTTEN.value)
-    for row in connection.execute(rows):
-        found.setdefault(row.call, set()).update(json.loads(row.content).get("what", ()))
-    return found
+def _forgotten(ledger: Ledger, call: str) -> set[str]:
+    """What was forgotten of a call by now."""
+    which = (ROWS.c.book == ledger.book, ROWS.c.call == call, ROWS.c.kind == Kind.FORGOTTEN.value)
+    with ledger.transaction() as connection:
+        contents = connection.execute(sa.select(ROWS.c.content).where(*which)).scalars().all()
+    return {name for content in contents for name in json.loads(content)["what"]}
 
 
 def _named(row: sa.Row[Any]) -> str:

@@ -84,7 +84,7 @@ class Scribe:
         record = promise(
             call, id, text, agent=agent, policy=policy or {}, by=self.holder, now=now, keep=self._ledger.text
         )
-        written = self._submit(lambda: self._append(record))
+        written = self._submit_record(record)
         done, _ = await asyncio.wait({written}, timeout=self._patience)
         where = written.result() if done else None
         self._promises[call, id] = record.entry
@@ -123,11 +123,7 @@ class Scribe:
         record = settlement(
             receipt, call, by=self.holder, now=now, words=self._ledger.words, text=self._ledger.text, owed=owed
         )
-        if self._closed:
-            done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-            done.set_result(self._spool.keep(record))
-            return done
-        return self._submit(lambda: self._append(record))
+        return self._submit_record(record)
 
     async def owed(self, call: str) -> tuple[Owing, ...]:
         """What is owed in a call, oldest first; nothing where the ledger is down, which is logged."""
@@ -159,6 +155,14 @@ class Scribe:
         self._spool.close()
 
     # In the loop
+
+    def _submit_record(self, record: Record) -> "asyncio.Future[Written]":
+        if not self._closed:
+            return self._submit(lambda: self._append(record))
+        done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        done.set_result(self._spool.keep(record))
+        self._spool.close()  # nothing in this process will append it
+        return done
 
     def _submit(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         done: Future[T] = Future()

@@ -1,5 +1,6 @@
 """The database: its tables, its version, and how it is opened."""
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -106,13 +107,14 @@ def engine(url: str, mode: Mode) -> sa.Engine:
     parsed = _parsed(url)
     if parsed.get_backend_name() == "postgresql":
         wait = int(WAIT * 1000)
+        own = " ".join(parsed.normalized_query.get("options", ()))
         try:
             return sa.create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
+                parsed.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
                 connect_args={
-                    "connect_timeout": int(WAIT),
+                    "connect_timeout": max(2, int(WAIT)),  # the least that libpq takes
                     "tcp_user_timeout": wait,
-                    "options": f"-c lock_timeout={wait} -c statement_timeout={0 if mode is Mode.READ else wait}",
+                    "options": f"-c lock_timeout={wait} -c statement_timeout={0 if mode is Mode.READ else wait} {own}",
                 },
                 pool_pre_ping=True,
                 hide_parameters=True,
@@ -150,9 +152,10 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
     path = Path(parsed.database or "").absolute()
     if mode is Mode.READ and not path.is_file():
         raise LedgerError(f"there is no ledger at {path}; name the right one with --ledger, or HEAROUT_LEDGER")
-    how = "ro" if mode is Mode.READ else "rwc"
+    # a reader that may write, and does not (query_only), takes SQLite's side files away again when it closes
+    how = "rwc" if mode is Mode.WRITE else "rw" if os.access(path, os.W_OK) else "ro"
     made = sa.create_engine(
-        f"sqlite:///file:{quote(str(path))}?mode={how}&uri=true",
+        sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": how, "uri": "true"}),
         connect_args={"timeout": WAIT},
         hide_parameters=True,
     )
@@ -166,6 +169,8 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
+        else:
+            connection.execute("PRAGMA query_only = ON")
 
     @sa.event.listens_for(made, "begin")
     def _began(connection: sa.Connection) -> None:

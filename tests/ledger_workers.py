@@ -1,0 +1,118 @@
+"""What the ledger's tests run in processes of their own."""
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.context import ForkServerContext
+from typing import Any, ClassVar
+
+from hearout.errors import LedgerDownError
+from hearout.ledger import Ledger, Scribe
+from hearout.receipt import Attempt, Cause, Outcome, Receipt
+from hearout.words import Fate, Held
+
+NOW = 1_800_000_000.0
+"""A moment in 2027."""
+NOTICE = "This call is recorded. Your data is kept for thirty days."
+MINE = "my address is 4 Elm Street"
+
+
+class Opened(Ledger):
+    """A ledger that is closed when the test is over (`databases.close_ledgers`)."""
+
+    all: ClassVar[list[Ledger]] = []
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.all.append(self)
+
+
+def receipt(id: str = "notice", **fields: Any) -> Receipt:
+    """An announcement of 7 s that finished, with words said over it."""
+    whole: dict[str, Any] = {
+        "outcome": Outcome.FINISHED,
+        "why": "",
+        "asked_at": 0.5,
+        "started_at": 1.0,
+        "ended_at": 8.0,
+        "played": 7.0,
+        "made": 7.0,
+        "expected": 7.0,
+        "text": NOTICE,
+        "held": ((Held(MINE, 3.0), Fate.DELIVERED),),
+        "attempts": (Attempt(1.0, 8.0, 7.0),),
+    }
+    return Receipt(id, **(whole | fields))
+
+
+def cut_in(id: str = "notice") -> Receipt:
+    return receipt(id, outcome=Outcome.CUT_IN, cause=Cause.KEY, why="key 0", played=3.0, ended_at=4.0, attempts=())
+
+
+def processes() -> ForkServerContext:
+    """Cheap processes: what takes long to import is imported once, in the server that they are forked from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["hearout.ledger", "sqlalchemy.dialects.sqlite", "psycopg"])
+    return context
+
+
+def all_at_once(work: Callable[..., None], count: int, *arguments: Any) -> list[Any]:
+    """Run it in so many processes, which begin together; what each put into its queue."""
+    context = processes()
+    barrier, results = context.Barrier(count), context.Queue()
+    workers = [context.Process(target=work, args=(number, barrier, results, *arguments)) for number in range(count)]
+    for worker in workers:
+        worker.start()
+    found = [results.get(timeout=60) for _ in workers]
+    for worker in workers:
+        worker.join(timeout=60)
+        assert worker.exitcode == 0
+    return found
+
+
+def append_many(number: int, barrier: Any, results: Any, url: str, utterances: int) -> None:
+    """Owe and settle, as fast as it goes."""
+    ledger, by = Ledger(url), f"w{number}"
+    barrier.wait(30)
+    for index in range(utterances):
+        id = f"u{number}-{index}"
+        until_it_works(partial(ledger.owe, "room", id, NOTICE, by=by, now=NOW + index))
+        until_it_works(partial(ledger.settle, receipt(id), call="room", by=by, now=NOW + index + 7))
+    results.put(number)
+
+
+def until_it_works(write: Callable[[], object]) -> None:
+    """Another's lock may take longer than the ledger waits."""
+    while True:
+        try:
+            write()
+        except LedgerDownError:
+            continue
+        else:
+            return
+
+
+def take_over(number: int, barrier: Any, results: Any, url: str) -> None:
+    ledger = Ledger(url)
+    barrier.wait(30)
+    won = ledger.take_over("room", "notice", by=f"w{number}", now=NOW + 100)
+    results.put((number, None if won is None else won.holder))
+
+
+def say_and_never_end(url: str, started: Any) -> None:
+    """Owe an utterance, play two seconds of it, and go on until killed."""
+
+    async def say() -> None:
+        scribe = Scribe(Ledger(url), holder="victim")
+        await scribe.owe(
+            "room", "notice", NOTICE, now=time.time(), agent="Front desk", policy={"redeliver": "from cut"}
+        )
+        scribe.renew("room", "notice", played=2.0, now=time.time(), held=[{"text": MINE, "at": 1.2}])
+        (owing,) = await scribe.owed("room")  # after the renewal: everything is done in order
+        assert owing.played
+        started.set()
+        await asyncio.sleep(60)
+
+    asyncio.run(say())
