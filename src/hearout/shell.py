@@ -320,7 +320,7 @@ class Shell:
         return AnnouncementHandle(
             speech.id,
             receipt=receipt,
-            played=lambda: self.floor.played(speech.id),
+            played=lambda: self.floor.standing(speech.id).played,
             stop=lambda reason: self.feed(e.StopAsked(reason, speech.id)),
         )
 
