@@ -98,6 +98,17 @@ def test_no_peak_is_clipped_not_between_the_samples_either() -> None:
     assert made.lufs == pytest.approx(-16, abs=0.5)
 
 
+def test_what_the_limiter_takes_is_made_up_for() -> None:
+    sound = trimmed(noises(TEXT, level=0.05)[0])
+    for at in range(5_000, len(sound) - 5_000, 600):  # a voice's pulses, 40 in a second
+        sound[at : at + 20] *= 5
+    made = levelled(sound, -16.0)
+
+    assert made.limited > 6
+    assert made.lufs == pytest.approx(-16, abs=0.1)
+    assert made.true_peak <= TRUE_PEAK
+
+
 def test_only_what_is_near_a_peak_is_held_down() -> None:
     sound = trimmed(noises(TEXT, level=0.05)[0])
     sound[30_000:30_010] = 0.9
@@ -124,6 +135,10 @@ def test_what_would_be_distorted_or_is_silent_is_refused() -> None:
     click[::6000] = 0.9
     with pytest.raises(AnnouncementError, match=r"-10 LUFS would need its peaks held down.*ask for less"):
         levelled(click, -10.0)
+    quiet = trimmed(noises(TEXT, level=0.02)[0])
+    quiet[30_000:30_010] = 0.99
+    with pytest.raises(AnnouncementError, match=r"-16 LUFS would need its peaks held down by 1\d dB"):
+        levelled(quiet, -16.0)
     with pytest.raises(AnnouncementError, match="silent"):
         levelled(np.zeros(SAMPLE_RATE, np.float32), -16.0)
 
@@ -144,6 +159,7 @@ def test_what_would_be_distorted_or_is_silent_is_refused() -> None:
         ("Recognise the colour, organisation", "Recognize the color organization"),
         ("your voicemail", "your voice mail"),
         ("A café, O.K.?", "a cafe okay"),
+        ("Step ❷", "step two"),
         ("3.5 hours and 007", "three point five hours and zero zero seven"),
         ("number 1234567890123456", "number 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6"),
     ],
