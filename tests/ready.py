@@ -129,6 +129,7 @@ class ToldSTT(stt.STT[Any]):
         self._hears = hears
 
     async def _recognize_impl(self, buffer: Any, *, language: Any, conn_options: Any) -> stt.SpeechEvent:
+        assert not self.capabilities.streaming, "LiveKit's streaming recognisers have no other way"
         return _final(self._hears())
 
     def stream(self, *, language: Any = None, conn_options: Any = DEFAULT_API_CONNECT_OPTIONS) -> Any:

@@ -1,5 +1,6 @@
 """`hearout prepare`: made once, trimmed, levelled, checked, stored whole or not at all."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ from hearout.local.tts import Voice as LocalVoice
 from hearout.prepare import main
 from hearout.prepare.check import compared, spoken
 from hearout.prepare.make import Done, split
+from hearout.prepare.models import LiveKitVoice
 from hearout.prepare.orders import Choices, read
 from hearout.prepare.sound import (
     LEADING,
@@ -30,7 +32,7 @@ from hearout.prepare.sound import (
     true_peak,
 )
 from hearout.prepare.timing import aligned, estimated
-from ready import AFTER, BEFORE, COMMA, TEXT, Noises, make, noises
+from ready import AFTER, BEFORE, COMMA, TEXT, Noises, NoiseTTS, make, noises
 
 
 def samples(path: Path) -> Any:
@@ -136,7 +138,7 @@ def test_what_would_be_distorted_or_is_silent_is_refused() -> None:
     with pytest.raises(AnnouncementError, match=r"-10 LUFS would need its peaks held down.*ask for less"):
         levelled(click, -10.0)
     quiet = trimmed(noises(TEXT, level=0.02)[0])
-    quiet[30_000:30_010] = 0.99
+    quiet[30_000:30_002] = 0.99
     with pytest.raises(AnnouncementError, match=r"-16 LUFS would need its peaks held down by 1\d dB"):
         levelled(quiet, -16.0)
     with pytest.raises(AnnouncementError, match="silent"):
@@ -264,16 +266,19 @@ def test_files_that_were_changed_by_hand_are_overwritten_only_by_force(tmp_path:
     assert Announcement.load("notice", tmp_path).text == "A new text."
 
 
-def test_a_crash_while_it_is_stored_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("full_at", [".json", ".wav"])
+def test_a_crash_while_it_is_stored_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: str
+) -> None:
     before = make(tmp_path)[1]
 
     def crash(old: str, new: Path) -> None:
-        if str(new).endswith(".json"):
+        if str(new).endswith(full_at):
             raise OSError(28, "No space left on device", str(new))
         os.rename(old, new)
 
     monkeypatch.setattr("hearout.prepare.make.os.replace", crash)
-    with pytest.raises(AnnouncementError, match=r"notice\.json: cannot be written \(No space left on device\)"):
+    with pytest.raises(AnnouncementError, match=rf"notice.*\{full_at}: cannot be written \(No space left on device\)"):
         make(tmp_path, "A new text.")
     assert Announcement.load("notice", tmp_path) == before
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -469,6 +474,18 @@ def test_the_commands_exit_status_says_what_became_of_them(notice: Path, capsys:
     assert main(["notice.txt", "--tts", "ready:failing_voice", "--stt", "ready:hearing_it_all"]) == 2
     assert "failed: the voice tests noise-2 failed: out of credit" in capsys.readouterr().err
     assert main(["notice.txt", *NOISES[:2], "--stt", "ready:hearing_something_else"]) == 1
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (24_000, 2), (48_000, 1)])
+def test_a_voice_of_any_rate_and_number_of_channels_will_do(rate: int, channels: int) -> None:
+    (piece,) = asyncio.run(LiveKitVoice(NoiseTTS(rate=rate, channels=channels)).speak(TEXT))
+    same = noises(TEXT, rate)[0]
+    loud = [np.flatnonzero(np.abs(audio) > 0.05) / hertz for audio, hertz in ((piece.audio, 24_000), (same, rate))]
+
+    assert len(piece.audio) / 24_000 == pytest.approx(len(same) / rate, abs=0.002)
+    assert loud[0][[0, -1]] == pytest.approx(loud[1][[0, -1]], abs=0.002)
+    if rate <= 24_000:  # at a higher rate, noise loses what lies above 12 kHz
+        assert np.sqrt((piece.audio**2).mean()) == pytest.approx(np.sqrt((same**2).mean()), rel=0.25)
 
 
 @pytest.mark.parametrize(
