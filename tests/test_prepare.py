@@ -482,7 +482,8 @@ def test_a_voice_of_any_rate_and_number_of_channels_will_do(rate: int, channels:
     same = noises(TEXT, rate)[0]
     loud = [np.flatnonzero(np.abs(audio) > 0.05) / hertz for audio, hertz in ((piece.audio, 24_000), (same, rate))]
 
-    assert len(piece.audio) / 24_000 == pytest.approx(len(same) / rate, abs=0.002)
+    # LiveKit 1.8.9 itself ends a stretch with 10 ms of silence
+    assert len(piece.audio) / 24_000 == pytest.approx(len(same) / rate + 0.01, abs=0.002)
     assert loud[0][[0, -1]] == pytest.approx(loud[1][[0, -1]], abs=0.002)
     if rate <= 24_000:  # at a higher rate, noise loses what lies above 12 kHz
         assert np.sqrt((piece.audio**2).mean()) == pytest.approx(np.sqrt((same**2).mean()), rel=0.25)
