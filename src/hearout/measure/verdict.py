@@ -5,6 +5,7 @@ that its spectrum is what the channel makes of it. A frame that the channel cann
 goes with its neighbours.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,6 +136,9 @@ class Spectra:
             sides = int((others < frames[0]).any()) + int((others > frames[-1]).any()) if len(frames) else 0
             if odds[frames].sum() < _CLEAR * (_ALONE, _BESIDE, _ENCLOSED)[sides]:
                 result[frames] = False
+        for island in _astray(follow, active, result):
+            if odds[island].sum() < _CLEAR * _BESIDE:
+                result[island] = False
         return result
 
     def _compared(self, follow: Follow, sure: Mask, trusted: Mask) -> tuple[Floats, Floats]:
@@ -159,6 +163,26 @@ class Spectra:
 
     def _heard(self, lag: Floats, frames: Any) -> Floats:
         return _bands(self._recording, self._centre[frames] + np.nan_to_num(lag) * RATE)
+
+
+def _astray(follow: Follow, active: Mask, found: Mask) -> list[npt.NDArray[np.int_]]:
+    """The frames of each first and last piece that is apart from the next one in time and not at the lag of that one.
+
+    What follows a cut may have a word in common with what was cut.
+    """
+    frames = np.flatnonzero(active)
+    there = np.flatnonzero(found[frames])
+    pieces = [frames[part] for part in np.split(there, np.flatnonzero(np.diff(there) > _NEAR) + 1) if len(part)]
+    lags = [float(np.median(follow.lag[piece])) for piece in pieces]
+    astray = []
+    for order in (range(len(pieces)), range(len(pieces) - 1, -1, -1)):
+        for k, inner in itertools.pairwise(order):
+            if abs(lags[k] - lags[inner]) < _MOVED:
+                break
+            astray.append(pieces[k])
+            if len(pieces[k]) >= _BESIDE:
+                break
+    return astray
 
 
 def _between(follow: Follow, sure: Mask) -> tuple[npt.NDArray[np.int_], Floats, Floats, Floats]:
