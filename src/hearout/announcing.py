@@ -51,6 +51,13 @@ def asked(
     )
 
 
+def said_before(receipt: Receipt) -> "AnnouncementHandle":
+    """What was said by an agent that died after it: it is not said again, and its receipt is there."""
+    done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    done.set_result(receipt)
+    return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=lambda _: None)
+
+
 class AnnouncementHandle:
     """An announcement that is owed: await it for its :class:`hearout.Receipt`.
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .debts import Standing
@@ -42,6 +42,13 @@ class Inherited:
     begins_at: float
     characters: int
     held: tuple[str, ...] = field(repr=False)
+
+    def rest(self, asked: Asked) -> Asked:
+        """What is left of it to say; all of it, where the text is another one now."""
+        if asked.text.split() != self.owing.text.split():
+            return asked
+        before, text = asked.text[: self.characters], asked.text[self.characters :]
+        return replace(asked, text=text, before=before, begins_at=self.begins_at)
 
 
 class Bookkeeper:

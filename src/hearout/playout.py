@@ -17,6 +17,9 @@ STEP = 0.5
 class Listener(Protocol):
     """Who wants to know what was played. All seconds are of the whole speech, its earlier stretches included."""
 
+    async def may_play(self, handle: SpeechHandle) -> None:
+        """Return when its first sample may leave; called before each stretch, and soon."""
+
     def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
         """So much was handed over to the loudspeaker; all of the stretch, when `complete`."""
 
@@ -81,6 +84,8 @@ class Tap(io.AudioOutput):
             if begins or made >= self._reported.get(handle.id, 0.0) + STEP:
                 self._reported[handle.id] = made
                 self._listener.playout_made(handle, made, complete=False)
+        if begins and handle is not None:
+            await self._listener.may_play(handle)
         await self.sink.capture_frame(frame)
         # counted only now: a room's sink that was left while it waited reports no end of what it never took
         await super().capture_frame(frame)

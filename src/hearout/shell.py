@@ -24,11 +24,13 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 from . import actions as a
 from . import events as e
 from . import words
-from .announcing import AnnouncementHandle
+from .announcing import AnnouncementHandle, said_before
 from .answers import Answers
+from .bookkeeping import Bookkeeper
 from .ear import Ear
 from .errors import AlreadyOwedError, FloorClosedError
 from .floor import Floor
+from .ledger import Scribe
 from .nodes import Nodes
 from .playout import Tap
 from .policy import Policy
@@ -36,6 +38,7 @@ from .receipt import Receipt
 from .reports import Reports
 from .retry import SPEECH, Retry
 from .speeches import Asked, Speech, Speeches
+from .words import Fate
 
 logger = logging.getLogger("hearout")
 
@@ -79,6 +82,7 @@ class Shell:
         self._unscheduled: list[SpeechHandle] = []
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
         self._receipt_of: dict[str, int] = {}
+        self.book: Bookkeeper | None = None
         self._handed_back: list[str] = []
         self._came_early = False
         self._turn_detection: Any = None
@@ -159,6 +163,20 @@ class Shell:
         """Wait until what was begun is done."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.book is not None and self._closed:
+            await self.book.close()
+
+    async def keep(self, scribe: Scribe, call: str) -> None:
+        """Keep the book of this call, and see what dead agents left in it."""
+        book = Bookkeeper(scribe, call, agent=self._agent_name, floor=self.floor)
+        await book.inherit()
+        self.book = self._reports.book = book
+
+    def _agent_name(self) -> str:
+        try:
+            return type(self._session.current_agent).__name__
+        except RuntimeError:  # before its first agent runs, and after its last
+            return ""
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -206,13 +224,15 @@ class Shell:
             return
         speech = self.speeches.begin(handle)
         asked = speech.asked
+        if self.book is not None:
+            self.book.promise(speech)
         self.feed(
             e.SpeechRequested(
                 speech.id,
                 asked.cut_in,
                 asked.answer,
                 asked.redeliver,
-                text=asked.text,
+                text=asked.before + asked.text,
                 begins_at=speech.begins_at,
                 expected=asked.expected,
             )
@@ -309,13 +329,18 @@ class Shell:
         """
         if self.speeches.owes(asked.id):
             raise AlreadyOwedError(f"{asked.id!r} is being announced, or waits for it; await it, or use another id")
+        if self.book is not None and (finished := self.book.finished.get(asked.id)) is not None:
+            return said_before(finished)  # by an agent that died after it
+        old = None if self.book is None else self.book.inherited.get(asked.id)
         try:
-            handle = self.say(asked)
+            handle = self.say(asked if old is None else old.rest(asked))
         except RuntimeError as error:
             raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
         self.protect(handle)
         speech = self.speeches[handle]
         assert speech is not None
+        for text in () if old is None else old.held:
+            self.feed(e.WordsInherited(text))
         self._awaited[speech.id] = receipt = self._loop.create_future()
         return AnnouncementHandle(
             speech.id,
@@ -416,12 +441,17 @@ class Shell:
 
     def _write(self, receipt: Receipt) -> None:
         key, asked = receipt.id, self.speeches.utterances.pop(receipt.id)
-        receipt = dataclasses.replace(receipt, id=asked.id)
+        call = self.book.call if self.book is not None else ""
+        receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent_name())
         self._receipt_of[key] = len(self.receipts)
         self.receipts.append(receipt)
+        if self.book is not None:
+            self.book.settle(key, receipt, answer=any(fate is Fate.DELIVERED for _, fate in receipt.held))
         if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
             waiting.set_result(receipt)
 
     def _note_the_gap(self, action: a.NoteGap) -> None:
         number = self._receipt_of[action.id]
-        self.receipts[number] = dataclasses.replace(self.receipts[number], gap=action.seconds)
+        self.receipts[number] = receipt = dataclasses.replace(self.receipts[number], gap=action.seconds)
+        if self.book is not None:
+            self.book.answered(action.id, receipt)
