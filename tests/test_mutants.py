@@ -113,7 +113,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     "what was played to nobody counts": (owed, "if self._known_until is not None:", "if False:", l3),
     "goes on after what was never said": (
         owed,
-        "self.begins_at, characters = self.resumes_at()",
+        "self.begins_at, characters = self.resumes_at(at)",
         "self.begins_at, characters = self.made, 0",
         l3,
     ),

@@ -12,7 +12,6 @@ from typing import Any
 
 from .debts import Standing
 from .errors import AlreadyOwedError
-from .floor import Floor
 from .ledger import Owing, Scribe
 from .receipt import Outcome, Receipt
 from .speeches import Asked, Speech
@@ -58,17 +57,19 @@ class Bookkeeper:
         scribe: writes.
         call: names the call.
         agent: tells who speaks.
-        floor: of the call.
+        standing: tells how far an utterance is.
     """
 
-    def __init__(self, scribe: Scribe, call: str, *, agent: Callable[[], str], floor: Floor) -> None:
+    def __init__(
+        self, scribe: Scribe, call: str, *, agent: Callable[[], str], standing: Callable[[str], Standing]
+    ) -> None:
         self.call = call
         self.inherited: dict[str, Inherited] = {}
         self.finished: dict[str, Receipt] = {}
         """What dead agents finished in this call, by its id."""
         self._scribe = scribe
         self._agent = agent
-        self._floor = floor
+        self._standing_now = standing
         self._loop = asyncio.get_running_loop()
         self._promises: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, str] = {}
@@ -152,7 +153,7 @@ class Bookkeeper:
         for key, name in self._open.items():
             over = self._over.get(key)
             if over is None:
-                self._standing[key] = self._floor.standing(key)
+                self._standing[key] = self._standing_now(key)
             now = self._standing.get(key, Standing())
             mark = {"kind": "mark", "at": now.resumes_at, "characters": now.characters}
             said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]

@@ -69,11 +69,11 @@ class Floor:
         """When `AlarmRang` must be applied, unless something else happens before. None: never."""
         return min(self._alarms(), default=None)
 
-    def standing(self, name: str) -> Standing:
+    def standing(self, name: str, at: float) -> Standing:
         """How far an utterance is that is owed."""
         one = self._debts.named(name)
         held = tuple(said.held for said in self._heard.said if said.owner is one)
-        return Standing() if one is None else Standing(one.played, *one.resumes_at(), held)
+        return Standing() if one is None else Standing(one.so_far(at), *one.resumes_at(at), held)
 
     def apply(self, event: e.Event, at: float) -> list[Action]:
         """Note what happened, and decide what must be done.

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from .errors import PolicyError
+from .record import Words
 
 
 class Answer(Enum):
@@ -150,6 +151,9 @@ class Policy:
         shutdown_grace: how long protected speech may go on when the session is closed. 30: a disclosure read at a
             normal pace; LiveKit's worker gives a job 60 to close (1.8.9, ``session_end_timeout``).
         return_grace: wait for a caller who is gone. 20: then LiveKit closes the room (1.13.5, ``departure_timeout``).
+        words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
+            keep them says `HASH` (whoever has the words can still show that they are the ones) or `OMIT`.
+        text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
         early_instructions: what the model is told, for one reply, when the caller spoke before the question was put.
 
     Raises:
@@ -171,6 +175,8 @@ class Policy:
     queue_grace: float = 120.0
     shutdown_grace: float = 30.0
     return_grace: float = 20.0
+    words_on_receipt: Words = Words.KEEP
+    text_on_receipt: Words = Words.KEEP
     early_instructions: str = (
         "What the caller said last came before the question was put, so it is no answer to it and no consent. "
         "React to it in brief, then put the question again."
@@ -179,7 +185,7 @@ class Policy:
     def __post_init__(self) -> None:
         if not isinstance(self.cut_in, CutIn):
             raise PolicyError(f"cut_in must be Nobody(), Phrases(…), Keys(…) or After(…), not {self.cut_in!r}")
-        for name, kind in (("answer", Answer), ("redeliver", Redeliver)):
+        for name, kind in _CHOICES:
             if not isinstance(getattr(self, name), kind):
                 choices = ", ".join(map(str, kind))
                 raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
@@ -201,5 +207,11 @@ class Policy:
                 raise PolicyError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 
+_CHOICES: tuple[tuple[str, type[Enum]], ...] = (
+    ("answer", Answer),
+    ("redeliver", Redeliver),
+    ("words_on_receipt", Words),
+    ("text_on_receipt", Words),
+)
 _MAY_BE_ZERO = ("prepare", "words_grace", "shutdown_grace", "return_grace")
 _POSITIVE = ("voice_grace", "voice_stall", "sink_grace", "listener_grace", "tool_grace", "queue_grace")
