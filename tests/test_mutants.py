@@ -123,6 +123,18 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "self.away = True",
         l3,
     ),
+    "what ended unheard stays finished": (
+        debts,
+        "missed = [one for one in self._closed + self.all if one.is_missed(known_until)]",
+        "missed: list[Owed] = []",
+        l3,
+    ),
+    "what was missed is said from where it ended": (
+        owed,
+        "again.leave(known_until)",
+        "again.leave(None)",
+        l3,
+    ),
     "speaks to a caller who is gone": (
         floor,
         "elif self._gone_at is None:\n                before",

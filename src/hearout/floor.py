@@ -20,6 +20,7 @@ from .actions import (
     LetGo,
     NoteGap,
     NoteWords,
+    OweAgain,
     PrepareAnswer,
     RecordFate,
     SayAgain,
@@ -183,6 +184,7 @@ class Floor:
     def _settle(self, at: float) -> Iterator[Action]:
         rules = (
             self._stop_what_must_stop,
+            self._owe_again,
             self._say_again,
             self._begin_to_hold,
             self._make_room,
@@ -216,6 +218,14 @@ class Floor:
                 yield StopUtterance(one.id, one.why)
             if one.ended_at is not None or one.away:
                 self._last, self._freed_at = one, at
+
+    def _owe_again(self, at: float) -> Iterator[Action]:
+        """A caller who vanished is missed only later: what ended since then was said to nobody."""
+        known_until = self._known_until
+        if self._gone_at is None or known_until is None or self._shutdown_at is not None:
+            return
+        for name, of in self._debts.owe_again(known_until, at):
+            yield OweAgain(name, of)
 
     def _say_again(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.away]:
@@ -321,11 +331,11 @@ class Floor:
             owner.held.append((held, fate))
             yield RecordFate(held, fate)
 
-    def _write_receipts(self, _at: float) -> Iterator[Action]:
+    def _write_receipts(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.ended_at is not None]:
             waits = one is self._owner() and self._waits_at_the_end()
             if not waits and all(said.owner is not one for said in self._heard.said):
-                self._debts.all.remove(one)
+                self._debts.close(one, at)
                 yield WriteReceipt(one.receipt())
 
     def _note_the_gap(self, _at: float) -> Iterator[Action]:

@@ -1,5 +1,6 @@
 """One protected utterance, from when it was asked for until it is over. It notes; `floor.py` decides."""
 
+import copy
 from dataclasses import dataclass, field
 
 from . import events as e
@@ -52,6 +53,8 @@ class Owed:
     suspended: bool = False
     away: bool = False
     """Broken off since the caller left; it is said again when the caller is back."""
+    owed_again: bool = False
+    """Its end was missed by the caller, and is owed under another id."""
     failure: tuple[str, Cause] | None = None
     outcome: Outcome | None = None
     why: str = ""
@@ -167,11 +170,12 @@ class Owed:
 
     def _over(self, at: float) -> None:
         """This attempt is over; and so is the utterance, unless it is said again when the caller is back."""
-        if self._known_until is not None:
+        ended_at = at if self._stretch_ended is None else self._stretch_ended
+        if self._known_until is not None:  # what came after it was no attempt at saying it to anybody
             self.played = max(self.begins_at, min(self.played, self._position(self._known_until)))
+            ended_at = max(self._attempt_at or 0.0, min(ended_at, self._known_until))
         self.playing = False
         if self._attempt_at is not None:
-            ended_at = at if self._stretch_ended is None else self._stretch_ended
             holes = tuple(hole for hole in self.holes if hole[0] >= self.begins_at)
             played = self.played - self.begins_at
             self.attempts.append(Attempt(self._attempt_at, ended_at, played, self.begins_at, holes, self.why))
@@ -187,6 +191,23 @@ class Owed:
         if self.outcome is None:
             self._known_until = known_until
             self.stop(Outcome.CALLER_GONE, "the caller left")
+
+    def is_missed(self, known_until: float) -> bool:
+        """Whether it finished after the caller was last known to be there, and so much later that it is not whole."""
+        ended_at = self.ended_at if self._stretch_ended is None else self._stretch_ended
+        finished = self.outcome is Outcome.FINISHED and not self.owed_again
+        return finished and ended_at is not None and ended_at > known_until + SHORT
+
+    def again(self, name: str, known_until: float, at: float) -> "Owed":
+        """The same utterance under another id, as it was when the caller was last known to be there: broken off."""
+        again = copy.copy(self)
+        again.id, again.asked_at, again.sounds, again.held = name, at, 0, []
+        again.attempts, again.holes = self.attempts[:-1], list(self.holes)
+        again._sentences = list(self._sentences)
+        again.outcome, again._told_at = None, None
+        again.leave(known_until)
+        again._over(at)
+        return again
 
     def take_up(self, at: float) -> tuple[str, str]:
         """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
