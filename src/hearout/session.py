@@ -18,6 +18,7 @@ from .errors import FloorClosedError, SettingsError
 from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
+from .room import Room
 from .shell import FloorListener, Shell
 from .speeches import Asked
 
@@ -96,6 +97,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
         shell = self._shell = Shell(self, self._choices)
         shell.listeners = self._floor_listeners
         shell.wrap(agent)
+        if (room := given.get("room")) is not None:
+            shell.room = Room(room, self, self._choices, shell)
+            shell.room.follow()
         started = settings.start_arguments(given, typed=self._typed_in_the_room)
         result = cast(RunResult[Any] | None, await super().start(agent, **started))
         shell.listen_to_playout()
@@ -196,7 +200,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
             return super().say(text, **arguments)
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
-        await self.user_typed(event.text)
+        room = None if self._shell is None else self._shell.room
+        if room is None or event.participant is None or room.may_type(event.participant.identity):
+            await self.user_typed(event.text)
 
     def emit(self, event: EventTypes, arg: AgentEvent) -> None:
         """As LiveKit's, but a transcript that was reported while it was held is not reported again."""

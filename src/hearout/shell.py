@@ -35,6 +35,7 @@ from .policy import Policy
 from .receipt import Receipt
 from .reports import Reports
 from .retry import SPEECH, Retry
+from .room import Room
 from .speeches import Asked, Speech, Speeches
 
 logger = logging.getLogger("hearout")
@@ -56,6 +57,7 @@ class Shell:
         self.receipts: list[Receipt] = []
         self.listeners: list[FloorListener] = []
         self.may_close = asyncio.Event()
+        self.room: Room | None = None
         self._session = session
         self._policy = policy
         self._loop = asyncio.get_running_loop()
@@ -132,7 +134,8 @@ class Shell:
         """Stand before the session's loudspeaker, whichever it is now."""
         sink = self._session.output.audio
         if sink is not None and sink is not self._tap:
-            self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports)
+            lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
+            self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports, lead_in=lead_in)
             self._session.output.audio = self._tap
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
@@ -153,6 +156,8 @@ class Shell:
         self._closed = True
         self.may_close.set()
         self._answers.close()
+        if self.room is not None:
+            self.room.close()
         self._set_alarm()
 
     async def settled(self) -> None:
@@ -356,6 +361,8 @@ class Shell:
                 speech.handle.interrupt(force=True)
             case a.SayAgain():
                 self._say_again(action)
+            case a.OweAgain():
+                self.speeches.owe_again(action.id, action.of)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:
@@ -365,6 +372,8 @@ class Shell:
             case a.NoteGap():
                 self._note_the_gap(action)
             case a.EndCall():
+                if self.room is not None:
+                    self.room.end()
                 self._session.shutdown(drain=False)
             case a.FinishShutdown():
                 self.may_close.set()
@@ -415,12 +424,26 @@ class Shell:
             self.feed(e.SpeechEnded(action.id, interrupted=True))
 
     def _write(self, receipt: Receipt) -> None:
-        key, asked = receipt.id, self.speeches.utterances.pop(receipt.id)
+        key, asked = receipt.id, self.speeches.written(receipt.id)
         receipt = dataclasses.replace(receipt, id=asked.id)
+        receipt = receipt if self.room is None else self.room.witnessed(receipt)
         self._receipt_of[key] = len(self.receipts)
         self.receipts.append(receipt)
+        if self.room is not None:
+            self._start(self._confirm(key, self.room))
+        else:
+            self._hand_over(key)
+
+    async def _confirm(self, key: str, room: Room) -> None:
+        """Who was there at its end is known a moment later; what is awaited waits for it."""
+        await room.confirm(self.receipts[self._receipt_of[key]])
+        number = self._receipt_of[key]
+        self.receipts[number] = room.witnessed(self.receipts[number])
+        self._hand_over(key)
+
+    def _hand_over(self, key: str) -> None:
         if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
-            waiting.set_result(receipt)
+            waiting.set_result(self.receipts[self._receipt_of[key]])
 
     def _note_the_gap(self, action: a.NoteGap) -> None:
         number = self._receipt_of[action.id]
