@@ -436,10 +436,12 @@ class Shell:
 
     async def _confirm(self, key: str, room: Room) -> None:
         """Who was there at its end is known a moment later; what is awaited waits for it."""
-        await room.confirm(self.receipts[self._receipt_of[key]])
         number = self._receipt_of[key]
-        self.receipts[number] = room.witnessed(self.receipts[number])
-        self._hand_over(key)
+        try:
+            await room.confirm(self.receipts[number])
+            self.receipts[number] = room.witnessed(self.receipts[number])
+        finally:
+            self._hand_over(key)
 
     def _hand_over(self, key: str) -> None:
         if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
