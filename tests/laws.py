@@ -17,7 +17,7 @@ from hearout.actions import (
     WriteReceipt,
 )
 from hearout.owed import STOP_GRACE
-from hearout.policy import After, Keys, Phrases
+from hearout.policy import After, Keys, Phrases, Redeliver
 from hearout.receipt import SHORT, Outcome, Receipt
 from hearout.words import Fate, Kind
 from orders import Call
@@ -115,6 +115,7 @@ def one_true_receipt_each(call: Call) -> None:
     receipts = [a.receipt for step in call.steps for a in step.actions if isinstance(a, WriteReceipt)]
     assert Counter(receipt.id for receipt in receipts) == Counter(call.requested.keys()), "not one receipt each"
     failed = _failed_while_open(call)
+    _none_is_missed(call)
     for step in call.steps:
         for action in step.actions:
             if isinstance(action, SayAgain):
@@ -135,13 +136,32 @@ def one_true_receipt_each(call: Call) -> None:
 
 
 def _reported(call: Call, name: str, until: float) -> list[float]:
-    """To which seconds of an utterance the loudspeaker came, until then."""
+    """To which seconds of an utterance the loudspeaker came, until then, under this id or the one that was missed."""
+    names = {name}
+    while (name := call.first.get(name, "")) != "":
+        names.add(name)
     return [
         step.event.seconds
         for step in call.steps
         if isinstance(step.event, e.PlayoutProgressed | e.PlayoutFinished)
-        if step.event.id == name and step.at <= until
+        if step.event.id in names and step.at <= until
     ]
+
+
+def _none_is_missed(call: Call) -> None:
+    """What finished after the caller was last known to be there, as the caller's leaving shows, is owed again."""
+    again, finished, gone = set(call.first.values()), dict[str, float](), False
+    for step in call.steps:
+        match step.event:
+            case e.CallerLeft(float() as known) if not gone and call.shut is None:
+                for name, ended_at in finished.items():
+                    kept = call.requested[name].redeliver is Redeliver.NEVER or ended_at <= known + 1.0
+                    assert kept or name in again, f"finished to nobody, and not owed: {name}"
+        gone = step.gone
+        for action in step.actions:
+            receipt = action.receipt if isinstance(action, WriteReceipt) else None
+            if receipt and receipt.outcome is Outcome.FINISHED and receipt.attempts and receipt.text.strip():
+                finished[receipt.id] = receipt.attempts[-1].ended_at
 
 
 def _was_there(call: Call, receipt: Receipt) -> None:
@@ -173,6 +193,8 @@ def _failed_while_open(call: Call) -> set[str]:
                 asked.add(step.event.id)
             case e.SpeechEnded():
                 over.add(step.event.id)
+            case e.CallerLeft():
+                asked |= set(call.first)
             case e.VoiceFailed():
                 failed |= {step.event.id} & asked - over
     return failed
@@ -238,7 +260,7 @@ def _state(thing: object) -> object:
     """All that is kept, and in what is kept."""
     if isinstance(thing, list | tuple | set):
         return [_state(item) for item in thing]
-    if type(thing).__module__ in ("hearout.floor", "hearout.debts", "hearout.owed", "hearout.heard"):
+    if type(thing).__module__ in ("hearout.floor", "hearout.debts", "hearout.owed", "hearout.heard", "hearout.wording"):
         return {name: _state(value) for name, value in vars(thing).items() if name not in ("policy", "_last")}
     return repr(thing)
 

@@ -1,10 +1,10 @@
 """Random orders of events, and what a call that is fed to a floor leaves behind: what the laws are checked on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hearout import events as e
-from hearout.actions import Action, SayAgain
+from hearout.actions import Action, OweAgain, SayAgain
 from hearout.floor import Floor
 from hearout.heard import REPEAT_WINDOW
 from hearout.policy import After, Answer, Keys, Phrases, Policy, Redeliver
@@ -56,6 +56,7 @@ class Call:
     gone: bool = False
     shut: float | None = None
     tokens: int = 0
+    first: dict[str, str] = field(default_factory=dict)
     guess: str = ""
     guessed_at: float = 0.0
 
@@ -69,11 +70,21 @@ class Call:
         self._witness(event)
         actions = self.floor.apply(event, self.at)
         for action in actions:
+            if isinstance(action, OweAgain):
+                self._owe_again(action)
             if isinstance(action, SayAgain):  # LiveKit begins a new attempt
                 self.ended.discard(action.id)
                 self.suspended.discard(action.id)
         self.steps.append(Step(self.at, event, actions, self.floor.holding, self.talking, self.gone, took))
         return self.steps[-1]
+
+    def _owe_again(self, action: OweAgain) -> None:
+        """What is said under the new id goes on where it was missed."""
+        self.requested[action.id] = replace(self.requested[action.of], id=action.id)
+        self.first[action.id] = action.of
+        for seconds in (self.made, self.played):
+            seconds[action.id] = seconds.get(action.of, 0.0)
+        self.ended.add(action.id)
 
     def ring_until_quiet(self) -> None:
         """No event comes any more; only the alarms ring."""

@@ -58,9 +58,9 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l1,
     ),
     "delivers the newest words first": (
-        floor,
-        "for said in self._heard.said if said.owner.answer is Answer.RIGHT_AFTER",
-        "for said in reversed(self._heard.said) if said.owner.answer is Answer.RIGHT_AFTER",
+        heard,
+        "for said in self.said if said.owner.answer is Answer.RIGHT_AFTER",
+        "for said in reversed(self.said) if said.owner.answer is Answer.RIGHT_AFTER",
         l1,
     ),
     "settles only the first words of a turn": (
@@ -121,6 +121,18 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         owed,
         "self.away, self.ended_at = False, at",
         "self.away = True",
+        l3,
+    ),
+    "what ended unheard stays finished": (
+        debts,
+        "missed = [one for one in self._closed + self.all if one.is_missed(known_until)]",
+        "missed: list[Owed] = []",
+        l3,
+    ),
+    "what was missed is said from where it ended": (
+        owed,
+        "again.leave(known_until)",
+        "again.leave(None)",
         l3,
     ),
     "speaks to a caller who is gone": (

@@ -105,6 +105,17 @@ class SayAgain:
 
 
 @dataclass(frozen=True)
+class OweAgain:
+    """An utterance ended after the caller was last known to be there: what was missed is owed again, under a new id.
+
+    Its receipt says what was played, and stays as it is; the one under the new id says what became of the rest.
+    """
+
+    id: str
+    of: str
+
+
+@dataclass(frozen=True)
 class StopInterruptible:
     """The caller has something to say: stop speech that may be interrupted, behind which protected speech waits."""
 
@@ -145,6 +156,7 @@ Action: TypeAlias = (
     | RecordFate
     | StopUtterance
     | SayAgain
+    | OweAgain
     | StopInterruptible
     | WriteReceipt
     | NoteGap

@@ -35,6 +35,7 @@ class Debts:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._used: set[str] = set()
+        self._closed: list[Owed] = []
         self.all: list[Owed] = []
 
     def ask(self, event: e.SpeechRequested, at: float) -> None:
@@ -42,6 +43,33 @@ class Debts:
         if event.id not in self._used:
             self._used.add(event.id)
             self.all.append(Owed.asked(event, self._policy, at))
+
+    def close(self, one: Owed, at: float) -> None:
+        """The receipt of an utterance is written; that the caller missed its end may show later."""
+        self.all.remove(one)
+        since = at - self._policy.vanish_grace
+        self._closed = [other for other in self._closed if (other.ended_at or 0.0) >= since] + [one]
+
+    def owe_again(self, known_until: float, at: float) -> list[tuple[str, str]]:
+        """What the caller missed of utterances that are over is owed under new ids, before all else.
+
+        Returns:
+            The new ids, each with the old one.
+        """
+        missed = [one for one in self._closed + self.all if one.is_missed(known_until)]
+        again = [(one.again(self._unused(one.id), known_until, at), one) for one in missed]
+        owed = [(new, old) for new, old in again if new.away]
+        for _, old in again:
+            old.owed_again = True
+        self._used |= {new.id for new, _ in owed}
+        self.all = [new for new, _ in owed] + self.all
+        return [(new.id, old.id) for new, old in owed]
+
+    def _unused(self, name: str) -> str:
+        number = 2
+        while f"{name}+{number}" in self._used:
+            number += 1
+        return f"{name}+{number}"
 
     def open(self, *, suspended: bool = False) -> list[Owed]:
         """What is to be said, or is being said; what waits for the caller's own task only if `suspended`."""

@@ -35,7 +35,7 @@ class SpeechRequested:
 
 @dataclass(frozen=True)
 class SpeechQueued:
-    """It still waits for speech that is not the floor's to decide about."""
+    """It still waits for what is not the floor's to decide about: other speech, or a telephone that rings."""
 
     id: str
 

@@ -170,6 +170,7 @@ class Floor:
     def _settle(self, at: float) -> Iterator[Action]:
         rules = (
             self._stop_what_must_stop,
+            self._owe_again,
             self._say_again,
             self._begin_to_hold,
             self._make_room,
@@ -204,6 +205,14 @@ class Floor:
             if one.ended_at is not None or one.away:
                 self._last, self._freed_at = one, at
 
+    def _owe_again(self, at: float) -> Iterator[Action]:
+        """A caller who vanished is missed only later: what ended since then was said to nobody."""
+        known_until = self._known_until
+        if self._gone_at is None or known_until is None or self._shutdown_at is not None:
+            return
+        for name, of in self._debts.owe_again(known_until, at):
+            yield a.OweAgain(name, of)
+
     def _say_again(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.away]:
             if self._shutdown_at is not None or self._gone_for_good(at):
@@ -235,7 +244,7 @@ class Floor:
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
         ready = self._prepared
-        if ready is not None and (ready.words != self._to_answer() or self._closing()):
+        if ready is not None and (ready.words != self._heard.to_answer or self._closing()):
             self._prepared = None
             yield a.DropAnswer(ready.number)
 
@@ -244,7 +253,7 @@ class Floor:
         if begins is not None and at >= begins:
             self._calls += 1
             self._number += 1
-            self._prepared = a.PrepareAnswer(self._number, self._to_answer())
+            self._prepared = a.PrepareAnswer(self._number, self._heard.to_answer)
             yield self._prepared
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
@@ -259,7 +268,7 @@ class Floor:
                 return
             heard.take_the_guess(at, self._owner())
         yield from self._settle_what_is_not_answered()
-        if not (turn := self._to_answer()):
+        if not (turn := self._heard.to_answer):
             return
         ready, self._prepared = self._prepared, None
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
@@ -306,11 +315,11 @@ class Floor:
             owner.held.append((held, fate))
             yield a.RecordFate(held, fate)
 
-    def _write_receipts(self, _at: float) -> Iterator[Action]:
+    def _write_receipts(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.ended_at is not None]:
             waits = one is self._owner() and self._waits_at_the_end()
             if not waits and all(said.owner is not one for said in self._heard.said):
-                self._debts.all.remove(one)
+                self._debts.close(one, at)
                 yield a.WriteReceipt(one.receipt())
 
     def _note_the_gap(self, _at: float) -> Iterator[Action]:
@@ -362,17 +371,12 @@ class Floor:
         after_the_end = self._freed_at + self.policy.words_grace if self._heard.guess else 0.0
         return max(after_the_end, self._heard.due_by or 0.0)
 
-    def _to_answer(self) -> tuple[Held, ...]:
-        return tuple(
-            said.marked for said in self._heard.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle
-        )
-
     def _prepares_at(self) -> float | None:
         """When an answer may be prepared; None while it may not."""
         heard, owed = self._heard, self._debts.open()
         if self._prepared is not None or self._calls >= self.policy.model_calls - 1 or self._closing():
             return None
-        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._to_answer():
+        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._heard.to_answer:
             return None
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 

@@ -43,10 +43,16 @@ class Tap(io.AudioOutput):
         sink: the session's loudspeaker.
         speaking: whose audio is being captured: called in LiveKit's task for it.
         listener: who wants to know.
+        lead_in: asked when a stretch begins: seconds of silence to play before it, which are no part of it.
     """
 
     def __init__(
-        self, sink: io.AudioOutput, *, speaking: Callable[[], SpeechHandle | None], listener: Listener
+        self,
+        sink: io.AudioOutput,
+        *,
+        speaking: Callable[[], SpeechHandle | None],
+        listener: Listener,
+        lead_in: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__(
             label="hearout",
@@ -56,6 +62,9 @@ class Tap(io.AudioOutput):
         )
         self._speaking = speaking
         self._listener = listener
+        self._lead_in = lead_in
+        self._leads: dict[str, float] = {}
+        self._starting: asyncio.TimerHandle | None = None
         self._captured: SpeechHandle | None = None
         self._stretches: list[SpeechHandle | None] = []
         self._made: dict[str, float] = {}
@@ -84,8 +93,11 @@ class Tap(io.AudioOutput):
             if begins or made >= self._reported.get(handle.id, 0.0) + STEP:
                 self._reported[handle.id] = made
                 self._listener.playout_made(handle, made, complete=False)
-        if begins and handle is not None:
-            await self._listener.may_play(handle)
+            if begins:
+                await self._listener.may_play(handle)
+            if begins and (lead := self._lead_in()) > 0:
+                self._leads[handle.id] = lead
+                await self.sink.capture_frame(_silence(lead, frame))
         await self.sink.capture_frame(frame)
         # counted only now: a room's sink that was left while it waited reports no end of what it never took
         await super().capture_frame(frame)
@@ -104,11 +116,19 @@ class Tap(io.AudioOutput):
 
     def on_playback_started(self, *, created_at: float) -> None:
         if (handle := self._playing()) is not None:
-            self._listener.playout_started(handle)
+            if lead := self._leads.get(handle.id, 0.0):
+                self._starting = asyncio.get_running_loop().call_later(lead, self._start, handle)
+            else:
+                self._start(handle)
         super().on_playback_started(created_at=created_at)
 
     def on_playback_progressed(self, *, started_at: float, offset: float, duration: float) -> None:
         if (handle := self._playing()) is not None:
+            lead = min(self._leads.get(handle.id, 0.0), offset + duration)
+            started_at, begin, end = started_at + max(0.0, lead - offset), max(offset, lead) - lead, offset + duration
+            offset, duration = begin, end - lead - begin
+            if self._starting is not None and duration > 0:
+                self._start(handle)
             since = self._played.get(handle.id, 0.0) + offset
             self._listener.playout_progressed(handle, since, since + duration)
         super().on_playback_progressed(started_at=started_at, offset=offset, duration=duration)
@@ -119,6 +139,10 @@ class Tap(io.AudioOutput):
         self._ended += 1
         handle = self._stretches.pop(0) if self._stretches else self._captured
         if handle is not None:
+            playback_position = max(0.0, playback_position - self._leads.pop(handle.id, 0.0))
+            if self._starting is not None and playback_position > 0:
+                self._start(handle)
+            self._never_started()
             played = self._played[handle.id] = self._played.get(handle.id, 0.0) + playback_position
             self._listener.playout_finished(handle, played)
         super().on_playback_finished(
@@ -126,6 +150,16 @@ class Tap(io.AudioOutput):
             interrupted=interrupted,
             synchronized_transcript=synchronized_transcript,
         )
+
+    def _start(self, handle: SpeechHandle) -> None:
+        """The lead-in is over."""
+        self._never_started()
+        self._listener.playout_started(handle)
+
+    def _never_started(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
 
     def _end_for_the_sink(self, ended: int) -> None:
         """What was cleared has ended, though a dead sink does not say so: LiveKit would wait for it for ever."""
@@ -136,3 +170,8 @@ class Tap(io.AudioOutput):
     def _playing(self) -> SpeechHandle | None:
         """Whose audio the sink is playing: the oldest stretch that it has not reported as finished."""
         return self._stretches[0] if self._stretches else self._captured
+
+
+def _silence(seconds: float, like: rtc.AudioFrame) -> rtc.AudioFrame:
+    samples = round(seconds * like.sample_rate)
+    return rtc.AudioFrame(bytes(2 * samples * like.num_channels), like.sample_rate, like.num_channels, samples)

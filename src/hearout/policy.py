@@ -154,6 +154,14 @@ class Policy:
         words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
             keep them says `HASH` (whoever has the words can still show that they are the ones) or `OMIT`.
         text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
+        vanish_grace: how long a caller whose line died can be gone before LiveKit says so. 21: measured with
+            livekit-server 1.13.5. What was said meanwhile is said again; nobody counts as present whose last sign of
+            life is older, unless there is a newer one.
+        ring_grace: how long protected speech waits for a telephone that rings. 60: then carriers give up.
+        lead_in: silence before the first words to a caller who has just come. 0.3: a receiver that begins to play may
+            swallow 0.2.
+        may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
+            listener has no say in what is owed to the caller.
         early_instructions: what the model is told, for one reply, when the caller spoke before the question was put.
 
     Raises:
@@ -177,6 +185,10 @@ class Policy:
     return_grace: float = 20.0
     words_on_receipt: Words = Words.KEEP
     text_on_receipt: Words = Words.KEEP
+    vanish_grace: float = 21.0
+    ring_grace: float = 60.0
+    lead_in: float = 0.3
+    may_press: frozenset[str] = frozenset()
     early_instructions: str = (
         "What the caller said last came before the question was put, so it is no answer to it and no consent. "
         "React to it in brief, then put the question again."
@@ -191,6 +203,8 @@ class Policy:
                 raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
         if not self.early_instructions.strip():
             raise PolicyError("early_instructions is empty: the model would take an early yes for consent")
+        if not isinstance(self.may_press, frozenset | set) or not all(isinstance(one, str) for one in self.may_press):
+            raise PolicyError(f"may_press must be a set of identities, not {self.may_press!r}")
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -213,5 +227,5 @@ _CHOICES: tuple[tuple[str, type[Enum]], ...] = (
     ("words_on_receipt", Words),
     ("text_on_receipt", Words),
 )
-_MAY_BE_ZERO = ("prepare", "words_grace", "shutdown_grace", "return_grace")
-_POSITIVE = ("voice_grace", "voice_stall", "sink_grace", "listener_grace", "tool_grace", "queue_grace")
+_MAY_BE_ZERO = ("prepare", "words_grace", "shutdown_grace", "return_grace", "ring_grace", "lead_in")
+_POSITIVE = ("voice_grace", "voice_stall", "sink_grace", "listener_grace", "tool_grace", "queue_grace", "vanish_grace")

@@ -25,6 +25,7 @@ from .ledger import Ledger, Owing, Scribe
 from .ledger.place import place
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
+from .room import Room
 from .shell import FloorListener, Shell
 from .speeches import Asked
 
@@ -118,6 +119,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
         shell.listeners = self._floor_listeners
         await self._keep_book(shell, arguments.get("room"))
         shell.wrap(agent)
+        if (room := given.get("room")) is not None:
+            shell.room = shell.receipts.room = Room(room, self, self._choices, shell)
+            shell.room.follow()
         started = settings.start_arguments(given, typed=self._typed_in_the_room)
         result = cast(RunResult[Any] | None, await super().start(agent, **started))
         shell.listen_to_playout()
@@ -240,7 +244,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
             return super().say(text, **arguments)
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
-        await self.user_typed(event.text)
+        room = None if self._shell is None else self._shell.room
+        if room is None or event.participant is None or room.may_type(event.participant.identity):
+            await self.user_typed(event.text)
 
     def emit(self, event: EventTypes, arg: AgentEvent) -> None:
         """As LiveKit's, but a transcript that was reported while it was held is not reported again."""

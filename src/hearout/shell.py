@@ -35,6 +35,7 @@ from .policy import Policy
 from .receipts import Receipts
 from .reports import Reports
 from .retry import SPEECH, Retry
+from .room import Room
 from .speeches import Speech, Speeches
 
 logger = logging.getLogger("hearout")
@@ -55,6 +56,7 @@ class Shell:
         self.floor = Floor(policy)
         self.listeners: list[FloorListener] = []
         self.may_close = asyncio.Event()
+        self.room: Room | None = None
         self._session = session
         self._policy = policy
         self._loop = asyncio.get_running_loop()
@@ -67,7 +69,7 @@ class Shell:
         self._nodes: dict[int, Nodes] = {}
         self._tap: Tap | None = None
         self.speeches = Speeches()
-        self.receipts = Receipts(self.speeches, agent=self._agent_name)
+        self.receipts = Receipts(self.speeches, agent=self._agent_name, start=self._start)
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=self._start)
         self._reports = Reports(self.feed, self.speeches, self._answers)
         self._retry = Retry(
@@ -135,7 +137,8 @@ class Shell:
         """Stand before the session's loudspeaker, whichever it is now."""
         sink = self._session.output.audio
         if sink is not None and sink is not self._tap:
-            self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports)
+            lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
+            self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports, lead_in=lead_in)
             self._session.output.audio = self._tap
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
@@ -156,6 +159,8 @@ class Shell:
         self._closed = True
         self.may_close.set()
         self._answers.close()
+        if self.room is not None:
+            self.room.close()
         self._set_alarm()
 
     async def settled(self) -> None:
@@ -341,6 +346,8 @@ class Shell:
                 speech.handle.interrupt(force=True)
             case a.SayAgain():
                 self.announcer.say_again(action)
+            case a.OweAgain():
+                self.speeches.owe_again(action.id, action.of)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:
@@ -350,6 +357,8 @@ class Shell:
             case a.NoteGap():
                 self.receipts.note_gap(action.id, action.seconds)
             case a.EndCall():
+                if self.room is not None:
+                    self.room.end()
                 self._session.shutdown(drain=False)
             case a.FinishShutdown():
                 self.may_close.set()

@@ -1,5 +1,6 @@
 """Which of LiveKit's speeches is which utterance of the floor, and what is known of each before it is said."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,6 +92,7 @@ class Speeches:
         self._asked: dict[str, Asked] = {}
         self._used: set[str] = set()
         self._wish: Asked | None = None
+        self._written: dict[str, Asked] = {}
         self.utterances: dict[str, Asked] = {}
         """What was asked for, by the key of the utterance; until its receipt is written."""
 
@@ -129,6 +131,17 @@ class Speeches:
         self.utterances.setdefault(asked.key, asked)
         speech = self._by_handle[handle.id] = Speech(asked.key, handle, asked, asked.before)
         return speech
+
+    def written(self, key: str) -> Asked:
+        """Its receipt is written: nothing is owed of it any more, unless its end was missed."""
+        asked = self._written[key] = self.utterances.pop(key)
+        return asked
+
+    def owe_again(self, key: str, of: str) -> None:
+        """The end of an utterance was missed: it is owed under another key, and under its own id."""
+        asked = self._written.get(of) or self.utterances[of]
+        self._used.add(key)
+        self.utterances[key] = dataclasses.replace(asked, key=key)
 
     def owes(self, name: str) -> bool:
         """Whether an utterance of this id has no receipt yet."""

@@ -94,7 +94,14 @@ class Caller:
 
     @classmethod
     def join(
-        cls, server: "Server", room: str, folder: Path, *, identity: str = "caller", token: str | None = None
+        cls,
+        server: "Server",
+        room: str,
+        folder: Path,
+        *,
+        identity: str = "caller",
+        token: str | None = None,
+        alive: bool = False,
     ) -> "Caller":
         """Join `room`, microphone on and silent; back when it is joined.
 
@@ -104,10 +111,12 @@ class Caller:
             folder: where the recording goes, under a name of its own.
             identity: a name in the room; whoever has it already is put out.
             token: what lets it in, if not the usual.
+            alive: whether it answers heartbeats, as hearout's page does.
         """
         wav = folder / f"{identity}-{time.monotonic_ns()}.wav"
         program = [sys.executable, str(Path(__file__).with_name("participant.py")), str(wav)]
         access = {"ROOM_URL": server.url, "ROOM_TOKEN": token or server.token(room, identity)}
+        access["ROOM_ALIVE"] = "1" if alive else ""
         with wav.with_suffix(".log").open("wb") as log:
             process = subprocess.Popen(
                 program, env=os.environ | access, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
@@ -134,6 +143,22 @@ class Caller:
             file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
             file.writeframes(samples.tobytes())
         self._order(play=str(piece), after=after)
+
+    def write(self, text: str) -> None:
+        """Write `text` to the agent, as LiveKit's clients do."""
+        self._order(type=text)
+
+    def press(self, digit: str) -> None:
+        """Press a key of the telephone."""
+        self._order(press=digit)
+
+    def attack(self, message: bytes) -> None:
+        """Send `message` on the byte stream on which LiveKit's sessions take orders."""
+        self._order(attack=message.hex())
+
+    def set_attributes(self, **attributes: str) -> None:
+        """Set its own attributes, where its token lets it; dots are written as two underscores."""
+        self._order(attributes={name.replace("__", "."): value for name, value in attributes.items()})
 
     def happened(self, what: str) -> list[dict[str, Any]]:
         """The events of one kind so far, each with `at`.

@@ -109,7 +109,8 @@ class Participant:
     """The room as this participant has it; all its tasks are of one group."""
 
     def __init__(self, wav: str, tasks: asyncio.TaskGroup) -> None:
-        self._room, self._microphone, self._recorder = rtc.Room(), Microphone(), Recorder(wav)
+        self.room = self._room = rtc.Room()
+        self._microphone, self._recorder = Microphone(), Recorder(wav)
         self._tasks = tasks
         self._room.on("participant_connected", lambda who: emit("here", who=who.identity))
         self._room.on("participant_disconnected", lambda who: emit("gone", who=who.identity))
@@ -123,6 +124,8 @@ class Participant:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self._room.local_participant.publish_track(track, options)
         self._tasks.create_task(self._microphone.run())
+        if os.environ.get("ROOM_ALIVE"):
+            self._room.local_participant.register_rpc_method("hearout.alive", lambda _: "")
         emit("joined")
         for who in self._room.remote_participants.values():
             emit("here", who=who.identity)
@@ -173,7 +176,19 @@ class Participant:
 async def orders(queue: "asyncio.Queue[dict[str, Any] | None]", participant: Participant) -> None:
     """Do as told, until told to leave or nobody is there to tell."""
     while (order := await queue.get()) is not None and "leave" not in order:
-        participant.play(order["play"], order["after"])
+        match order:
+            case {"play": path, "after": after}:
+                participant.play(path, after)
+            case {"type": text}:
+                await participant.room.local_participant.send_text(text, topic="lk.chat")
+            case {"press": digit}:
+                await participant.room.local_participant.publish_dtmf(code=int(digit), digit=digit)
+            case {"attack": message}:
+                writer = await participant.room.local_participant.stream_bytes("attack", topic="lk.agent.session")
+                await writer.write(bytes.fromhex(message))
+                await writer.aclose()
+            case {"attributes": attributes}:
+                await participant.room.local_participant.set_attributes(attributes)
 
 
 def listen(queue: "asyncio.Queue[dict[str, Any] | None]", loop: asyncio.AbstractEventLoop) -> None:
