@@ -154,8 +154,8 @@ class Policy:
             livekit-server 1.13.5. What was said meanwhile is said again; nobody counts as present whose last sign of
             life is older, unless there is a newer one.
         ring_grace: how long protected speech waits for a telephone that rings. 60: then carriers give up.
-        lead_in: silence before the first words to a caller who has just come. 0.3: a receiver that begins to play may
-            swallow 0.2.
+        lead_in: silence before the first words to a caller who has just come. 0.5: a receiver that begins to play
+            finds its delay meanwhile, and stretches or swallows up to 0.2 of what comes.
         may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
             listener has no say in what is owed to the caller.
         early_instructions: what the model is told, for one reply, when the caller spoke before the question was put.
@@ -181,7 +181,7 @@ class Policy:
     return_grace: float = 20.0
     vanish_grace: float = 21.0
     ring_grace: float = 60.0
-    lead_in: float = 0.3
+    lead_in: float = 0.5
     may_press: frozenset[str] = frozenset()
     early_instructions: str = (
         "What the caller said last came before the question was put, so it is no answer to it and no consent. "

@@ -332,7 +332,7 @@ class Room:
                 age = max(0.0, self._wall() - arrived)
                 self._presence.alive(person.identity, self._host.now - age)
                 if age > QUIET and not publication.muted:
-                    self._presence.silent(person.identity)
+                    self._presence.silent(person.identity, self._host.now)
         return True
 
     async def _beat(self, person: rtc.RemoteParticipant) -> bool:
@@ -345,7 +345,7 @@ class Room:
         except rtc.RpcError as error:
             if error.code == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD:
                 return False
-            self._presence.silent(person.identity)
+            self._presence.silent(person.identity, self._host.now)
             return True
         self._presence.alive(person.identity, asked_at)
         return True
