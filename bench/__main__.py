@@ -57,7 +57,7 @@ def _virtual(asked: argparse.Namespace) -> list[Table]:
 
 def _cost(asked: argparse.Namespace) -> list[Table]:
     costs = cost.measure(asked.rounds)
-    return [cost.table(costs, cost.load())]
+    return [cost.table(costs, f"{cost.load()}, {cost.empty_loop()}")]
 
 
 def _voice(asked: argparse.Namespace) -> list[Table]:

@@ -203,6 +203,20 @@ def load() -> str:
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
+def empty_loop(seconds: float = 5.0) -> str:
+    """How late a loop is in which nothing else runs: what the machine itself adds to the figures."""
+
+    async def main() -> list[float]:
+        lags: list[float] = []
+        watcher = asyncio.create_task(_watch_the_loop(lags))
+        await asyncio.sleep(seconds)
+        watcher.cancel()
+        return lags
+
+    late = percentile(asyncio.run(main()), 99) or 0.0
+    return f"an empty loop is late by {late * 1000:.2f} ms at p99"
+
+
 def answered(costs: dict[str, Cost]) -> str:
     """How many of the calls were answered, so that it is seen that what is compared did its work."""
     calls = SESSIONS * mean(len(cost.core) for cost in costs.values())

@@ -99,7 +99,7 @@ def _coded(audio: Samples, codec: str, rate: int, container: str, bit_rate: int 
         stream = out.add_stream(codec, rate=rate, layout="mono")
         if bit_rate:
             stream.bit_rate = bit_rate
-            stream.options = {"application": "voip", "vbr": "on"}
+            stream.options = {"application": "voip", "vbr": "on", "compression_level": "5"}
         pcm = (np.clip(at_rate(audio, RATE, rate), -1, 1) * 32767).astype(np.int16)
         for start in range(0, len(pcm), rate // 50):
             piece = pcm[start : start + rate // 50]
@@ -126,8 +126,8 @@ CODECS: dict[str, Callable[[Samples], Samples]] = {
 def drifted(audio: Samples, ppm: float) -> Samples:
     """The audio on a clock that is `ppm` slow: longer for a positive one."""
     size = 1 << len(audio).bit_length()  # a length that is quick to transform
-    fine = np.fft.irfft(np.fft.rfft(audio, size), size * 8)[: len(audio) * 8] * 8
-    at = np.arange(int(len(audio) * (1 + ppm * 1e-6))) * 8 / (1 + ppm * 1e-6)
+    fine = np.fft.irfft(np.fft.rfft(audio, size), size * 4)[: len(audio) * 4] * 4
+    at = np.arange(int(len(audio) * (1 + ppm * 1e-6))) * 4 / (1 + ppm * 1e-6)
     return np.interp(at, np.arange(len(fine)), fine).astype(np.float32)
 
 
@@ -173,7 +173,8 @@ def complete(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple
 
 
 def cut(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
-    end = int(rng.uniform(0.1, 0.97) * len(notice))
+    least = max(0.1, 1.2 * RATE / len(notice))  # of less than half a second of speech nobody can tell what it is of
+    end = int(rng.uniform(least, 0.97) * len(notice))
     return notice[:end], np.arange(len(notice)) < end
 
 
@@ -230,7 +231,7 @@ def stuttered(notice: Samples, other: Samples, rng: np.random.Generator) -> tupl
 
 def caught_up(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     """All of it, but for 0.15-0.3 s nothing came, and the receiver makes up for 0.1-0.15 s of it within 2 s."""
-    at = int(rng.uniform(0.2, 0.9) * len(notice))
+    at = int(rng.uniform(0.1, 0.7) * len(notice))
     late = np.concatenate([notice[:at], np.zeros(int(rng.uniform(0.15, 0.3) * RATE), np.float32), notice[at:]])
     begin = len(late) - len(notice) + at
     return stretched(late, begin, begin + 2 * RATE, -rng.uniform(0.1, 0.15), rng), np.ones(len(notice), bool)

@@ -17,7 +17,9 @@ from ledger_workers import Opened
 
 
 class Postgres:
-    """A server on a socket of its own, without a port; stopped and started again by some tests.
+    """A server on a socket of its own, without a port; killed and started again by some tests.
+
+    It does not wait for the disk: what outlives the server's death, and not the machine's, is what tests can see.
 
     PostgreSQL does not run as root, so there it runs as `nobody`.
     """
@@ -46,7 +48,17 @@ class Postgres:
 
     def start(self) -> None:
         self._server = subprocess.Popen(
-            [self._binaries / "postgres", "-D", self._folder / "data", "-k", self._folder, "-c", "listen_addresses="],
+            [
+                self._binaries / "postgres",
+                "-D",
+                "data",
+                "-k",
+                self._folder,
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=off",
+            ],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -102,13 +102,21 @@ class FakeRoom(EventEmitter[str]):
         return ""
 
 
+class Kept(list[Receipt]):
+    """A call's receipts."""
+
+    @property
+    def all(self) -> list[Receipt]:
+        return self
+
+
 class Scene:
     """One call in a fake room: what happens to it, and what the floor was told."""
 
     def __init__(self, policy: Policy) -> None:
         self.room = FakeRoom()
         self.told: list[tuple[float, e.Event]] = []
-        self.receipts: list[Receipt] = []
+        self.receipts = Kept()
         self.speeches: list[Any] = [types.SimpleNamespace(id="notice")]
         self._began = asyncio.get_running_loop().time()
         self.linked: Person | None = None

@@ -56,7 +56,7 @@ def every_word_once(call: Call) -> None:
         token
         for step in call.steps
         if (isinstance(step.event, e.WordsHeard) and step.took)
-        or (isinstance(step.event, e.TextTyped) and step.holding)
+        or (isinstance(step.event, e.TextTyped | e.WordsInherited) and step.holding)
         for token in tokens(step.event.text)
     ]
     lost = [token for token in heard if fated[token] != 1]
@@ -168,7 +168,7 @@ def _was_there(call: Call, receipt: Receipt) -> None:
     """What was played to nobody is not claimed: after the caller was last known to be there."""
     began = next((one.began_at for one in reversed(receipt.attempts)), None)
     begins = receipt.attempts[-1].starts_from if receipt.attempts else 0.0
-    left = [s for s in call.steps if isinstance(s.event, e.CallerLeft) and s.event.known_until is not None]
+    left = [s for s in call.steps if isinstance(s.event, e.CallerLeft)]
     if began is not None and len(left) == 1 and left[0].event.known_until is not None:
         heard = begins + max(0.0, left[0].event.known_until - began)
         assert receipt.played <= heard + 1e-6, f"played to nobody: {receipt}"

@@ -20,9 +20,9 @@ ANSWERS = (None, None, None, Answer.NOTE, Answer.DROP)
 
 OPS = (
     *("asked", "asked", "starts", "starts", "stops", "stops", "stops", "heard", "heard", "heard", "guessed"),
-    *("as guessed", "typed", "keys", "leaves", "returns", "shutdown", "operator", "reply", "no reply", "turn", "text"),
-    *("text", "question", "made", "made", "made", "plays", "plays", "plays", "progress", "played", "tool", "fails"),
-    *("ended", "ended"),
+    *("as guessed", "typed", "inherited", "keys", "leaves", "returns", "shutdown", "operator", "reply", "no reply"),
+    *("turn", "text", "text", "question", "made", "made", "made", "plays", "plays", "plays", "progress", "played"),
+    *("tool", "fails", "ended", "ended"),
 )
 """What happens, as often as it stands here."""
 
@@ -197,6 +197,8 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
             return e.WordsHeard(f"{text} {_new(call)}" if much % 2 else text)
         case "typed":
             return e.TextTyped(_words(much, call))
+        case "inherited":
+            return e.WordsInherited(_words(much, call))
         case "keys":
             return e.KeysPressed("0" if much % 2 else "7")
         case "leaves":

@@ -1,6 +1,7 @@
 """What the tests of ready-made announcements share: a voice of noises, a recogniser that is told what it hears."""
 
 import asyncio
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,13 @@ def noises(text: str, rate: int = SAMPLE_RATE, level: float = 0.2) -> tuple[Any,
         at += length + pause
     pieces.append(np.zeros(round(AFTER * rate)))
     return np.concatenate(pieces).astype(np.float32), times
+
+
+def samples(path: Path) -> Any:
+    """The samples of a WAV file as float."""
+    with wave.open(str(path)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16) / 32768
 
 
 @dataclass
@@ -129,6 +137,7 @@ class ToldSTT(stt.STT[Any]):
         self._hears = hears
 
     async def _recognize_impl(self, buffer: Any, *, language: Any, conn_options: Any) -> stt.SpeechEvent:
+        assert not self.capabilities.streaming, "LiveKit's streaming recognisers have no other way"
         return _final(self._hears())
 
     def stream(self, *, language: Any = None, conn_options: Any = DEFAULT_API_CONNECT_OPTIONS) -> Any:

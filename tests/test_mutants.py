@@ -113,8 +113,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     "what was played to nobody counts": (owed, "if self._known_until is not None:", "if False:", l3),
     "goes on after what was never said": (
         owed,
-        "self.begins_at, rest = (0.0, self.text) if self.redeliver is Redeliver.FROM_START else self._rest()",
-        "self.begins_at, rest = self.made, self.text",
+        "self.begins_at, characters = self.resumes_at(at)",
+        "self.begins_at, characters = self.made, 0",
         l3,
     ),
     "forgets who does not come back": (

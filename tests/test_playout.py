@@ -40,6 +40,9 @@ class Heard:
     def __init__(self) -> None:
         self.reports: list[tuple[Any, ...]] = []
 
+    async def may_play(self, _handle: Any) -> None:
+        pass
+
     def __getattr__(self, name: str) -> Any:
         def note(_handle: Any, *seconds: float, **_: Any) -> None:
             if name != "playout_made":

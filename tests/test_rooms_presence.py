@@ -69,6 +69,7 @@ def noting(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("noting")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROOM_NOTES", str(folder))
+        patch.setenv("HEAROUT_LEDGER", f"sqlite:///{folder / 'receipts.db'}")
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         with working(room_server, folder, agent=Path(__file__).parent / "rooms" / "noting.py") as worker:
             yield worker

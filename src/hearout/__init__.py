@@ -1,5 +1,6 @@
 """Voice agents that finish what they must say, lose no word said over it, and show what was delivered."""
 
+from .announcement import Announcement
 from .announcing import AnnouncementHandle
 from .errors import (
     AlreadyOwedError,
@@ -14,12 +15,14 @@ from .errors import (
 )
 from .policy import After, Answer, Keys, Nobody, Phrases, Policy, Redeliver
 from .receipt import Level, Outcome, Receipt
+from .record import Words
 from .session import AgentSession
 
 __all__ = [
     "After",
     "AgentSession",
     "AlreadyOwedError",
+    "Announcement",
     "AnnouncementError",
     "AnnouncementHandle",
     "Answer",
@@ -38,4 +41,5 @@ __all__ = [
     "Redeliver",
     "ScriptError",
     "SettingsError",
+    "Words",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 from livekit import rtc
+from livekit.agents import tokenize
 from livekit.agents.types import TimedString
 
 from .errors import AnnouncementError
@@ -132,6 +133,8 @@ class Announcement:
         Raises:
             AnnouncementError: there is none, it was changed after it was made, or a newer hearout made it.
         """
+        # LiveKit 1.8.9 builds its hyphenator with the first caption, on the event loop: 0.1–0.2 s, once in a process.
+        tokenize.basic.hyphenate_word("announcement")
         path = Path(name) if str(name).endswith(".json") else Path(folder or _Here.folder) / f"{name}.json"
         try:
             return cls._read(path)

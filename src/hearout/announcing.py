@@ -1,13 +1,21 @@
 """What `AgentSession.announce()` gives back: an announcement that is owed, and becomes a receipt."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import AnnouncementError
+from livekit.agents.types import NOT_GIVEN
+from livekit.agents.voice import AgentSession, SpeechHandle
+
+from . import events as e
+from .actions import SayAgain
+from .debts import Standing
+from .errors import AlreadyOwedError, AnnouncementError, FloorClosedError
 from .policy import Answer, CutIn, Redeliver
 from .receipt import Receipt
-from .speeches import Asked
+from .receipts import Receipts
+from .speeches import Asked, Speeches
 
 if TYPE_CHECKING:
     from .announcement import Announcement
@@ -49,6 +57,84 @@ def asked(
         sentences=sentences,
         frames=audio.frames,
     )
+
+
+def said_before(receipt: Receipt) -> "AnnouncementHandle":
+    """What was said by an agent that died after it: it is not said again, and its receipt is there."""
+    done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    done.set_result(receipt)
+    return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=lambda _: None)
+
+
+class Call(Protocol):
+    """The call in which something is announced."""
+
+    speeches: Speeches
+    receipts: Receipts
+
+    def feed(self, event: e.Event) -> None:
+        """Tell the floor."""
+
+    def standing(self, key: str) -> Standing:
+        """How far an utterance is now."""
+
+    def protect(self, handle: SpeechHandle) -> None:
+        """From now on it is an utterance of the floor."""
+
+
+class Announcer:
+    """Lets LiveKit say what is owed.
+
+    Args:
+        session: LiveKit's.
+        call: in which.
+    """
+
+    def __init__(self, session: AgentSession[Any], call: Call) -> None:
+        self._session = session
+        self._call = call
+
+    def announce(self, asked: Asked) -> "AnnouncementHandle":
+        """Say it once; what a dead agent began in this call is gone on with, what it finished is not said again.
+
+        Raises:
+            FloorClosedError: the call is over.
+            AlreadyOwedError: this id is owed.
+        """
+        call, book = self._call, self._call.receipts.book
+        if call.speeches.owes(asked.id):
+            raise AlreadyOwedError(f"{asked.id!r} is being announced, or waits for it; await it, or use another id")
+        if book is not None and (finished := book.finished.get(asked.id)) is not None:
+            return said_before(finished)
+        old = None if book is None else book.inherited.get(asked.id)
+        try:
+            handle = self._say(asked if old is None else old.rest(asked))
+        except RuntimeError as error:
+            raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
+        call.protect(handle)
+        speech = call.speeches[handle]
+        assert speech is not None
+        for text in () if old is None else old.held:
+            call.feed(e.WordsInherited(text))
+        return AnnouncementHandle(
+            speech.asked.id,
+            receipt=call.receipts.awaited(speech.id),
+            played=lambda: call.standing(speech.id).played,
+            stop=lambda reason: call.feed(e.StopAsked(reason, speech.id)),
+        )
+
+    def say_again(self, action: SayAgain) -> None:
+        """Another attempt at an utterance, from one of its seconds on."""
+        asked = self._call.speeches.utterances[action.id]
+        try:
+            self._say(dataclasses.replace(asked, text=action.text, before=action.before, begins_at=action.begins_at))
+        except RuntimeError:  # LiveKit is closing: it is over, and its receipt says so
+            self._call.feed(e.SpeechEnded(action.id, interrupted=True))
+
+    def _say(self, asked: Asked) -> SpeechHandle:
+        audio = NOT_GIVEN if asked.frames is None else asked.frames(asked.begins_at)
+        with self._call.speeches.wished(asked):
+            return self._session.say(asked.text, audio=audio, allow_interruptions=False, add_to_chat_ctx=asked.context)
 
 
 class AnnouncementHandle:

@@ -1,8 +1,28 @@
 """What is owed, in the order in which it was asked for. It keeps; `floor.py` decides."""
 
+from dataclasses import dataclass
+
 from . import events as e
 from .owed import Owed
 from .policy import Policy
+from .words import Held
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far an utterance is.
+
+    Args:
+        played: seconds of it that have left so far.
+        resumes_at: the second of it at which it would be taken up if it were broken off now.
+        characters: the character of its text there.
+        held: what the caller said over it and is not settled yet.
+    """
+
+    played: float = 0.0
+    resumes_at: float = 0.0
+    characters: int = 0
+    held: tuple[Held, ...] = ()
 
 
 class Debts:
@@ -54,6 +74,10 @@ class Debts:
     def open(self, *, suspended: bool = False) -> list[Owed]:
         """What is to be said, or is being said; what waits for the caller's own task only if `suspended`."""
         return [one for one in self.all if one.is_open and (suspended or not one.suspended)]
+
+    def named(self, name: str) -> Owed | None:
+        """The utterance of this id, if its receipt is not written."""
+        return next((one for one in self.all if one.id == name), None)
 
     def current(self) -> Owed | None:
         """What the caller speaks over: what plays, else what is next."""

@@ -162,6 +162,13 @@ class WordsHeard:
 
 
 @dataclass(frozen=True)
+class WordsInherited:
+    """The caller had said this to an agent that died before it could be answered."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class WordsPassed:
     """A final transcript went to LiveKit, which will make a turn of it."""
 
@@ -257,6 +264,7 @@ Event: TypeAlias = (
     | CallerStopped
     | WordsGuessed
     | WordsHeard
+    | WordsInherited
     | WordsPassed
     | TurnTaken
     | TextTyped

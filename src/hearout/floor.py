@@ -8,27 +8,10 @@ hold whichever way the call came to where it is. The laws are in ``tests/test_la
 
 from collections.abc import Iterator
 
+from . import actions as a
 from . import events as e
-from .actions import (
-    Action,
-    DeliverTurn,
-    DropAnswer,
-    EndCall,
-    FinishShutdown,
-    HandBackWords,
-    Hold,
-    LetGo,
-    NoteGap,
-    NoteWords,
-    OweAgain,
-    PrepareAnswer,
-    RecordFate,
-    SayAgain,
-    StopInterruptible,
-    StopUtterance,
-    WriteReceipt,
-)
-from .debts import Debts
+from .actions import Action
+from .debts import Debts, Standing
 from .heard import Heard, Said
 from .owed import Owed
 from .policy import Answer, Policy
@@ -51,7 +34,7 @@ class Floor:
         self._last = self._nobodys
         self._freed_at = 0.0
         self._heard = Heard()
-        self._prepared: PrepareAnswer | None = None
+        self._prepared: a.PrepareAnswer | None = None
         self._number = 0
         self._calls = 0
         self._holds = False
@@ -86,9 +69,11 @@ class Floor:
         """When `AlarmRang` must be applied, unless something else happens before. None: never."""
         return min(self._alarms(), default=None)
 
-    def played(self, name: str) -> float:
-        """Seconds of an utterance that have left so far; 0 for one that is not owed."""
-        return next((one.played for one in self._debts.all if one.id == name), 0.0)
+    def standing(self, name: str, at: float) -> Standing:
+        """How far an utterance is that is owed."""
+        one = self._debts.named(name)
+        held = tuple(said.held for said in self._heard.said if said.owner is one)
+        return Standing() if one is None else Standing(one.so_far(at), *one.resumes_at(at), held)
 
     def apply(self, event: e.Event, at: float) -> list[Action]:
         """Note what happened, and decide what must be done.
@@ -140,7 +125,7 @@ class Floor:
                 pass
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
                 self._note_sound(event, at)
-            case e.TextTyped() | e.KeysPressed():
+            case e.TextTyped() | e.WordsInherited() | e.KeysPressed():
                 self._note_signs(event, at)
             case _:
                 for one in self._debts.open(suspended=True):
@@ -158,21 +143,22 @@ class Floor:
                 self._heard.guess = event.text
                 self._cut_in(Said(Held(event.text, self._heard.began(at)), self._owner(), at))
             case e.WordsHeard():
-                self._heard.final(event.text, at, self._owner())
-                if self._heard.said:
-                    self._cut_in(self._heard.said[-1])
+                if (said := self._heard.final(event.text, at, self._owner())) is not None:
+                    self._cut_in(said)
 
-    def _note_signs(self, event: e.TextTyped | e.KeysPressed, at: float) -> None:
+    def _note_signs(self, event: e.TextTyped | e.WordsInherited | e.KeysPressed, at: float) -> None:
         if not self.holding:
             return
         owner = self._owner()
-        if isinstance(event, e.TextTyped):
-            self._heard.said.append(Said(Held(event.text, at, Kind.TYPED), owner, at))
-            self._cut_in(self._heard.said[-1])
-        else:
+        if isinstance(event, e.KeysPressed):
             cuts = owner in self._debts.open(suspended=True) and owner.cut_by_keys(event.digits)
             held = Held(event.digits, at, Kind.PRESSED)
             self._heard.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
+            return
+        kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
+        self._heard.said.append(Said(Held(event.text, at, kind), owner, at))
+        if kind is Kind.TYPED:
+            self._cut_in(self._heard.said[-1])
 
     def _cut_in(self, said: Said) -> None:
         if (one := self._debts.current()) is not None and not said.is_echo:
@@ -215,7 +201,7 @@ class Floor:
             else:
                 one.give_up(at, self.policy, free_since=self._free_since(one))
             if one.must_be_told_to_stop(at):
-                yield StopUtterance(one.id, one.why)
+                yield a.StopUtterance(one.id, one.why)
             if one.ended_at is not None or one.away:
                 self._last, self._freed_at = one, at
 
@@ -225,27 +211,25 @@ class Floor:
         if self._gone_at is None or known_until is None or self._shutdown_at is not None:
             return
         for name, of in self._debts.owe_again(known_until, at):
-            yield OweAgain(name, of)
+            yield a.OweAgain(name, of)
 
     def _say_again(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.away]:
-            if self._shutdown_at is not None or (
-                self._gone_at is not None and at >= self._gone_at + self.policy.return_grace
-            ):
+            if self._shutdown_at is not None or self._gone_for_good(at):
                 one.stay_away(at)
             elif self._gone_at is None:
                 before, text = one.take_up(at)
-                yield SayAgain(one.id, one.begins_at, before, text)
+                yield a.SayAgain(one.id, one.begins_at, before, text)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
         if self.holding and not self._holds:
             self._holds, self._leftover = True, self._passed
-            yield Hold(leftover=self._leftover)
+            yield a.Hold(leftover=self._leftover)
 
     def _make_room(self, _at: float) -> Iterator[Action]:
         if self._breaks_in:
             self._breaks_in = False
-            yield StopInterruptible()
+            yield a.StopInterruptible()
 
     def _wait_no_longer(self, at: float) -> Iterator[Action]:
         expected = self._expected_since
@@ -262,14 +246,14 @@ class Floor:
         ready = self._prepared
         if ready is not None and (ready.words != self._to_answer() or self._closing()):
             self._prepared = None
-            yield DropAnswer(ready.number)
+            yield a.DropAnswer(ready.number)
 
     def _prepare_an_answer(self, at: float) -> Iterator[Action]:
         begins = self._prepares_at()
         if begins is not None and at >= begins:
             self._calls += 1
             self._number += 1
-            self._prepared = PrepareAnswer(self._number, self._to_answer())
+            self._prepared = a.PrepareAnswer(self._number, self._to_answer())
             yield self._prepared
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
@@ -294,12 +278,12 @@ class Floor:
         if back:
             self._passed = True
             if ready is not None:
-                yield DropAnswer(ready.number)
-            yield HandBackWords(turn)
+                yield a.DropAnswer(ready.number)
+            yield a.HandBackWords(turn)
         else:
             self._answered = (self._last.id, self._freed_at) if self._last.id else None
             self._answer_began_at = None
-            yield DeliverTurn(turn, ready.number if ready else None)
+            yield a.DeliverTurn(turn, ready.number if ready else None)
 
     def _settle_what_is_not_answered(self) -> Iterator[Action]:
         heard, noted = self._heard, []
@@ -312,7 +296,7 @@ class Floor:
                 noted.append(said.marked)
                 heard.settle(said, Fate.NOTED)
         if noted:
-            yield NoteWords(tuple(noted))
+            yield a.NoteWords(tuple(noted))
 
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
         gone = self._gone_at is not None
@@ -323,26 +307,26 @@ class Floor:
         if left := tuple(said.marked for said in self._heard.said):
             for said in list(self._heard.said):
                 self._heard.settle(said, Fate.CALLER_GONE if gone else Fate.SHUT_DOWN)
-            yield NoteWords(left)
+            yield a.NoteWords(left)
 
     def _record_fates(self, _at: float) -> Iterator[Action]:
         settled, self._heard.settled = self._heard.settled, []
         for held, fate, owner in settled:
             owner.held.append((held, fate))
-            yield RecordFate(held, fate)
+            yield a.RecordFate(held, fate)
 
     def _write_receipts(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.ended_at is not None]:
             waits = one is self._owner() and self._waits_at_the_end()
             if not waits and all(said.owner is not one for said in self._heard.said):
                 self._debts.close(one, at)
-                yield WriteReceipt(one.receipt())
+                yield a.WriteReceipt(one.receipt())
 
     def _note_the_gap(self, _at: float) -> Iterator[Action]:
         if self._answer_began_at is not None:
             if self._answered is not None:
                 name, ended_at = self._answered
-                yield NoteGap(name, self._answer_began_at - ended_at)
+                yield a.NoteGap(name, self._answer_began_at - ended_at)
             self._answered = self._answer_began_at = None
 
     def _let_go(self, _at: float) -> Iterator[Action]:
@@ -352,17 +336,17 @@ class Floor:
             self._calls = 0
             self._last = self._nobodys
             self._heard.let_go()
-            yield LetGo(commit=commit)
+            yield a.LetGo(commit=commit)
 
     def _end(self, at: float) -> Iterator[Action]:
         if self._debts.open(suspended=True) or self._heard.said:
             return
         if self._shutdown_at is not None and not self._shut_down:
             self._shut_down = True
-            yield FinishShutdown()
-        if self._gone_at is not None and not self._call_ended and at >= self._gone_at + self.policy.return_grace:
+            yield a.FinishShutdown()
+        if self._gone_for_good(at) and not self._call_ended:
             self._call_ended = True
-            yield EndCall()
+            yield a.EndCall()
 
     # What the rules ask
 
@@ -375,6 +359,9 @@ class Floor:
 
     def _closing(self) -> bool:
         return self._gone_at is not None or self._shutdown_at is not None
+
+    def _gone_for_good(self, at: float) -> bool:
+        return self._gone_at is not None and at >= self._gone_at + self.policy.return_grace
 
     def _waits_at_the_end(self) -> bool:
         return self._holds and self._heard.owes_words and not self._closing()

@@ -79,16 +79,18 @@ class Heard:
             self.talking, self.due_by = False, None if complete else at + grace
             self.words_from = None if complete else self.words_from
 
-    def final(self, text: str, at: float, owner: Owed) -> None:
-        """The recogniser's last word on it."""
+    def final(self, text: str, at: float, owner: Owed) -> Said | None:
+        """The recogniser's last word on it; what is new in it."""
         began, self.final_at = self.began(at), at
         new = self._new_in(text, at)
         if new != text and self.repeat is not None:
             self.settled.append((Held(self.repeat[0], began), Fate.REPEATED, owner))
         self.repeat = None
-        if words.split(new):
-            self.said.append(Said(Held(new, began), owner, at))
         self.forget(at)
+        if not words.split(new):
+            return None
+        self.said.append(Said(Held(new, began), owner, at))
+        return self.said[-1]
 
     def passed(self, at: float) -> None:
         """A final transcript went to LiveKit."""

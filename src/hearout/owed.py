@@ -211,31 +211,44 @@ class Owed:
 
     def take_up(self, at: float) -> tuple[str, str]:
         """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
-        self.begins_at, rest = (0.0, self.text) if self.redeliver is Redeliver.FROM_START else self._rest()
+        self.begins_at, characters = self.resumes_at(at)
         self._sentences = [(seconds, text) for seconds, text in self._sentences if seconds < self.begins_at]
         self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
         self.away, self.outcome, self.why, self._known_until, self._told_at = False, None, "", None, None
         self._all_of_it, self._waits_for_tool, self._more_follows = True, False, False
         self._begin(at)
-        return self.text.removesuffix(rest), rest
+        return self.text[:characters], self.text[characters:]
 
     def stay_away(self, at: float) -> None:
         """The caller did not return: it is over, and not finished."""
         self.away, self.ended_at = False, at
 
-    def _rest(self) -> tuple[float, str]:
+    def so_far(self, at: float) -> float:
+        """Seconds of it that have left by now; while it plays, a sink reports little: by the clock, less `SHORT`."""
+        if not self.playing:
+            return self.played
+        by_clock = self._played_before + at - self._stretch_began - SHORT
+        return max(self.played, min(by_clock, self.made))
+
+    def resumes_at(self, at: float) -> tuple[float, int]:
+        """Where it would be taken up if it were broken off now: the second of it, and the character of its text."""
+        from_start = self.redeliver is Redeliver.FROM_START
+        seconds, rest = (0.0, self.text) if from_start else self._rest(self.so_far(at))
+        return seconds, len(self.text) - len(rest)
+
+    def _rest(self, played: float) -> tuple[float, str]:
         """The second at which the sentence begins in which it was broken off, and the text from there."""
         whole = words.sentences(self.text)
-        if placed := [(seconds, text) for seconds, text in self._sentences if seconds <= self.played]:
+        if placed := [(seconds, text) for seconds, text in self._sentences if seconds <= played]:
             seconds, text = placed[-1]
             squeezed = "".join(text.split())  # a voice's words may come without the spaces between them
             same = (begin for begin, sentence in whole if "".join(sentence.split()) == squeezed)
             if (begin := next(same, None)) is not None:
                 return seconds, self.text[begin:]
         length = self.made if self.complete else self.expected or max(self.made, len(self.text) / SLOWEST)
-        reached = max(0.0, self.played - QUESTION_MARGIN) / length * len(self.text) if length else 0.0
+        reached = max(0.0, played - QUESTION_MARGIN) / length * len(self.text) if length else 0.0
         begin = max((begin for begin, _ in whole if begin <= reached), default=0)
-        return min(self.played, begin / len(self.text) * length), self.text[begin:]
+        return min(played, begin / max(1, len(self.text)) * length), self.text[begin:]
 
     # Stopping
 

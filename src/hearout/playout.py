@@ -17,6 +17,9 @@ STEP = 0.5
 class Listener(Protocol):
     """Who wants to know what was played. All seconds are of the whole speech, its earlier stretches included."""
 
+    async def may_play(self, handle: SpeechHandle) -> None:
+        """Return when its first sample may leave; called before each stretch, and soon."""
+
     def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
         """So much was handed over to the loudspeaker; all of the stretch, when `complete`."""
 
@@ -77,7 +80,7 @@ class Tap(io.AudioOutput):
 
     def forget(self, handle: SpeechHandle) -> None:
         """The speech is over, and its seconds are no longer asked for."""
-        for seconds in (self._made, self._reported, self._played):
+        for seconds in (self._made, self._reported, self._played, self._leads):
             seconds.pop(handle.id, None)
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
@@ -90,7 +93,9 @@ class Tap(io.AudioOutput):
             if begins or made >= self._reported.get(handle.id, 0.0) + STEP:
                 self._reported[handle.id] = made
                 self._listener.playout_made(handle, made, complete=False)
-            if begins and (lead := self._lead_in()) > 0:
+        if begins and handle is not None:
+            await self._listener.may_play(handle)
+            if (lead := self._lead_in()) > 0:
                 self._leads[handle.id] = lead
                 await self.sink.capture_frame(_silence(lead, frame))
         await self.sink.capture_frame(frame)

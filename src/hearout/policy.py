@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from .errors import PolicyError
+from .record import Words
 
 
 class Answer(Enum):
@@ -158,6 +159,9 @@ class Policy:
             finds its delay meanwhile, and stretches or swallows up to 0.2 of what comes.
         may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
             listener has no say in what is owed to the caller.
+        words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
+            keep them says `HASH` (whoever has the words can still show that they are the ones) or `OMIT`.
+        text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
         early_instructions: what the model is told, for one reply, when the caller spoke before the question was put.
 
     Raises:
@@ -183,6 +187,8 @@ class Policy:
     ring_grace: float = 60.0
     lead_in: float = 0.5
     may_press: frozenset[str] = frozenset()
+    words_on_receipt: Words = Words.KEEP
+    text_on_receipt: Words = Words.KEEP
     early_instructions: str = (
         "What the caller said last came before the question was put, so it is no answer to it and no consent. "
         "React to it in brief, then put the question again."
@@ -191,7 +197,7 @@ class Policy:
     def __post_init__(self) -> None:
         if not isinstance(self.cut_in, CutIn):
             raise PolicyError(f"cut_in must be Nobody(), Phrases(…), Keys(…) or After(…), not {self.cut_in!r}")
-        for name, kind in (("answer", Answer), ("redeliver", Redeliver)):
+        for name, kind in _CHOICES:
             if not isinstance(getattr(self, name), kind):
                 choices = ", ".join(map(str, kind))
                 raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
@@ -215,5 +221,11 @@ class Policy:
                 raise PolicyError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 
+_CHOICES: tuple[tuple[str, type[Enum]], ...] = (
+    ("answer", Answer),
+    ("redeliver", Redeliver),
+    ("words_on_receipt", Words),
+    ("text_on_receipt", Words),
+)
 _MAY_BE_ZERO = ("prepare", "words_grace", "shutdown_grace", "return_grace", "ring_grace", "lead_in")
 _POSITIVE = ("voice_grace", "voice_stall", "sink_grace", "listener_grace", "tool_grace", "queue_grace", "vanish_grace")

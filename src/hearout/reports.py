@@ -7,6 +7,7 @@ from livekit.agents.voice import SpeechHandle
 
 from . import events as e
 from .answers import Answers
+from .bookkeeping import Bookkeeper
 from .rehearsal import Rehearsal
 from .speeches import Speeches
 
@@ -26,6 +27,8 @@ class Reports:
         self._feed = feed
         self._speeches = speeches
         self._answers = answers
+        self.book: Bookkeeper | None = None
+        """What is promised there may be heard."""
 
     def text_known(self, handle: SpeechHandle, text: str) -> None:
         if (speech := self._speeches[handle]) is not None:
@@ -47,6 +50,10 @@ class Reports:
 
     def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
         return self._answers.rehearsed(handle)
+
+    async def may_play(self, handle: SpeechHandle) -> None:
+        if self.book is not None and (speech := self._speeches[handle]) is not None:
+            await self.book.promised(speech.id)
 
     def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
         if (speech := self._speeches[handle]) is not None:

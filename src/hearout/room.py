@@ -22,6 +22,7 @@ from .own_line import OwnLine, statistics
 from .policy import Policy
 from .presence import Presence, playouts
 from .receipt import Receipt
+from .receipts import Receipts
 from .speeches import Speeches
 
 logger = logging.getLogger("hearout")
@@ -68,7 +69,7 @@ _NO_EARS = frozenset(
 class Host(Protocol):
     """The shell of the session that talks in the room."""
 
-    receipts: list[Receipt]
+    receipts: Receipts
     speeches: Speeches
 
     @property
@@ -166,7 +167,7 @@ class Room:
             return
         for person in [one for one in self._people() if one.identity == self.caller]:
             await asyncio.gather(self._count(person), self._beat(person))
-        while self._presence.here(self.caller) and self._host.now < until:
+        while self._presence.here(self.caller) and self._host.now < until and self._clock and not self._clock.done():
             if (self._presence.known_until(self.caller) or 0.0) >= said[-1][1]:
                 return
             await asyncio.sleep(0.05)
@@ -373,7 +374,7 @@ class Room:
 
     def _amend(self) -> None:
         """What has become known since a receipt was written: presence at its end."""
-        receipts = self._host.receipts
+        receipts = self._host.receipts.all
         for number in reversed(range(len(receipts))):
             if receipts[number].ended_at < self._host.now - 2 * self._policy.vanish_grace:
                 break

@@ -2,11 +2,16 @@
 
 import asyncio
 import logging
+import os
+import uuid
 from collections.abc import AsyncIterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent
+from livekit import rtc
+from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent, get_job_context
 from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.types import NOT_GIVEN, NotGivenOr
+from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.room_io import TextInputEvent
@@ -16,9 +21,10 @@ from . import settings
 from .announcing import AnnouncementHandle, asked
 from .errors import FloorClosedError, SettingsError
 from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped
+from .ledger import Ledger, Owing, Scribe
+from .ledger.place import place
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
-from .room import Room
 from .shell import FloorListener, Shell
 from .speeches import Asked
 
@@ -44,12 +50,21 @@ class _Process:
     """What holds for every session of this process: set by the command line, before the first job."""
 
     line: Line | None = None
+    call: str = ""
     stock: bool = False
 
 
-def use_line(line: Line | None) -> None:
-    """Let the sessions of this process talk over `line` instead of a room."""
-    _Process.line = line
+def use_line(line: Line | None, *, call: str = "") -> None:
+    """Let the sessions of this process talk over `line` instead of a room; receipts name the call so."""
+    _Process.line, _Process.call = line, call
+
+
+def _call_in(room: rtc.Room | None) -> str:
+    """Names the call: a room's name may be used again, its session id is not."""
+    job = get_job_context(required=False)
+    if job is not None and job.job.room.sid:
+        return f"{job.job.room.name}/{job.job.room.sid}"
+    return (room.name if room is not None else "") or f"call-{uuid.uuid4().hex[:12]}"
 
 
 def use_stock() -> None:
@@ -65,14 +80,19 @@ class AgentSession(LiveKitSession[Userdata_T]):
 
     Args:
         policy: how protected speech behaves; the defaults of :class:`hearout.Policy` where it is None.
+        ledger: where receipts are kept; None for nowhere but :attr:`receipts`. Left out, it is what ``HEAROUT_LEDGER``
+            and ``HEAROUT_BOOK`` say (``sqlite:///receipts.db``), wherever the session talks in a room.
 
     Raises:
         SettingsError: an argument contradicts a promise, or LiveKit would ignore it; the message says what to change.
     """
 
-    def __init__(self, *, policy: Policy | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, *, policy: Policy | None = None, ledger: NotGivenOr[Ledger | None] = NOT_GIVEN, **arguments: Any
+    ) -> None:
         self._stock = _Process.stock
         self._choices = policy or Policy()
+        self._ledger = ledger
         self._shell: Shell | None = None
         self._floor_listeners: list[FloorListener] = []
         self._closing_in_grace: asyncio.Task[None] | None = None
@@ -96,14 +116,36 @@ class AgentSession(LiveKitSession[Userdata_T]):
         settings.check_model(agent.llm, whose="agent")
         shell = self._shell = Shell(self, self._choices)
         shell.listeners = self._floor_listeners
+        await self._keep_book(shell, arguments.get("room"))
         shell.wrap(agent)
         if (room := given.get("room")) is not None:
-            shell.room = Room(room, self, self._choices, shell)
-            shell.room.follow()
+            shell.follow(room)
         started = settings.start_arguments(given, typed=self._typed_in_the_room)
         result = cast(RunResult[Any] | None, await super().start(agent, **started))
         shell.listen_to_playout()
         return result
+
+    async def _keep_book(self, shell: Shell, room: rtc.Room | None) -> None:
+        """Keep the book of this call, where it has one: not where it talks in no room and on no line."""
+        ledger = self._ledger
+        if not is_given(ledger):
+            choices = self._choices
+            real = room is not None or _Process.line is not None
+            kept = {"words": choices.words_on_receipt, "text": choices.text_on_receipt}
+            # read here, not in cli.py: LiveKit's job processes come this way only
+            ledger = place(os.environ, **kept) if real else None
+        if ledger is not None:
+            await shell.keep(Scribe(ledger), _Process.call or _call_in(room))
+
+    @property
+    def owed(self) -> tuple[Owing, ...]:
+        """What an agent that died owed in this call, and this one has not taken up yet.
+
+        An announcement of the same id and text goes on from the sentence in which it was broken off:
+        ``session.announce(owing.text, id=owing.id)``.
+        """
+        book = self._shell.receipts.book if self._shell is not None else None
+        return () if book is None else tuple(old.owing for old in book.inherited.values())
 
     def on_floor(self, listener: FloorListener) -> None:
         """Be told everything that the floor is told and decides, as ``listener(at, what)``.
@@ -117,7 +159,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
     @property
     def receipts(self) -> list[Receipt]:
         """The receipts of the protected utterances that are over, in the order of their ends."""
-        return [] if self._shell is None else list(self._shell.receipts)
+        return [] if self._shell is None else list(self._shell.receipts.all)
 
     async def user_typed(self, text: str) -> None:
         """The user wrote `text`: it is answered; after protected speech, if such is owed."""
@@ -179,7 +221,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
         if self._shell is None:
             raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
-        return self._shell.announce(asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver))
+        return self._shell.announcer.announce(asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver))
 
     async def stop_announcement(self, reason: str) -> None:
         """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.

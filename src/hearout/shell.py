@@ -1,12 +1,12 @@
 """Feeds one call's floor in order, holds its alarm, and does what it decides. It decides nothing itself."""
 
 import asyncio
-import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import (
     Agent,
     AgentHandoff,
@@ -17,26 +17,27 @@ from livekit.agents import (
     llm,
     stt,
 )
-from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from . import actions as a
 from . import events as e
 from . import words
-from .announcing import AnnouncementHandle
+from .announcing import Announcer
 from .answers import Answers
+from .bookkeeping import Bookkeeper
+from .debts import Standing
 from .ear import Ear
-from .errors import AlreadyOwedError, FloorClosedError
 from .floor import Floor
+from .ledger import Scribe
 from .nodes import Nodes
 from .playout import Tap
 from .policy import Policy
-from .receipt import Receipt
+from .receipts import Receipts
 from .reports import Reports
 from .retry import SPEECH, Retry
 from .room import Room
-from .speeches import Asked, Speech, Speeches
+from .speeches import Speech, Speeches
 
 logger = logging.getLogger("hearout")
 
@@ -54,7 +55,6 @@ class Shell:
 
     def __init__(self, session: AgentSession[Any], policy: Policy) -> None:
         self.floor = Floor(policy)
-        self.receipts: list[Receipt] = []
         self.listeners: list[FloorListener] = []
         self.may_close = asyncio.Event()
         self.room: Room | None = None
@@ -70,6 +70,7 @@ class Shell:
         self._nodes: dict[int, Nodes] = {}
         self._tap: Tap | None = None
         self.speeches = Speeches()
+        self.receipts = Receipts(self.speeches, agent=self._agent_name, start=self._start)
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=self._start)
         self._reports = Reports(self.feed, self.speeches, self._answers)
         self._retry = Retry(
@@ -78,9 +79,8 @@ class Shell:
             failed=self._reports.failed,
             given_up=self._reports.given_up,
         )
+        self.announcer = Announcer(session, self)
         self._unscheduled: list[SpeechHandle] = []
-        self._awaited: dict[str, asyncio.Future[Receipt]] = {}
-        self._receipt_of: dict[str, int] = {}
         self._handed_back: list[str] = []
         self._came_early = False
         self._turn_detection: Any = None
@@ -122,6 +122,10 @@ class Shell:
             self._feeding = False
             self._set_alarm()
 
+    def standing(self, key: str) -> Standing:
+        """How far an utterance is now."""
+        return self.floor.standing(key, self.now)
+
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
         if id(agent) not in self._nodes:
@@ -137,6 +141,11 @@ class Shell:
             lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
             self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports, lead_in=lead_in)
             self._session.output.audio = self._tap
+
+    def follow(self, room: rtc.Room) -> None:
+        """Let who is in the room be known to the floor and on the receipts."""
+        self.room = self.receipts.witness = Room(room, self._session, self._policy, self)
+        self.room.follow()
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
         """Whether LiveKit reports what was given back to it, and was reported before; asked once for each."""
@@ -164,6 +173,20 @@ class Shell:
         """Wait until what was begun is done."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.receipts.book is not None and self._closed:
+            await self.receipts.book.close()
+
+    async def keep(self, scribe: Scribe, call: str) -> None:
+        """Keep the book of this call, and see what dead agents left in it."""
+        book = Bookkeeper(scribe, call, agent=self._agent_name, standing=self.standing)
+        await book.inherit()
+        self.receipts.book = self._reports.book = book
+
+    def _agent_name(self) -> str:
+        try:
+            return type(self._session.current_agent).__name__
+        except RuntimeError:  # before its first agent runs, and after its last
+            return ""
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -211,13 +234,15 @@ class Shell:
             return
         speech = self.speeches.begin(handle)
         asked = speech.asked
+        if self.receipts.book is not None:
+            self.receipts.book.promise(speech.id, speech.asked)
         self.feed(
             e.SpeechRequested(
                 speech.id,
                 asked.cut_in,
                 asked.answer,
                 asked.redeliver,
-                text=asked.text,
+                text=asked.before + asked.text,
                 begins_at=speech.begins_at,
                 expected=asked.expected,
             )
@@ -305,40 +330,6 @@ class Shell:
         allowed = own if is_given(own) else self._session.options.interruption["enabled"]
         return not allowed
 
-    def announce(self, asked: Asked) -> AnnouncementHandle:
-        """Let LiveKit say it; what is owed, and becomes a receipt.
-
-        Raises:
-            FloorClosedError: the call is over.
-            AlreadyOwedError: this id is owed.
-        """
-        if self.speeches.owes(asked.id):
-            raise AlreadyOwedError(f"{asked.id!r} is being announced, or waits for it; await it, or use another id")
-        try:
-            handle = self.say(asked)
-        except RuntimeError as error:
-            raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
-        self.protect(handle)
-        speech = self.speeches[handle]
-        assert speech is not None
-        self._awaited[speech.id] = receipt = self._loop.create_future()
-        return AnnouncementHandle(
-            speech.id,
-            receipt=receipt,
-            played=lambda: self.floor.played(speech.id),
-            stop=lambda reason: self.feed(e.StopAsked(reason, speech.id)),
-        )
-
-    def say(self, asked: Asked) -> SpeechHandle:
-        """Let LiveKit say it, as an attempt at this utterance.
-
-        Raises:
-            RuntimeError: LiveKit's session does not run, or is closing.
-        """
-        audio = NOT_GIVEN if asked.frames is None else asked.frames(asked.begins_at)
-        with self.speeches.wished(asked):
-            return self._session.say(asked.text, audio=audio, allow_interruptions=False, add_to_chat_ctx=asked.context)
-
     # Doing
 
     def _perform(self, action: a.Action) -> None:  # noqa: C901 - a table: one line an action
@@ -360,17 +351,17 @@ class Shell:
             case a.StopUtterance() if (speech := self.speeches.named(action.id)) is not None:
                 speech.handle.interrupt(force=True)
             case a.SayAgain():
-                self._say_again(action)
+                self.announcer.say_again(action)
             case a.OweAgain():
-                self.speeches.owe_again(action.id, action.of)
+                self.receipts.owe_again(action.id, action.of)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:
                     current.interrupt()
             case a.WriteReceipt():
-                self._write(action.receipt)
+                self.receipts.write(action.receipt)
             case a.NoteGap():
-                self._note_the_gap(action)
+                self.receipts.note_gap(action.id, action.seconds)
             case a.EndCall():
                 if self.room is not None:
                     self.room.end()
@@ -415,38 +406,3 @@ class Shell:
             await self._answers.deliver(action.words, action.number)
         finally:
             self._call_off_soon()
-
-    def _say_again(self, action: a.SayAgain) -> None:
-        asked = self.speeches.utterances[action.id]
-        try:
-            self.say(dataclasses.replace(asked, text=action.text, before=action.before, begins_at=action.begins_at))
-        except RuntimeError:  # LiveKit is closing: it is over, and its receipt says so
-            self.feed(e.SpeechEnded(action.id, interrupted=True))
-
-    def _write(self, receipt: Receipt) -> None:
-        key, asked = receipt.id, self.speeches.written(receipt.id)
-        receipt = dataclasses.replace(receipt, id=asked.id)
-        receipt = receipt if self.room is None else self.room.witnessed(receipt)
-        self._receipt_of[key] = len(self.receipts)
-        self.receipts.append(receipt)
-        if self.room is not None:
-            self._start(self._confirm(key, self.room))
-        else:
-            self._hand_over(key)
-
-    async def _confirm(self, key: str, room: Room) -> None:
-        """Who was there at its end is known a moment later; what is awaited waits for it."""
-        number = self._receipt_of[key]
-        try:
-            await room.confirm(self.receipts[number])
-            self.receipts[number] = room.witnessed(self.receipts[number])
-        finally:
-            self._hand_over(key)
-
-    def _hand_over(self, key: str) -> None:
-        if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
-            waiting.set_result(self.receipts[self._receipt_of[key]])
-
-    def _note_the_gap(self, action: a.NoteGap) -> None:
-        number = self._receipt_of[action.id]
-        self.receipts[number] = dataclasses.replace(self.receipts[number], gap=action.seconds)

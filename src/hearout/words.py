@@ -57,7 +57,9 @@ class Held:
     early: bool = False
 
 
-_MURMURS = frozenset({"ah", "er", "hm", "hmm", "huh", "mhm", "mm", "mm-hm", "mm-hmm", "mmm", "oh", "uh", "uh-huh"})
+_MURMURS = frozenset(
+    {"ah", "aha", "er", "hm", "hmm", "huh", "mhm", "mm", "mm-hm", "mm-hmm", "mmm", "oh", "uh", "uh-huh"}
+)
 """Says "I am listening" and nothing else."""
 
 _AGREEMENT = frozenset({"alright", "fine", "good", "great", "ok", "okay", "right", "sure", "yeah", "yep", "yup"})

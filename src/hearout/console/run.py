@@ -104,7 +104,7 @@ class _Conversation:
         if sound_card and not self._scripted and (name := card.available()):
             self._screen.say(f"sound card: {name} (--virtual leaves it alone)")
             self._call.line.card = card.Card()
-        use_line(self._call.line)
+        use_line(self._call.line, call=f"console/{self._directory.name}")
         self._worker.start()
         try:
             self._wait()

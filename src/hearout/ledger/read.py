@@ -288,3 +288,10 @@ def _forgotten(ledger: Ledger, call: str) -> set[str]:
 
 def _named(row: sa.Row[Any]) -> str:
     return f"row {row.seq} ({row.kind}: utterance {row.utterance!r} in call {row.call!r})"
+
+
+def is_signed(ledger: Ledger) -> bool:
+    """Whether the last row of a book is signed."""
+    last = sa.select(ROWS.c.signature).where(ROWS.c.book == ledger.book).order_by(ROWS.c.seq.desc()).limit(1)
+    with ledger.transaction() as connection:
+        return connection.execute(last).scalar() is not None

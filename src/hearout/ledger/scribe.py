@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from hearout.errors import AlreadyOwedError, LedgerError
 from hearout.receipt import Receipt
 
-from . import tables
+from . import read, tables
 from .book import Ledger, new_holder
-from .entries import Owing, Record, Written, promise, settlement
+from .entries import Entry, Owing, Record, Written, promise, settlement
 from .spool import Spool
 
 logger = logging.getLogger("hearout.ledger")
@@ -128,6 +128,10 @@ class Scribe:
     async def owed(self, call: str) -> tuple[Owing, ...]:
         """What is owed in a call, oldest first; nothing where the ledger is down, which is logged."""
         return await self._ask(lambda: self._ledger.owed(call), ())
+
+    async def entries(self, call: str, *, now: float) -> tuple[Entry, ...]:
+        """What has been said in a call, in order; nothing where the ledger is down, which is logged."""
+        return await self._ask(lambda: tuple(read.entries(self._ledger, now=now, call=call)), ())
 
     async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
         """Owe here what a process that died owed; then renew and settle it as if it had been promised here.

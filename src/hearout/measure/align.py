@@ -25,7 +25,7 @@ _FFT = 1 << 15
 _PEAKS = 6  # candidates per block: as many times may a sentence be in a recording, or resemble another
 _SIMILAR = 0.35  # normalised correlation at which a block is worth looking at
 _SURE, _CERTAIN = 0.6, 0.7  # one block of another announcement in the same voice reached 0.58
-_REACH = 2.0  # seconds beyond an anchor that are looked at: what is longer has an anchor of its own
+_REACH = 8.0  # seconds beyond an anchor that are looked at: what is longer has an anchor of its own
 _SAME = 0.06  # seconds by which the lag may change within a track
 
 _SPAN = 512  # fine samples to either side of the expected lag: 64 ms, a jitter buffer's start-up is 20-40 ms

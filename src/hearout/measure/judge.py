@@ -1,5 +1,6 @@
 """`measure`: the whole judgement, and what it says."""
 
+import functools
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -114,16 +115,27 @@ def measure(
     found = finder.everywhere()
     runs = [run for run in align.runs(align.chain(found)) if align.sure(run)]
     spectra = verdict.Spectra(there, wanted)
-    follow = verdict.joined(_tracks(tracker, runs), active)
-    delivered = spectra.delivered(follow, active)
+
+    def judged(extra: list[list[Anchor]]) -> tuple[verdict.Follow, verdict.Mask]:
+        every = functools.reduce(align.inserted, extra, runs)
+        doubted = [k for k, run in enumerate(every) if any(run is other for other in extra)]
+        follow = verdict.joined(_tracks(tracker, every), active)
+        return follow, spectra.delivered(follow, active, doubted)
+
+    follow, delivered = judged([])
     extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
     if extra:
-        for run in extra:
-            runs = align.inserted(runs, run)
-        doubted = [k for k, run in enumerate(runs) if any(run is other for other in extra)]
-        follow = verdict.joined(_tracks(tracker, runs), active)
-        delivered = spectra.delivered(follow, active, doubted)
+        more = judged(extra)[1]
+        better = [run for run in extra if _more(more, delivered, run)]
+        if better:
+            follow, delivered = judged(better)
     return _measured(active, delivered, follow, _repeats(found, delivered, follow))
+
+
+def _more(new: verdict.Mask, old: verdict.Mask, run: list[Anchor]) -> bool:
+    """Whether more is there around a run than without it: it can also tear apart what was followed well."""
+    around = slice(max(0, int((run[0].at - 1) * 1000 / FRAME_MS)), int((run[-1].at + 1) * 1000 / FRAME_MS))
+    return bool(new[around].sum() > old[around].sum())
 
 
 def _tracks(tracker: align.Tracker, runs: list[list[Anchor]]) -> list[align.Track]:

@@ -5,8 +5,10 @@ that its spectrum is what the channel makes of it. A frame that the channel cann
 goes with its neighbours.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,12 @@ _MATCH, _OFF, _EVEN = 15.0, 1.75, 1.3
 _CLEAR = 5.0  # log odds; a frame is not believed more than this
 _CHANGE = 4.0  # log odds that a change between there and not there costs: 40 ms that say clearly otherwise
 _FAINT = 4.0  # dB over the noise
-_ENOUGH = 12  # clear frames that make a short piece more than a resemblance; twice as many if there is nothing else
+# Clear frames that make a short piece more than a resemblance: between two others, beside one, alone. The same word in
+# another announcement of espeak's reached 23.
+_ENCLOSED, _BESIDE, _ALONE = 9, 16, 24
+_FEW = 12  # frames by which the channel can be told
+_MOVED, _STRETCHED = 0.005, 0.15  # seconds by which the lag changes where a receiver stretches time
+_BLURRED = 1.0  # dB by which its spectrum is off for that
 _BANDS = 18
 _CODEC = 1e-3  # of a frame's power, in each band: a codec's own noise, which follows the voice
 _WINDOW = 512
@@ -85,7 +92,7 @@ def _change(left: Track, right: Track, active: Mask) -> tuple[int, int]:
     share = active[begin:end]
     of_left = np.where(share, left.match[begin - left.first :] - _EITHER, 0)
     of_right = np.where(share, right.match[: end - begin] - _EITHER, 0)
-    fall = max(0, round(float(np.median(left.lag[begin - left.first :]) - np.median(right.lag[: end - begin])) * 50))
+    fall = max(0, round((_last(left.lag, left.match) - _last(right.lag[::-1], right.match[::-1])) * 50))
     until = np.concatenate([[0.0], np.cumsum(of_left)])
     onward = np.concatenate([np.cumsum(of_right[::-1])[::-1], [0.0]])
     size = end - begin
@@ -94,6 +101,12 @@ def _change(left: Track, right: Track, active: Mask) -> tuple[int, int]:
     p = int(np.argmax(until + best[first]))
     q = int(first[p] + np.argmax(onward[first[p] :]))
     return begin + p, begin + q
+
+
+def _last(lag: Floats, match: Floats) -> float:
+    """The lag at a track's last frames that match; beyond them it wanders."""
+    sure = np.flatnonzero(match >= _SURE)
+    return float(np.median(lag[sure[-5:]] if len(sure) else lag))
 
 
 class Spectra:
@@ -112,28 +125,81 @@ class Spectra:
         trusted = sure & ~np.isin(follow.track, doubted)
         if not sure.any():
             return result
-        off, weight = self._compared(follow, trusted if trusted.sum() >= _ENOUGH else sure)
+        off, weight = self._compared(follow, sure, trusted if trusted.sum() >= _FEW else sure)
         odds = np.clip(_MATCH * follow.match - _OFF * np.minimum(off, 10) + _EVEN, -_CLEAR, _CLEAR)
         odds[weight < _FAINT] = 0  # the channel cannot carry it: it goes with its neighbours
         odds[follow.track < 0] = -_CLEAR
         result[active] = _likeliest(odds[active])
+        others = np.flatnonzero(result & ~np.isin(follow.track, doubted))
         for k in doubted:
-            of_track = result & (follow.track == k)
-            if odds[of_track].sum() < _CLEAR * (_ENOUGH if trusted.any() else 2 * _ENOUGH):
-                result[of_track] = False
+            frames = np.flatnonzero(result & (follow.track == k))
+            sides = int((others < frames[0]).any()) + int((others > frames[-1]).any()) if len(frames) else 0
+            if odds[frames].sum() < _CLEAR * (_ALONE, _BESIDE, _ENCLOSED)[sides]:
+                result[frames] = False
+        for island in _astray(follow, active, result):
+            if odds[island].sum() < _CLEAR * _BESIDE:
+                result[island] = False
         return result
 
-    def _compared(self, follow: Follow, sure: Mask) -> tuple[Floats, Floats]:
+    def _compared(self, follow: Follow, sure: Mask, trusted: Mask) -> tuple[Floats, Floats]:
         """How many dB each frame is off what it should sound like, and how many it should be above the noise."""
-        there = _bands(self._recording, self._centre + np.nan_to_num(follow.lag) * RATE)
-        channel = _channel(self._wanted, there, self._noise, _within(sure, _NEAR))
+        there = self._heard(follow.lag, slice(None))
+        channel = _channel(self._wanted, there, self._noise, _within(trusted, _NEAR))
         carried = self._wanted * channel
-        noise = self._noise + 1e-6 * carried[sure].mean(axis=0)
+        noise = self._noise + 1e-6 * carried[trusted].mean(axis=0)
         expected = _decibel(carried + noise + _CODEC * carried.mean(axis=1, keepdims=True))
-        heard, silent = _decibel(there), _decibel(noise)
-        weight = np.clip(expected - silent, 0, 12) * (channel > 0.03 * np.median(channel))
-        off = (np.abs(heard - expected) * weight).sum(axis=1) / (weight.sum(axis=1) + 1e-9)
-        return off, weight.max(axis=1)
+        weight = np.clip(expected - _decibel(noise), 0, 12) * (channel > 0.03 * np.median(channel))
+
+        def off(heard: Floats, frames: Any) -> Floats:
+            apart = np.abs(_decibel(heard) - expected[frames]) * weight[frames]
+            mean: Floats = apart.sum(axis=1) / (weight[frames].sum(axis=1) + 1e-9)
+            return mean
+
+        result = off(there, slice(None))
+        frames, *lags = _between(follow, sure)
+        for lag in lags if len(frames) else ():
+            result[frames] = np.minimum(result[frames], off(self._heard(lag, frames), frames) - _BLURRED)
+        return result, weight.max(axis=1)
+
+    def _heard(self, lag: Floats, frames: Any) -> Floats:
+        return _bands(self._recording, self._centre[frames] + np.nan_to_num(lag) * RATE)
+
+
+def _astray(follow: Follow, active: Mask, found: Mask) -> list[npt.NDArray[np.int_]]:
+    """The frames of each first and last piece that is apart from the next one in time and not at the lag of that one.
+
+    What follows a cut may have a word in common with what was cut.
+    """
+    frames = np.flatnonzero(active)
+    there = np.flatnonzero(found[frames])
+    pieces = [frames[part] for part in np.split(there, np.flatnonzero(np.diff(there) > _NEAR) + 1) if len(part)]
+    lags = [float(np.median(follow.lag[piece])) for piece in pieces]
+    astray = []
+    for order in (range(len(pieces)), range(len(pieces) - 1, -1, -1)):
+        for k, inner in itertools.pairwise(order):
+            if abs(lags[k] - lags[inner]) < _MOVED:
+                break
+            astray.append(pieces[k])
+            if len(pieces[k]) >= _BESIDE:
+                break
+    return astray
+
+
+def _between(follow: Follow, sure: Mask) -> tuple[npt.NDArray[np.int_], Floats, Floats, Floats]:
+    """Frames without a match between two lags, and where they may be: at either, or between them.
+
+    A receiver that stretches time does so in unvoiced sounds too, where no waveform tells by how much so far.
+    """
+    at, frames = np.flatnonzero(sure), np.flatnonzero(~sure)
+    after = np.searchsorted(at, frames)
+    frames, after = frames[(after > 0) & (after < len(at))], after[(after > 0) & (after < len(at))]
+    first, last = at[after - 1], at[after]
+    moved = np.abs(follow.lag[last] - follow.lag[first])
+    doubtful = (last - first <= 2 * _NEAR) & (moved > _MOVED) & (moved < _STRETCHED)
+    frames, first, last = frames[doubtful], first[doubtful], last[doubtful]
+    share = (frames - first) / np.maximum(last - first, 1)
+    before, behind = follow.lag[first], follow.lag[last]
+    return frames, before, before + share * (behind - before), behind
 
 
 def _likeliest(odds: Floats) -> Mask:

@@ -1,0 +1,180 @@
+"""One call's utterances in the ledger: promised before they are heard, renewed while they are said, settled when over.
+
+What a dead agent owed in the same call is taken over at the start; what it had finished is not said again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .debts import Standing
+from .errors import AlreadyOwedError
+from .ledger import Owing, Scribe
+from .receipt import Outcome, Receipt
+from .speeches import Asked
+
+logger = logging.getLogger("hearout")
+
+RENEW = 1.0
+"""Seconds between two renewals of what is owed: a lease bears four that are missed."""
+
+ANSWER_WAIT = 5.0
+"""Seconds to wait with the row of what is over for its answer, whose gap goes on it. Until then it counts as owed:
+should the process die within them, its last sentence is said again."""
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What a dead agent owed.
+
+    Args:
+        owing: the ledger's word on it.
+        begins_at: the second at which the sentence begins in which it broke off.
+        characters: the character of its text there.
+        held: what the caller had said, oldest first.
+    """
+
+    owing: Owing
+    begins_at: float
+    characters: int
+    held: tuple[str, ...] = field(repr=False)
+
+    def rest(self, asked: Asked) -> Asked:
+        """What is left of it to say; all of it, where the text is another one now."""
+        if asked.text.split() != self.owing.text.split():
+            return asked
+        before, text = asked.text[: self.characters], asked.text[self.characters :]
+        return replace(asked, text=text, before=before, begins_at=self.begins_at)
+
+
+class Bookkeeper:
+    """Keeps the book of one call.
+
+    Args:
+        scribe: writes.
+        call: names the call.
+        agent: tells who speaks.
+        standing: tells how far an utterance is.
+    """
+
+    def __init__(
+        self, scribe: Scribe, call: str, *, agent: Callable[[], str], standing: Callable[[str], Standing]
+    ) -> None:
+        self.call = call
+        self.inherited: dict[str, Inherited] = {}
+        self.finished: dict[str, Receipt] = {}
+        """What dead agents finished in this call, by its id."""
+        self._scribe = scribe
+        self._agent = agent
+        self._standing_now = standing
+        self._loop = asyncio.get_running_loop()
+        self._promises: dict[str, asyncio.Task[None]] = {}
+        self._open: dict[str, str] = {}
+        self._over: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
+        self._standing: dict[str, Standing] = {}
+        self._renewal: asyncio.TimerHandle | None = None
+
+    async def inherit(self) -> None:
+        """Take over what dead agents owed in this call, and see what they finished."""
+        for entry in await self._scribe.entries(self.call, now=time.time()):
+            if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
+                self.finished[entry.id] = entry.receipt
+        for owing in await self._scribe.owed(self.call):
+            taken = await self._scribe.take_over(self.call, owing.id, now=time.time())
+            if taken is not None:
+                self.inherited[taken.id] = _inherited(taken)
+        if self.inherited:
+            self._renew()
+
+    def promise(self, key: str, asked: Asked) -> None:
+        """It is owed from now on; what was taken over is owed already."""
+        if key in self._open:
+            return
+        self._open[key] = asked.id
+        if self.inherited.pop(asked.id, None) is None:
+            self._promises[key] = self._loop.create_task(self._owe(asked))
+        if self._renewal is None:
+            self._renewal = self._loop.call_later(RENEW, self._renew)
+
+    def promise_again(self, key: str, of: str, asked: Asked) -> None:
+        """The caller missed the end of an utterance: it is owed again, in a row of its own."""
+        if of in self._over:
+            self._write(of)
+        self.promise(key, asked)
+
+    async def promised(self, key: str) -> None:
+        """Wait until it is in the ledger that this is owed, or beside it: a bounded time."""
+        if (promise := self._promises.get(key)) is not None and not promise.done():
+            await asyncio.shield(promise)
+
+    def settle(self, key: str, receipt: Receipt, *, answer: bool) -> None:
+        """It is over; where an answer follows, its row waits for the gap to it."""
+        if answer:
+            later = self._loop.call_later(ANSWER_WAIT, self._write, key)
+            self._over[key] = receipt, later
+        else:
+            self._over[key] = receipt, self._loop.call_later(0, lambda: None)
+            self._write(key)
+
+    def answered(self, key: str, receipt: Receipt) -> None:
+        """The gap to the answer is known."""
+        if key in self._over:
+            self._over[key][1].cancel()
+            self._over[key] = receipt, self._over[key][1]
+            self._write(key)
+
+    async def close(self) -> None:
+        """Write what waits, and stop."""
+        for key in list(self._over):
+            self._write(key)
+        if self._renewal is not None:
+            self._renewal.cancel()
+        await asyncio.gather(*self._promises.values(), return_exceptions=True)
+        await self._scribe.close()
+
+    async def _owe(self, asked: Asked) -> None:
+        try:
+            await self._scribe.owe(
+                self.call, asked.id, asked.text, now=time.time(), agent=self._agent(), policy=_policy(asked)
+            )
+        except AlreadyOwedError:
+            if await self._scribe.take_over(self.call, asked.id, now=time.time()) is None:
+                logger.warning("utterance %r is owed by another agent in this call, too", asked.id)
+
+    def _write(self, key: str) -> None:
+        receipt, later = self._over.pop(key)
+        later.cancel()
+        del self._open[key]
+        self._promises.pop(key, None)
+        self._standing.pop(key, None)
+        self._scribe.settle(receipt, call=self.call, now=time.time())
+
+    def _renew(self) -> None:
+        self._renewal = self._loop.call_later(RENEW, self._renew) if self._open or self.inherited else None
+        for name, old in self.inherited.items():
+            self._scribe.renew(self.call, name, played=old.owing.played, now=time.time())
+        for key, name in self._open.items():
+            over = self._over.get(key)
+            if over is None:
+                self._standing[key] = self._standing_now(key)
+            now = self._standing.get(key, Standing())
+            mark = {"kind": "mark", "at": now.resumes_at, "characters": now.characters}
+            said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
+            played = now.played if over is None else over[0].played
+            self._scribe.renew(self.call, name, played=played, now=time.time(), held=[mark, *said])
+
+
+def _policy(asked: Asked) -> Mapping[str, Any]:
+    """For whoever reads the row; what the agent's own code asks for again counts."""
+    chosen = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
+    return {name: str(choice) for name, choice in chosen.items() if choice is not None}
+
+
+def _inherited(owing: Owing) -> Inherited:
+    marks = [one for one in owing.held if one.get("kind") == "mark"]
+    seconds, characters = (marks[-1]["at"], marks[-1]["characters"]) if marks else (0.0, 0)
+    said = tuple(str(one["text"]) for one in owing.held if one.get("kind") in ("spoken", "typed") and one.get("text"))
+    return Inherited(owing, float(seconds), int(characters), said)

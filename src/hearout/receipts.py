@@ -1,0 +1,95 @@
+"""The receipts of one call: written, waited for, kept in the ledger, and amended when the answer has begun."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from .bookkeeping import Bookkeeper
+from .receipt import Receipt
+from .speeches import Speeches
+from .words import Fate
+
+
+class Witness(Protocol):
+    """Who knows who was there."""
+
+    def witnessed(self, receipt: Receipt) -> Receipt:
+        """The receipt with who was there meanwhile, as far as is known now."""
+
+    async def confirm(self, receipt: Receipt) -> None:
+        """Wait until it is known whether the caller was there at its end: a bounded time."""
+
+
+class Receipts:
+    """What became of the protected utterances of one call.
+
+    Args:
+        speeches: what was asked for.
+        agent: tells who speaks.
+        start: begins a task that the session waits for when it closes.
+    """
+
+    def __init__(
+        self,
+        speeches: Speeches,
+        *,
+        agent: Callable[[], str],
+        start: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.all: list[Receipt] = []
+        self.book: Bookkeeper | None = None
+        """The ledger's book of this call; None while there is none."""
+        self.witness: Witness | None = None
+        """Who knows who was there; None where there is no room."""
+        self._start = start
+        self._speeches = speeches
+        self._agent = agent
+        self._awaited: dict[str, asyncio.Future[Receipt]] = {}
+        self._number: dict[str, int] = {}
+
+    def awaited(self, key: str) -> asyncio.Future[Receipt]:
+        """Done with the receipt of this utterance."""
+        return self._awaited.setdefault(key, asyncio.get_running_loop().create_future())
+
+    def write(self, receipt: Receipt) -> None:
+        """An utterance is over; the floor calls it by its key."""
+        key, asked = receipt.id, self._speeches.written(receipt.id)
+        call = self.book.call if self.book is not None else ""
+        receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
+        self._number[key] = len(self.all)
+        self.all.append(receipt if self.witness is None else self.witness.witnessed(receipt))
+        if self.witness is None:
+            self._settle(key)
+        else:
+            self._start(self._confirmed(key, self.witness))
+
+    def owe_again(self, key: str, of: str) -> None:
+        """The caller missed the end of an utterance: it is owed again, under another key."""
+        asked = self._speeches.owe_again(key, of)
+        if self.book is not None:
+            self.book.promise_again(key, of, asked)
+
+    async def _confirmed(self, key: str, witness: Witness) -> None:
+        """Whether the caller was there at its end is known a moment later; who awaits it waits for that."""
+        number = self._number[key]
+        try:
+            await witness.confirm(self.all[number])
+            self.all[number] = witness.witnessed(self.all[number])
+        finally:
+            self._settle(key)
+
+    def _settle(self, key: str) -> None:
+        receipt = self.all[self._number[key]]
+        if self.book is not None:
+            answer = receipt.gap is None and any(fate is Fate.DELIVERED for _, fate in receipt.held)
+            self.book.settle(key, receipt, answer=answer)
+        if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
+            waiting.set_result(receipt)
+
+    def note_gap(self, key: str, seconds: float) -> None:
+        """What was said over it has been answered, so many seconds after its end."""
+        number = self._number[key]
+        self.all[number] = receipt = dataclasses.replace(self.all[number], gap=seconds)
+        if self.book is not None:
+            self.book.answered(key, receipt)

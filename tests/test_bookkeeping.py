@@ -1,0 +1,163 @@
+"""Calls whose utterances are kept in a ledger: promised before they are heard, found again after a crash.
+
+The ledger is a real one; it is written in the loop and not in a thread, since the calls are in virtual time.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearout import AgentSession, Outcome, Receipt
+from hearout.ledger import LEASE, Entry, Ledger, Owing, Written
+from hearout.ledger.read import entries, verify
+from hearout.testing import Do, Listener, Say, Voice, first_sound
+from scenes import NOTICE, QUESTION, call, said
+from test_announce import reading
+
+
+class InTheLoop:
+    """A scribe without a thread. Its clock is the call's."""
+
+    def __init__(self, ledger: Ledger, holder: str) -> None:
+        self.ledger, self.holder = ledger, holder
+        self.dies = False
+        self.owed_at: list[float] = []
+
+    async def owe(
+        self, call: str, id: str, text: str, *, now: float, agent: str = "", policy: Mapping[str, Any] | None = None
+    ) -> Written:
+        self.owed_at.append(now)
+        self.ledger.owe(call, id, text, by=self.holder, now=now, agent=agent, policy=policy)
+        return Written.LEDGER
+
+    def renew(self, call: str, id: str, *, played: float, now: float, held: Sequence[Any] | None = None) -> None:
+        if not self.dies:
+            self.ledger.renew(call, id, by=self.holder, played=played, now=now, held=held)
+
+    def settle(self, receipt: Receipt, *, call: str, now: float) -> None:
+        if not self.dies:
+            self.ledger.settle(receipt, call=call, by=self.holder, now=now)
+
+    async def owed(self, call: str) -> tuple[Owing, ...]:
+        return self.ledger.owed(call)
+
+    async def entries(self, call: str, *, now: float) -> tuple[Entry, ...]:
+        return tuple(entries(self.ledger, now=now, call=call))
+
+    async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
+        return self.ledger.take_over(call, id, by=self.holder, now=now + 60 + LEASE)  # a while later
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path}/receipts.db")
+
+
+def kept(ledger: Ledger, holder: str, *acts: Any, text: str = NOTICE, dies: bool = False, **more: Any) -> Any:
+    """A call whose agent announces a notice, with its book."""
+    scribe = InTheLoop(ledger, holder)
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        session.announce(text, id="notice")
+
+    def die(_: Any) -> None:
+        scribe.dies = dies
+
+    result = call(Do(first_sound(5.6), die), *acts, agent=reading(read), **more)
+    return result, scribe
+
+
+def in_the_book(ledger: Ledger) -> list[Entry]:
+    return list(entries(ledger, now=1e12, call="room/1"))
+
+
+def test_it_is_in_the_ledger_before_its_first_sample_and_its_receipt_after_its_last(ledger: Ledger) -> None:
+    result, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION))
+
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert (entry.receipt.id, entry.receipt.outcome, entry.receipt.call) == ("notice", Outcome.FINISHED, "room/1")
+    assert entry.receipt.agent == "Reading"
+    assert entry.receipt.gap == pytest.approx(0.0, abs=0.1)
+    assert [held.text for held, _ in entry.receipt.held] == [QUESTION]
+    assert len(scribe.owed_at) == 1
+    assert verify(ledger).fault is None
+    assert result.protected[0].whole
+
+
+def test_the_lease_says_how_far_it_is_and_what_the_caller_said(ledger: Ledger) -> None:
+    seen: list[Owing] = []
+    kept(
+        ledger,
+        "a",
+        Say(first_sound(1.0), QUESTION),
+        Do(first_sound(6.2), lambda _: seen.extend(ledger.owed("room/1"))),
+    )
+
+    (owing,) = seen
+    assert owing.played == pytest.approx(5.6, abs=0.7)
+    assert [one["text"] for one in owing.held if one["kind"] == "spoken"] == [QUESTION]
+
+
+def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered(ledger: Ledger) -> None:
+    kept(ledger, "a", Say(first_sound(1.0), QUESTION), dies=True, ends_after=6.0)
+    assert [entry.receipt.outcome for entry in in_the_book(ledger) if entry.receipt] == [Outcome.UNKNOWN]
+
+    result, _ = kept(ledger, "b")
+
+    assert said(result)[0] == NOTICE[NOTICE.index("Your data") :]  # 5 s were said
+    assert result.turns == [QUESTION]
+    assert len(result.replies) == 1
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert entry.receipt.outcome is Outcome.FINISHED
+    assert entry.receipt.played == pytest.approx(Voice().seconds(NOTICE), abs=0.1)
+    assert entry.receipt.attempts[0].starts_from == pytest.approx(3.2, abs=0.2)
+    assert verify(ledger).fault is None
+
+
+def test_another_text_under_the_same_id_is_said_from_its_beginning(ledger: Ledger) -> None:
+    kept(ledger, "a", dies=True, ends_after=6.0)
+
+    result, _ = kept(ledger, "b", text="The notice has changed. This is the new one.")
+
+    assert said(result) == ["The notice has changed. This is the new one."]
+
+
+def test_what_a_dead_agent_finished_is_not_said_again(ledger: Ledger) -> None:
+    kept(ledger, "a")
+
+    result, _ = kept(ledger, "b", ends_after=5.0)
+
+    assert said(result) == []
+
+
+def test_what_is_owed_is_there_for_the_next_agent(ledger: Ledger) -> None:
+    kept(ledger, "a", dies=True, ends_after=6.0)
+    scribe = InTheLoop(ledger, "b")
+    seen: list[Any] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        for owing in session.owed:
+            await session.announce(owing.text, id=owing.id)
+        seen.append(session.owed)
+
+    result = call(agent=reading(read))
+
+    assert said(result) == [NOTICE[NOTICE.index("Your data") :]]
+    assert seen == [()]
+
+
+def test_nobody_listens_is_in_the_ledger(ledger: Ledger) -> None:
+    kept(ledger, "a", listener=Listener(subscribed_at=None), ends_after=40.0)
+
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert (entry.receipt.outcome, entry.receipt.played) == (Outcome.FAILED, 0.0)
