@@ -2,9 +2,20 @@
 
 import pytest
 
-from hearout import After, Keys, Outcome, Phrases, Policy
+from hearout import After, Keys, Outcome, Phrases, Policy, Redeliver
 from hearout import events as e
-from hearout.actions import Action, DeliverTurn, Hold, LetGo, NoteGap, RecordFate, SayAgain, StopUtterance, WriteReceipt
+from hearout.actions import (
+    Action,
+    DeliverTurn,
+    Hold,
+    LetGo,
+    NoteGap,
+    OweAgain,
+    RecordFate,
+    SayAgain,
+    StopUtterance,
+    WriteReceipt,
+)
 from hearout.floor import Floor
 from hearout.words import Fate, Held
 
@@ -160,6 +171,61 @@ def test_it_is_taken_up_where_the_voice_says_that_the_sentence_began() -> None:
 
     before, rest = "This call is recorded. ", "Please have your customer number ready."
     assert told(floor, (8.0, e.CallerReturned())) == [SayAgain("n1", 1.7, before, rest), Hold()]
+
+
+def test_what_ended_after_the_caller_had_vanished_is_owed_again_and_its_receipt_stays() -> None:
+    floor = playing()
+    told(floor, *ended())
+
+    assert told(floor, (20.0, e.CallerLeft(known_until=5.5))) == [OweAgain("n1+2", "n1")]
+    before, rest = "This call is recorded. ", "Please have your customer number ready."
+    (again, hold) = told(floor, (25.0, e.CallerReturned()))
+    assert (again, hold) == (SayAgain("n1+2", pytest.approx(2.2, abs=0.1), before, rest), Hold())  # type: ignore[arg-type]
+    told(
+        floor,
+        (25.1, e.AudioMade("n1+2", 6.0, complete=True)),
+        (25.2, e.PlayoutStarted("n1+2")),
+        (29.0, e.PlayoutFinished("n1+2", 6.0)),
+    )
+    (receipt,) = [
+        action.receipt for action in told(floor, (29.0, e.SpeechEnded("n1+2"))) if isinstance(action, WriteReceipt)
+    ]
+    assert receipt.outcome is Outcome.FINISHED
+    assert [(one.began_at, one.ended_at) for one in receipt.attempts] == [(1.0, 5.5), (25.2, 29.0)]
+    assert receipt.attempts[0].played == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize(
+    ("policy", "left_at", "known_until"),
+    [
+        (Policy(), 20.0, None),
+        (Policy(), 20.0, 6.9),
+        (Policy(redeliver=Redeliver.NEVER), 20.0, 5.5),
+    ],
+)
+def test_what_the_caller_was_there_for_and_what_is_never_redelivered_is_not_owed_again(
+    policy: Policy, left_at: float, known_until: float | None
+) -> None:
+    floor = playing(policy)
+    told(floor, *ended())
+
+    assert told(floor, (left_at, e.CallerLeft(known_until))) == []
+    assert told(floor, (left_at + 1.0, e.CallerReturned())) == []
+
+
+def test_what_ended_long_before_is_forgotten_and_a_second_vanishing_owes_it_under_another_id() -> None:
+    floor = playing(Policy(vanish_grace=5.0))
+    told(floor, *ended())
+    assert told(floor, (9.0, e.CallerLeft(known_until=4.0))) == [OweAgain("n1+2", "n1")]
+    told(
+        floor,
+        (10.0, e.CallerReturned()),
+        (10.1, e.AudioMade("n1+2", 6.0, complete=True)),
+        (10.2, e.PlayoutStarted("n1+2")),
+        (14.0, e.PlayoutFinished("n1+2", 6.0)),
+        (14.0, e.SpeechEnded("n1+2")),
+    )
+    assert told(floor, (17.0, e.CallerLeft(known_until=12.0))) == [OweAgain("n1+2+2", "n1+2")]
 
 
 def test_a_hole_in_what_was_played_is_on_the_receipt() -> None:

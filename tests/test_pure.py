@@ -12,10 +12,19 @@ from support import ROOT
 
 PURE = (
     *("floor", "debts", "owed", "wording", "heard", "events", "actions", "policy"),
-    *("words", "receipt", "record", "spans", "trace"),
+    *("words", "receipt", "record", "spans", "trace", "presence"),
 )
 CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
-TESTS = ("test_laws", "test_policy", "test_trace", "test_floor", "test_words", "test_receipt", "test_record")
+TESTS = (
+    "test_laws",
+    "test_policy",
+    "test_trace",
+    "test_floor",
+    "test_words",
+    "test_receipt",
+    "test_record",
+    "test_room",
+)
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from livekit.protocol.agent_pb import agent_session as agent_pb
 
-from hearout import record
+from hearout import record, words
 from hearout.local.tts import SAMPLE_RATE
 from hearout.measure import Measured, measure
-from hearout.receipt import Level, Outcome, Receipt
+from hearout.receipt import Cause, Level, Outcome, Receipt
 from rooms.caller import Caller, Recording, spoken
 from rooms.notice import NOTICE, POLICY
 
@@ -68,6 +69,7 @@ def noting(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("noting")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROOM_NOTES", str(folder))
+        patch.setenv("HEAROUT_LEDGER", f"sqlite:///{folder / 'receipts.db'}")
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         with working(room_server, folder, agent=Path(__file__).parent / "rooms" / "noting.py") as worker:
             yield worker
@@ -92,6 +94,15 @@ def halfway(caller: Caller) -> float:
     began: float = caller.wait_for("sound", ANSWERED)["at"]
     caller.wait_until(began + len(spoken(NOTICE)) / SAMPLE_RATE / 2)
     return began
+
+
+def test_the_first_word_reaches_ten_callers_of_ten(noting: "Worker", tmp_path: Path) -> None:
+    fronts = []
+    for _ in range(10):
+        with Caller.join(noting.server, noting.server.new_room(), tmp_path) as caller:
+            caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 3.0)
+        fronts.append(judged(caller.heard).front_ms)
+    assert max(fronts) <= 60, fronts
 
 
 def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting: "Worker", tmp_path: Path) -> None:
@@ -126,3 +137,109 @@ def test_a_caller_who_listens_to_the_end_was_present_for_all_of_it(noting: "Work
     assert arrived.fraction >= 0.98, arrived
     assert arrived.front_ms <= 60, arrived
     assert receipt.outcome is Outcome.FINISHED
+
+
+def test_a_caller_who_drops_and_is_back_after_three_seconds_hears_every_sentence(
+    noting: "Worker", tmp_path: Path
+) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    first = Caller.join(noting.server, room, tmp_path)
+    try:
+        halfway(first)
+    finally:
+        first.kill()
+    gone = time.monotonic()
+    time.sleep(3.0)
+    with Caller.join(noting.server, room, tmp_path) as back:
+        back.wait_for_quiet(1.5, ANNOUNCED)
+        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+    known = notes.told("CallerLeft")[0][1]["known_until"]
+    assert gone - 1.0 <= notes.zero + known <= gone + 0.1
+    before, after = seconds_heard(first.heard), judged(back.heard)
+    assert judged(first.heard).front_ms <= 60
+    assert after.tail_ms <= 100
+    twice = before - after.front_ms / 1000
+    longest = max(len(spoken(sentence)) / SAMPLE_RATE for sentence in [text for _, text in words.sentences(NOTICE)])
+    assert 0 <= twice <= longest, (before, after)
+    assert receipt.outcome is Outcome.FINISHED
+    assert len(receipt.attempts) == 2
+    assert receipt.attempts[0].ended_at <= known + 0.01
+
+
+def test_what_ended_after_the_caller_had_vanished_is_said_again_on_return(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    first = Caller.join(noting.server, room, tmp_path)
+    try:
+        began = first.wait_for("sound", ANSWERED)["at"]
+        first.wait_until(began + len(spoken(NOTICE)) / SAMPLE_RATE - 4.0)
+    finally:
+        first.kill()
+    (played,) = notes.wait(lambda n: n.receipts, 20, "receipt")
+    assert (played.outcome, played.level) == (Outcome.FINISHED, Level.PLAYED)
+    with Caller.join(noting.server, room, tmp_path) as back:
+        _, again = notes.wait(lambda n: len(n.receipts) == 2 and n.receipts, ANNOUNCED, "second receipt")
+        notes.wait(lambda n: n.receipts[1].level is Level.PRESENT, 3, "presence")
+    assert judged(back.heard).tail_ms <= 100
+    assert seconds_heard(first.heard) >= judged(back.heard).front_ms / 1000
+    assert notes.receipts[0] == played
+    assert (again.id, again.outcome) == ("notice", Outcome.FINISHED)
+
+
+def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    run = agent_pb.SessionRequest(run_input=agent_pb.SessionRequest.RunInput(text="Stop that."))
+    mute = agent_pb.SessionRequest(update_io=agent_pb.SessionRequest.UpdateIO())
+    mute.update_io.output.audio_enabled = False
+    with Caller.join(noting.server, room, tmp_path) as caller:
+        caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 1.0)
+        with Caller.join(noting.server, room, tmp_path, identity="stranger") as stranger:
+            came = time.monotonic()
+            for order in (run, mute):
+                stranger.attack(agent_pb.AgentSessionMessage(request=order).SerializeToString())
+            stranger.write("Stop that now.")
+            stranger.press("0")
+            stranger.wait_until(came + 4.0)
+        left = time.monotonic()
+        caller.wait_for_quiet(1.5, ANNOUNCED)
+        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+        notes.wait(lambda n: n.receipts[0].level is Level.PRESENT, 3, "presence")
+    assert judged(caller.heard).fraction >= 0.98
+    assert (receipt.outcome, receipt.held, receipt.caller) == (Outcome.FINISHED, (), "caller")
+    assert not notes.told("KeysPressed") + notes.told("TextTyped")
+    (span,) = next(one.present for one in receipt.listeners if one.identity == "stranger")
+    assert (notes.zero + span[0], notes.zero + span[1]) == pytest.approx((came, left), abs=0.5)
+    assert receipt.level_of("stranger") is Level.PLAYED
+
+
+def test_a_telephone_hears_nothing_before_it_is_answered_and_its_key_cuts_in(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    ringing = {"sip.callStatus": "ringing"}
+    token = noting.server.token(room, "phone", kind="sip", attributes=ringing, can_update_own_metadata=True)
+    with Caller.join(noting.server, room, tmp_path, identity="phone", token=token) as caller:
+        time.sleep(POLICY.listener_grace + 4.0)
+        assert not caller.happened("sound")
+        answered = time.monotonic()
+        caller.set_attributes(sip__callStatus="active")
+        assert caller.wait_for("sound", 5)["at"] > answered
+        caller.wait_until(answered + 3.0)
+        caller.press("0")
+        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+    assert (receipt.outcome, receipt.cause) == (Outcome.CUT_IN, Cause.KEY)
+    assert [held.text for held, _ in receipt.held] == ["0"]
+    assert judged(caller.heard).front_ms <= 60
+
+
+def test_a_caller_who_may_not_subscribe_is_waited_for_and_then_the_receipt_says_so(
+    noting: "Worker", tmp_path: Path
+) -> None:
+    room = noting.server.new_room()
+    token = noting.server.token(room, "caller", can_subscribe=False)
+    with Caller.join(noting.server, room, tmp_path, token=token) as caller:
+        (receipt,) = notes_of(noting, room).wait(lambda n: n.receipts, POLICY.listener_grace + 20, "receipt")
+    assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.NOBODY_LISTENING)
+    assert (receipt.played, receipt.level) == (0.0, Level.NOTHING)
+    assert not caller.happened("sound")

@@ -666,6 +666,21 @@ def test_what_was_said_to_nobody_is_said_again() -> None:
     assert result.utterances[1].said == NOTICE
 
 
+@pytest.mark.parametrize("agent", [Announcing, Thinking])
+def test_what_ended_while_the_caller_had_vanished_is_said_again_and_has_a_receipt_of_its_own(agent: Any) -> None:
+    result = call(
+        Do(first_sound(12.0), lambda session: session.user_left(known_until=6.0)),
+        Do(first_sound(14.0), lambda session: session.user_returned()),
+        agent=agent,
+        model=Model((NOTICE,)),
+    )
+
+    played, again = receipts(result)
+    assert (played.outcome, again.outcome, again.id) == (Outcome.FINISHED, Outcome.FINISHED, played.id)
+    assert (len(played.attempts), len(again.attempts)) == (1, 2)
+    assert said(result) == [NOTICE, REST]
+
+
 def test_a_caller_who_leaves_before_it_begins_hears_all_of_it_on_return() -> None:
     result = call(
         Do(first_sound(4.0), lambda session: session.user_left()),

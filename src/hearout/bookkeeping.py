@@ -14,7 +14,7 @@ from .debts import Standing
 from .errors import AlreadyOwedError
 from .ledger import Owing, Scribe
 from .receipt import Outcome, Receipt
-from .speeches import Asked, Speech
+from .speeches import Asked
 
 logger = logging.getLogger("hearout")
 
@@ -89,15 +89,21 @@ class Bookkeeper:
         if self.inherited:
             self._renew()
 
-    def promise(self, speech: Speech) -> None:
+    def promise(self, key: str, asked: Asked) -> None:
         """It is owed from now on; what was taken over is owed already."""
-        if speech.id in self._open:
+        if key in self._open:
             return
-        self._open[speech.id] = speech.asked.id
-        if self.inherited.pop(speech.asked.id, None) is None:
-            self._promises[speech.id] = self._loop.create_task(self._owe(speech.asked))
+        self._open[key] = asked.id
+        if self.inherited.pop(asked.id, None) is None:
+            self._promises[key] = self._loop.create_task(self._owe(asked))
         if self._renewal is None:
             self._renewal = self._loop.call_later(RENEW, self._renew)
+
+    def promise_again(self, key: str, of: str, asked: Asked) -> None:
+        """The caller missed the end of an utterance: it is owed again, in a row of its own."""
+        if of in self._over:
+            self._write(of)
+        self.promise(key, asked)
 
     async def promised(self, key: str) -> None:
         """Wait until it is in the ledger that this is owed, or beside it: a bounded time."""

@@ -80,7 +80,7 @@ class Tap(io.AudioOutput):
 
     def forget(self, handle: SpeechHandle) -> None:
         """The speech is over, and its seconds are no longer asked for."""
-        for seconds in (self._made, self._reported, self._played):
+        for seconds in (self._made, self._reported, self._played, self._leads):
             seconds.pop(handle.id, None)
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
@@ -93,9 +93,9 @@ class Tap(io.AudioOutput):
             if begins or made >= self._reported.get(handle.id, 0.0) + STEP:
                 self._reported[handle.id] = made
                 self._listener.playout_made(handle, made, complete=False)
-            if begins:
-                await self._listener.may_play(handle)
-            if begins and (lead := self._lead_in()) > 0:
+        if begins and handle is not None:
+            await self._listener.may_play(handle)
+            if (lead := self._lead_in()) > 0:
                 self._leads[handle.id] = lead
                 await self.sink.capture_frame(_silence(lead, frame))
         await self.sink.capture_frame(frame)

@@ -151,17 +151,17 @@ class Policy:
         shutdown_grace: how long protected speech may go on when the session is closed. 30: a disclosure read at a
             normal pace; LiveKit's worker gives a job 60 to close (1.8.9, ``session_end_timeout``).
         return_grace: wait for a caller who is gone. 20: then LiveKit closes the room (1.13.5, ``departure_timeout``).
-        words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
-            keep them says `HASH` (whoever has the words can still show that they are the ones) or `OMIT`.
-        text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
         vanish_grace: how long a caller whose line died can be gone before LiveKit says so. 21: measured with
             livekit-server 1.13.5. What was said meanwhile is said again; nobody counts as present whose last sign of
             life is older, unless there is a newer one.
         ring_grace: how long protected speech waits for a telephone that rings. 60: then carriers give up.
-        lead_in: silence before the first words to a caller who has just come. 0.3: a receiver that begins to play may
-            swallow 0.2.
+        lead_in: silence before the first words to a caller who has just come. 0.5: a receiver that begins to play
+            finds its delay meanwhile, and stretches or swallows up to 0.2 of what comes.
         may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
             listener has no say in what is owed to the caller.
+        words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
+            keep them says `HASH` (whoever has the words can still show that they are the ones) or `OMIT`.
+        text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
         early_instructions: what the model is told, for one reply, when the caller spoke before the question was put.
 
     Raises:
@@ -183,12 +183,12 @@ class Policy:
     queue_grace: float = 120.0
     shutdown_grace: float = 30.0
     return_grace: float = 20.0
-    words_on_receipt: Words = Words.KEEP
-    text_on_receipt: Words = Words.KEEP
     vanish_grace: float = 21.0
     ring_grace: float = 60.0
-    lead_in: float = 0.3
+    lead_in: float = 0.5
     may_press: frozenset[str] = frozenset()
+    words_on_receipt: Words = Words.KEEP
+    text_on_receipt: Words = Words.KEEP
     early_instructions: str = (
         "What the caller said last came before the question was put, so it is no answer to it and no consent. "
         "React to it in brief, then put the question again."

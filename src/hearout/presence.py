@@ -11,6 +11,12 @@ SILENT = 2.5
 """Seconds without a sign of life that was due, from which on they count as missed. Two heartbeats: one is late on a
 busy machine now and then."""
 
+DUE = 1.5
+"""Seconds within which somebody who is there gives a sign of life of one kind or another."""
+
+SILENCED = 0.3
+"""Seconds that the server's own packets in place of somebody who went take, with a margin: it sends 6 of 20 ms."""
+
 
 @dataclass
 class Stay:
@@ -20,12 +26,15 @@ class Stay:
         sign: their last sign of life, in seconds from the call's start.
         since: when they began to be there for what is claimed next; None while they are not there.
         spans: when they were certainly there, before that.
+        owes_a_sign: whether one was due and did not come.
+        perhaps: when one came after that, which may not have been theirs.
     """
 
     sign: float
     since: float | None = None
     spans: list[Span] = field(default_factory=list)
     owes_a_sign: bool = False
+    perhaps: float | None = None
 
     def until_now(self) -> tuple[Span, ...]:
         """When they were certainly there."""
@@ -56,22 +65,31 @@ class Presence:
         """They are in the room and subscribed from now on."""
         stay = self._stays.setdefault(identity, Stay(at))
         if stay.since is None:
-            stay.since, stay.sign, stay.owes_a_sign = at, at, False
+            stay.since, stay.sign, stay.owes_a_sign, stay.perhaps = at, at, False, None
 
     def alive(self, identity: str, at: float) -> None:
-        """They gave a sign of life, then. After more than `SILENT` seconds without one that was due, they were away."""
+        """They gave a sign of life, then.
+
+        The first after one that was due counts when the next one comes: when a caller is put out, LiveKit's server
+        (1.13.5) sends a few packets of silence in their place. After more than `SILENT` seconds they were away.
+        """
         stay = self._stays.get(identity)
         if stay is None or stay.since is None or at <= stay.sign:
             return
-        if stay.owes_a_sign and at > stay.sign + SILENT:
-            stay.spans.append((stay.since, stay.sign))
-            stay.since = at
-        stay.sign, stay.owes_a_sign = at, False
+        if stay.owes_a_sign:
+            if stay.perhaps is None or at < stay.perhaps + SILENCED:
+                stay.perhaps = at if stay.perhaps is None else stay.perhaps
+                return
+            if stay.perhaps > stay.sign + SILENT:
+                stay.spans.append((stay.since, stay.sign))
+                stay.since = stay.perhaps
+        stay.sign, stay.owes_a_sign, stay.perhaps = at, False, None
 
-    def silent(self, identity: str) -> None:
-        """A sign of life was due and did not come."""
-        if identity in self._stays:
-            self._stays[identity].owes_a_sign = True
+    def silent(self, identity: str, at: float) -> None:
+        """A sign of life was due and did not come; that of another kind will do, if it is not older than `DUE`."""
+        stay = self._stays.get(identity)
+        if stay is not None and at > max(stay.sign, stay.perhaps or 0.0) + DUE:
+            stay.owes_a_sign, stay.perhaps = True, None
 
     def listed(self, at: float) -> None:
         """The room has not missed anybody yet: whoever is there was so when it would have missed them by now."""
@@ -92,8 +110,8 @@ class Presence:
         stay = self._stays.setdefault(identity, Stay(at))
         if stay.since is None:
             return min(at, stay.sign)
-        if certain:
-            self.alive(identity, at)
+        if certain and not stay.owes_a_sign:
+            stay.sign = at
         else:
             stay.sign = max(stay.sign, at - self._vanish_grace)
         stay.spans.append((stay.since, stay.sign))

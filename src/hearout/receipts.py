@@ -3,13 +3,22 @@
 import asyncio
 import dataclasses
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from .bookkeeping import Bookkeeper
 from .receipt import Receipt
-from .room import Room
 from .speeches import Speeches
 from .words import Fate
+
+
+class Witness(Protocol):
+    """Who knows who was there."""
+
+    def witnessed(self, receipt: Receipt) -> Receipt:
+        """The receipt with who was there meanwhile, as far as is known now."""
+
+    async def confirm(self, receipt: Receipt) -> None:
+        """Wait until it is known whether the caller was there at its end: a bounded time."""
 
 
 class Receipts:
@@ -18,7 +27,7 @@ class Receipts:
     Args:
         speeches: what was asked for.
         agent: tells who speaks.
-        start: runs work of which nobody waits for the end.
+        start: begins a task that the session waits for when it closes.
     """
 
     def __init__(
@@ -31,11 +40,11 @@ class Receipts:
         self.all: list[Receipt] = []
         self.book: Bookkeeper | None = None
         """The ledger's book of this call; None while there is none."""
-        self.room: Room | None = None
-        """Knows who was there; None where the call is in no room."""
+        self.witness: Witness | None = None
+        """Who knows who was there; None where there is no room."""
+        self._start = start
         self._speeches = speeches
         self._agent = agent
-        self._start = start
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
         self._number: dict[str, int] = {}
 
@@ -49,12 +58,34 @@ class Receipts:
         call = self.book.call if self.book is not None else ""
         receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
         self._number[key] = len(self.all)
-        self.all.append(receipt)
-        if self.room is None:
-            self._hand_over(key)
+        self.all.append(receipt if self.witness is None else self.witness.witnessed(receipt))
+        if self.witness is None:
+            self._settle(key)
         else:
-            self.all[self._number[key]] = self.room.witnessed(receipt)
-            self._start(self._confirm(key, self.room))
+            self._start(self._confirmed(key, self.witness))
+
+    def owe_again(self, key: str, of: str) -> None:
+        """The caller missed the end of an utterance: it is owed again, under another key."""
+        asked = self._speeches.owe_again(key, of)
+        if self.book is not None:
+            self.book.promise_again(key, of, asked)
+
+    async def _confirmed(self, key: str, witness: Witness) -> None:
+        """Whether the caller was there at its end is known a moment later; who awaits it waits for that."""
+        number = self._number[key]
+        try:
+            await witness.confirm(self.all[number])
+            self.all[number] = witness.witnessed(self.all[number])
+        finally:
+            self._settle(key)
+
+    def _settle(self, key: str) -> None:
+        receipt = self.all[self._number[key]]
+        if self.book is not None:
+            answer = receipt.gap is None and any(fate is Fate.DELIVERED for _, fate in receipt.held)
+            self.book.settle(key, receipt, answer=answer)
+        if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
+            waiting.set_result(receipt)
 
     def note_gap(self, key: str, seconds: float) -> None:
         """What was said over it has been answered, so many seconds after its end."""
@@ -62,20 +93,3 @@ class Receipts:
         self.all[number] = receipt = dataclasses.replace(self.all[number], gap=seconds)
         if self.book is not None:
             self.book.answered(key, receipt)
-
-    async def _confirm(self, key: str, room: Room) -> None:
-        """Who was there at its end is known a moment later; what is awaited waits for it."""
-        number = self._number[key]
-        try:
-            await room.confirm(self.all[number])
-            self.all[number] = room.witnessed(self.all[number])
-        finally:
-            self._hand_over(key)
-
-    def _hand_over(self, key: str) -> None:
-        receipt = self.all[self._number[key]]
-        if self.book is not None:
-            delivered = any(fate is Fate.DELIVERED for _, fate in receipt.held)
-            self.book.settle(key, receipt, answer=delivered and receipt.gap is None)
-        if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
-            waiting.set_result(receipt)

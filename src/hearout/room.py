@@ -22,6 +22,7 @@ from .own_line import OwnLine, statistics
 from .policy import Policy
 from .presence import Presence, playouts
 from .receipt import Receipt
+from .receipts import Receipts
 from .speeches import Speeches
 
 logger = logging.getLogger("hearout")
@@ -65,20 +66,11 @@ _NO_EARS = frozenset(
 )
 
 
-class Written(Protocol):
-    """The receipts of the call."""
-
-    all: list[Receipt]
-
-
 class Host(Protocol):
     """The shell of the session that talks in the room."""
 
+    receipts: Receipts
     speeches: Speeches
-
-    @property
-    def receipts(self) -> Written:
-        """What is written."""
 
     @property
     def now(self) -> float:
@@ -175,7 +167,7 @@ class Room:
             return
         for person in [one for one in self._people() if one.identity == self.caller]:
             await asyncio.gather(self._count(person), self._beat(person))
-        while self._presence.here(self.caller) and self._host.now < until:
+        while self._presence.here(self.caller) and self._host.now < until and self._clock and not self._clock.done():
             if (self._presence.known_until(self.caller) or 0.0) >= said[-1][1]:
                 return
             await asyncio.sleep(0.05)
@@ -341,7 +333,7 @@ class Room:
                 age = max(0.0, self._wall() - arrived)
                 self._presence.alive(person.identity, self._host.now - age)
                 if age > QUIET and not publication.muted:
-                    self._presence.silent(person.identity)
+                    self._presence.silent(person.identity, self._host.now)
         return True
 
     async def _beat(self, person: rtc.RemoteParticipant) -> bool:
@@ -354,7 +346,7 @@ class Room:
         except rtc.RpcError as error:
             if error.code == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD:
                 return False
-            self._presence.silent(person.identity)
+            self._presence.silent(person.identity, self._host.now)
             return True
         self._presence.alive(person.identity, asked_at)
         return True

@@ -25,7 +25,6 @@ from .ledger import Ledger, Owing, Scribe
 from .ledger.place import place
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
-from .room import Room
 from .shell import FloorListener, Shell
 from .speeches import Asked
 
@@ -120,8 +119,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         await self._keep_book(shell, arguments.get("room"))
         shell.wrap(agent)
         if (room := given.get("room")) is not None:
-            shell.room = shell.receipts.room = Room(room, self, self._choices, shell)
-            shell.room.follow()
+            shell.follow(room)
         started = settings.start_arguments(given, typed=self._typed_in_the_room)
         result = cast(RunResult[Any] | None, await super().start(agent, **started))
         shell.listen_to_playout()

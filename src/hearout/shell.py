@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import (
     Agent,
     AgentHandoff,
@@ -141,6 +142,11 @@ class Shell:
             self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports, lead_in=lead_in)
             self._session.output.audio = self._tap
 
+    def follow(self, room: rtc.Room) -> None:
+        """Let who is in the room be known to the floor and on the receipts."""
+        self.room = self.receipts.witness = Room(room, self._session, self._policy, self)
+        self.room.follow()
+
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
         """Whether LiveKit reports what was given back to it, and was reported before; asked once for each."""
         if not event.is_final:
@@ -229,7 +235,7 @@ class Shell:
         speech = self.speeches.begin(handle)
         asked = speech.asked
         if self.receipts.book is not None:
-            self.receipts.book.promise(speech)
+            self.receipts.book.promise(speech.id, speech.asked)
         self.feed(
             e.SpeechRequested(
                 speech.id,
@@ -347,7 +353,7 @@ class Shell:
             case a.SayAgain():
                 self.announcer.say_again(action)
             case a.OweAgain():
-                self.speeches.owe_again(action.id, action.of)
+                self.receipts.owe_again(action.id, action.of)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:

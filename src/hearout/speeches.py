@@ -137,11 +137,12 @@ class Speeches:
         asked = self._written[key] = self.utterances.pop(key)
         return asked
 
-    def owe_again(self, key: str, of: str) -> None:
+    def owe_again(self, key: str, of: str) -> Asked:
         """The end of an utterance was missed: it is owed under another key, and under its own id."""
         asked = self._written.get(of) or self.utterances[of]
         self._used.add(key)
-        self.utterances[key] = dataclasses.replace(asked, key=key)
+        self.utterances[key] = again = dataclasses.replace(asked, key=key)
+        return again
 
     def owes(self, name: str) -> bool:
         """Whether an utterance of this id has no receipt yet."""

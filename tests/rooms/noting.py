@@ -1,6 +1,6 @@
-"""An agent for tests of presence: it announces, and leaves what its floor saw and its receipts in files.
+"""An agent for tests of presence: it announces, and keeps notes of its floor and its receipts, a file for each room.
 
-The folder is named by ``ROOM_NOTES``. Each room's file is JSON: ``zero`` (its start, by this machine's monotonic
+The folder is named by ``ROOM_NOTES``. Each file is JSON: ``zero`` (the call's start, by this machine's monotonic
 clock), ``events`` (what the floor was told and decided: second, name, and its facts), ``receipts``, and ``closed``.
 """
 
@@ -9,16 +9,22 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import AsyncGenerator, AsyncIterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from dotenv import load_dotenv
-from livekit.agents import Agent, AgentServer, JobContext, JobProcess, inference
+from livekit import rtc
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess, ModelSettings, inference
 from livekit.plugins import silero
 
 from hearout import AgentSession, cli
 from hearout.record import to_json
 from rooms.notice import NOTICE, POLICY
+
+LOUD = 150
+"""The sample value from which the voice speaks."""
 
 load_dotenv()
 
@@ -77,6 +83,16 @@ class Announcing(Agent):
     async def on_enter(self) -> None:
         assert isinstance(self.session, AgentSession)
         self.session.announce(NOTICE, id="notice")
+
+    async def tts_node(
+        self, text: AsyncIterable[str], model_settings: ModelSettings
+    ) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """The voice without the third of a second of silence with which it begins, in which a clip would not show."""
+        spoken = False
+        async for frame in Agent.default.tts_node(self, text, model_settings):
+            spoken = spoken or bool(np.abs(np.frombuffer(frame.data, np.int16).astype(np.int32)).max() > LOUD)
+            if spoken:
+                yield frame
 
 
 @server.rtc_session()

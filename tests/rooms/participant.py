@@ -145,7 +145,8 @@ class Participant:
     def _on_track(self, track: rtc.Track, _: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             emit("hearing", who=who.identity)
-            self._tasks.create_task(self._hear(track))
+            if who.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:  # what others say is no part of the recording
+                self._tasks.create_task(self._hear(track))
 
     async def _hear(self, track: rtc.Track) -> None:
         first = True
