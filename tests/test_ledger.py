@@ -1,7 +1,9 @@
 """The ledger's book: what is promised and settled, by how many at once, on SQLite and PostgreSQL alike."""
 
+import importlib
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -224,6 +226,19 @@ def test_a_promise_is_on_disk_before_it_is_played(tmp_path: Path) -> None:
 def test_a_url_that_makes_no_sense_is_refused_at_once(wrong: str, says: str) -> None:
     with pytest.raises(LedgerError, match=says):
         Ledger(wrong)
+
+
+def test_a_missing_driver_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(LedgerError, match=r"install hearout\[postgres\]"):
+        Ledger("postgresql://ann@host/receipts")
+
+
+def test_missing_cryptography_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    monkeypatch.delitem(sys.modules, "hearout.ledger.signing", raising=False)
+    with pytest.raises(LedgerError, match=r"install hearout\[signed\]"):
+        importlib.import_module("hearout.ledger.signing")
 
 
 def test_a_book_needs_a_name(tmp_path: Path) -> None:

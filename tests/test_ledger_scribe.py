@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import resource
 import sqlite3
@@ -112,6 +113,48 @@ def test_the_next_agent_takes_over_what_is_owed_and_settles_it(url: str) -> None
     assert found(url) == [("notice", "finished", False)]
 
 
+def test_who_lost_it_to_another_settles_late_and_changes_nothing(url: str) -> None:
+    async def call(first: Scribe) -> None:
+        second, third = Scribe(Opened(url), patience=SLOW), Scribe(Opened(url), patience=SLOW)
+        await first.owe("room", "notice", NOTICE, now=NOW)
+        assert await second.take_over("room", "notice", now=NOW + LEASE)
+        assert await third.take_over("room", "notice", now=NOW + 2 * LEASE)
+        await third.settle(receipt(), call="room", now=NOW + 20)
+        await second.settle(cut_in(), call="room", now=NOW + 21)
+        await first.settle(cut_in(), call="room", now=NOW + 22)
+        await second.close()
+        await third.close()
+
+    run(url, call, patience=SLOW)
+    assert found(url) == [("notice", "finished", False)]
+
+
+def test_what_comes_while_others_wait_is_written_after_them(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scribe, "RETRY", SLOW)
+    Opened(sqlite_url).owed("room")
+
+    async def call(one: Scribe) -> None:
+        with locked(tmp_path / "receipts.db"):
+            assert await one.settle(receipt("first"), call="room", now=NOW) is Written.SPOOLED
+        assert await one.settle(receipt("second"), call="room", now=NOW) is Written.SPOOLED
+
+    run(sqlite_url, call, patience=SLOW)  # the close appends them
+    assert found(sqlite_url) == [("first", "finished", True), ("second", "finished", True)]
+
+
+def test_what_a_process_leaves_behind_is_appended_by_one_that_lives(sqlite_url: str, tmp_path: Path) -> None:
+    async def call(one: Scribe) -> None:
+        assert await one.owed("room") == ()  # it has looked around before
+        dying = spool.Spool(tmp_path / "receipts.db-spool", "dying")
+        dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, keep=Words.KEEP))
+        dying.close()
+        await until(lambda: found(sqlite_url) == [("notice", "unknown", True)])
+
+    run(sqlite_url, call, patience=SLOW)
+
+
 def test_a_ledger_that_hangs_holds_an_announcement_up_for_its_patience_only(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +168,7 @@ def test_a_ledger_that_hangs_holds_an_announcement_up_for_its_patience_only(
             assert time.monotonic() - began < SLOW / 3
             assert NOTICE in next((tmp_path / "receipts.db-spool").iterdir()).read_text()
             assert await one.owed("room") == ()
+            assert time.monotonic() - began < SLOW / 3
         one.settle(receipt(), call="room", now=NOW)
 
     run(sqlite_url, call, patience=0.05)
@@ -309,3 +353,29 @@ def test_a_policy_that_is_no_json_is_refused_in_the_call(sqlite_url: str) -> Non
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.LEDGER
 
     run(sqlite_url, call, patience=SLOW)
+
+
+def test_what_a_hanging_ledger_has_not_taken_when_the_process_ends_is_on_disk(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Opened(sqlite_url).owed("room")
+
+    async def call(one: Scribe) -> None:
+        monkeypatch.setattr(tables, "WAIT", SLOW)
+        one._ledger.close()  # its next connection waits long
+        waits = one.settle(cut_in("first"), call="room", now=NOW)
+        one.settle(cut_in("second"), call="room", now=NOW)
+        monkeypatch.setattr(scribe, "CLOSES", 0.1)  # the close does not
+        await one.close()
+        assert not waits.done()
+        left = next((tmp_path / "receipts.db-spool").iterdir()).read_text()
+        assert [json.loads(line)["id"] for line in left.splitlines()] == ["first", "second"]
+
+    with locked(tmp_path / "receipts.db"):
+        run(sqlite_url, call, patience=0.05)
+
+    async def next_one(one: Scribe) -> None:
+        await until(lambda: [entry[:2] for entry in found(sqlite_url)] == [("first", "cut in"), ("second", "cut in")])
+
+    run(sqlite_url, next_one)
+    assert verify(Opened(sqlite_url)).rows == 2

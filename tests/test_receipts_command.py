@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ import pytest
 import sqlalchemy as sa
 
 from hearout.ledger import Ledger, tables
-from hearout.receipt import Attempt, Listener, Outcome
-from hearout.receipts_command import main
+from hearout.receipt import Attempt, Cause, Level, Listener, Outcome
+from hearout.receipts_command import COMMANDS, main
 from hearout.record import from_json
 from hearout.words import Fate, Held, Kind
 from ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
+from support import ROOT
 
 DAY = "2027-01-15"
+DOCUMENTATION = (ROOT / "docs" / "receipts.md").read_text()
 assert datetime.fromtimestamp(NOW, UTC).isoformat().startswith(DAY)
 
 
@@ -48,9 +51,13 @@ def listed(
     return [(one["call"], one["id"], one["standing"]) for one in json.loads(capsys.readouterr().out)]
 
 
-def test_the_list_is_a_table_of_80_columns(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_is_the_table_of_80_columns_that_the_documentation_shows(
+    book: Opened, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(book) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    printed = capsys.readouterr().out
+    assert f"```text\n{printed}```" in DOCUMENTATION
+    assert printed.splitlines() == [
         "promised (UTC)      call           utterance      outcome     level        played",
         "2027-01-15 08:00:00 room-1         recording-not… finished    reported      7.0 s",
         "2027-01-15 09:00:00 room-2         recording-not… cut in      synthesised   3.0 s",
@@ -345,3 +352,13 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
         timeout=100,
     )
     assert (shown.returncode, shown.stderr, shown.stdout.count("\n")) == (0, "", 1)
+
+
+@pytest.mark.parametrize("member", [*Level, *Outcome, *Cause], ids=str)
+def test_the_documentation_says_what_each_level_outcome_and_cause_is(member: Enum) -> None:
+    assert f"`{member if isinstance(member, Level) else member.value}`" in DOCUMENTATION
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_documentation_names_each_command(command: str) -> None:
+    assert f"\n| `{command}" in DOCUMENTATION

@@ -109,8 +109,6 @@ class Attempt:
         Where it paused is not known. So at the beginning it may have been as far on as if it had not paused yet, and at
         the end as far back as if it had paused already; what lies between counts.
         """
-        if present[0] >= self.ended_at > self.began_at:
-            return ()
         elapsed = self.ended_at - self.began_at
         paused, ahead = max(0.0, elapsed - self.played), max(0.0, self.played - elapsed)
         first = present[0] - self.began_at + ahead if present[0] > self.began_at else 0.0

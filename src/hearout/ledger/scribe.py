@@ -29,6 +29,9 @@ after that, the promise is on the disk beside it."""
 RETRY = 1.0
 """Seconds after which a ledger that was down is tried again."""
 
+CLOSES = 3.0
+"""Seconds for which a close waits for what is still to be written; after that, it is on the disk beside the ledger."""
+
 T = TypeVar("T")
 
 
@@ -56,6 +59,7 @@ class Scribe:
         self._spool = Spool(spool or beside, self.holder)
         self._patience = patience
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._pending: dict[str, Record] = {}
         self._promises: dict[tuple[str, str], str] = {}
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
         self._down_until = 0.0
@@ -144,16 +148,18 @@ class Scribe:
         return owing
 
     async def close(self) -> None:
-        """Write what waits, for `patience` at most, and stop; what is left is on disk for the next process."""
+        """Write what waits, for `CLOSES` seconds at most, and stop; what is left is on disk for the next process."""
         if self._closed:
             return
         self._closed = True
         stopped = self._submit(lambda: self._drain(again=True))
         self._jobs.put(None)
-        await asyncio.wait({stopped}, timeout=self._patience + tables.WAIT)
+        await asyncio.wait({stopped}, timeout=CLOSES)
         stopped.add_done_callback(_noted)
         if stopped.done():
-            await asyncio.to_thread(self._thread.join, tables.WAIT)
+            await asyncio.to_thread(self._thread.join, CLOSES)
+        for record in list(self._pending.values()):  # the thread hangs; should it go on, the entry tells them apart
+            self._spool.keep(record)
         if left := len(self._spool.waiting):
             logger.error("%d receipts are not in the ledger yet; they wait beside it for the next process", left)
         self._spool.close()
@@ -162,7 +168,10 @@ class Scribe:
 
     def _submit_record(self, record: Record) -> "asyncio.Future[Written]":
         if not self._closed:
-            return self._submit(lambda: self._append(record))
+            self._pending[record.entry] = record
+            written = self._submit(lambda: self._append(record))
+            written.add_done_callback(lambda _: self._pending.pop(record.entry, None))
+            return written
         done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
         done.set_result(self._spool.keep(record))
         self._spool.close()  # nothing in this process will append it
