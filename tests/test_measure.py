@@ -3,8 +3,10 @@
 A sample; `bench/judge.py` has the whole sweep.
 """
 
+import ast
 import json
 import shutil
+import time
 import wave
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from bench import damage as bench
 
-from hearout.measure import RATE, MeasureError, Stretch, main, measure, read
+from hearout.measure import RATE, MeasureError, Stretch, judge, main, measure, read
 from hearout.measure.audio import Samples
 
 ERROR = 0.02
@@ -115,6 +117,49 @@ def test_a_jitter_buffers_start_is_followed() -> None:
         assert found.front_ms <= 20
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_receiver_that_is_late_and_catches_up_is_followed(seed: int) -> None:
+    late, _ = bench.caught_up(NOTICE, OTHER, np.random.default_rng(seed))
+    found = measure(heard(late), NOTICE)
+    assert found.fraction >= 0.97
+    assert found.front_ms == found.tail_ms == 0
+    assert found.drift_ppm == pytest.approx(0, abs=40)
+
+
+def test_what_a_receiver_stretched_is_no_drift() -> None:
+    late, rng = NOTICE, np.random.default_rng(1)
+    for begin in (1.5, 4.0, 6.5):
+        late = bench.stretched(late, int(begin * RATE), int((begin + 0.5) * RATE), 0.05, rng)
+    found = measure(heard(late), NOTICE)
+    assert found.drift_ppm == pytest.approx(0, abs=40)
+
+
+def test_short_remains_one_behind_the_other_are_found() -> None:
+    found = measure(heard(seconds(0, 2), seconds(3, 3.5), seconds(5, 5.6), seconds(7, 8)), NOTICE)
+    at = np.arange(len(NOTICE)) / RATE
+    kept = (at < 2) | (at >= 3) & (at < 3.5) | (at >= 5) & (at < 5.6) | (at >= 7)
+    assert found.fraction == pytest.approx(bench.truth(NOTICE, kept)[0], abs=ERROR)
+
+
+def test_a_word_in_common_with_what_follows_a_cut_is_not_its_end() -> None:
+    common = seconds(6.5, 6.75)
+    found = measure(heard(seconds(0, 3), OTHER[: 3 * RATE], common, OTHER[3 * RATE :]), NOTICE)
+    _, _, tail, _ = without(3, 8)
+    assert found.tail_ms == pytest.approx(tail, abs=60)
+
+
+@pytest.mark.parametrize(("recorded", "announced"), [(75, 35), (600, 30)])
+def test_it_costs_a_thirtieth_of_real_time_also_where_the_recording_is_long(recorded: int, announced: int) -> None:
+    notice = np.concatenate([babble(announced - 8, 3), NOTICE])
+    before = np.resize(OTHER, (recorded - announced) * RATE // 2)
+    recording = np.concatenate([before, notice[: announced * RATE // 2], np.resize(OTHER[RATE:], len(before))])
+    recording += 0.01 * np.random.default_rng(0).standard_normal(len(recording)).astype(np.float32)
+    begun = time.process_time()
+    found = measure(recording, notice)
+    assert time.process_time() - begun <= 0.03 * len(recording) / RATE
+    assert found.fraction == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize("ppm", [-300, 300])
 def test_a_drifting_clock_is_followed_and_told(ppm: int) -> None:
     found = measure(heard(bench.drifted(NOTICE, ppm)), NOTICE)
@@ -138,6 +183,16 @@ def test_the_verdict_as_json_has_all_its_parts() -> None:
     assert told["in_full"] is False
     assert told["gaps"][0].keys() == {"start_ms", "length_ms"}
     assert json.loads(measure(heard(OTHER), NOTICE).to_json())["lag_s"] is None
+
+
+def test_the_judge_knows_nothing_of_what_it_judges() -> None:
+    for file in Path(judge.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level <= 1
+                assert not (node.module or "").startswith("hearout")
+            elif isinstance(node, ast.Import):
+                assert not any(name.name.startswith("hearout") for name in node.names)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +275,11 @@ def test_the_command_tells_the_verdict(tmp_path: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["in_full"] is False
     assert main([str(part), str(tmp_path / "none.wav")]) == 2
     assert "none.wav: cannot be read" in capsys.readouterr().err
+    silent = written(tmp_path / "silent.wav", NOTICE * 0)
+    assert main([str(whole), str(silent)]) == 2
+    assert "the announcement is silent" in capsys.readouterr().err
+    assert main([str(whole), str(notice), "--channel", "1"]) == 2
+    assert "there is no channel 1; it has 1" in capsys.readouterr().err
 
 
 def test_the_command_draws_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ ELSEWHERE = 10.0
 
 
 _JUMPED = 0.001  # seconds by which the lag changes from one frame to the next where a receiver stretched the time
-_SPREAD = 75.0  # s2, of the frames' times: what 3 s of speech without a pause have
+_SPREAD = 30.0  # s2, of the times of the frames: 2 s of speech without a pause have that; the slope is told to 20 ppm
 
 
 @dataclass(frozen=True)

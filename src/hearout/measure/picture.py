@@ -1,4 +1,4 @@
-"""The verdict as a picture: both waveforms, on the announcement's time, and what is missing marked."""
+"""The verdict as a picture: both waveforms, on the time of the announcement, and what is missing marked."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from .judge import Measured
 
 _MISSING = "#d62728"
 _COLUMNS = 2000
+_AROUND = 10.0  # seconds of the recording that are shown before and after the announcement
 
 
 def draw(recording: Samples, announcement: Samples, measured: Measured, path: Path) -> None:
@@ -41,7 +42,8 @@ def draw(recording: Samples, announcement: Samples, measured: Measured, path: Pa
     verdict = "in full" if measured.in_full else "not in full"
     upper.set_title(f"{measured.fraction:.1%} delivered, {verdict}; red: missing", loc="left")
     lower.set_xlabel("time of the announcement, s")
-    lower.set_xlim(min(0.0, -lag), max(len(announcement) / RATE, len(recording) / RATE - lag))
+    end = max(len(announcement) / RATE, min(len(recording) / RATE - lag, len(announcement) / RATE + _AROUND))
+    lower.set_xlim(max(min(0.0, -lag), -_AROUND), end)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
@@ -50,7 +52,7 @@ def draw(recording: Samples, announcement: Samples, measured: Measured, path: Pa
 
 def _wave(axes: Any, audio: Samples, begin: float, name: str) -> None:
     """The envelope: the lowest and the highest sample per column."""
-    step = max(1, len(audio) // _COLUMNS)
+    step = max(1, min(len(audio) // _COLUMNS, RATE // 50))
     columns = audio[: len(audio) // step * step].reshape(-1, step)
     at = begin + np.arange(len(columns)) * step / RATE
     axes.fill_between(at, columns.min(axis=1), columns.max(axis=1), color="#444444", linewidth=0)
