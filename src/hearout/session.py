@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from livekit import rtc
 from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent
 from livekit.agents import AgentSession as LiveKitSession
 from livekit.agents.voice import SpeechHandle
@@ -16,6 +17,7 @@ from . import settings
 from .announcing import AnnouncementHandle, asked
 from .errors import FloorClosedError, SettingsError
 from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped
+from .page import CallersPage
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
 from .shell import FloorListener, Shell
@@ -97,9 +99,25 @@ class AgentSession(LiveKitSession[Userdata_T]):
         shell.listeners = self._floor_listeners
         shell.wrap(agent)
         started = settings.start_arguments(given, typed=self._typed_in_the_room)
+        if (room := started.get("room")) is not None:
+            self._open_page(shell, room)
         result = cast(RunResult[Any] | None, await super().start(agent, **started))
         shell.listen_to_playout()
         return result
+
+    def _open_page(self, shell: Shell, room: rtc.Room) -> None:
+        """Let the caller's page be told of the call, and witness it: before the room is joined, so from its begin."""
+        page = CallersPage.in_room(room, now=lambda: shell.now, caller=self._linked, receipt=shell.receipt_of)
+        self._floor_listeners.append(page.hear)
+        self.on("close", lambda _: shell.do(page.close()))
+
+    def _linked(self) -> str | None:
+        """The identity of the caller; None while there is none."""
+        try:
+            linked = self.room_io.linked_participant
+        except RuntimeError:  # LiveKit's session is closed, and has no room any more
+            return None
+        return None if linked is None else linked.identity
 
     def on_floor(self, listener: FloorListener) -> None:
         """Be told everything that the floor is told and decides, as ``listener(at, what)``.

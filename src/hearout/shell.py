@@ -144,6 +144,11 @@ class Shell:
             return True
         return False
 
+    def receipt_of(self, key: str) -> Receipt | None:
+        """The newest receipt of an utterance, by its key; None where none is written."""
+        number = self._receipt_of.get(key)
+        return None if number is None else self.receipts[number]
+
     def close(self) -> None:
         """The session is closed: nothing more can be done for it."""
         if self._closed:
@@ -154,6 +159,10 @@ class Shell:
         self.may_close.set()
         self._answers.close()
         self._set_alarm()
+
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this too; `settled` waits for it."""
+        self._start(work)
 
     async def settled(self) -> None:
         """Wait until what was begun is done."""
