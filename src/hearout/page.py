@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import textwrap
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,9 @@ KEPT = 300
 
 TEXT = 1_000
 """Characters of one text at most: a message must stay under 14 kB (LiveKit's limit for one)."""
+
+TITLE = 80
+"""Characters of an utterance's text by which its receipt is known."""
 
 LAST_WORDS = 0.5
 """Seconds that a closing session may take to tell the last receipts."""
@@ -85,6 +89,7 @@ def shown(name: str, receipt: Receipt, identity: str) -> Message:
         "what": "receipt",
         "id": name,
         "name": receipt.id[:TEXT],
+        "text": textwrap.shorten(receipt.text, TITLE, placeholder=" …"),
         "outcome": receipt.outcome.value,
         "why": receipt.why[:TEXT],
         "played": round(receipt.played, 2),

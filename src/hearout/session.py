@@ -22,6 +22,7 @@ from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
 from .shell import FloorListener, Shell
 from .speeches import Asked
+from .witness import Witness
 
 if TYPE_CHECKING:
     from .announcement import Announcement
@@ -77,6 +78,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         self._shell: Shell | None = None
         self._floor_listeners: list[FloorListener] = []
         self._closing_in_grace: asyncio.Task[None] | None = None
+        self._page: CallersPage | None = None
         super().__init__(**(arguments if self._stock else settings.session_arguments(arguments)))
         if not self._stock:
             settings.check_model(self.llm, whose="session")
@@ -107,7 +109,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
 
     def _open_page(self, shell: Shell, room: rtc.Room) -> None:
         """Let the caller's page be told of the call, and witness it: before the room is joined, so from its begin."""
-        page = CallersPage.in_room(room, now=lambda: shell.now, caller=self._linked, receipt=shell.receipt_of)
+        page = self._page = CallersPage.in_room(
+            room, now=lambda: shell.now, caller=self._linked, receipt=shell.receipt_of
+        )
         self._floor_listeners.append(page.hear)
         self.on("close", lambda _: shell.do(page.close()))
 
@@ -118,6 +122,11 @@ class AgentSession(LiveKitSession[Userdata_T]):
         except RuntimeError:  # LiveKit's session is closed, and has no room any more
             return None
         return None if linked is None else linked.identity
+
+    @property
+    def witness(self) -> Witness | None:
+        """What the caller's page reports of protected speech; None where the session is in no room."""
+        return None if self._page is None else self._page.witness
 
     def on_floor(self, listener: FloorListener) -> None:
         """Be told everything that the floor is told and decides, as ``listener(at, what)``.

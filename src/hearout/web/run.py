@@ -43,6 +43,7 @@ def web(
     """
     site.check()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("livekit").setLevel(logging.ERROR)  # it warns at each first call that its imports are slow
     with contextlib.ExitStack() as held:
         listening = held.enter_context(_listening(host, port))
         rooms = held.enter_context(_rooms(host))

@@ -111,7 +111,7 @@ class Site:
 
 
 def _reachable(url: str) -> list[str]:
-    """What the page may connect to for LiveKit at `url`: by WebSocket, and by HTTP, by which it asks why that failed."""
+    """What the page may connect to for LiveKit at `url`: by WebSocket, and by HTTP, to ask why that failed."""
     parts = urlsplit(url)
     secure = "s" if parts.scheme in ("wss", "https") else ""
     hosts = [parts.netloc]

@@ -14,11 +14,13 @@ const FATES = {
 };
 
 export class Lanes {
-  constructor(list) {
+  constructor(list, { agentSpeaks }) {
     this.list = list;
+    this.agentSpeaks = agentSpeaks;
     this.began = null;
     this.segments = new Map(); // by LiveKit's segment: the entry
-    this.caller = []; // entries of what the caller said: {entry, text, held, settled}
+    this.caller = []; // what the caller said: {entry, text, segment, final, held, settled}
+    [this.beside, this.next] = [null, 1]; // the agent's newest entry with the rows that it takes; the next free row
   }
 
   begin() {
@@ -26,6 +28,7 @@ export class Lanes {
     this.began = performance.now();
     this.segments.clear();
     this.caller = [];
+    [this.beside, this.next] = [null, 1];
   }
 
   agentSays(segment, text) {
@@ -35,10 +38,6 @@ export class Lanes {
 
   mark(segment, word) {
     badge(this.segments.get(segment), "protected", word);
-  }
-
-  newestOfAgent() {
-    return [...this.segments.entries()].filter(([, one]) => one.classList.contains("agent")).at(-1)?.[0];
   }
 
   callerSays(segment, text, final) {
@@ -64,7 +63,9 @@ export class Lanes {
   }
 
   held(text) {
-    const known = this.caller.find((one) => !one.held && !one.settled && alike(one.text, text));
+    const free = this.caller.filter((one) => !one.held && !one.settled);
+    // A caption's last word may come after this: until then its guess is shown.
+    const known = free.find((one) => alike(one.text, text)) ?? free.find((one) => !one.final);
     const words = known ?? this.sayWithoutCaption(text);
     words.held = true;
     badge(words.entry, "held", FATES.held);
@@ -85,6 +86,20 @@ export class Lanes {
     return words;
   }
 
+  // What the caller says over the agent stands beside it; what is said after it, below.
+  place(entry, lane) {
+    const over = lane === "caller" && this.beside !== null && this.agentSpeaks();
+    const row = over ? this.beside.row + this.beside.rows : this.next;
+    entry.style.setProperty("--row", row);
+    if (over) {
+      this.beside.rows += 1;
+      this.beside.entry.style.setProperty("--rows", this.beside.rows);
+    } else {
+      this.beside = lane === "agent" ? { entry, row, rows: 0 } : null;
+    }
+    this.next = Math.max(this.next, row + 1);
+  }
+
   remove(words) {
     words.entry.remove();
     this.caller.splice(this.caller.indexOf(words), 1);
@@ -103,6 +118,7 @@ export class Lanes {
     text.className = "text";
     entry.append(head, text);
     this.list.append(entry);
+    this.place(entry, lane);
     if (segment !== null) this.segments.set(segment, entry);
     return entry;
   }

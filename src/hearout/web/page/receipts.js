@@ -29,12 +29,20 @@ export class Receipts {
     card.dataset.id = receipt.id;
     card.dataset.receipt = JSON.stringify(receipt);
     const title = document.createElement("h3");
-    title.textContent = `${receipt.outcome}${receipt.why ? `: ${receipt.why}` : ""}`;
+    const text = document.createElement("span");
+    text.textContent = receipt.text ? ` “${receipt.text}”` : "";
+    title.append(`${receipt.outcome}${receipt.why ? `: ${receipt.why}` : ""}`, text);
     const facts = document.createElement("dl");
-    for (const [name, value] of lines(receipt)) {
+    for (const [name, value, more] of lines(receipt)) {
       const term = document.createElement("dt");
       const said = document.createElement("dd");
       [term.textContent, said.textContent] = [name, value];
+      if (more !== undefined) {
+        const explained = document.createElement("span");
+        explained.className = "more";
+        explained.textContent = ` ${more}`;
+        said.append(explained);
+      }
       facts.append(term, said);
     }
     card.append(title, facts);
@@ -47,11 +55,11 @@ export class Receipts {
 
 function* lines(receipt) {
   yield ["left the agent", `${receipt.played.toFixed(1)} of ${receipt.length.toFixed(1)} s`];
-  yield ["your browser played", receipt.reported === null ? "nothing reported" : `${receipt.reported.toFixed(1)} s`];
+  yield ["your browser played", receipt.reported === null ? "nothing that counts" : `${receipt.reported.toFixed(1)} s`];
   if (receipt.acknowledged_at !== null) yield ["acknowledged", `at ${receipt.acknowledged_at.toFixed(1)} s`];
   const words = Object.entries(receipt.held).map(([fate, count]) => `${count} ${fate}`);
   if (words.length > 0) yield ["what you said meanwhile", words.join(", ")];
   if (receipt.gap !== null) yield ["answered after", `${Math.round(receipt.gap * 1000)} ms`];
-  yield ["level", `${receipt.level}. ${LEVELS[receipt.level] ?? ""}`];
+  yield ["level", `${receipt.level}.`, LEVELS[receipt.level]];
   yield ["id", receipt.name];
 }

@@ -13,7 +13,9 @@ export class View {
     this.asked = found("acknowledgements");
     this.holder = found("holder");
     this.playing = found("playing");
-    this.lanes = new Lanes(found("lanes"));
+    this.lanes = new Lanes(found("lanes"), {
+      agentSpeaks: () => this.spoken() !== undefined || this.agentState === "speaking",
+    });
     this.receipts = new Receipts(found("receipts"), found("no-receipts"));
     this.forget();
     setInterval(() => this.tick(), 250);
@@ -196,8 +198,8 @@ export class View {
   held() {
     if (!this.inCall) return ["", "Nobody is in the call."];
     if (this.agentState === null) return ["", "Waiting for the agent."];
-    const over = this.talks ? " You speak over it, and are heard." : "";
-    if (this.spoken() !== undefined) return ["agent", `The agent speaks, to its end.${over}`];
+    const over = this.talks ? " You speak over it: you are heard." : "";
+    if (this.spoken() !== undefined) return ["agent", `The agent speaks, and will finish.${over}`];
     if (this.agentState === "speaking") return ["agent", `The agent speaks.${over}`];
     if (this.talks) return ["caller", "You speak."];
     if (this.speech.size > 0) return ["agent", "The agent is about to speak."];
