@@ -101,7 +101,7 @@ async def soon() -> None:
 
 
 def test_what_a_browser_rendered_is_what_it_took_without_what_it_made_up() -> None:
-    assert rendered.seconds(report(received=480_000, concealed=48_000), sent=10.0) == 9.0
+    assert rendered.seconds(report(concealed=48_000), sent=10.0, passed=10.0) == 9.0
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,17 @@ def test_what_a_browser_rendered_is_what_it_took_without_what_it_made_up() -> No
 )
 def test_a_report_that_is_none_or_cannot_be_true_or_tells_of_no_sound_is_refused(said: str, why: str) -> None:
     with pytest.raises(ReportError, match=why):
-        rendered.seconds(said, sent=10.0)
+        rendered.seconds(said, sent=10.0, passed=10.0)
 
 
-def test_a_report_may_exceed_what_was_sent_by_what_its_two_marks_travel() -> None:
-    assert rendered.seconds(report(received=480_000 + 12_000), sent=10.0) == 10.25
+def test_a_report_may_exceed_what_was_sent_by_what_its_two_marks_travel_and_counts_for_what_was_sent() -> None:
+    assert rendered.seconds(report(received=480_000 + 12_000), sent=10.0, passed=10.0) == 10.0
+
+
+def test_pauses_in_what_was_sent_are_not_counted_as_speech_that_was_rendered() -> None:
+    assert rendered.seconds(report(received=576_000), sent=10.0, passed=12.0) == 10.0
+    assert rendered.seconds(report(received=576_000, concealed=96_000), sent=10.0, passed=12.0) == 8.0
+    assert rendered.seconds(report(received=1_000), sent=10.0, passed=12.0) == 0.0
 
 
 def test_a_page_that_is_there_reports_and_never_more_than_was_sent() -> None:
@@ -259,6 +265,7 @@ def test_a_page_that_comes_in_the_middle_reports_from_then_on() -> None:
         room.witness.hear(0.0, e.SpeechRequested("notice"))
         room.witness.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
+        room.now = 3.0
         await room.hello()
         await soon()
         room.witness.hear(13.0, e.PlayoutFinished("notice", 12.0))

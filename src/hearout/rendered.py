@@ -20,13 +20,15 @@ SLACK = 0.25
 """Seconds by which a report may exceed what was sent: the two marks of it travel over a network."""
 
 
-def seconds(report: str, *, sent: float) -> float:
-    """How much of one stretch of speech the page's browser rendered, in seconds.
+def seconds(report: str, *, sent: float, passed: float) -> float:
+    """How much of one stretch of speech the page's browser rendered, in seconds; never more than was sent.
 
     Args:
         report: an object of JSON: ``received`` and ``concealed`` (samples since the begin was marked), ``allowed``
             (whether the browser allows sound), ``muted``, ``paused``.
         sent: seconds that were sent.
+        passed: seconds from the first of them to the last. Where a slow voice or a busy machine made pauses, it is more
+            than `sent`; the pauses may have been rendered too, so they are taken off.
 
     Raises:
         ReportError: it is none, or cannot be true, or says that no sound came out. The message quotes nothing of it.
@@ -40,9 +42,10 @@ def seconds(report: str, *, sent: float) -> float:
     received, concealed = _count(fields, "received"), _count(fields, "concealed")
     if concealed > received:
         _refuse("more samples were made up than there were")
-    if (received - concealed) > (sent + SLACK) * SAMPLE_RATE:
+    if (received - concealed) > (max(sent, passed) + SLACK) * SAMPLE_RATE:
         _refuse("it is more than was sent")
-    return (received - concealed) / SAMPLE_RATE
+    counted = (received - concealed) / SAMPLE_RATE - max(0.0, passed - sent)
+    return min(sent, max(0.0, counted))
 
 
 def _fields(report: str) -> dict[str, Any]:

@@ -49,12 +49,12 @@ class _Stretch:
     """One playout of an utterance, or the rest of one."""
 
     began_at: float
-    ended: asyncio.Future[float]
-    """The seconds that were sent; cancelled where nobody is to be asked any more."""
+    ended: asyncio.Future[tuple[float, float]]
+    """The seconds that were sent, and those that it took; cancelled where nobody is to be asked any more."""
 
-    def end(self, sent: float) -> None:
+    def end(self, sent: float, at: float) -> None:
         if not self.ended.done():
-            self.ended.set_result(sent)
+            self.ended.set_result((sent, at - self.began_at))
 
 
 @dataclass
@@ -150,7 +150,7 @@ class Witness:
             case e.PlayoutStarted(id=name):
                 self._begin(name, at)
             case e.PlayoutFinished(id=name, seconds=seconds):
-                self._end(name, seconds - self._known(name).reached)
+                self._end(name, seconds - self._known(name).reached, at)
                 self._known(name).reached = seconds
             case e.SpeechEnded(id=name):
                 self._end_as_it_stands(name, at)
@@ -181,22 +181,22 @@ class Witness:
         if self.page is not None:
             self._start(self._watch(name, known, known.stretch, self.page))
 
-    def _end(self, name: str, sent: float) -> None:
+    def _end(self, name: str, sent: float, at: float) -> None:
         known = self._known(name)
         if known.stretch is not None:
-            known.stretch.end(sent)
+            known.stretch.end(sent, at)
             known.stretch = None
 
     def _end_as_it_stands(self, name: str, at: float) -> None:
         if (stretch := self._known(name).stretch) is not None:
-            self._end(name, at - stretch.began_at)
+            self._end(name, at - stretch.began_at, at)
 
     async def _watch(self, name: str, known: _Known, stretch: _Stretch, page: str) -> None:
         """Mark the begin and the end of a stretch at the page, and count what it reports."""
         asked = json.dumps({"id": name})
         try:
             await self._wire.call(page, BEGIN, asked, within=ANSWERS)
-            sent = await stretch.ended
+            sent, passed = await stretch.ended
             report = await asyncio.wait_for(self._wire.call(page, END, asked, within=ANSWERS), ANSWERS)
         except TimeoutError:
             self._refuse("late", name, "the report did not come in time")
@@ -205,11 +205,12 @@ class Witness:
             self._refuse("late", name, str(refused))
             return
         try:
-            seconds = rendered.seconds(report, sent=sent)
+            seconds = rendered.seconds(report, sent=sent, passed=passed)
         except ReportError as error:
             self._refuse("report", name, str(error))
             return
-        known.reported = (known.reported or 0.0) + min(seconds, sent)
+        logger.debug("%s: %.2f s sent in %.2f s, %.2f s of them rendered", name, sent, passed, seconds)
+        known.reported = (known.reported or 0.0) + seconds
         for listener in self.told.on_report:
             listener(name, known.reported)
 

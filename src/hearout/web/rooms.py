@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ..errors import WebError
 
-STARTS, ENDS = 20.0, 10.0
-"""Seconds that the server may take to start, and to end."""
+STARTS, ENDS = 20.0, 1.0
+"""Seconds that the server may take to start, and to end: it would wait for rooms in which nobody is any more."""
 
 TOOLS = Path(".tools")
 """Where `make livekit` puts it in a checkout."""

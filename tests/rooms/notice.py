@@ -1,0 +1,45 @@
+"""An agent file for the tests of the page: one short notice, and a button for it."""
+
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess, inference
+from livekit.plugins import silero
+
+from hearout import AgentSession, cli
+
+NOTICE = "This call is recorded. Your words are kept for thirty days."
+
+server = AgentServer()
+
+
+def load_vad(process: JobProcess) -> None:
+    """Once for each process."""
+    process.userdata["vad"] = silero.VAD.load()
+
+
+server.setup_fnc = load_vad
+
+
+class NoticeAgent(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You read a notice.")
+
+    async def on_enter(self) -> None:
+        assert isinstance(self.session, AgentSession)
+        assert self.session.witness is not None
+        self.session.announce(NOTICE, id="notice")
+        self.session.witness.ask("notice", "Press OK")
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    """Read the notice to whoever calls."""
+    session = AgentSession(
+        stt=inference.STT("deepgram/nova-3-general"),
+        llm=inference.LLM("openai/gpt-4.1-mini"),
+        tts=inference.TTS("cartesia/sonic-3", voice="9626c31c-bec5-4cca-baa8-f8ba9e84c8bc"),
+        vad=ctx.proc.userdata["vad"],
+    )
+    await session.start(agent=NoticeAgent(), room=ctx.room)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)
