@@ -2,14 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+CLIENT := src/hearout/web/vendor/livekit-client.umd.js
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test nightly bench check lock clean
+.PHONY: help setup run web test page livekit nightly bench check lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-setup: $(READY) ## make .venv from the lock file, if it is missing or stale
+setup: $(READY) $(CLIENT) ## make .venv from the lock file, if it is missing or stale
 
 # Stale means: the lock or the package's own description changed after the last set-up that went through.
 $(READY): requirements.txt pyproject.toml
@@ -22,10 +23,23 @@ $(READY): requirements.txt pyproject.toml
 	@touch $(READY)
 	@echo "Set up."
 
+# Without npm only `web` is missing, and it says so itself.
+$(CLIENT): .ci/livekit-client
+	@if command -v npm >/dev/null; then .ci/livekit-client; else echo "npm is not here, so the page of web is left out; with it: make page"; fi
+
+page: ## get LiveKit's client for browsers from npm, which the page of web needs
+	@.ci/livekit-client
+
+livekit: ## build livekit-server into .tools (needs Go; 3-5 minutes), unless it is on PATH
+	@.ci/livekit-server
+
 run: $(READY) ## run the agent: it talks, and you can talk over it
 	@$(BIN)/python uninterruptable.py console
 
-test: $(READY) ## run all tests; what a machine lacks is skipped and named
+web: $(READY) $(CLIENT) ## talk with the agent in a browser
+	@$(BIN)/python uninterruptable.py web
+
+test: $(READY) $(CLIENT) ## run all tests; what a machine lacks is skipped and named
 	@$(BIN)/python -m pytest
 
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)

@@ -6,7 +6,7 @@ from typing import Any
 from livekit.agents import Agent, RunContext, function_tool
 
 from hearout import AgentSession, Policy, Receipt
-from hearout.shell import FloorListener
+from hearout.feeder import FloorListener
 from hearout.testing import Call, Result
 from hearout.testing.script import Act
 

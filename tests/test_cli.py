@@ -31,7 +31,7 @@ def test_a_wrong_call_gets_one_clear_sentence(arguments: tuple[str, ...], status
 
 
 def test_help_names_every_command_and_option() -> None:
-    assert all(word in run("--help").stdout for word in ("console", "dev", "start", "connect", "download-files"))
+    assert all(word in run("--help").stdout for word in ("console", "web", "dev", "start", "connect", "download-files"))
     shown = run("console", "--help").stdout
     assert all(option in shown for option in ("--virtual", "--script", "--out", "--stock"))
 

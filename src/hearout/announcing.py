@@ -12,6 +12,7 @@ from . import events as e
 from .actions import SayAgain
 from .debts import Standing
 from .errors import AlreadyOwedError, AnnouncementError, FloorClosedError
+from .page import CallersPage
 from .policy import Answer, CutIn, Redeliver
 from .receipt import Receipt
 from .receipts import Receipts
@@ -29,6 +30,7 @@ def asked(
     cut_in: CutIn | None,
     answer: Answer | None,
     redeliver: Redeliver | None,
+    acknowledge: str,
 ) -> Asked:
     """What was asked for.
 
@@ -40,7 +42,7 @@ def asked(
     if audio is None:
         if not text.strip():
             raise AnnouncementError("there is nothing to announce: the text is empty")
-        return Asked(id or "", text, cut_in, answer, redeliver)
+        return Asked(id or "", text, cut_in, answer, redeliver, acknowledge=acknowledge)
     if text.strip() and text.split() != audio.text.split():
         raise AnnouncementError(
             f"the text is not the one that announcement {audio.id!r} was made from; make it again "
@@ -56,6 +58,7 @@ def asked(
         expected=audio.seconds,
         sentences=sentences,
         frames=audio.frames,
+        acknowledge=acknowledge,
     )
 
 
@@ -71,6 +74,7 @@ class Call(Protocol):
 
     speeches: Speeches
     receipts: Receipts
+    page: CallersPage | None
 
     def feed(self, event: e.Event) -> None:
         """Tell the floor."""
@@ -114,6 +118,8 @@ class Announcer:
         call.protect(handle)
         speech = call.speeches[handle]
         assert speech is not None
+        if asked.acknowledge and call.page is not None:
+            call.page.witness.ask(speech.id, asked.acknowledge)
         for text in () if old is None else old.held:
             call.feed(e.WordsInherited(text))
         return AnnouncementHandle(

@@ -1,4 +1,4 @@
-"""The command line of an agent file: `console` is ours, the rest LiveKit's, with the local voice where it applies."""
+"""The command line of an agent file: `console` and `web` are ours, the rest LiveKit's, with the local voice at need."""
 
 import argparse
 import os
@@ -30,6 +30,8 @@ def main(server: AgentServer, arguments: Sequence[str]) -> int:
         choice = voices.choose(os.environ)
         if options.command == "console":
             return _console(server, options, choice)
+        if options.command == "web":
+            return _web(server, options, choice)
         return _livekit(server, options.command, choice)
     except HearoutError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
@@ -53,6 +55,14 @@ def _parser(program: str) -> argparse.ArgumentParser:
     console.add_argument("--script", type=Path, metavar="FILE", help="play this call (TOML) and end")
     console.add_argument("--out", type=Path, metavar="DIR", help="where the call's files go (calls/<UTC time>)")
     console.add_argument("--stock", action="store_true", help="as LiveKit behaves without hearout, to compare")
+    web = commands.add_parser(
+        "web",
+        help="talk with the agent in a browser, by microphone",
+        description="Serves a page in which you talk with the agent by microphone. It starts a LiveKit server of its "
+        "own, unless LIVEKIT_URL names one.",
+    )
+    web.add_argument("--port", type=int, default=8000, help="of the page (8000; 0 for a free one)")
+    web.add_argument("--host", default="127.0.0.1", help="what the page is bound to (127.0.0.1: this machine only)")
     for name, what in (
         ("dev", "join a LiveKit server, for development"),
         ("start", "join a LiveKit server, in production"),
@@ -78,6 +88,12 @@ def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Ch
     )
 
 
+def _web(server: AgentServer, options: argparse.Namespace, choice: voices.Choice) -> int:
+    from .web import run
+
+    return run.web(server, host=options.host, port=options.port, choice=choice, upstream=_upstream())
+
+
 def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
     """LiveKit's own command, in an environment where its inference classes find the local voice."""
     if command == "download-files" or choice.where is not voices.Where.LOCAL:
@@ -86,7 +102,7 @@ def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
     if "LIVEKIT_URL" not in os.environ and not {"--url", "-h", "--help"} & set(sys.argv):
         raise ConsoleError(
             f"{command} joins a LiveKit server, and LIVEKIT_URL is not set; set {', '.join(voices.LIVEKIT)} in .env, "
-            "or run `console`, which needs none"
+            "or run `console` or `web`, which need none"
         )
     from .local.gateway import Gateway, Upstream
 

@@ -7,6 +7,8 @@ HearoutError
 ├── LocalVoiceMissingError   the local voice's packages are not installed
 ├── ScriptError              a call script cannot be read
 ├── ConsoleError             the console cannot start: a file, a device or an option
+├── WebError                 the page cannot be served: a program, a file or a port is missing
+├── ReportError              what a caller's page reported is no report, or cannot be true
 ├── ReceiptError             what was to be read as a receipt is none, or a newer one
 ├── LedgerError              the ledger cannot be used as it was asked to
 │   ├── LedgerDownError      … for now: it is locked, full or cannot be reached
@@ -43,6 +45,14 @@ class ScriptError(HearoutError, ValueError):
 
 class ConsoleError(HearoutError):
     """The console could not start or write what it was asked to; the message says what and what to do."""
+
+
+class WebError(HearoutError):
+    """`web` could not start, or something it needs ended; the message says what and what to do."""
+
+
+class ReportError(HearoutError, ValueError):
+    """A caller's page reported what cannot be true, or is no report; it was not counted."""
 
 
 class AnnouncementError(HearoutError, ValueError):

@@ -159,6 +159,8 @@ class Policy:
             finds its delay meanwhile, and stretches or swallows up to 0.2 of what comes.
         may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
             listener has no say in what is owed to the caller.
+        acknowledge_grace: how long a receipt waits for the acknowledgement that was asked for. 15: who has not pressed
+            a button by then has put the telephone down.
         words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
             keep them says `HASH` (whoever has the words can still show that they are the ones) or `OMIT`.
         text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
@@ -187,6 +189,7 @@ class Policy:
     ring_grace: float = 60.0
     lead_in: float = 0.5
     may_press: frozenset[str] = frozenset()
+    acknowledge_grace: float = 15.0
     words_on_receipt: Words = Words.KEEP
     text_on_receipt: Words = Words.KEEP
     early_instructions: str = (
@@ -227,5 +230,13 @@ _CHOICES: tuple[tuple[str, type[Enum]], ...] = (
     ("words_on_receipt", Words),
     ("text_on_receipt", Words),
 )
-_MAY_BE_ZERO = ("prepare", "words_grace", "shutdown_grace", "return_grace", "ring_grace", "lead_in")
+_MAY_BE_ZERO = (
+    "prepare",
+    "words_grace",
+    "shutdown_grace",
+    "return_grace",
+    "ring_grace",
+    "lead_in",
+    "acknowledge_grace",
+)
 _POSITIVE = ("voice_grace", "voice_stall", "sink_grace", "listener_grace", "tool_grace", "queue_grace", "vanish_grace")

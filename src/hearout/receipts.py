@@ -14,11 +14,14 @@ from .words import Fate
 class Witness(Protocol):
     """Who knows who was there."""
 
-    def witnessed(self, receipt: Receipt) -> Receipt:
-        """The receipt with who was there meanwhile, as far as is known now."""
+    def witnessed(self, key: str, receipt: Receipt) -> Receipt:
+        """The receipt with who was there meanwhile, and what they say, as far as is known now."""
 
-    async def confirm(self, receipt: Receipt) -> None:
+    async def confirm(self, key: str, receipt: Receipt) -> None:
         """Wait until it is known whether the caller was there at its end: a bounded time."""
+
+    def close(self) -> None:
+        """Nothing more can become known."""
 
 
 class Receipts:
@@ -52,13 +55,18 @@ class Receipts:
         """Done with the receipt of this utterance."""
         return self._awaited.setdefault(key, asyncio.get_running_loop().create_future())
 
+    def of(self, key: str) -> Receipt | None:
+        """The newest receipt of an utterance; None where none is written."""
+        number = self._number.get(key)
+        return None if number is None else self.all[number]
+
     def write(self, receipt: Receipt) -> None:
         """An utterance is over; the floor calls it by its key."""
         key, asked = receipt.id, self._speeches.written(receipt.id)
         call = self.book.call if self.book is not None else ""
         receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
         self._number[key] = len(self.all)
-        self.all.append(receipt if self.witness is None else self.witness.witnessed(receipt))
+        self.all.append(receipt if self.witness is None else self.witness.witnessed(key, receipt))
         if self.witness is None:
             self._settle(key)
         else:
@@ -74,8 +82,8 @@ class Receipts:
         """Whether the caller was there at its end is known a moment later; who awaits it waits for that."""
         number = self._number[key]
         try:
-            await witness.confirm(self.all[number])
-            self.all[number] = witness.witnessed(self.all[number])
+            await witness.confirm(key, self.all[number])
+            self.all[number] = witness.witnessed(key, self.all[number])
         finally:
             self._settle(key)
 

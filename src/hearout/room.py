@@ -156,7 +156,11 @@ class Room:
 
     def witnessed(self, receipt: Receipt) -> Receipt:
         """The receipt with who was there meanwhile, as far as is known now."""
-        listeners = self._presence.listeners(playouts(receipt))
+        said = {one.identity: one for one in receipt.listeners}
+        listeners = tuple(
+            dataclasses.replace(said.get(one.identity, one), present=one.present)
+            for one in self._presence.listeners(playouts(receipt))
+        )
         return dataclasses.replace(receipt, caller=self.caller, listeners=listeners)
 
     async def confirm(self, receipt: Receipt) -> None:

@@ -21,12 +21,14 @@ from . import settings
 from .announcing import AnnouncementHandle, asked
 from .errors import FloorClosedError, SettingsError
 from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped
+from .feeder import FloorListener
 from .ledger import Ledger, Owing, Scribe
 from .ledger.place import place
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
-from .shell import FloorListener, Shell
+from .shell import Shell
 from .speeches import Asked
+from .witness import Witness
 
 if TYPE_CHECKING:
     from .announcement import Announcement
@@ -115,7 +117,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             return cast(RunResult[Any] | None, await super().start(agent, **given))
         settings.check_model(agent.llm, whose="agent")
         shell = self._shell = Shell(self, self._choices)
-        shell.listeners = self._floor_listeners
+        shell.listeners.extend(self._floor_listeners)
         await self._keep_book(shell, arguments.get("room"))
         shell.wrap(agent)
         if (room := given.get("room")) is not None:
@@ -147,6 +149,12 @@ class AgentSession(LiveKitSession[Userdata_T]):
         book = self._shell.receipts.book if self._shell is not None else None
         return () if book is None else tuple(old.owing for old in book.inherited.values())
 
+    @property
+    def witness(self) -> Witness | None:
+        """What the caller's page reports of protected speech; None where the session is in no room."""
+        page = None if self._shell is None else self._shell.page
+        return None if page is None else page.witness
+
     def on_floor(self, listener: FloorListener) -> None:
         """Be told everything that the floor is told and decides, as ``listener(at, what)``.
 
@@ -155,6 +163,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
                 (:mod:`hearout.events`) or an action (:mod:`hearout.actions`).
         """
         self._floor_listeners.append(listener)
+        if self._shell is not None:
+            self._shell.listeners.append(listener)
 
     @property
     def receipts(self) -> list[Receipt]:
@@ -198,6 +208,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         cut_in: CutIn | None = None,
         answer: Answer | None = None,
         redeliver: Redeliver | None = None,
+        acknowledge: str = "",
     ) -> AnnouncementHandle:
         """Say something that may not be interrupted; await what this gives back for its receipt.
 
@@ -209,6 +220,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
             text: what is to be said; that of `audio`, where it is empty.
             id: what receipts and redelivery go by; made from the text, where it is None.
             audio: a ready-made announcement: no voice is asked at call time.
+            acknowledge: what a button on the caller's page says ("I have understood"), shown when it was said to its
+                end; who presses it makes the receipt's level *acknowledged*. Without a page nobody is asked.
             cut_in, answer, redeliver: as in :class:`hearout.Policy`, whose choices hold where they are None.
 
         Raises:
@@ -221,7 +234,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
             raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
         if self._shell is None:
             raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
-        return self._shell.announcer.announce(asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver))
+        wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, acknowledge=acknowledge)
+        return self._shell.announcer.announce(wanted)
 
     async def stop_announcement(self, reason: str) -> None:
         """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.

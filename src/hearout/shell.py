@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from livekit import rtc
@@ -28,9 +27,11 @@ from .answers import Answers
 from .bookkeeping import Bookkeeper
 from .debts import Standing
 from .ear import Ear
+from .feeder import Feeder, FloorListener
 from .floor import Floor
 from .ledger import Scribe
 from .nodes import Nodes
+from .page import CallersPage
 from .playout import Tap
 from .policy import Policy
 from .receipts import Receipts
@@ -38,11 +39,9 @@ from .reports import Reports
 from .retry import SPEECH, Retry
 from .room import Room
 from .speeches import Speech, Speeches
+from .witnesses import Witnesses
 
 logger = logging.getLogger("hearout")
-
-FloorListener = Callable[[float, e.Event | a.Action], None]
-"""Called with the second of the call and what happened or was decided."""
 
 
 class Shell:
@@ -55,16 +54,14 @@ class Shell:
 
     def __init__(self, session: AgentSession[Any], policy: Policy) -> None:
         self.floor = Floor(policy)
-        self.listeners: list[FloorListener] = []
+        self._feeder = Feeder(self.floor, perform=self._perform, before_alarm=self._look_for_queued)
+        self.feed = self._feeder.feed
         self.may_close = asyncio.Event()
         self.room: Room | None = None
+        self.page: CallersPage | None = None
         self._session = session
         self._policy = policy
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._upcoming: deque[tuple[e.Event, float]] = deque()
-        self._feeding = False
-        self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ear = Ear(self._keep)
         self._nodes: dict[int, Nodes] = {}
@@ -90,37 +87,17 @@ class Shell:
         session.on("conversation_item_added", self._item_added)
         session.on("close", lambda _: self.close())
 
-    # Into the floor
+    # What others ask of it
 
     @property
     def now(self) -> float:
         """Seconds since the session began."""
-        return self._loop.time() - self._began
+        return self._feeder.now
 
-    def feed(self, event: e.Event, *, at: float | None = None) -> None:
-        """Tell the floor what happened, and do what it decides.
-
-        What happens while something is done (LiveKit calls back) waits until that is done: the floor sees one thing
-        after the other.
-
-        Args:
-            event: what happened.
-            at: when, in seconds from the session's begin; now, where it is None.
-        """
-        self._upcoming.append((event, self.now if at is None else at))
-        if self._feeding:
-            return
-        self._feeding = True
-        try:
-            while self._upcoming:
-                event, at = self._upcoming.popleft()
-                self._tell(at, event)
-                for action in self.floor.apply(event, at):
-                    self._tell(at, action)
-                    self._perform(action)
-        finally:
-            self._feeding = False
-            self._set_alarm()
+    @property
+    def listeners(self) -> list[FloorListener]:
+        """Who is told everything that the floor is told and decides."""
+        return self._feeder.listeners
 
     def standing(self, key: str) -> Standing:
         """How far an utterance is now."""
@@ -144,8 +121,13 @@ class Shell:
 
     def follow(self, room: rtc.Room) -> None:
         """Let who is in the room be known to the floor and on the receipts."""
-        self.room = self.receipts.witness = Room(room, self._session, self._policy, self)
-        self.room.follow()
+        followed = self.room = Room(room, self._session, self._policy, self)
+        page = self.page = CallersPage.in_room(
+            room, now=lambda: self.now, caller=lambda: followed.caller or None, receipt=self.receipts.of
+        )
+        self.listeners.append(page.hear)
+        self.receipts.witness = Witnesses(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
+        followed.follow()
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
         """Whether LiveKit reports what was given back to it, and was reported before; asked once for each."""
@@ -165,9 +147,12 @@ class Shell:
         self._closed = True
         self.may_close.set()
         self._answers.close()
-        if self.room is not None:
+        if self.receipts.witness is not None:
+            self.receipts.witness.close()
+        if self.room is not None and self.page is not None:
             self.room.close()
-        self._set_alarm()
+            self._start(self.page.close())
+        self._feeder.close()
 
     async def settled(self) -> None:
         """Wait until what was begun is done."""
@@ -188,25 +173,12 @@ class Shell:
         except RuntimeError:  # before its first agent runs, and after its last
             return ""
 
-    def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        at = self.floor.next_alarm
-        if at is not None and not self._closed:
-            self._alarm = self._loop.call_at(self._began + at, self._ring, at)
-
-    def _ring(self, at: float) -> None:
+    def _look_for_queued(self) -> None:
+        """What waits behind speech that is not the floor's has a longer time to begin."""
         current = self._session.current_speech
         for speech in self.speeches:
             if current is not None and current is not speech.handle and not speech.own_text:
                 self.feed(e.SpeechQueued(speech.id))
-        # not a rounding error before its time: it would ring again and again
-        self.feed(e.AlarmRang(), at=max(at, self.now))
-
-    def _tell(self, at: float, what: e.Event | a.Action) -> None:
-        for listener in self.listeners:
-            listener(at, what)
 
     # What LiveKit says
 

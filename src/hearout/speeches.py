@@ -26,6 +26,7 @@ class Asked:
         context: whether it goes into the chat context.
         begins_at: the second of the utterance at which this attempt begins.
         before: the text of the utterance before it.
+        acknowledge: what the caller's page asks for when it was said to its end; empty for nothing.
         key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
     """
 
@@ -40,6 +41,7 @@ class Asked:
     context: bool = True
     begins_at: float = 0.0
     before: str = field(default="", repr=False)
+    acknowledge: str = ""
     key: str = ""
 
 

@@ -1,0 +1,150 @@
+// What is said, in two lanes: the agent's captions, and the caller's with what became of each.
+
+const FATES = {
+  held: "held",
+  delivered: "held → answered",
+  "handed back": "held → begins your turn",
+  noted: "held → noted, not answered",
+  dropped: "held → recorded only",
+  backchannel: "“I am listening”: not answered",
+  echo: "the agent's own echo",
+  repeated: "said again by the recogniser",
+  "caller gone": "held → you were gone",
+  "shut down": "held → the call ended",
+};
+
+export class Lanes {
+  constructor(list, { agentSpeaks }) {
+    this.list = list;
+    this.agentSpeaks = agentSpeaks;
+    this.began = null;
+    this.segments = new Map(); // by LiveKit's segment: the entry
+    this.caller = []; // what the caller said: {entry, text, segment, final, held, settled}
+    [this.beside, this.next] = [null, 1]; // the agent's newest entry with the rows that it takes; the next free row
+  }
+
+  begin() {
+    this.list.replaceChildren();
+    this.began = performance.now();
+    this.segments.clear();
+    this.caller = [];
+    [this.beside, this.next] = [null, 1];
+  }
+
+  agentSays(segment, text) {
+    const entry = this.segments.get(segment) ?? this.add("agent", "Agent", segment);
+    write(entry, text);
+  }
+
+  mark(segment, word) {
+    badge(this.segments.get(segment), "protected", word);
+  }
+
+  callerSays(segment, text, final) {
+    let entry = this.segments.get(segment);
+    if (entry === undefined) {
+      if (text.trim() === "") return;
+      // The floor may have told of these words first.
+      const known = final ? this.caller.find((one) => one.segment === null && alike(one.text, text)) : undefined;
+      if (known !== undefined) {
+        known.segment = segment;
+        this.segments.set(segment, known.entry);
+        return;
+      }
+      entry = this.add("caller", "You", segment);
+      this.caller.push({ entry, text, segment, final, held: false, settled: false });
+    }
+    const words = this.caller.find((one) => one.entry === entry);
+    if (words.final && !final) return; // a guess that came late
+    [words.text, words.final] = [text, final];
+    entry.classList.toggle("guess", !final);
+    write(entry, text);
+    if (text.trim() === "") this.remove(words);
+  }
+
+  held(text) {
+    const free = this.caller.filter((one) => !one.held && !one.settled);
+    // A caption's last word may come after this: until then its guess is shown.
+    const known = free.find((one) => alike(one.text, text)) ?? free.find((one) => !one.final);
+    const words = known ?? this.sayWithoutCaption(text);
+    words.held = true;
+    badge(words.entry, "held", FATES.held);
+  }
+
+  fate(text, kind, fate) {
+    const waiting = this.caller.filter((one) => !one.settled && alike(one.text, text));
+    const words = waiting.find((one) => one.held) ?? waiting[0] ?? this.sayWithoutCaption(text, kind);
+    words.held = words.settled = true;
+    badge(words.entry, "fate", FATES[fate] ?? fate);
+  }
+
+  sayWithoutCaption(text, kind = "spoken") {
+    const entry = this.add("caller", "You", null);
+    write(entry, kind === "pressed" ? `[keys ${text}]` : text);
+    const words = { entry, text, segment: null, final: true, held: false, settled: false };
+    this.caller.push(words);
+    return words;
+  }
+
+  // What the caller says over the agent stands beside it; what is said after it, below.
+  place(entry, lane) {
+    const over = lane === "caller" && this.beside !== null && this.agentSpeaks();
+    const row = over ? this.beside.row + this.beside.rows : this.next;
+    entry.style.setProperty("--row", row);
+    if (over) {
+      this.beside.rows += 1;
+      this.beside.entry.style.setProperty("--rows", this.beside.rows);
+    } else {
+      this.beside = lane === "agent" ? { entry, row, rows: 0 } : null;
+    }
+    this.next = Math.max(this.next, row + 1);
+  }
+
+  remove(words) {
+    words.entry.remove();
+    this.caller.splice(this.caller.indexOf(words), 1);
+    this.segments.delete(words.segment);
+  }
+
+  add(lane, name, segment) {
+    const entry = document.createElement("li");
+    entry.className = lane;
+    const head = document.createElement("div");
+    head.className = "head";
+    const who = document.createElement("b");
+    who.textContent = name;
+    head.append(who, ` ${clock((performance.now() - this.began) / 1000)}`);
+    const text = document.createElement("div");
+    text.className = "text";
+    entry.append(head, text);
+    this.list.append(entry);
+    this.place(entry, lane);
+    if (segment !== null) this.segments.set(segment, entry);
+    return entry;
+  }
+}
+
+export function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+function write(entry, text) {
+  entry.querySelector(".text").textContent = text.trim();
+}
+
+function badge(entry, kind, word) {
+  if (entry === undefined) return;
+  const head = entry.querySelector(".head");
+  const was = head.querySelector(".badge");
+  const made = document.createElement("span");
+  made.className = `badge ${kind}`;
+  made.textContent = word;
+  if (was === null) head.append(made);
+  else was.replaceWith(made);
+}
+
+function alike(one, other) {
+  const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+  return plain(one) === plain(other);
+}

@@ -1,0 +1,65 @@
+// Receipts, as cards. A receipt that is told again (its answer came, the browser reported) replaces the one before.
+
+const LEVELS = {
+  nothing: "Not even made in full, as far as is known.",
+  synthesised: "Its sound was made. Not shown: that any of it left.",
+  played: "It left the agent. Not shown: that anybody was there, or that the network carried it.",
+  present: "You were in the room meanwhile. Not shown: that packets arrived, or that your loudspeaker is on.",
+  reported: "Your browser says that it played it. Not shown: that the loudspeaker is on, and ears.",
+  acknowledged: "You said that you got it. Not shown: that it was understood.",
+};
+
+export class Receipts {
+  constructor(list, empty) {
+    this.list = list;
+    this.empty = empty;
+    this.cards = new Map();
+  }
+
+  begin() {
+    this.list.replaceChildren();
+    this.cards.clear();
+    this.empty.hidden = false;
+  }
+
+  show(receipt) {
+    this.empty.hidden = true;
+    const card = document.createElement("li");
+    card.className = "card";
+    card.dataset.id = receipt.id;
+    card.dataset.receipt = JSON.stringify(receipt);
+    const title = document.createElement("h3");
+    const text = document.createElement("span");
+    text.textContent = receipt.text ? ` “${receipt.text}”` : "";
+    title.append(`${receipt.outcome}${receipt.why ? `: ${receipt.why}` : ""}`, text);
+    const facts = document.createElement("dl");
+    for (const [name, value, more] of lines(receipt)) {
+      const term = document.createElement("dt");
+      const said = document.createElement("dd");
+      [term.textContent, said.textContent] = [name, value];
+      if (more !== undefined) {
+        const explained = document.createElement("span");
+        explained.className = "more";
+        explained.textContent = ` ${more}`;
+        said.append(explained);
+      }
+      facts.append(term, said);
+    }
+    card.append(title, facts);
+    const before = this.cards.get(receipt.id);
+    if (before === undefined) this.list.prepend(card);
+    else before.replaceWith(card);
+    this.cards.set(receipt.id, card);
+  }
+}
+
+function* lines(receipt) {
+  yield ["left the agent", `${receipt.played.toFixed(1)} of ${receipt.length.toFixed(1)} s`];
+  yield ["your browser played", receipt.reported === null ? "nothing that counts" : `${receipt.reported.toFixed(1)} s`];
+  if (receipt.acknowledged_at !== null) yield ["acknowledged", `at ${receipt.acknowledged_at.toFixed(1)} s`];
+  const words = Object.entries(receipt.held).map(([fate, count]) => `${count} ${fate}`);
+  if (words.length > 0) yield ["what you said meanwhile", words.join(", ")];
+  if (receipt.gap !== null) yield ["answered after", `${Math.round(receipt.gap * 1000)} ms`];
+  yield ["level", `${receipt.level}.`, LEVELS[receipt.level]];
+  yield ["id", receipt.name];
+}

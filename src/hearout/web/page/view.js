@@ -1,0 +1,228 @@
+// What the page shows. It decides nothing: call.js tells it what is so.
+import { Lanes, clock } from "./lanes.js";
+import { Receipts } from "./receipts.js";
+
+export class View {
+  constructor(page) {
+    const found = (id) => page.getElementById(id);
+    this.joinButton = found("join");
+    this.muteButton = found("mute");
+    this.levelLabel = found("level");
+    this.statusLine = found("status");
+    this.alerts = found("alerts");
+    this.asked = found("acknowledgements");
+    this.holder = found("holder");
+    this.playing = found("playing");
+    this.lanes = new Lanes(found("lanes"), {
+      agentSpeaks: () => this.spoken() !== undefined || this.agentState === "speaking",
+    });
+    this.receipts = new Receipts(found("receipts"), found("no-receipts"));
+    this.forget();
+    setInterval(() => this.tick(), 250);
+  }
+
+  forget() {
+    this.inCall = false;
+    this.agentState = null; // LiveKit's; null while no agent is here
+    this.talks = false;
+    this.speech = new Map(); // protected speech that is owed, by id: {length, began, playing}
+    this.blocked = null;
+  }
+
+  // The buttons
+
+  onJoin(does) {
+    this.joinButton.addEventListener("click", does);
+  }
+
+  onMute(does) {
+    this.muteButton.addEventListener("click", does);
+  }
+
+  joining() {
+    this.forget();
+    this.joinButton.disabled = true;
+    this.joinButton.textContent = "Joining ...";
+    this.status("Allow the microphone if the browser asks for it.");
+    this.lanes.begin();
+    this.receipts.begin();
+    this.asked.replaceChildren();
+  }
+
+  joined() {
+    this.inCall = true;
+    this.joinButton.disabled = false;
+    this.joinButton.textContent = "Hang up";
+    this.joinButton.classList.remove("main");
+    this.muteButton.hidden = this.levelLabel.hidden = false;
+    this.muted(false);
+    this.status("You are in the call.");
+    this.floor();
+  }
+
+  left(label) {
+    this.forget();
+    this.joinButton.disabled = false;
+    this.joinButton.textContent = label;
+    this.joinButton.classList.add("main");
+    this.muteButton.hidden = this.levelLabel.hidden = true;
+    this.status("Not joined.");
+    this.asked.replaceChildren();
+    this.alerts.querySelector(".sound")?.remove();
+    this.floor();
+  }
+
+  muted(is) {
+    this.muteButton.setAttribute("aria-pressed", String(is));
+    this.muteButton.textContent = is ? "Microphone is muted: unmute" : "Mute microphone";
+  }
+
+  level(value) {
+    this.levelLabel.querySelector("meter").value = value;
+  }
+
+  status(text) {
+    this.statusLine.textContent = text;
+  }
+
+  // What a person must know, or do
+
+  alert(text, kind = "trouble") {
+    const made = document.createElement("div");
+    made.className = `alert ${kind}`;
+    made.append(text);
+    this.alerts.append(made);
+    return made;
+  }
+
+  clearAlerts() {
+    this.alerts.replaceChildren();
+  }
+
+  soundBlocked(unblock) {
+    this.alerts.querySelector(".sound")?.remove();
+    if (unblock === null) return;
+    const made = this.alert("Your browser blocks the sound: you do not hear the agent.", "sound");
+    made.append(button("Play the sound", unblock));
+  }
+
+  ask(id, label, acknowledge) {
+    if (this.asked.querySelector(`[data-id="${CSS.escape(id)}"]`)) return;
+    const made = document.createElement("div");
+    made.className = "asked";
+    made.dataset.id = id;
+    made.append("Please confirm what the agent said.", button(label, async () => {
+      await acknowledge();
+      made.remove();
+    }));
+    this.asked.append(made);
+    made.querySelector("button").focus();
+  }
+
+  // The agent
+
+  agentCame() {
+    this.agentState = "";
+    this.floor();
+  }
+
+  agentLeft() {
+    this.agentState = null;
+    this.speech.clear();
+    this.floor();
+  }
+
+  agentIs(state) {
+    this.agentState = state;
+    this.floor();
+  }
+
+  agentSays(segment, text) {
+    const fresh = !this.lanes.segments.has(segment);
+    this.lanes.agentSays(segment, text);
+    if (fresh && this.spoken() !== undefined) this.lanes.mark(segment, "protected");
+  }
+
+  callerSays(segment, text, final) {
+    this.lanes.callerSays(segment, text, final);
+  }
+
+  told(message) {
+    const speech = this.speech.get(message.id);
+    switch (message.what) {
+      case "owed":
+        this.speech.set(message.id, { length: message.expected, began: null, playing: false });
+        break;
+      case "made":
+        if (speech !== undefined) speech.length = Math.max(speech.length ?? 0, message.seconds);
+        break;
+      case "playing":
+        if (speech !== undefined) [speech.playing, speech.began] = [true, performance.now()];
+        break;
+      case "played":
+        if (speech !== undefined) speech.playing = false;
+        break;
+      case "ended":
+        this.speech.delete(message.id);
+        break;
+      case "talks":
+      case "silent":
+        this.talks = message.what === "talks";
+        break;
+      case "held":
+        this.lanes.held(message.text);
+        break;
+      case "fate":
+        this.lanes.fate(message.text, message.kind, message.fate);
+        break;
+      case "receipt":
+        this.receipts.show(message);
+        break;
+    }
+    this.floor();
+  }
+
+  // The floor
+
+  spoken() {
+    return [...this.speech.values()].find((one) => one.playing);
+  }
+
+  floor() {
+    const [who, text] = this.held();
+    if (this.holder.textContent !== text) this.holder.textContent = text; // said aloud by a screen reader when it changes
+    this.holder.className = who;
+    this.tick();
+  }
+
+  held() {
+    if (!this.inCall) return ["", "Nobody is in the call."];
+    if (this.agentState === null) return ["", "Waiting for the agent."];
+    const over = this.talks ? " You speak over it: you are heard." : "";
+    if (this.spoken() !== undefined) return ["agent", `The agent speaks, and will finish.${over}`];
+    if (this.agentState === "speaking") return ["agent", `The agent speaks.${over}`];
+    if (this.talks) return ["caller", "You speak."];
+    if (this.speech.size > 0) return ["agent", "The agent is about to speak."];
+    if (this.agentState === "thinking") return ["agent", "The agent thinks."];
+    if (this.agentState === "" || this.agentState === "initializing") return ["", "The agent is coming."];
+    return ["caller", "The floor is yours."];
+  }
+
+  tick() {
+    const one = this.spoken();
+    this.playing.hidden = one === undefined;
+    if (one === undefined) return;
+    const [seconds, length] = [(performance.now() - one.began) / 1000, one.length ?? 0];
+    const [bar, text] = [this.playing.querySelector("progress"), this.playing.querySelector("span")];
+    bar.value = length > 0 ? Math.min(1, seconds / length) : 0;
+    text.textContent = length > 0 ? `${clock(Math.min(seconds, length))} of ${clock(length)}` : clock(seconds);
+  }
+}
+
+function button(label, does) {
+  const made = document.createElement("button");
+  made.className = "main";
+  made.textContent = label;
+  made.addEventListener("click", does);
+  return made;
+}

@@ -1,0 +1,120 @@
+"""The page and its token endpoint. Nothing in it contacts any other host than LiveKit's server."""
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ..errors import WebError
+from .rooms import Rooms
+from .tokens import LIVES, Allowance, token
+
+HERE = Path(__file__).parent
+PAGE = HERE / "page"
+CLIENT = HERE / "vendor" / "livekit-client.umd.js"
+"""LiveKit's client for browsers: from npm, checked by its hash (`.ci/livekit-client`), not committed."""
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def check() -> None:
+    """See that everything is there.
+
+    Raises:
+        WebError: LiveKit's client is missing; says how to get it.
+    """
+    if not CLIENT.is_file():
+        raise WebError("the page needs LiveKit's client for browsers, which is not here; run `make page` (needs npm)")
+
+
+class Site:
+    """The page of one agent.
+
+    Args:
+        rooms: where the calls are held.
+        host: what the site is bound to; on loopback, requests for other host names are refused: a page elsewhere could
+            else reach it by a name that it lets point here.
+        clock: seconds, for the allowance of tokens.
+    """
+
+    def __init__(self, rooms: Rooms, *, host: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rooms = rooms
+        self._loopback = host in LOOPBACK
+        self._clock = clock
+        self._allowance = Allowance()
+
+    def app(self) -> web.Application:
+        """The site, to be served."""
+        app = web.Application(middlewares=[self._guarded], client_max_size=1024)
+        app.router.add_get("/", self._file(PAGE / "index.html"))
+        for path in sorted(PAGE.iterdir()):
+            app.router.add_get(f"/{path.name}", self._file(path))
+        app.router.add_get("/livekit-client.umd.js", self._file(CLIENT))
+        app.router.add_post("/token", self._token)
+        return app
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Say with every answer what the page may do; refuse a host name that is not this machine's."""
+        if self._loopback and urlsplit(f"//{request.host}").hostname not in LOOPBACK:
+            answer: web.StreamResponse = web.Response(status=421, text="This page is at 127.0.0.1 only.\n")
+        else:
+            try:
+                answer = await handler(request)
+            except web.HTTPException as error:
+                answer = web.Response(status=error.status, text=f"{error.reason}\n")
+                answer.headers.update({k: v for k, v in error.headers.items() if k == "Allow"})
+        answer.headers.update(self._headers(request))
+        return answer
+
+    def _headers(self, request: web.Request) -> dict[str, str]:
+        connects = " ".join(["'self'", *_reachable(self._url(request))])
+        return {
+            "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+            f"connect-src {connects}; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'",
+            "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cache-Control": "no-store" if request.method == "POST" else "no-cache",
+        }
+
+    def _file(self, path: Path) -> Handler:
+        async def file(_: web.Request) -> web.StreamResponse:
+            return web.FileResponse(path)
+
+        return file
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        """A token for a new visitor, given to this page only."""
+        origin = urlsplit(request.headers.get("Origin", ""))
+        if origin.netloc != request.host or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+            raise web.HTTPForbidden(reason="Tokens are for this page only")
+        if not self._allowance.take(request.remote or "", self._clock()):
+            refused = {"error": "Too many calls were begun within a minute. Wait a little, then join again."}
+            return web.json_response(refused, status=429, headers={"Retry-After": "60"})
+        seconds = LIVES.total_seconds()
+        return web.json_response({"url": self._url(request), "token": token(self._rooms), "seconds": seconds})
+
+    def _url(self, request: web.Request) -> str:
+        """Where the visitor's browser finds the rooms: our own server under the name that it knows this machine by."""
+        if self._rooms.port is None:
+            return self._rooms.url
+        host = urlsplit(f"//{request.host}").hostname or "127.0.0.1"
+        return f"ws://{f'[{host}]' if ':' in host else host}:{self._rooms.port}"
+
+
+def _reachable(url: str) -> list[str]:
+    """What the page may connect to for LiveKit at `url`: by WebSocket, and by HTTP, to ask why that failed."""
+    parts = urlsplit(url)
+    secure = "s" if parts.scheme in ("wss", "https") else ""
+    hosts = [parts.netloc]
+    if parts.hostname is not None and parts.hostname.endswith(".livekit.cloud"):
+        hosts.append("*.livekit.cloud")  # LiveKit Cloud sends a browser to the region that is next to it
+    return [f"{scheme}{secure}://{host}" for host in hosts for scheme in ("ws", "http")]

@@ -1,0 +1,61 @@
+"""What lets a visitor into a room: for a short time, into one room, with a microphone and ears."""
+
+import datetime
+import secrets
+from collections import deque
+
+from livekit import api
+
+from .rooms import Rooms
+
+LIVES = datetime.timedelta(minutes=5)
+"""How long a token lets somebody in. Who is in stays in: the server renews the token of whoever is connected."""
+
+RETURNS = 60
+"""Seconds for which a room waits for its visitor's return; 20 in LiveKit (1.13.5), too little to find the button."""
+
+
+def token(rooms: Rooms) -> str:
+    """A token for one new visitor, into a room of their own.
+
+    It may join, publish a microphone and subscribe. It may also send data, for without that LiveKit (1.13.5) drops its
+    answers to calls, and the page could not report what it rendered; what the agent takes from it is what is typed
+    (LiveKit's ``lk.chat``), and hearout's calls.
+    """
+    room = f"hearout-{secrets.token_hex(8)}"
+    grants = api.VideoGrants(
+        room_join=True,
+        room=room,
+        can_subscribe=True,
+        can_publish=True,
+        can_publish_sources=["microphone"],
+        can_publish_data=True,
+        can_update_own_metadata=False,
+    )
+    made = api.AccessToken(rooms.key, rooms.secret).with_identity(f"caller-{secrets.token_hex(4)}").with_grants(grants)
+    stays = api.RoomConfiguration(empty_timeout=RETURNS, departure_timeout=RETURNS)
+    return made.with_ttl(LIVES).with_room_config(stays).to_jwt()
+
+
+class Allowance:
+    """How many tokens may be given out: so many in so many seconds, to one address and to all together.
+
+    Args:
+        each: to one address.
+        together: to all.
+        seconds: in which.
+    """
+
+    def __init__(self, *, each: int = 6, together: int = 60, seconds: float = 60.0) -> None:
+        self._each, self._together, self._seconds = each, together, seconds
+        self._given: deque[tuple[float, str]] = deque()
+
+    def take(self, address: str, at: float) -> bool:
+        """Whether one more may be given out to this address at this second; if so, it counts."""
+        while self._given and self._given[0][0] <= at - self._seconds:
+            self._given.popleft()
+        theirs = sum(1 for _, who in self._given if who == address)
+        if theirs >= self._each or len(self._given) >= self._together:
+            return False
+        self._given.append((at, address))
+        return True

@@ -1,0 +1,12 @@
+"""What the agent of `rooms/noting.py` says, and under which policy."""
+
+from hearout import Keys, Policy
+
+NOTICE = (
+    "This call is recorded for training and quality. Your data is kept for thirty days and is then erased for good. "
+    "You may object to this at any time and without giving a reason. We are open from nine to five on weekdays. "
+    "Please have your customer number ready now."
+)
+"""About 15 s in the local voice."""
+
+POLICY = Policy(cut_in=Keys("0"), listener_grace=8.0, return_grace=6.0, may_press=frozenset({"supervisor"}))

@@ -1,0 +1,316 @@
+"""A person at the page: Chromium with a fake microphone talks with the agent that `web` serves."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from hearout.local.llm import MONOLOGUE
+from hearout.local.tts import SAMPLE_RATE
+from hearout.web import site
+from rooms.caller import spoken
+from support import AGENT, ROOT, alike
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+# The first test may have to build the server (3-5 min), and calls run in real time.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+FIRST, SECOND = "Wait, can I change my address first?", "And how much does it cost?"
+
+STARTED, ENDED = 60.0, 30.0
+"""Seconds that `web` may take to start and to end."""
+
+SPEAKS, ANNOUNCED, ANSWERED = 30_000, 60_000, 15_000
+"""Milliseconds until the agent is heard at the latest, its announcement (27 s) is over, and its answer (5 s) is."""
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream"),
+)
+
+
+def lacking() -> str:
+    """What this machine lacks; empty where it has everything."""
+    if shutil.which("chromium") is None:
+        return "chromium is not on PATH"
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed"
+    if not site.CLIENT.is_file():
+        return "LiveKit's client for browsers is not here (make page, which needs npm)"
+    found = subprocess.run([ROOT / ".ci" / "livekit-server"], capture_output=True, text=True, check=False)
+    return found.stderr.strip().splitlines()[-1] if found.returncode else ""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _everything_is_here() -> None:
+    """Without what they need these tests are skipped, but in CI they fail."""
+    if reason := lacking():
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+@contextlib.contextmanager
+def served(agent: Path, log: Path) -> Iterator[str]:
+    """Run `web` while the block runs; where its page is. It ends by Ctrl-C, and nothing of it stays."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LIVEKIT_", "HEAROUT_"))}
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-u", str(agent), "web", "--port", "0"],
+            cwd=ROOT,
+            env=clean,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    overdue = threading.Timer(STARTED, process.kill)
+    overdue.start()
+    try:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if found := re.search(r"http://[\d.:]+", line):
+                overdue.cancel()
+                rooms = _rooms(found.group())
+                yield found.group()
+                break
+        else:
+            pytest.fail(f"web did not start: {''.join(lines)}{log.read_text()[-2000:]}")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(ENDED) == 0, log.read_text()[-2000:]
+        assert "Traceback" not in log.read_text()
+        _wait_for_the_end(process.pid, rooms)
+    finally:
+        overdue.cancel()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+def _rooms(url: str) -> int:
+    """The port of the LiveKit server that a page uses."""
+    with urllib.request.urlopen(url) as page:
+        found = re.search(r"ws://127\.0\.0\.1:(\d+)", page.headers["Content-Security-Policy"])
+    assert found is not None
+    return int(found[1])
+
+
+def _wait_for_the_end(group: int, rooms: int) -> None:
+    """Nothing of `web` is left: no LiveKit server, no process of its group (LiveKit's fork server ends 1 s later)."""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", rooms)).close()
+    until = time.monotonic() + ENDED
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(0.2)
+        pytest.fail("web left processes behind")
+
+
+@contextlib.contextmanager
+def browsing(*flags: str) -> Iterator["Browser"]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, *flags])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def microphone(path: Path, *said: tuple[float, str]) -> str:
+    """The flag for a microphone that says these words at these seconds after it is opened; 48 kHz, mono."""
+    samples = np.zeros(SAMPLE_RATE * 90, np.int16)
+    for at, text in said:
+        words = spoken(text)
+        samples[round(at * SAMPLE_RATE) :][: len(words)] = words
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 2 * SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(np.repeat(samples, 2).tobytes())
+    return f"--use-file-for-fake-audio-capture={path}"
+
+
+def receipts(page: "Page") -> list[dict[str, Any]]:
+    """Those on the page, in the order of their ends."""
+    cards = page.locator("#receipts .card").all()
+    read = [json.loads(card.get_attribute("data-receipt") or "") for card in cards]
+    return sorted(read, key=lambda one: float(one["at"]))
+
+
+def join(page: "Page", url: str) -> None:
+    """By the keyboard alone: the first thing that can be reached is the button."""
+    page.goto(url)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("browser")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page showed at the end of a call.
+
+    Attributes:
+        receipts: in the order of their ends.
+        agent, caller: the captions of each lane.
+        fates: what stands at the caller's.
+        hosts: whom the page contacted.
+        width: of the page, in pixels, in a window of 360.
+    """
+
+    receipts: list[dict[str, Any]]
+    agent: list[str]
+    caller: list[str]
+    fates: list[str]
+    hosts: set[str]
+    width: int
+
+
+@pytest.fixture(scope="module")
+def talk_over(folder: Path) -> Shown:
+    """A person joined, asked two questions over the announcement, and has heard the answer."""
+    words = microphone(folder / "talk-over.wav", (9.0, FIRST), (16.0, SECOND))
+    hosts: set[str] = set()
+    with served(AGENT, folder / "talk-over.log") as url, browsing("--use-fake-ui-for-media-stream", words) as browser:
+        page = browser.new_page(viewport={"width": 360, "height": 740})
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+        page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).hostname or ""))
+        join(page, url)
+        page.locator("#holder", has_text="will finish").wait_for(timeout=SPEAKS)
+        page.locator("#lanes .caller .badge", has_text="held").first.wait_for(timeout=ANNOUNCED)
+        page.locator("#receipts .card").first.wait_for(timeout=ANNOUNCED)
+        page.locator("#receipts .card").nth(1).wait_for(timeout=ANSWERED)
+        page.locator("#holder", has_text="The floor is yours").wait_for(timeout=ANSWERED)
+        page.wait_for_timeout(1_500)  # its browser reports within 0.6 s
+        return Shown(
+            receipts(page),
+            page.locator("#lanes .agent .text").all_inner_texts(),
+            page.locator("#lanes .caller .text").all_inner_texts(),
+            page.locator("#lanes .caller .badge").all_inner_texts(),
+            hosts,
+            page.evaluate("document.documentElement.scrollWidth"),
+        )
+
+
+def test_a_browser_renders_the_announcement_whole_and_reports_its_seconds(talk_over: Shown) -> None:
+    announcement = talk_over.receipts[0]
+    length = len(spoken(MONOLOGUE)) / SAMPLE_RATE
+    assert announcement["outcome"] == "finished"
+    assert announcement["reported"] == pytest.approx(length, abs=0.3)
+    assert announcement["reported"] <= announcement["played"] + 0.01
+
+
+def test_two_questions_over_the_announcement_are_one_turn_with_one_answer(talk_over: Shown) -> None:
+    announcement, *answers = talk_over.receipts
+    assert set(announcement["held"]) == {"delivered"}
+    assert announcement["gap"] <= 0.5
+    (answer,) = answers
+    assert alike(answer["text"], f"You said: {FIRST} {SECOND}") >= 0.8
+
+
+def test_the_lanes_show_both_sides_and_what_became_of_the_words(talk_over: Shown) -> None:
+    announcement, answer = talk_over.agent
+    assert alike(announcement, MONOLOGUE) >= 0.95
+    assert alike(answer, f"You said: {FIRST} {SECOND}") >= 0.8
+    assert alike(" ".join(talk_over.caller), f"{FIRST} {SECOND}") >= 0.8
+    # Two questions, or more pieces where the recogniser hears a full stop in one.
+    assert len(talk_over.caller) >= 2
+    assert talk_over.fates == ["held → answered"] * len(talk_over.caller)
+
+
+def test_the_page_contacts_this_machine_only_and_fits_a_phone(talk_over: Shown) -> None:
+    assert talk_over.hosts == {"127.0.0.1"}
+    assert talk_over.width == 360
+
+
+@pytest.fixture(scope="module")
+def notice(folder: Path) -> Iterator[str]:
+    """The page of an agent that reads a short notice and asks for a button to be pressed."""
+    with served(ROOT / "tests" / "rooms" / "page_agent.py", folder / "notice.log") as url:
+        yield url
+
+
+def test_a_page_whose_sound_is_muted_reports_nothing_and_its_button_still_acknowledges(
+    notice: str, folder: Path
+) -> None:
+    silent = microphone(folder / "silent.wav")
+    with browsing("--use-fake-ui-for-media-stream", silent) as browser:
+        page = browser.new_page()
+        join(page, notice)
+        page.locator("#playing progress").wait_for(timeout=SPEAKS)
+        page.evaluate("document.getElementById('sound').muted = true")
+        page.locator("#receipts .card").wait_for(timeout=ANSWERED)
+        page.locator(".asked button", has_text="Press OK").wait_for(timeout=ANSWERED)
+        (before,) = receipts(page)
+        assert (before["outcome"], before["reported"], before["acknowledged_at"]) == ("finished", None, None)
+        page.keyboard.press("Enter")  # the button has the focus
+        page.locator("#receipts .card", has_text="acknowledged").wait_for(timeout=ANSWERED)
+        page.wait_for_timeout(1_000)
+        (after,) = receipts(page)
+        assert after["acknowledged_at"] >= before["at"]
+        assert after["reported"] is None
+        assert page.locator(".asked").count() == 0
+
+
+BLOCKS = """
+const play = HTMLMediaElement.prototype.play;
+HTMLMediaElement.prototype.play = function () {
+  return window.allowed ? play.call(this) : Promise.reject(new DOMException("no gesture", "NotAllowedError"));
+};
+const allow = (event) => { window.allowed ||= event.target.textContent === "Play the sound"; };
+document.addEventListener("click", allow, true);
+"""
+"""Chromium (156) never blocks the sound of a page that has the microphone; others do, in these words."""
+
+
+def test_a_browser_that_blocks_the_sound_is_named_and_what_it_did_not_play_is_not_reported(
+    notice: str, folder: Path
+) -> None:
+    with browsing("--use-fake-ui-for-media-stream", microphone(folder / "silent.wav")) as browser:
+        page = browser.new_page()
+        page.add_init_script(BLOCKS)
+        join(page, notice)
+        alert = page.get_by_role("alert").get_by_text("Your browser blocks the sound")
+        alert.wait_for(timeout=SPEAKS)
+        page.locator("#receipts .card").wait_for(timeout=ANSWERED + SPEAKS)
+        page.wait_for_timeout(1_000)
+        assert receipts(page)[0]["reported"] is None
+        page.get_by_role("button", name="Play the sound").click()
+        alert.wait_for(state="detached", timeout=ANSWERED)
+
+
+def test_a_browser_that_refuses_the_microphone_is_named_and_no_call_begins(notice: str) -> None:
+    with browsing("--deny-permission-prompts") as browser:
+        page = browser.new_page()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        join(page, notice)
+        page.get_by_role("alert").get_by_text("The browser refuses the microphone").wait_for(timeout=ANSWERED)
+        assert page.get_by_role("button", name="Join with microphone").is_enabled()
+        assert not [url for url in asked if url.endswith("/token")]
