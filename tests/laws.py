@@ -155,7 +155,7 @@ def _none_is_missed(call: Call) -> None:
         match step.event:
             case e.CallerLeft(float() as known) if not gone and call.shut is None:
                 for name, ended_at in finished.items():
-                    kept = call.requested[name].redeliver is Redeliver.NEVER or ended_at <= known + 1.0
+                    kept = call.requested[name].redeliver is Redeliver.NEVER or ended_at <= known + SHORT
                     assert kept or name in again, f"finished to nobody, and not owed: {name}"
         gone = step.gone
         for action in step.actions:
