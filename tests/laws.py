@@ -260,7 +260,7 @@ def _state(thing: object) -> object:
     """All that is kept, and in what is kept."""
     if isinstance(thing, list | tuple | set):
         return [_state(item) for item in thing]
-    if type(thing).__module__ in ("hearout.floor", "hearout.debts", "hearout.owed", "hearout.heard"):
+    if type(thing).__module__ in ("hearout.floor", "hearout.debts", "hearout.owed", "hearout.heard", "hearout.wording"):
         return {name: _state(value) for name, value in vars(thing).items() if name not in ("policy", "_last")}
     return repr(thing)
 

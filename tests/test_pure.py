@@ -11,7 +11,7 @@ import pytest
 from support import ROOT
 
 PURE = (
-    *("floor", "debts", "owed", "heard", "events", "actions", "policy"),
+    *("floor", "debts", "owed", "wording", "heard", "events", "actions", "policy"),
     *("words", "receipt", "record", "spans", "trace", "presence"),
 )
 CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}

@@ -244,7 +244,7 @@ class Floor:
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
         ready = self._prepared
-        if ready is not None and (ready.words != self._to_answer() or self._closing()):
+        if ready is not None and (ready.words != self._heard.to_answer or self._closing()):
             self._prepared = None
             yield a.DropAnswer(ready.number)
 
@@ -253,7 +253,7 @@ class Floor:
         if begins is not None and at >= begins:
             self._calls += 1
             self._number += 1
-            self._prepared = a.PrepareAnswer(self._number, self._to_answer())
+            self._prepared = a.PrepareAnswer(self._number, self._heard.to_answer)
             yield self._prepared
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
@@ -268,7 +268,7 @@ class Floor:
                 return
             heard.take_the_guess(at, self._owner())
         yield from self._settle_what_is_not_answered()
-        if not (turn := self._to_answer()):
+        if not (turn := self._heard.to_answer):
             return
         ready, self._prepared = self._prepared, None
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
@@ -371,17 +371,12 @@ class Floor:
         after_the_end = self._freed_at + self.policy.words_grace if self._heard.guess else 0.0
         return max(after_the_end, self._heard.due_by or 0.0)
 
-    def _to_answer(self) -> tuple[Held, ...]:
-        return tuple(
-            said.marked for said in self._heard.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle
-        )
-
     def _prepares_at(self) -> float | None:
         """When an answer may be prepared; None while it may not."""
         heard, owed = self._heard, self._debts.open()
         if self._prepared is not None or self._calls >= self.policy.model_calls - 1 or self._closing():
             return None
-        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._to_answer():
+        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._heard.to_answer:
             return None
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 

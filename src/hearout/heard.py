@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from . import words
 from .owed import Owed
+from .policy import Answer
 from .words import Fate, Held, Kind
 
 SILENCE = 0.6
@@ -62,6 +63,12 @@ class Heard:
     def owes_words(self) -> bool:
         """Whether the recogniser may still give words for a sound that has ended."""
         return not self.talking and (bool(self.guess) or self.due_by is not None)
+
+    @property
+    def to_answer(self) -> tuple[Held, ...]:
+        """What an agent is to be given as a turn."""
+        answered = (said for said in self.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle)
+        return tuple(said.marked for said in answered)
 
     def began(self, at: float) -> float:
         """When the words began that are known only now."""

@@ -7,6 +7,7 @@ from . import events as e
 from . import words
 from .policy import After, Answer, CutIn, Keys, Phrases, Policy, Redeliver, ways
 from .receipt import SHORT, Attempt, Cause, Outcome, Receipt
+from .wording import Wording
 from .words import Fate, Held
 
 STOP_GRACE = 6.0
@@ -16,18 +17,12 @@ STOP_GRACE = 6.0
 FRAME = 0.02
 """Seconds that must be missing between two reports of the loudspeaker to be a hole: a frame."""
 
-QUESTION_MARGIN = 0.5
-"""Seconds that the place of a question, estimated from its text, is taken to be later: speech is not even."""
-
 ECHO_MARGIN = 1.5
 """Seconds by which an echo may be off its moment: the loudspeaker's queue, the way and back, and uneven speech."""
 
 FASTEST = 30.0
 """Characters in a second that no voice speaks: 15 is usual, the fastest that is understood has 25. A voice that made
 less sound than that for its text has stopped early."""
-
-SLOWEST = 8.0
-"""Characters in a second of slow speech: how far at least it had come, while its length is not known."""
 
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
@@ -42,7 +37,7 @@ class Owed:
     answer: Answer
     redeliver: Redeliver
     asked_at: float
-    text: str = ""
+    wording: Wording = field(default_factory=Wording)
     begins_at: float = 0.0
     expected: float | None = None
     made: float = 0.0
@@ -66,9 +61,7 @@ class Owed:
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._all_of_it = bool(self.text)
         self._by_model = False
-        self._sentences: list[tuple[float, str]] = []
         self._known_until: float | None = None
         self._begin(self.asked_at)
 
@@ -93,10 +86,15 @@ class Owed:
             event.answer or policy.answer,
             event.redeliver or policy.redeliver,
             at,
-            event.text,
+            Wording(event.text, complete=bool(event.text)),
             event.begins_at,
             event.expected,
         )
+
+    @property
+    def text(self) -> str:
+        """What is to be said, as far as it is known."""
+        return self.wording.text
 
     # What happened
 
@@ -108,9 +106,9 @@ class Owed:
                 pass
             case e.TextKnown():
                 self._goes_on()
-                self.text = self.text if self._all_of_it else event.text
+                self.wording.is_known(event.text)
             case e.SentencePlaced():
-                self._sentences.append((event.seconds, event.text))
+                self.wording.placed.append((event.seconds, event.text))
             case e.AudioMade():
                 self._goes_on()
                 self.made = event.seconds
@@ -179,7 +177,7 @@ class Owed:
             holes = tuple(hole for hole in self.holes if hole[0] >= self.begins_at)
             played = self.played - self.begins_at
             self.attempts.append(Attempt(self._attempt_at, ended_at, played, self.begins_at, holes, self.why))
-        known = self._all_of_it or (self.complete and not self._more_follows)
+        known = self.wording.complete or (self.complete and not self._more_follows)
         self.away = self.outcome is Outcome.CALLER_GONE and self.redeliver is not Redeliver.NEVER
         self.away = self.away and known and bool(self.text.strip())
         self.ended_at = None if self.away else at
@@ -203,7 +201,7 @@ class Owed:
         again = copy.copy(self)
         again.id, again.asked_at, again.sounds, again.held = name, at, 0, []
         again.attempts, again.holes = self.attempts[:-1], list(self.holes)
-        again._sentences = list(self._sentences)
+        again.wording = copy.deepcopy(self.wording)
         again.outcome, again._told_at = None, None
         again.leave(known_until)
         again._over(at)
@@ -212,10 +210,10 @@ class Owed:
     def take_up(self, at: float) -> tuple[str, str]:
         """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
         self.begins_at, characters = self.resumes_at(at)
-        self._sentences = [(seconds, text) for seconds, text in self._sentences if seconds < self.begins_at]
+        self.wording.back_to(self.begins_at)
         self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
         self.away, self.outcome, self.why, self._known_until, self._told_at = False, None, "", None, None
-        self._all_of_it, self._waits_for_tool, self._more_follows = True, False, False
+        self.wording.complete, self._waits_for_tool, self._more_follows = True, False, False
         self._begin(at)
         return self.text[:characters], self.text[characters:]
 
@@ -232,23 +230,9 @@ class Owed:
 
     def resumes_at(self, at: float) -> tuple[float, int]:
         """Where it would be taken up if it were broken off now: the second of it, and the character of its text."""
-        from_start = self.redeliver is Redeliver.FROM_START
-        seconds, rest = (0.0, self.text) if from_start else self._rest(self.so_far(at))
-        return seconds, len(self.text) - len(rest)
-
-    def _rest(self, played: float) -> tuple[float, str]:
-        """The second at which the sentence begins in which it was broken off, and the text from there."""
-        whole = words.sentences(self.text)
-        if placed := [(seconds, text) for seconds, text in self._sentences if seconds <= played]:
-            seconds, text = placed[-1]
-            squeezed = "".join(text.split())  # a voice's words may come without the spaces between them
-            same = (begin for begin, sentence in whole if "".join(sentence.split()) == squeezed)
-            if (begin := next(same, None)) is not None:
-                return seconds, self.text[begin:]
-        length = self.made if self.complete else self.expected or max(self.made, len(self.text) / SLOWEST)
-        reached = max(0.0, played - QUESTION_MARGIN) / length * len(self.text) if length else 0.0
-        begin = max((begin for begin, _ in whole if begin <= reached), default=0)
-        return min(played, begin / max(1, len(self.text)) * length), self.text[begin:]
+        if self.redeliver is Redeliver.FROM_START:
+            return 0.0, 0
+        return self.wording.sentence_at(self.so_far(at), self.made if self.complete else self.expected)
 
     # Stopping
 
@@ -354,11 +338,8 @@ class Owed:
 
     def is_early(self, at: float) -> bool:
         """Whether what was said from `at` on began before its question was put; False if it asks none."""
-        share = words.question(self.text)
-        if share is None:
+        if (put := self.wording.question_at(self.made)) is None:
             return False
-        placed = [seconds for seconds, text in self._sentences if words.asks(text)]
-        put = placed[-1] if placed else share * self.made + QUESTION_MARGIN
         if self._attempt_at is None:
             return put >= self.begins_at
         return at - ONSET < self._attempt_at + put - self.begins_at
