@@ -88,6 +88,7 @@ def only_what_may_ends_it(call: Call) -> None:
                 assert action.id in causes or silent, f"stopped without a cause: {action}"
                 causes.setdefault(action.id, "stuck")
             if isinstance(action, SayAgain):
+                last[action.id] = step.at
                 assert not step.gone, f"speaks to nobody: {action}"
             if isinstance(action, WriteReceipt):
                 receipt = action.receipt

@@ -1,6 +1,7 @@
 """Who is in a room, as its events tell it: what the floor is told, and what receipts may claim."""
 
 import types
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 from livekit import rtc
 
 from fake_room import SIP, Person, Publication, Scene, Track, scene
-from hearout import Level, Policy
+from hearout import Level, Outcome, Policy
 from hearout.events import CallerLeft, CallerReturned, KeysPressed, SpeechQueued
-from hearout.presence import Presence
+from hearout.presence import Presence, playouts
+from hearout.receipt import Receipt
 
 HANGS_UP, TIMED_OUT = rtc.DisconnectReason.CLIENT_INITIATED, rtc.DisconnectReason.CONNECTION_TIMEOUT
 
@@ -360,3 +362,33 @@ def test_the_job_ends_when_the_session_of_a_caller_who_stayed_away_has_closed(mo
 
     scene(play)
     assert reasons == ["the caller left and did not return"]
+
+
+def test_a_line_that_goes_down_or_comes_up_twice_is_down_once() -> None:
+    presence = Presence(21.0)
+    presence.came("caller", 1.0)
+    presence.line_up(2.0)
+    presence.line_down(3.0)
+    presence.line_down(4.0)
+    presence.alive("caller", 9.0)
+    assert [one.present for one in presence.listeners([(0.0, 9.0)])] == [((1.0, 3.0),)]
+    presence.line_up(5.0)
+    presence.line_up(6.0)
+    assert [one.present for one in presence.listeners([(0.0, 9.0)])] == [((1.0, 3.0), (5.0, 9.0))]
+
+
+def test_a_receipt_without_attempts_played_from_its_first_sample_to_its_end() -> None:
+    known = Receipt("notice", Outcome.FINISHED, "", 0.0, 1.0, 3.0, 2.0, 2.0, "Words.", ())
+    assert playouts(known) == ((1.0, 3.0),)
+    assert playouts(replace(known, started_at=None)) == ()
+
+
+def test_a_voice_of_their_own_is_not_looked_for_in_what_is_no_sound() -> None:
+    async def play(call: Scene) -> None:
+        caller = await here(call)
+        caller.publication.kind = rtc.TrackKind.KIND_VIDEO
+        await call.until(40.5)
+        call.leave(caller, TIMED_OUT)
+
+    ((_, left),) = scene(play).told
+    assert left == CallerLeft(pytest.approx(19.5, abs=0.01))
