@@ -122,6 +122,7 @@ class Scene:
         self.linked: Person | None = None
         self._identity = ""
         self.room_io = self
+        self.on_close: list[Callable[[Any], None]] = []
         self.follows = Room(self.room, self, policy, self, wall=asyncio.get_running_loop().time)  # type: ignore[arg-type]
 
     # what the session and the shell are to `Room`
@@ -136,6 +137,10 @@ class Scene:
 
     def feed(self, event: e.Event, *, at: float | None = None) -> None:
         self.told.append((round(self.now, 2), event))
+
+    def once(self, name: str, callback: Callable[[Any], None]) -> None:
+        assert name == "close"
+        self.on_close.append(callback)
 
     # what happens
 

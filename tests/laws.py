@@ -88,6 +88,7 @@ def only_what_may_ends_it(call: Call) -> None:
                 assert action.id in causes or silent, f"stopped without a cause: {action}"
                 causes.setdefault(action.id, "stuck")
             if isinstance(action, SayAgain):
+                last[action.id] = step.at
                 assert not step.gone, f"speaks to nobody: {action}"
             if isinstance(action, WriteReceipt):
                 receipt = action.receipt
@@ -155,7 +156,7 @@ def _none_is_missed(call: Call) -> None:
         match step.event:
             case e.CallerLeft(float() as known) if not gone and call.shut is None:
                 for name, ended_at in finished.items():
-                    kept = call.requested[name].redeliver is Redeliver.NEVER or ended_at <= known + 1.0
+                    kept = call.requested[name].redeliver is Redeliver.NEVER or ended_at <= known + SHORT
                     assert kept or name in again, f"finished to nobody, and not owed: {name}"
         gone = step.gone
         for action in step.actions:

@@ -158,7 +158,42 @@ def played(order: bytes, *, protected: bool = True, floor: type[Floor] = Floor) 
 
 def to_its_end(order: bytes, *, floor: type[Floor] = Floor) -> Call:
     """The call, and what follows when nothing happens any more but the alarms."""
-    call = played(order, floor=floor)
+    return _ended(played(order, floor=floor))
+
+
+def vanished(order: bytes, *, floor: type[Floor] = Floor) -> Call:
+    """The call to its end, in the middle of which an utterance ends, and the caller proves to have been gone before.
+
+    Events in any order seldom come to that.
+    """
+    call = Call(floor(POLICY))
+    half = len(order) // 4 * 2
+    for event in _decoded(order[:half], call):
+        call.apply(event)
+    much = sum(order) % 64
+    for event in _said_to_nobody(much, call):
+        call.apply(event)
+    for event in _decoded(order[half:], call):
+        call.apply(event)
+    return _ended(call)
+
+
+def _said_to_nobody(much: int, call: Call) -> Iterator[e.Event]:
+    name = f"n{len(call.requested)}"
+    yield e.SpeechRequested(name, redeliver=REDELIVER[much % 4], text=NOTICE)
+    yield e.AudioMade(name, 6.0, complete=True)
+    yield e.PlayoutStarted(name)
+    call.made[name] = call.played[name] = 6.0
+    call.at = round(call.at + 6.0, 6)
+    yield e.PlayoutFinished(name, 6.0)
+    yield e.SpeechEnded(name)
+    call.at = round(call.at + much % 5, 6)
+    yield e.CallerLeft(call.at - much / 8)
+    if much % 3:
+        yield e.CallerReturned()
+
+
+def _ended(call: Call) -> Call:
     call.ring_until_quiet()
     # what waits for a tool or for the caller's task has no alarm: it ends when its task does
     for name in sorted(set(call.requested) - call.ended):

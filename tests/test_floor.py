@@ -216,6 +216,7 @@ def test_what_the_caller_was_there_for_and_what_is_never_redelivered_is_not_owed
 def test_what_ended_long_before_is_forgotten_and_a_second_vanishing_owes_it_under_another_id() -> None:
     floor = playing(Policy(vanish_grace=5.0))
     told(floor, *ended())
+    told(floor, (7.5, e.SpeechRequested("n2", text=TEXT)), (7.6, e.SpeechEnded("n2", interrupted=True)))
     assert told(floor, (9.0, e.CallerLeft(known_until=4.0))) == [OweAgain("n1+2", "n1")]
     told(
         floor,
@@ -246,3 +247,10 @@ def test_the_gap_to_the_answer_is_noted_on_the_utterance_that_was_spoken_over() 
 
     assert told(floor, (7.25, e.ReplyStarted())) == [NoteGap("n1", 0.25)]
     assert told(floor, (9.0, e.ReplyStarted())) == []
+
+
+def test_what_is_owed_again_takes_no_id_that_is_used() -> None:
+    floor = playing()
+    told(floor, (2.0, e.SpeechRequested("n1+2")), *ended())
+
+    assert OweAgain("n1+3", "n1") in told(floor, (20.0, e.CallerLeft(known_until=5.5)))

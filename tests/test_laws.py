@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import laws
-from orders import late_event, played, to_its_end
+from orders import late_event, played, to_its_end, vanished
 
 ORDERS = int(os.environ.get("HEAROUT_ORDERS", "2000"))
 # short ones, which can be made shorter still, and long ones, which go further
@@ -41,6 +41,12 @@ def test_nothing_but_an_allowed_reason_ends_a_protected_utterance(order: bytes) 
 @given(orders)
 def test_every_protected_utterance_leaves_one_receipt_that_claims_only_what_was_reported(order: bytes) -> None:
     laws.one_true_receipt_each(to_its_end(order))
+
+
+@law
+@given(orders)
+def test_what_a_vanished_caller_missed_is_owed_again_and_has_one_receipt_that_claims_no_more(order: bytes) -> None:
+    laws.one_true_receipt_each(vanished(order))
 
 
 # L4: no answer begins while the caller talks, or while protected speech plays or waits to play.

@@ -41,6 +41,7 @@ def test_ways_to_cut_in_are_combined(combined: CutIn, single: Any) -> None:
         (lambda: Policy(voice_grace=0), "voice_grace=0 would give up"),
         (lambda: Policy(model_calls=0), "model_calls must be a whole number"),
         (lambda: Policy(voice_tries=1.5), "voice_tries must be a whole number"),  # type: ignore[arg-type]
+        (lambda: Policy(may_press="supervisor"), "may_press must be a set"),  # type: ignore[arg-type]
         (lambda: Policy(early_instructions=" "), "early_instructions is empty"),
     ],
 )

@@ -1,5 +1,7 @@
 """Who is in a room, as its events tell it: what the floor is told, and what receipts may claim."""
 
+import types
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -7,9 +9,10 @@ import pytest
 from livekit import rtc
 
 from fake_room import SIP, Person, Publication, Scene, Track, scene
-from hearout import Level, Policy
+from hearout import Level, Outcome, Policy
 from hearout.events import CallerLeft, CallerReturned, KeysPressed, SpeechQueued
-from hearout.presence import Presence
+from hearout.presence import Presence, playouts
+from hearout.receipt import Receipt
 
 HANGS_UP, TIMED_OUT = rtc.DisconnectReason.CLIENT_INITIATED, rtc.DisconnectReason.CONNECTION_TIMEOUT
 
@@ -83,10 +86,10 @@ def test_a_caller_who_vanished_was_there_until_the_last_sign_of_life(sign: str) 
 def test_a_caller_without_any_sign_of_life_was_there_before_livekit_would_have_missed_them() -> None:
     async def play(call: Scene) -> None:
         caller = await here(call, microphone=False)
-        await call.until(40.0)
+        await call.until(40.5)
         call.leave(caller, TIMED_OUT)
 
-    assert scene(play).told == [(40.0, CallerLeft(pytest.approx(19.0, abs=0.01)))]
+    assert scene(play).told == [(40.5, CallerLeft(pytest.approx(19.5, abs=0.01)))]
 
 
 def test_the_servers_own_packets_for_a_caller_who_is_put_out_are_no_sign_of_life() -> None:
@@ -156,11 +159,11 @@ def test_a_second_listener_has_spans_of_their_own_and_a_level_of_their_own() -> 
 def test_what_a_receipt_claims_grows_with_the_signs_of_life_that_come_after_it() -> None:
     async def play(call: Scene) -> None:
         await here(call, microphone=False, answers=True)
-        await call.until(5.9)
-        assert call.receipt(2.0, 5.9).level is Level.PLAYED
+        await call.until(5.4)
+        assert call.receipt(2.0, 5.4).level is Level.PLAYED
         await call.follows.confirm(call.receipts[0])
         assert call.follows.witnessed(call.receipts[0]).level is Level.PRESENT
-        assert call.now < 6.1
+        assert call.now < 5.6
         await call.until(8.0)
         assert call.receipts[0].level is Level.PRESENT
 
@@ -300,10 +303,35 @@ def test_an_agent_or_a_recorder_in_the_room_is_no_listener() -> None:
         await here(call)
         call.join(Person("other agent", kind=rtc.ParticipantKind.PARTICIPANT_KIND_AGENT))
         call.join(Person("recorder", kind=rtc.ParticipantKind.PARTICIPANT_KIND_EGRESS))
-        await call.until(6.0)
+        await call.until(40.0)
         call.receipt(2.0, 5.0)
 
-    assert listeners(scene(play)) == {"caller": ((2.0, 5.0),)}
+    played = scene(play)
+    assert listeners(played) == {"caller": ((2.0, 5.0),)}
+    assert set(played.room.beats) == {"caller"}
+
+
+def test_a_pause_of_two_seconds_in_the_signs_of_life_is_no_absence() -> None:
+    async def play(call: Scene) -> None:
+        caller = await here(call)
+        caller.vanished_at = call.at(4.8)
+        await call.until(6.6)
+        caller.vanished_at = float("inf")
+        await call.until(13.0)
+        call.receipt(2.0, 12.0)
+
+    assert listeners(scene(play)) == {"caller": ((2.0, 12.0),)}
+
+
+def test_who_answers_heartbeats_is_there_though_the_microphone_is_dead() -> None:
+    async def play(call: Scene) -> None:
+        caller = await here(call, answers=True)
+        dead = call.at(3.0)
+        caller.publication.track.packet_at = lambda: dead
+        await call.until(13.0)
+        call.receipt(2.0, 12.0)
+
+    assert listeners(scene(play)) == {"caller": ((2.0, 12.0),)}
 
 
 def test_somebody_who_never_came_has_no_spans() -> None:
@@ -311,3 +339,56 @@ def test_somebody_who_never_came_has_no_spans() -> None:
     assert presence.left("nobody", 3.0, certain=True) == 3.0
     assert presence.listeners([(0.0, 9.0)]) == ()
     assert presence.known_until("somebody") is None
+
+
+def test_who_has_gone_is_not_known_to_have_been_there_later() -> None:
+    presence = Presence(21.0)
+    presence.came("caller", 1.0)
+    presence.alive("caller", 4.0)
+    assert presence.left("caller", 9.0, certain=False) == 4.0
+    assert presence.left("caller", 12.0, certain=True) == 4.0
+
+
+def test_the_job_ends_when_the_session_of_a_caller_who_stayed_away_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons: list[str] = []
+    job = types.SimpleNamespace(shutdown=lambda reason: reasons.append(reason))
+    monkeypatch.setattr("hearout.room.get_job_context", lambda required: job)
+
+    async def play(call: Scene) -> None:
+        call.follows.end()
+        assert reasons == []
+        for closed in call.on_close:
+            closed(None)
+
+    scene(play)
+    assert reasons == ["the caller left and did not return"]
+
+
+def test_a_line_that_goes_down_or_comes_up_twice_is_down_once() -> None:
+    presence = Presence(21.0)
+    presence.came("caller", 1.0)
+    presence.line_up(2.0)
+    presence.line_down(3.0)
+    presence.line_down(4.0)
+    presence.alive("caller", 9.0)
+    assert [one.present for one in presence.listeners([(0.0, 9.0)])] == [((1.0, 3.0),)]
+    presence.line_up(5.0)
+    presence.line_up(6.0)
+    assert [one.present for one in presence.listeners([(0.0, 9.0)])] == [((1.0, 3.0), (5.0, 9.0))]
+
+
+def test_a_receipt_without_attempts_played_from_its_first_sample_to_its_end() -> None:
+    known = Receipt("notice", Outcome.FINISHED, "", 0.0, 1.0, 3.0, 2.0, 2.0, "Words.", ())
+    assert playouts(known) == ((1.0, 3.0),)
+    assert playouts(replace(known, started_at=None)) == ()
+
+
+def test_a_voice_of_their_own_is_not_looked_for_in_what_is_no_sound() -> None:
+    async def play(call: Scene) -> None:
+        caller = await here(call)
+        caller.publication.kind = rtc.TrackKind.KIND_VIDEO
+        await call.until(40.5)
+        call.leave(caller, TIMED_OUT)
+
+    ((_, left),) = scene(play).told
+    assert left == CallerLeft(pytest.approx(19.5, abs=0.01))

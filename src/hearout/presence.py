@@ -109,7 +109,7 @@ class Presence:
         """
         stay = self._stays.setdefault(identity, Stay(at))
         if stay.since is None:
-            return min(at, stay.sign)
+            return stay.sign
         if certain and not stay.owes_a_sign:
             stay.sign = at
         else:

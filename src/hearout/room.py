@@ -172,7 +172,7 @@ class Room:
         for person in [one for one in self._people() if one.identity == self.caller]:
             await asyncio.gather(self._count(person), self._beat(person))
         while self._presence.here(self.caller) and self._host.now < until and self._clock and not self._clock.done():
-            if (self._presence.known_until(self.caller) or 0.0) >= said[-1][1]:
+            if (self._presence.known_until(self.caller) or 0.0) >= said[-1][1] - 0.01:
                 return
             await asyncio.sleep(0.05)
 
@@ -235,7 +235,7 @@ class Room:
             self._look_soon()
 
     def _subscribed(self, track: rtc.Track) -> None:
-        if self._granted and not self._open and track.kind == rtc.TrackKind.KIND_AUDIO:
+        if not self._open and track.kind == rtc.TrackKind.KIND_AUDIO:
             self._open_to_everybody()
 
     def _pressed(self, pressed: rtc.SipDTMF) -> None:
