@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from hearout.ledger import Ledger
+from hearout.ledger.read import entries
 from hearout.local.llm import MONOLOGUE
 from hearout.local.tts import SAMPLE_RATE
 from hearout.web import site
@@ -68,10 +70,16 @@ def _everything_is_here() -> None:
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
 
 
+def ledger(log: Path) -> str:
+    """The ledger of the `web` that writes this log."""
+    return f"sqlite:///{log.with_suffix('.db')}"
+
+
 @contextlib.contextmanager
 def served(agent: Path, log: Path) -> Iterator[str]:
     """Run `web` while the block runs; where its page is. It ends by Ctrl-C, and nothing of it stays."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("LIVEKIT_", "HEAROUT_"))}
+    clean["HEAROUT_LEDGER"] = ledger(log)
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-u", str(agent), "web", "--port", "0"],
@@ -224,6 +232,14 @@ def test_a_browser_renders_the_announcement_whole_and_reports_its_seconds(talk_o
     assert announcement["outcome"] == "finished"
     assert announcement["reported"] == pytest.approx(length, abs=0.3)
     assert announcement["reported"] <= announcement["played"] + 0.01
+
+
+def test_the_ledger_keeps_what_the_browser_reported(talk_over: Shown, folder: Path) -> None:
+    book = Ledger(ledger(folder / "talk-over.log"))
+    kept = [entry.receipt for entry in entries(book, now=time.time()) if entry.receipt is not None]
+    assert [str(one.level) for one in kept] == ["reported", "reported"]
+    (listener,) = kept[0].listeners
+    assert listener.reported == pytest.approx(talk_over.receipts[0]["reported"], abs=0.01)
 
 
 def test_two_questions_over_the_announcement_are_one_turn_with_one_answer(talk_over: Shown) -> None:
