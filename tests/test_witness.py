@@ -155,6 +155,28 @@ def test_a_page_that_is_there_reports_and_never_more_than_was_sent() -> None:
     assert not room.witness.refused
 
 
+def test_a_mark_that_is_sent_late_says_how_late() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def page(_: str, fields: dict[str, Any]) -> str:
+        asked.append(fields)
+        return report()
+
+    async def call() -> None:
+        room = Room(page)
+        await room.hello()
+        room.witness.hear(0.0, e.SpeechRequested("notice"))
+        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        room.now = 1.6
+        await soon()
+        room.now = 11.2
+        room.witness.hear(11.0, e.PlayoutFinished("notice", 10.0))
+        await soon()
+
+    asyncio.run(call())
+    assert asked == [{"id": "notice", "ago": 0.6}, {"id": "notice", "ago": 0.2}]
+
+
 def test_a_caller_without_a_page_is_asked_nothing_and_nothing_is_reported() -> None:
     async def call() -> Room:
         room = Room()

@@ -50,11 +50,11 @@ class _Stretch:
 
     began_at: float
     ended: asyncio.Future[tuple[float, float]]
-    """The seconds that were sent, and those that it took; cancelled where nobody is to be asked any more."""
+    """The seconds that were sent, and when the last was; cancelled where nobody is to be asked any more."""
 
     def end(self, sent: float, at: float) -> None:
         if not self.ended.done():
-            self.ended.set_result((sent, at - self.began_at))
+            self.ended.set_result((sent, at))
 
 
 @dataclass
@@ -198,17 +198,18 @@ class Witness:
 
     async def _watch(self, name: str, known: _Known, stretch: _Stretch, page: str) -> None:
         """Mark the begin and the end of a stretch at the page, and count what it reports."""
-        asked = json.dumps({"id": name})
         try:
-            await self._wire.call(page, BEGIN, asked, within=ANSWERS)
-            sent, passed = await stretch.ended
-            report = await asyncio.wait_for(self._wire.call(page, END, asked, within=ANSWERS), ANSWERS)
+            await self._wire.call(page, BEGIN, self._mark(name, stretch.began_at), within=ANSWERS)
+            sent, ended_at = await stretch.ended
+            asking = self._wire.call(page, END, self._mark(name, ended_at), within=ANSWERS)
+            report = await asyncio.wait_for(asking, ANSWERS)
         except TimeoutError:
             self._refuse("late", name, "the report did not come in time")
             return
         except Refused as refused:
             self._refuse("late", name, str(refused))
             return
+        passed = ended_at - stretch.began_at
         try:
             seconds = rendered.seconds(report, sent=sent, passed=passed)
         except ReportError as error:
@@ -218,6 +219,13 @@ class Witness:
         known.reported = (known.reported or 0.0) + seconds
         for listener in self.told.on_report:
             listener(name, known.reported)
+
+    def _mark(self, name: str, at: float) -> str:
+        """What the page is told of a begin or an end: how long ago it was, for this event loop may have been held up.
+
+        LiveKit's first call in a process (1.8.9) blocks it for up to 0.6 s, while the sound goes on.
+        """
+        return json.dumps({"id": name, "ago": round(max(0.0, self._now() - at), 3)})
 
     def _over(self, receipt: Receipt) -> None:
         asked = self._known(receipt.id).asked
