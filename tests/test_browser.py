@@ -232,6 +232,7 @@ def test_a_browser_renders_the_announcement_whole_and_reports_its_seconds(talk_o
     assert announcement["outcome"] == "finished"
     assert announcement["reported"] == pytest.approx(length, abs=0.3)
     assert announcement["reported"] <= announcement["played"] + 0.01
+    assert announcement["level"] == "reported"
 
 
 def test_the_ledger_keeps_what_the_browser_reported(talk_over: Shown, folder: Path) -> None:
@@ -268,7 +269,7 @@ def test_the_page_contacts_this_machine_only_and_fits_a_phone(talk_over: Shown) 
 @pytest.fixture(scope="module")
 def notice(folder: Path) -> Iterator[str]:
     """The page of an agent that reads a short notice and asks for a button to be pressed."""
-    with served(ROOT / "tests" / "rooms" / "page_agent.py", folder / "notice.log") as url:
+    with served(ROOT / "tests" / "rooms" / "page_agent.py", folder / "page-agent.log") as url:
         yield url
 
 
@@ -290,7 +291,7 @@ def test_a_page_whose_sound_is_muted_reports_nothing_and_its_button_still_acknow
         page.wait_for_timeout(1_000)
         (after,) = receipts(page)
         assert after["acknowledged_at"] >= before["at"]
-        assert after["reported"] is None
+        assert (after["reported"], after["level"]) == (None, "acknowledged")
         assert page.locator(".asked").count() == 0
 
 
@@ -316,7 +317,8 @@ def test_a_browser_that_blocks_the_sound_is_named_and_what_it_did_not_play_is_no
         alert.wait_for(timeout=SPEAKS)
         page.locator("#receipts .card").wait_for(timeout=ANSWERED + SPEAKS)
         page.wait_for_timeout(1_000)
-        assert receipts(page)[0]["reported"] is None
+        (written,) = receipts(page)
+        assert (written["reported"], written["level"]) == (None, "present")
         page.get_by_role("button", name="Play the sound").click()
         alert.wait_for(state="detached", timeout=ANSWERED)
 

@@ -1,12 +1,45 @@
-"""What the agent of `rooms/noting.py` says, and under which policy."""
+"""An agent file for the tests of the page: one short notice, and a button for it."""
 
-from hearout import Keys, Policy
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess, inference
+from livekit.plugins import silero
 
-NOTICE = (
-    "This call is recorded for training and quality. Your data is kept for thirty days and is then erased for good. "
-    "You may object to this at any time and without giving a reason. We are open from nine to five on weekdays. "
-    "Please have your customer number ready now."
-)
-"""About 15 s in the local voice."""
+from hearout import AgentSession, cli
 
-POLICY = Policy(cut_in=Keys("0"), listener_grace=8.0, return_grace=6.0, may_press=frozenset({"supervisor"}))
+NOTICE = "This call is recorded. Your words are kept for thirty days."
+
+server = AgentServer()
+
+
+def load_vad(process: JobProcess) -> None:
+    """Once for each process."""
+    process.userdata["vad"] = silero.VAD.load()
+
+
+server.setup_fnc = load_vad
+
+
+class NoticeAgent(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You read a notice.")
+
+    async def on_enter(self) -> None:
+        assert isinstance(self.session, AgentSession)
+        assert self.session.witness is not None
+        self.session.announce(NOTICE, id="notice")
+        self.session.witness.ask("notice", "Press OK")
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    """Read the notice to whoever calls."""
+    session = AgentSession(
+        stt=inference.STT("deepgram/nova-3-general"),
+        llm=inference.LLM("openai/gpt-4.1-mini"),
+        tts=inference.TTS("cartesia/sonic-3", voice="9626c31c-bec5-4cca-baa8-f8ba9e84c8bc"),
+        vad=ctx.proc.userdata["vad"],
+    )
+    await session.start(agent=NoticeAgent(), room=ctx.room)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)
