@@ -17,6 +17,7 @@ from hearout.actions import (
     WriteReceipt,
 )
 from hearout.floor import Floor
+from hearout.receipt import SHORT
 from hearout.words import Fate, Held
 
 TEXT = "This call is recorded. Please have your customer number ready."
@@ -254,3 +255,28 @@ def test_what_is_owed_again_takes_no_id_that_is_used() -> None:
     told(floor, (2.0, e.SpeechRequested("n1+2")), *ended())
 
     assert OweAgain("n1+3", "n1") in told(floor, (20.0, e.CallerLeft(known_until=5.5)))
+
+
+def test_how_far_it_is_is_known_while_it_plays() -> None:
+    floor = playing()
+    told(floor, (2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost")))
+
+    standing = floor.standing("n1", 4.0)
+    assert standing.played == pytest.approx(3.0 - SHORT)  # by the clock, less what a loudspeaker may still hold
+    assert [held.text for held in standing.held] == ["what does it cost"]
+    told(floor, (4.0, e.PlayoutFinished("n1", 2.9)))
+    assert floor.standing("n1", 4.5).played == 2.9
+    assert floor.standing("n2", 4.5).played == 0.0
+
+
+def test_a_session_that_closes_ends_what_is_said() -> None:
+    actions = told(playing(), (3.0, e.PlayoutProgressed("n1", 2.0)), (3.1, e.SessionClosed()))
+
+    assert failure(actions) == (Outcome.SHUT_DOWN, "the session was closed")
+
+
+def test_what_is_said_again_from_the_start_stands_at_its_beginning() -> None:
+    floor = Floor(Policy(redeliver=Redeliver.FROM_START))
+    told(floor, (0.5, e.SpeechRequested("n1", text=TEXT)), (0.9, e.AudioMade("n1", 6.0)), (1.0, e.PlayoutStarted("n1")))
+
+    assert (floor.standing("n1", 5.0).resumes_at, floor.standing("n1", 5.0).characters) == (0.0, 0)

@@ -12,7 +12,7 @@ from support import ROOT
 
 PURE = (
     *("floor", "debts", "owed", "wording", "heard", "events", "actions", "policy"),
-    *("words", "receipt", "record", "spans", "trace", "presence"),
+    *("words", "receipt", "record", "spans", "trace", "presence", "rendered"),
 )
 CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
 TESTS = (

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hearout import spans
@@ -239,6 +239,16 @@ def test_no_rung_holds_for_more_seconds_than_was_played(one: Receipt) -> None:
 
 
 @given(receipts)
+@example(
+    said(
+        outcome=Outcome.FINISHED,
+        ended_at=30.0,
+        played=3.0,
+        made=0.0,
+        attempts=(Attempt(0.0, 0.0, 1.0, starts_from=2.0), Attempt(0.0, 2.0, 1.0)),
+        listeners=(ann(present=((0.0, 1.0),)),),
+    )
+)
 def test_a_level_is_claimed_only_for_a_whole_utterance(one: Receipt) -> None:
     for identity in ("ann", "bob", "nobody"):
         level = one.level_of(identity)

@@ -221,7 +221,9 @@ class Receipt:
         """
         if self.expected is None and self.outcome is not Outcome.FINISHED:
             return Level.NOTHING
-        rungs = (level for level, witnessed in self._evidence(identity).items() if self._is_whole(witnessed))
+        rungs = [level for level, witnessed in self._evidence(identity).items() if self._is_whole(witnessed)]
+        if Level.PLAYED not in rungs:  # what was not played whole cannot have come whole to anybody
+            rungs = [level for level in rungs if level < Level.PLAYED]
         return max(rungs, default=Level.NOTHING)
 
     def levels(self, identity: str) -> dict[Level, float]:
