@@ -5,7 +5,7 @@ READY := .venv/ready
 CLIENT := src/hearout/web/vendor/livekit-client.umd.js
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run web test page livekit nightly bench check lock clean
+.PHONY: help setup run web test page livekit nightly bench check docs lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -52,6 +52,9 @@ check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(READY) ## draw docs/floor.md from the floor
+	@PYTHONPATH=tests $(BIN)/python tests/diagram.py > docs/floor.md
 
 lock: $(READY) ## pin the whole tree again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \

@@ -121,7 +121,7 @@ class Call:
                 self.shut = self.at if self.shut is None else self.shut
 
 
-def _decoded(order: bytes, call: Call, *, protected: bool = True) -> Iterator[e.Event]:
+def decoded(order: bytes, call: Call, *, protected: bool = True) -> Iterator[e.Event]:
     """The events of an order: two bytes each, what and how much later. What is said is a word of its own each time."""
     if protected and order[:1] and order[0] % 4 == 0:
         yield from _whole(call)
@@ -151,7 +151,7 @@ def _whole(call: Call) -> Iterator[e.Event]:
 def played(order: bytes, *, protected: bool = True, floor: type[Floor] = Floor) -> Call:
     """A call with these events, in this order."""
     call = Call(floor(POLICY))
-    for event in _decoded(order, call, protected=protected):
+    for event in decoded(order, call, protected=protected):
         call.apply(event)
     return call
 
@@ -168,12 +168,12 @@ def vanished(order: bytes, *, floor: type[Floor] = Floor) -> Call:
     """
     call = Call(floor(POLICY))
     half = len(order) // 4 * 2
-    for event in _decoded(order[:half], call):
+    for event in decoded(order[:half], call):
         call.apply(event)
     much = sum(order) % 64
     for event in _said_to_nobody(much, call):
         call.apply(event)
-    for event in _decoded(order[half:], call):
+    for event in decoded(order[half:], call):
         call.apply(event)
     return _ended(call)
 
