@@ -5,6 +5,7 @@
 
 import random
 import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,9 +84,12 @@ def drawn() -> str:
     lines = [
         "# The floor's states",
         "",
-        "Made by `make docs` from the floor itself; a test fails when it is stale. The floor has no state",
-        "variable: it notes facts, and the rules in `src/hearout/floor.py` hold whichever way the call came to where it",
-        f"is. The picture shows where {CALLS:,} random calls were after each event, and which ways at least {RARE} of them took.",
+        *_wrapped(
+            "Made by `make docs` from the floor itself; a test fails when it is stale. The floor has no state variable: "
+            "it notes facts, and the rules in `src/hearout/floor.py` hold whichever way the call came to where it is. "
+            f"The picture shows where {CALLS:,} random calls were after each event, and which ways at least {RARE} of "
+            "them took."
+        ),
         "",
         "```mermaid",
         "stateDiagram-v2",
@@ -97,24 +101,35 @@ def drawn() -> str:
         "|---|---|",
         *(f"| {one} | {what} |" for one, what in STATES.items()),
         "",
-        "Whether the caller talks is none of these states: it may be so in each of them. While any state but *free* holds,",
-        "no transcript reaches LiveKit's turn detection.",
+        *_wrapped(
+            "Whether the caller talks is none of these states: it may be so in each of them. While any state but *free* "
+            "holds, no transcript reaches LiveKit's turn detection."
+        ),
         "",
         "| from | to | at |",
         "|---|---|---|",
         *(f"| {a} | {b} | {', '.join(f'`{event}`' for event in found[a, b])} |" for a, b in sorted(found)),
         "",
-        "`AlarmRang` is the floor's own clock: each state that could last for ever has one, so that from every state the",
-        "alarms alone lead back to *free* within a bounded time (law L5).",
+        *_wrapped(
+            "`AlarmRang` is the floor's own clock: each state that could last for ever has one, so that from every state "
+            "the alarms alone lead back to *free* within a bounded time (law L5)."
+        ),
         "",
         "## The laws",
         "",
-        "Each is a property over random calls (`tests/test_laws.py`), and has killed mutants (`tests/test_mutants.py`).",
+        *_wrapped(
+            "Each is a property over random calls (`tests/test_laws.py`), and has killed mutants "
+            "(`tests/test_mutants.py`)."
+        ),
         "",
         *(f"- {law}" for law in _laws()),
         "",
     ]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
 def _laws() -> list[str]:
