@@ -85,10 +85,10 @@ def drawn() -> str:
         "# The floor's states",
         "",
         *_wrapped(
-            "Made by `make docs` from the floor itself; a test fails when it is stale. The floor has no state variable: "
-            "it notes facts, and the rules in `src/hearout/floor.py` hold whichever way the call came to where it is. "
-            f"The picture shows where {CALLS:,} random calls were after each event, and which ways at least {RARE} of "
-            "them took."
+            "Made by `make docs` from the floor itself; a test fails when it is stale. The floor has no state "
+            "variable: it notes facts, and the rules in `src/hearout/floor.py` hold whichever way the call came to where it is. "
+            f"The picture shows where {CALLS:,} random calls were after each event, and which ways at least {RARE} "
+            "of them took."
         ),
         "",
         "```mermaid",
@@ -102,8 +102,8 @@ def drawn() -> str:
         *(f"| {one} | {what} |" for one, what in STATES.items()),
         "",
         *_wrapped(
-            "Whether the caller talks is none of these states: it may be so in each of them. While any state but *free* "
-            "holds, no transcript reaches LiveKit's turn detection."
+            "Whether the caller talks is none of these states: it may be so in each of them. While any state "
+            "but *free* holds, no transcript reaches LiveKit's turn detection."
         ),
         "",
         "| from | to | at |",
@@ -111,8 +111,8 @@ def drawn() -> str:
         *(f"| {a} | {b} | {', '.join(f'`{event}`' for event in found[a, b])} |" for a, b in sorted(found)),
         "",
         *_wrapped(
-            "`AlarmRang` is the floor's own clock: each state that could last for ever has one, so that from every state "
-            "the alarms alone lead back to *free* within a bounded time (law L5)."
+            "`AlarmRang` is the floor's own clock: each state that could last for ever has one, so that from every "
+            "state the alarms alone lead back to *free* within a bounded time (law L5)."
         ),
         "",
         "## The laws",

@@ -9,7 +9,9 @@ from livekit.agents import AgentHandoff, ChatMessage, ConversationItemAddedEvent
 from livekit.agents.voice import AgentSession as LiveKitSession
 from livekit.agents.voice import SpeechHandle
 
-from .. import actions, events
+from .. import actions, events, trace
+from ..receipt import Receipt
+from ..record import to_json
 from ..session import AgentSession
 from ..words import Fate, Kind
 from .line import Line, Segment
@@ -50,6 +52,8 @@ class Call:
         self._last_spoke: SpeechHandle | None = None
         self._typing: set[asyncio.Future[None]] = set()
         self._answer_is_due = False
+        self.trace: list[str] = []
+        """What the floor was told and decided, for :func:`hearout.trace.replayed`."""
 
     def speak(self, words: str, samples: Any) -> None:
         """Let the caller say `words`; call it in the session's loop."""
@@ -96,9 +100,14 @@ class Call:
             )
             for handle, segments in self._utterances()
         ]
-        return CallRecord(
-            outcome, agent, list(self.said), list(self.transcripts), list(self.turns), self._replies(agent), self.held
-        )
+        kept = [to_json(receipt) for receipt in self.receipts()]
+        replies = self._replies(agent)
+        return CallRecord(outcome, agent, [*self.said], [*self.transcripts], [*self.turns], replies, self.held, kept)
+
+    def receipts(self) -> list[Receipt]:
+        """The receipts of the protected utterances that are over."""
+        session = self.line.session
+        return session.receipts if isinstance(session, AgentSession) else []
 
     def finished(self) -> bool:
         """Whether the first protected utterance was played to its end."""
@@ -210,6 +219,7 @@ class Call:
     def _floor(self, at: float, what: events.Event | actions.Action) -> None:
         """What is held, and what becomes of it; `at` is on the session's clock, the record on the line's."""
         now = self.line.now
+        self.trace.append(trace.line(at, what))
         match what:
             case events.WordsHeard() | events.TextTyped():
                 kind = Kind.TYPED if isinstance(what, events.TextTyped) else Kind.SPOKEN

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import textwrap
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConsoleError
+from ..receipt import Receipt
 
 Samples = npt.NDArray[np.int16]
 
@@ -92,6 +93,8 @@ class CallRecord:
     turns: list[Turn] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
+    """As :mod:`hearout.record` writes them; their times are seconds from the session's start."""
 
     def as_json(self) -> dict[str, Any]:
         """The record in the form of ``timeline.json``, version 1; seconds to the millisecond."""
@@ -150,6 +153,22 @@ def table(record: CallRecord, width: int = 80) -> str:
         head = f"{at:6.1f} s  {who:<8}"
         lines += textwrap.wrap(what, width, initial_indent=head, subsequent_indent=" " * len(head)) or [head.rstrip()]
     return "\n".join(lines)
+
+
+def receipts(written: Sequence[Receipt], width: int = 80) -> str:
+    """The receipts, one after the other, in plain text, at most `width` columns wide."""
+    return "\n".join(
+        textwrap.fill(_told(receipt), width, initial_indent="receipt ", subsequent_indent=" " * 8)
+        for receipt in written
+    )
+
+
+def _told(receipt: Receipt) -> str:
+    why = f" ({receipt.why})" if receipt.why else ""
+    held = f", {len(receipt.held)} held" if receipt.held else ""
+    gap = "" if receipt.gap is None else f", answered after {receipt.gap * 1000:.0f} ms"
+    of = f"{receipt.played:.1f} of {receipt.length:.1f} s"
+    return f"{receipt.id}: {receipt.outcome.value}{why}, {of}, level {receipt.level}{held}{gap}"
 
 
 def _rows(record: CallRecord) -> Iterator[tuple[float, str, str]]:

@@ -178,13 +178,16 @@ class _Conversation:
 
     def _report(self) -> int:
         from .line import SAMPLE_RATE
-        from .report import table, write
+        from .report import receipts, table, write
 
         record = self._call.record(self._player.outcome)
         write(self._directory, record, *self._call.line.recording(), SAMPLE_RATE)
         problems = self._call.problems()
+        (self._directory / "floor.jsonl").write_text("".join(f"{line}\n" for line in self._call.trace), "utf-8")
         self._screen.say("\n" + table(record))
-        self._screen.say(f"\n{self._directory}: call.wav, timeline.png, timeline.json, agent.log")
+        if written := self._call.receipts():
+            self._screen.say("\n" + receipts(written))
+        self._screen.say(f"\n{self._directory}: call.wav, timeline.png, timeline.json, floor.jsonl, agent.log")
         self._screen.say(self._cost())
         for problem in problems:
             self._screen.show("error", problem)
