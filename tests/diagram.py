@@ -86,9 +86,9 @@ def drawn() -> str:
         "",
         *_wrapped(
             "Made by `make docs` from the floor itself; a test fails when it is stale. The floor has no state "
-            "variable: it notes facts, and the rules in `src/hearout/floor.py` hold whichever way the call came to where it is. "
-            f"The picture shows where {CALLS:,} random calls were after each event, and which ways at least {RARE} "
-            "of them took."
+            "variable: it notes facts, and the rules in `src/hearout/floor.py` hold whichever way the call came to "
+            f"where it is. The picture shows where {CALLS:,} random calls were after each event, and which ways at "
+            f"least {RARE} of them took."
         ),
         "",
         "```mermaid",

@@ -5,10 +5,11 @@ import math
 from typing import Any
 
 import pytest
-from livekit.agents import Agent, StopResponse, llm
+from livekit.agents import Agent, AgentTask, StopResponse, ToolError, llm
 
 from hearout import After, Answer, Keys, Outcome, Phrases, Policy, Redeliver
 from hearout.actions import FinishShutdown
+from hearout.receipt import Cause
 from hearout.testing import (
     Do,
     Ear,
@@ -500,6 +501,14 @@ def test_a_model_that_breaks_off_is_on_the_receipt() -> None:
     assert (result.kept, len(result.replies)) == (1.0, 1)
 
 
+def test_a_model_that_hits_its_limit_is_on_the_receipt() -> None:
+    result = call(agent=Thinking, model=Model((Reply(NOTICE, max_words=11),)))
+
+    (receipt,) = receipts(result)
+    assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.MODEL)
+    assert receipt.why.endswith("ends in the middle of a sentence")
+
+
 def test_a_model_that_is_asked_again_says_nothing_twice() -> None:
     model = Model(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True), "Fine."])
     result = call(agent=Thinking, model=model)
@@ -601,6 +610,36 @@ def test_a_forced_interruption_by_the_program_is_on_the_receipt() -> None:
 
     assert receipts(result)[0].outcome is Outcome.CUT_IN
     assert receipts(result)[0].why.startswith("operator")
+
+
+def test_a_task_that_is_cancelled_is_on_the_receipt() -> None:
+    class Asking(AgentTask[None]):
+        def __init__(self) -> None:
+            super().__init__(instructions="Ask.")
+
+        async def on_enter(self) -> None:
+            self.session.say(NOTICE, allow_interruptions=False)
+
+    class Delegating(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="Answer briefly.")
+
+        async def on_enter(self) -> None:
+            try:
+                await Asking()
+            except ToolError:
+                self.session.say("That was cancelled.")
+
+    result = call(
+        Say(first_sound(1.0), QUESTION),
+        Do(first_sound(3.0), lambda session: session.current_agent.cancel()),
+        agent=Delegating,
+    )
+
+    (receipt,) = receipts(result)
+    assert (receipt.outcome, receipt.cause) == (Outcome.CUT_IN, Cause.OPERATOR)
+    assert receipt.played == pytest.approx(3.0, abs=0.2)
+    assert result.turns == [QUESTION]
 
 
 def test_a_caller_who_leaves_is_not_spoken_to() -> None:

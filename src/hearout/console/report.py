@@ -157,10 +157,8 @@ def table(record: CallRecord, width: int = 80) -> str:
 
 def receipts(written: Sequence[Receipt], width: int = 80) -> str:
     """The receipts, one after the other, in plain text, at most `width` columns wide."""
-    return "\n".join(
-        textwrap.fill(_told(receipt), width, initial_indent="receipt ", subsequent_indent=" " * 8)
-        for receipt in written
-    )
+    lines = textwrap.TextWrapper(width, initial_indent="receipt ", subsequent_indent=" " * 8)
+    return "\n".join(lines.fill(_told(receipt)) for receipt in written)
 
 
 def _told(receipt: Receipt) -> str:
