@@ -26,5 +26,6 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
     """The call that `make run` plays without a terminal: the process, its timeline, and its folder."""
     out = tmp_path_factory.mktemp("main") / "call"
-    done = run("console", "--script", "bench/calls/talk-over.toml", "--out", str(out))
+    ledger = f"sqlite:///{out.parent}/receipts.db"
+    done = run("console", "--script", "bench/calls/talk-over.toml", "--out", str(out), HEAROUT_LEDGER=ledger)
     return done, json.loads((out / "timeline.json").read_text()), out

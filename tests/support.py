@@ -28,7 +28,7 @@ def run(
     return subprocess.run(
         [sys.executable, str(agent), *arguments],
         cwd=cwd,
-        env=clean | environment,
+        env=clean | {"HEAROUT_LEDGER": "off"} | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -4,14 +4,19 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hearout import settings
+from hearout import Keys, Level, Outcome, settings
+from scenes import call
 from support import ROOT, run
+from test_announce import reading
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -22,6 +27,8 @@ SHOWN_ELSEWHERE = {
     "make run": "test_both_commands_work_in_a_clean_clone",
     "make run < /dev/null": "test_both_commands_work_in_a_clean_clone",
     "make test": "this run; its target is looked at in test_make_test_runs_every_test",
+    "hearout receipts": "test_the_main_jobs_receipts_are_in_its_ledger_and_a_changed_byte_is_found",
+    "hearout receipts verify": "test_the_main_jobs_receipts_are_in_its_ledger_and_a_changed_byte_is_found",
     "python uninterruptable.py dev": "test_livekits_commands_say_what_they_need",
     "python uninterruptable.py start": "test_livekits_commands_say_what_they_need",
     "python uninterruptable.py console": "test_both_commands_work_in_a_clean_clone",
@@ -63,6 +70,45 @@ def test_the_import_that_is_shown_is_the_agents_own() -> None:
     assert PYTHON[0].splitlines()[0] in agent
 
 
+def test_the_announcement_that_is_shown_gets_its_receipt() -> None:
+    shown: list[Any] = []
+
+    async def read(session: Any) -> None:
+        scope: dict[str, Any] = {"session": session, "Keys": Keys}
+        code = textwrap.indent(PYTHON[2], "    ").replace("    receipt.outcome", "    return receipt.outcome")
+        exec(f"async def shown():\n{code}", scope)
+        shown.extend(await scope["shown"]())
+
+    call(agent=reading(read))
+
+    assert shown == [Outcome.FINISHED, pytest.approx(4.3, abs=0.5), Level.PLAYED, ()]
+
+
+@pytest.mark.real
+def test_the_main_jobs_receipts_are_in_its_ledger_and_a_changed_byte_is_found(
+    main_job: tuple[Any, Any, Path], tmp_path: Path
+) -> None:
+    _, timeline, folder = main_job
+    database = tmp_path / "receipts.db"
+    shutil.copy(folder.parent / "receipts.db", database)
+
+    def hearout(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from hearout.commands import run; run()", "receipts", *arguments]
+        ledger = {"HEAROUT_LEDGER": f"sqlite:///{database}"}
+        return subprocess.run(command, env=os.environ | ledger, capture_output=True, text=True, check=False)
+
+    listed = hearout()
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.count("finished") == len(timeline["receipts"]) == 2
+    assert hearout("verify").returncode == 0
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE hearout_rows SET content = replace(content, 'finished', 'cut in')")
+    connection.close()
+    found = hearout("verify")
+    assert found.returncode == 1
+    assert "row" in found.stdout + found.stderr
+
+
 def test_the_table_of_settings_is_the_one_in_the_code() -> None:
     assert len(re.findall(r"^\| `", README, re.MULTILINE)) == len(settings.WHY)
     for name in settings.WHY:
@@ -96,8 +142,11 @@ def test_both_commands_work_in_a_clean_clone(tmp_path: Path) -> None:
     first: Any = make(clone, "run")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Setting up .venv" in first.stdout
-    (call,) = (clone / "calls").iterdir()
-    assert {file.name for file in call.iterdir()} == {"call.wav", "timeline.png", "timeline.json", "agent.log"}
+    (folder,) = (clone / "calls").iterdir()
+    left = {"call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log"}
+    assert {file.name for file in folder.iterdir()} == left
+    assert "receipt " in first.stdout
+    assert (clone / "receipts.db").exists()
     again = make(clone, "setup")
     assert "Setting up" not in again.stdout
     assert make(clone, "clean").returncode == 0
