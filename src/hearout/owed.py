@@ -145,6 +145,7 @@ class Owed:
     def _end(self, at: float, *, interrupted: bool) -> None:
         if self.outcome is None:
             if interrupted:
+                self.complete = False  # the flush of an interruption looks like the end
                 self.stop(Outcome.CUT_IN, "operator: the program stopped it", Cause.OPERATOR)
             elif (missing := self._missing()) is not None:
                 self.stop(Outcome.FAILED, *missing)
