@@ -1,6 +1,6 @@
 """How far the judge errs: announcements damaged in known ways, in two voices, through telephone and WebRTC codecs.
 
-``python bench/judge.py`` judges 1,260 recordings and prints the errors per condition (minutes); ``--quick`` judges one
+``python bench/judge.py`` judges 1,380 recordings and prints the errors per condition (minutes); ``--quick`` judges one
 in eleven. Every recording also has a clock that is off by up to 300 ppm, a level of -6 to +3 dB, and noise at 20 dB.
 """
 

@@ -118,7 +118,8 @@ def measure(
 
     def judged(extra: list[list[Anchor]]) -> tuple[verdict.Follow, verdict.Mask]:
         every = functools.reduce(align.inserted, extra, runs)
-        doubted = [k for k, run in enumerate(every) if any(run is other for other in extra)]
+        new = {anchor for run in extra for anchor in run}
+        doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
         follow = verdict.joined(_tracks(tracker, every), active)
         return follow, spectra.delivered(follow, active, doubted)
 
