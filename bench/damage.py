@@ -235,7 +235,7 @@ def stuttered(notice: Samples, other: Samples, rng: np.random.Generator) -> tupl
 
 def caught_up(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     """All of it, but for 0.15-0.3 s nothing came, and the receiver makes up for 0.1-0.15 s of it within 2 s."""
-    at = int(rng.uniform(0.1, 0.7) * len(notice))
+    at = int(rng.uniform(max(0.1, RATE / len(notice)), 0.7) * len(notice))
     late = np.concatenate([notice[:at], np.zeros(int(rng.uniform(0.15, 0.3) * RATE), np.float32), notice[at:]])
     begin = len(late) - len(notice) + at
     return stretched(late, begin, begin + 2 * RATE, -rng.uniform(0.1, 0.15), rng), np.ones(len(notice), bool)

@@ -126,10 +126,10 @@ def measure(
     follow, delivered = judged([])
     extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
     if extra:
-        more = judged(extra)[1]
-        better = [run for run in extra if _more(more, delivered, run)]
+        more = judged(extra)
+        better = [run for run in extra if _more(more[1], delivered, run)]
         if better:
-            follow, delivered = judged(better)
+            follow, delivered = judged(better) if len(better) < len(extra) else more
     return _measured(active, delivered, follow, _repeats(found, delivered, follow))
 
 
