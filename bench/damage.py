@@ -188,13 +188,17 @@ def clipped(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[
     return notice[start:], np.arange(len(notice)) >= start
 
 
-def _holes(notice: Samples, rng: np.random.Generator) -> Mask:
-    kept = np.ones(len(notice), bool)
-    for _ in range(rng.integers(1, 4)):
-        size = int(min(rng.uniform(0.15, 2.5) * RATE, 0.3 * len(notice)))
-        start = int(rng.uniform(0.05, 0.95) * (len(notice) - size))
-        kept[start : start + size] = False
-    return kept
+def _holes(notice: Samples, rng: np.random.Generator, least: float = 0.7) -> Mask:
+    """One to three holes, between them at least `least` seconds."""
+    while True:
+        kept = np.ones(len(notice), bool)
+        for _ in range(rng.integers(1, 4)):
+            size = int(min(rng.uniform(0.15, 2.5) * RATE, 0.3 * len(notice)))
+            start = int(rng.uniform(0.05, 0.95) * (len(notice) - size))
+            kept[start : start + size] = False
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], kept.astype(np.int8), [0]])))
+        if (np.diff(edges)[::2] >= least * RATE).all():
+            return kept
 
 
 def holed(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
@@ -231,10 +235,16 @@ def stuttered(notice: Samples, other: Samples, rng: np.random.Generator) -> tupl
 
 def caught_up(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
     """All of it, but for 0.15-0.3 s nothing came, and the receiver makes up for 0.1-0.15 s of it within 2 s."""
-    at = int(rng.uniform(0.1, 0.7) * len(notice))
+    at = int(rng.uniform(max(0.1, RATE / len(notice)), 0.7) * len(notice))
     late = np.concatenate([notice[:at], np.zeros(int(rng.uniform(0.15, 0.3) * RATE), np.float32), notice[at:]])
     begin = len(late) - len(notice) + at
     return stretched(late, begin, begin + 2 * RATE, -rng.uniform(0.1, 0.15), rng), np.ones(len(notice), bool)
+
+
+def shredded(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
+    """As with holes that are deleted, but what is left may be of any length, also shorter than a word."""
+    kept = _holes(notice, rng, least=0.0)
+    return notice[kept], kept
 
 
 DAMAGES: dict[str, Damage] = {
@@ -248,6 +258,7 @@ DAMAGES: dict[str, Damage] = {
     "repeated": twice,
     "stuttered": stuttered,
     "late, caught up": caught_up,
+    "shreds": shredded,
 }
 
 

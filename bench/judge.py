@@ -1,6 +1,6 @@
 """How far the judge errs: announcements damaged in known ways, in two voices, through telephone and WebRTC codecs.
 
-``python bench/judge.py`` judges 1,260 recordings and prints the errors per condition (minutes); ``--quick`` judges one
+``python bench/judge.py`` judges 1,380 recordings and prints the errors per condition (minutes); ``--quick`` judges one
 in eleven. Every recording also has a clock that is off by up to 300 ppm, a level of -6 to +3 dB, and noise at 20 dB.
 """
 
@@ -42,7 +42,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Row:
-    """A judged recording, without its sound. `cost`: processor time for each second of it."""
+    """A judged recording, without its sound. `cost`: processor time for each second of it, or of the announcement."""
 
     recipe: Recipe
     case: Case
@@ -103,7 +103,7 @@ def judged(recipe: Recipe) -> Row:
     one, notice = made(recipe), VOICES[recipe.voice](NOTICES[recipe.text])
     begun = time.process_time()
     measured = measure(one.recording, notice)
-    cost = (time.process_time() - begun) / (len(one.recording) / RATE)
+    cost = (time.process_time() - begun) / (max(len(one.recording), len(notice)) / RATE)
     return Row(recipe, replace(one, recording=one.recording[:0]), measured, cost)
 
 

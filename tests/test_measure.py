@@ -141,6 +141,17 @@ def test_short_remains_one_behind_the_other_are_found() -> None:
     assert found.fraction == pytest.approx(bench.truth(NOTICE, kept)[0], abs=ERROR)
 
 
+def test_an_announcement_of_one_word_is_found() -> None:
+    word = babble(0.5, 5)
+    assert measure(heard(OTHER, word), word).in_full
+    assert measure(heard(OTHER), word).fraction == 0
+
+
+def test_a_sound_in_common_is_not_a_piece_of_the_announcement() -> None:
+    common = seconds(2, 2.3)
+    assert measure(heard(OTHER[: 2 * RATE], common, OTHER[2 * RATE :]), NOTICE).fraction == 0
+
+
 def test_a_word_in_common_with_what_follows_a_cut_is_not_its_end() -> None:
     common = seconds(6.5, 6.75)
     found = measure(heard(seconds(0, 3), OTHER[: 3 * RATE], common, OTHER[3 * RATE :]), NOTICE)

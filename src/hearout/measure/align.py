@@ -176,10 +176,17 @@ class Tracker:
         padded = np.pad(wanted, (edge, edge + self._hop))
         self._windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[:: self._hop][: self.frames]
         self._edge = edge
+        self._tracks: dict[tuple[tuple[Anchor, ...], float, float], Track] = {}
         self._floor = 1e-3 * float(np.sqrt(np.mean(wanted**2) * _WINDOW))
 
     def track(self, anchors: list[Anchor], after: float, until: float) -> Track:
         """The frames around these anchors, but none before `after` or beyond `until` (s of the announcement)."""
+        key = (tuple(anchors), after, until)
+        if key not in self._tracks:
+            self._tracks[key] = self._track(anchors, after, until)
+        return self._tracks[key]
+
+    def _track(self, anchors: list[Anchor], after: float, until: float) -> Track:
         per_second = RATE / FRAME
         first = max(0, int(max(after, anchors[0].at - _REACH) * per_second))
         last = min(self.frames, int(min(until, anchors[-1].at + _REACH) * per_second) + 1)
@@ -188,10 +195,12 @@ class Tracker:
         found = self._followed(first, last, expected)
         # A receiver that catches up after a delay may move by more than the span; it is seen to go that way.
         for _ in range(2):
-            seen = np.flatnonzero(found.match >= _SURE)
-            if not len(seen) or np.abs(found.lag - expected)[seen].max() < _FAR:
+            like = found.match >= _SURE
+            seen = np.flatnonzero(like & (np.convolve(like, np.ones(9), "same") >= 5))  # one alone may be chance
+            lag = smooth(found.lag[seen])
+            if np.abs(lag - expected[seen]).max(initial=0) < _FAR:
                 break
-            expected = np.interp(at, at[seen], smooth(found.lag[seen]))
+            expected = np.interp(at, at[seen], lag)
             found = self._followed(first, last, expected)
         return found
 
@@ -304,6 +313,8 @@ def _cheapest(match: Floats, moved: npt.NDArray[np.int_]) -> npt.NDArray[np.int_
 
 def smooth(lag: Floats) -> Floats:
     """The median of each nine: a jump stays, a frame that is off does not."""
+    if not len(lag):
+        return lag
     near = np.lib.stride_tricks.sliding_window_view(np.pad(lag, 4, mode="edge"), 9)
     smoothed: Floats = np.median(near, axis=1)
     return smoothed

@@ -118,17 +118,18 @@ def measure(
 
     def judged(extra: list[list[Anchor]]) -> tuple[verdict.Follow, verdict.Mask]:
         every = functools.reduce(align.inserted, extra, runs)
-        doubted = [k for k, run in enumerate(every) if any(run is other for other in extra)]
+        new = {anchor for run in extra for anchor in run}
+        doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
         follow = verdict.joined(_tracks(tracker, every), active)
         return follow, spectra.delivered(follow, active, doubted)
 
     follow, delivered = judged([])
     extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
     if extra:
-        more = judged(extra)[1]
-        better = [run for run in extra if _more(more, delivered, run)]
+        more = judged(extra)
+        better = [run for run in extra if _more(more[1], delivered, run)]
         if better:
-            follow, delivered = judged(better)
+            follow, delivered = judged(better) if len(better) < len(extra) else more
     return _measured(active, delivered, follow, _repeats(found, delivered, follow))
 
 

@@ -5,7 +5,6 @@ that its spectrum is what the channel makes of it. A frame that the channel cann
 goes with its neighbours.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +28,11 @@ _MATCH, _OFF, _EVEN = 15.0, 1.75, 1.3
 _CLEAR = 5.0  # log odds; a frame is not believed more than this
 _CHANGE = 4.0  # log odds that a change between there and not there costs: 40 ms that say clearly otherwise
 _FAINT = 4.0  # dB over the noise
-# Clear frames that make a short piece more than a resemblance: between two others, beside one, alone. The same word in
-# another announcement of espeak's reached 23.
-_ENCLOSED, _BESIDE, _ALONE = 9, 16, 24
+# Clear frames that make a short piece more than a resemblance. The same word in another announcement in espeak's voice
+# reached 23; a chance likeness near the lag of what was found reached 10.
+_IN_PLACE = 5  # at the lag of what is before or after it
+_ENCLOSED, _ENCLOSED_SEEN = 12, 9  # between two others; if a block of it was found before it was followed
+_BESIDE, _ALONE = 16, 24
 _FEW = 12  # frames by which the channel can be told
 _MOVED, _STRETCHED = 0.005, 0.15  # seconds by which the lag changes where a receiver stretches time
 _BLURRED = 1.0  # dB by which its spectrum is off for that
@@ -130,15 +131,8 @@ class Spectra:
         odds[weight < _FAINT] = 0  # the channel cannot carry it: it goes with its neighbours
         odds[follow.track < 0] = -_CLEAR
         result[active] = _likeliest(odds[active])
-        others = np.flatnonzero(result & ~np.isin(follow.track, doubted))
-        for k in doubted:
-            frames = np.flatnonzero(result & (follow.track == k))
-            sides = int((others < frames[0]).any()) + int((others > frames[-1]).any()) if len(frames) else 0
-            if odds[frames].sum() < _CLEAR * (_ALONE, _BESIDE, _ENCLOSED)[sides]:
-                result[frames] = False
-        for island in _astray(follow, active, result):
-            if odds[island].sum() < _CLEAR * _BESIDE:
-                result[island] = False
+        for island in _unbelieved(follow, active, result, odds, doubted):
+            result[island] = False
         return result
 
     def _compared(self, follow: Follow, sure: Mask, trusted: Mask) -> tuple[Floats, Floats]:
@@ -165,24 +159,40 @@ class Spectra:
         return _bands(self._recording, self._centre[frames] + np.nan_to_num(lag) * RATE)
 
 
-def _astray(follow: Follow, active: Mask, found: Mask) -> list[npt.NDArray[np.int_]]:
-    """The frames of each first and last piece that is apart from the next one in time and not at the lag of that one.
+def _unbelieved(
+    follow: Follow, active: Mask, found: Mask, odds: Floats, doubted: Sequence[int]
+) -> list[npt.NDArray[np.int_]]:
+    """The frames of each piece apart from the others that is too short for where it is.
 
-    What follows a cut may have a word in common with what was cut.
+    Speech of the same voice has a sound, or a word, in common with what was cut, and somewhere near its place.
     """
+    pieces = _pieces(follow, active, found, doubted)
+    clear = [float(odds[piece].sum()) / _CLEAR for piece in pieces]
+    solid = [k for k, frames in enumerate(clear) if frames >= _BESIDE]
+    enough_alone = min(_ALONE, 0.6 * active.sum())  # a single word is not longer
+    unbelieved = []
+    for k, piece in enumerate(pieces):
+        before, after = [pieces[j] for j in solid if j < k], [pieces[j] for j in solid if j > k]
+        ends = [one[-1][-_NEAR:] for one in (before,) if one] + [one[0][:_NEAR] for one in (after,) if one]
+        lag = float(np.median(follow.lag[piece]))
+        if any(abs(float(np.median(follow.lag[end])) - lag) < _MOVED for end in ends):
+            enough: float = _IN_PLACE
+        elif len(ends) == 2:
+            enough = _ENCLOSED_SEEN if follow.track[piece[0]] in doubted else _ENCLOSED
+        else:
+            enough = _BESIDE if ends else enough_alone
+        if clear[k] < enough and (k not in solid or not ends):
+            unbelieved.append(piece)
+    return unbelieved
+
+
+def _pieces(follow: Follow, active: Mask, found: Mask, doubted: Sequence[int]) -> list[npt.NDArray[np.int_]]:
+    """The frames that were found, divided where more than :data:`_NEAR` are missing, and where a doubted track ends."""
     frames = np.flatnonzero(active)
     there = np.flatnonzero(found[frames])
-    pieces = [frames[part] for part in np.split(there, np.flatnonzero(np.diff(there) > _NEAR) + 1) if len(part)]
-    lags = [float(np.median(follow.lag[piece])) for piece in pieces]
-    astray = []
-    for order in (range(len(pieces)), range(len(pieces) - 1, -1, -1)):
-        for k, inner in itertools.pairwise(order):
-            if abs(lags[k] - lags[inner]) < _MOVED:
-                break
-            astray.append(pieces[k])
-            if len(pieces[k]) >= _BESIDE:
-                break
-    return astray
+    track = np.where(np.isin(follow.track, doubted), follow.track, -1)[frames[there]]
+    divided = np.flatnonzero((np.diff(there) > _NEAR) | (np.diff(track) != 0)) + 1
+    return [frames[part] for part in np.split(there, divided) if len(part)]
 
 
 def _between(follow: Follow, sure: Mask) -> tuple[npt.NDArray[np.int_], Floats, Floats, Floats]:
