@@ -8,12 +8,16 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import wave
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hearout import Keys, Level, Outcome, settings
+from hearout.commands import main as hearout
+from hearout.local.llm import MONOLOGUE
+from rooms.caller import spoken
 from scenes import call
 from support import ROOT, run
 from test_announce import reading
@@ -92,21 +96,37 @@ def test_the_main_jobs_receipts_are_in_its_ledger_and_a_changed_byte_is_found(
     database = tmp_path / "receipts.db"
     shutil.copy(folder.parent / "receipts.db", database)
 
-    def hearout(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def receipts(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from hearout.commands import run; run()", "receipts", *arguments]
         ledger = {"HEAROUT_LEDGER": f"sqlite:///{database}"}
         return subprocess.run(command, env=os.environ | ledger, capture_output=True, text=True, check=False)
 
-    listed = hearout()
+    listed = receipts()
     assert listed.returncode == 0, listed.stderr
     assert listed.stdout.count("finished") == len(timeline["receipts"]) == 2
-    assert hearout("verify").returncode == 0
+    assert receipts("verify").returncode == 0
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE hearout_rows SET content = replace(content, 'finished', 'cut in')")
     connection.close()
-    found = hearout("verify")
+    found = receipts("verify")
     assert found.returncode == 1
     assert "row" in found.stdout + found.stderr
+
+
+@pytest.mark.real
+def test_the_judge_finds_the_announcement_in_the_calls_own_recording(
+    main_job: tuple[Any, Any, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announcement = tmp_path / "announcement.wav"
+    with wave.open(str(announcement), "wb") as file:
+        file.setparams((1, 2, 24_000, 0, "NONE", ""))
+        file.writeframes(spoken(MONOLOGUE).tobytes())
+
+    status = hearout(["measure", str(main_job[2] / "call.wav"), str(announcement), "--channel", "1", "--json"])
+
+    found = json.loads(capsys.readouterr().out)
+    assert (status, found["in_full"]) == (0, True), found
+    assert main_job[1]["receipts"][0]["played"] == pytest.approx(len(spoken(MONOLOGUE)) / 24_000, abs=0.25)
 
 
 def test_the_table_of_settings_is_the_one_in_the_code() -> None:
