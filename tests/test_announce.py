@@ -1,10 +1,12 @@
 """`announce()`: what is asked for, what comes back, and what is on the receipt. Calls in virtual time."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+import numpy as np
 import pytest
+from livekit import rtc
 from livekit.agents import Agent, RunContext, function_tool
 
 from hearout import (
@@ -269,3 +271,21 @@ def test_before_and_after_the_call_it_is_refused() -> None:
 
     assert len(complaints) == 2
     assert handles[0].done()
+
+
+def test_sound_that_the_scripted_voice_did_not_make_is_on_the_receipt_and_ends_no_call() -> None:
+    dice = np.random.default_rng(1)
+
+    async def frames() -> AsyncIterator[rtc.AudioFrame]:
+        for _ in range(100):
+            yield rtc.AudioFrame(dice.integers(-9000, 9000, 480, dtype=np.int16).tobytes(), 24_000, 1, 480)
+
+    async def read(session: AgentSession[Any]) -> None:
+        session.say("Two seconds of noise.", audio=frames(), allow_interruptions=False)
+
+    result = call(Say(first_sound(0.5), QUESTION), agent=reading(read))
+
+    (receipt,) = result.session.receipts
+    assert (receipt.outcome, receipt.played) == (Outcome.FINISHED, pytest.approx(2.0))
+    assert [one.said for one in result.utterances] == [one.said for one in result.replies]
+    assert result.turns == [QUESTION]

@@ -185,9 +185,12 @@ def utterances(
     requests: Sequence[Request],
     voice: Voice,
 ) -> list[Utterance]:
-    """The agent's utterances: what was heard, put together by the loudspeaker's segments."""
+    """The agent's utterances: what was heard, put together by the loudspeaker's segments.
+
+    Sound that the scripted voice did not make (a ready-made announcement) is none of them: the receipt tells of it.
+    """
     by_segment: dict[int, list[Heard]] = {}
-    for one in heard:
+    for one in (one for one in heard if 1 <= one.synthesis <= len(syntheses)):
         index = max((number for number, segment in enumerate(segments) if segment.start <= one.start + 1e-6), default=0)
         by_segment.setdefault(index, []).append(one)
     found: list[Utterance] = []

@@ -111,8 +111,8 @@ def _stretches(played: Iterable[tuple[float, Samples]]) -> Iterator[Heard]:
     for start, samples in played:
         marks = np.flatnonzero(samples < 0)
         blocks = np.flatnonzero(samples > 0)
-        if not len(marks) or not len(blocks):
-            continue
+        if not len(marks) or not len(blocks) or (samples[marks] != samples[marks[0]]).any():
+            continue  # silence, or sound that the scripted voice did not make
         number = -int(samples[marks[0]])
         values = samples[blocks].astype(np.int32) - 1
         # a new stretch begins where the block number does not go on
