@@ -8,8 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearout import ConsoleError
-from hearout.console.report import CallRecord, Held, Reply, Said, Transcript, Turn, Utterance, folder, table, write
+from hearout import ConsoleError, Outcome, Receipt, words
+from hearout.console.report import (
+    CallRecord,
+    Held,
+    Reply,
+    Said,
+    Transcript,
+    Turn,
+    Utterance,
+    folder,
+    receipts,
+    table,
+    write,
+)
 
 ASKED = "Wait, can I change my address first?"
 CALL = CallRecord(
@@ -45,7 +57,9 @@ def test_the_caller_is_left_and_the_agent_right(tmp_path: Path) -> None:
 
 def test_the_timeline_has_the_form_that_is_promised() -> None:
     timeline = CALL.as_json()
-    assert list(timeline) == ["version", "outcome", "agent", "caller", "transcripts", "turns", "replies", "held"]
+    assert list(timeline) == [
+        *("version", "outcome", "agent", "caller", "transcripts", "turns", "replies", "held", "receipts"),
+    ]
     assert list(timeline["agent"][0]) == ["id", "start", "end", "text", "protected", "cut"]
     assert timeline["agent"][0]["end"] == 9.0
 
@@ -65,6 +79,20 @@ def test_the_table_reads_well_at_eighty_columns() -> None:
         "turn",
         "gap",
     ]
+
+
+def test_a_receipt_is_told_in_a_sentence() -> None:
+    held = (words.Held("what does it cost", 2.0), words.Fate.DELIVERED)
+    written = Receipt("notice", Outcome.FINISHED, "", 0.0, 0.5, 6.5, 6.0, 6.0, "A notice.", (held,), gap=0.017)
+    cut = dataclasses.replace(written, outcome=Outcome.CUT_IN, why="key 0", played=2.0, held=(), gap=None)
+
+    text = receipts([written, cut])
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert " ".join(text.split()) == (
+        "receipt notice: finished, 6.0 of 6.0 s, level played, 1 held, answered after 17 ms "
+        "receipt notice: cut in (key 0), 2.0 of 6.0 s, level nothing"
+    )
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_call(tmp_path: Path) -> None:
