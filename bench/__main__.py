@@ -17,7 +17,15 @@ PARTS = ("virtual", "cost", "voice")
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables that were asked for; the exit status."""
     asked = _asked(arguments)
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # what fails in the scenarios is meant to
+    try:
+        return _print(asked)
+    finally:
+        logging.disable(before)
+
+
+def _print(asked: argparse.Namespace) -> int:
     print(_head(), flush=True)
     failed = 0
     for part in ("virtual",) if asked.quick else asked.only or PARTS:
