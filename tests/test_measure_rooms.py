@@ -1,7 +1,9 @@
 """The judge on what a real receiver made of an announcement: through a LiveKit server, Opus and a jitter buffer."""
 
+import itertools
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,26 +44,47 @@ def call(request: pytest.FixtureRequest, room_server: "Server", tmp_path_factory
     notice = damage.trimmed(damage.VOICES[request.param](damage.NOTICES[3]))[: 8 * RATE]
     at = np.arange(len(notice)) / RATE
     kept = (at < 2.5) | (at >= 3.5) & (at < 6.5)
-    room, folder = room_server.new_room(), tmp_path_factory.mktemp(request.param)
+    folder = tmp_path_factory.mktemp(request.param)
+    for _ in range(3):
+        recordings = called(room_server, folder, notice, (notice * kept)[: int(6.5 * RATE)])
+        whole, part = (measure(one, notice, participant.RATE, reference_rate=RATE) for one in recordings)
+        if not ran_dry(recordings[0], notice, whole):
+            break
+    return Call(notice, kept, whole, part)
+
+
+def called(server: "Server", folder: Path, *audio: Samples) -> list[damage.Pcm]:
+    """What a caller hears of each of these, one after the other, in a room of their own."""
+    room = server.new_room()
+    token = server.token(room, "speaker", kind="agent")  # a caller records what an agent says
     with (
-        Caller.join(room_server, room, folder, identity="listener") as listener,
-        Caller.join(room_server, room, folder, identity="speaker") as speaker,
+        Caller.join(server, room, folder, identity="listener") as listener,
+        Caller.join(server, room, folder, identity="speaker", token=token) as speaker,
     ):
         listener.wait_for("recording", JOINED)
-        first = sent(speaker, listener, notice)
-        second = sent(speaker, listener, (notice * kept)[: int(6.5 * RATE)])
-    return Call(notice, kept, *(measure(one, notice, participant.RATE, reference_rate=RATE) for one in (first, second)))
+        ends = [0]
+        for one in audio:
+            send(speaker, listener, one)
+            ends.append(len(listener.heard.samples))
+        heard = listener.heard.samples
+    return [heard[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def sent(speaker: Caller, listener: Caller, audio: Samples) -> damage.Pcm:
-    """What the listener hears while the speaker plays this."""
-    before = len(listener.heard.samples)
+def ran_dry(heard: damage.Pcm, notice: Samples, found: Measured) -> bool:
+    """Whether the receiver stopped for 0.1 s or more, as it does on a starved machine: sound is missing then."""
+    end = measure(heard, notice[-3 * RATE :], participant.RATE, reference_rate=RATE)
+    if found.lag_s is None or end.lag_s is None:
+        return False
+    return abs(end.lag_s - (len(notice) / RATE - 3) - found.lag_s) > 0.1
+
+
+def send(speaker: Caller, listener: Caller, audio: Samples) -> None:
+    """Let the speaker play this, until the listener hears nothing any more."""
     count = len(listener.happened("sound"))
     pcm = np.clip(damage.at_rate(audio, RATE, participant.RATE), -1, 1) * 32767
     speaker.play(pcm.astype(np.int16))
     listener.wait_for("sound", JOINED, count=count + 1)
     listener.wait_for_quiet(1.5, SPOKEN)
-    return listener.heard.samples[before:]
 
 
 def test_an_announcement_that_came_whole_is_in_full_though_the_jitter_buffer_warps_its_start(call: Call) -> None:
