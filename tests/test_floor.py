@@ -280,3 +280,12 @@ def test_what_is_said_again_from_the_start_stands_at_its_beginning() -> None:
     told(floor, (0.5, e.SpeechRequested("n1", text=TEXT)), (0.9, e.AudioMade("n1", 6.0)), (1.0, e.PlayoutStarted("n1")))
 
     assert (floor.standing("n1", 5.0).resumes_at, floor.standing("n1", 5.0).characters) == (0.0, 0)
+
+
+def test_where_the_voice_words_it_otherwise_the_place_is_estimated() -> None:
+    floor = playing()
+    told(floor, (1.1, e.SentencePlaced("n1", 1.7, "Have your number ready, please.")), (6.0, e.AlarmRang()))
+
+    standing = floor.standing("n1", 6.5)
+    assert TEXT[standing.characters :] == "Please have your customer number ready."
+    assert standing.resumes_at == pytest.approx(2.2, abs=0.2)  # by its share of the text

@@ -24,6 +24,7 @@ TESTS = (
     "test_receipt",
     "test_record",
     "test_room",
+    "test_witness",
 )
 
 
