@@ -46,6 +46,7 @@ nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/test_laws.py
 
 bench: $(READY) ## print the tables: hearout beside stock LiveKit, and the judge's errors (about 20 minutes)
+	@$(BIN)/python bench/judge.py
 	@$(BIN)/python -m bench
 
 check: $(READY) ## ruff and mypy --strict
