@@ -99,9 +99,9 @@ def room_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def room_worker(room_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """The recipe's agent, waiting for the calls of that server's rooms."""
+    """The recipe's agent, waiting for the calls of that server's rooms; one worker at a time, for any may get a call."""
     with working(room_server, tmp_path_factory.mktemp("worker")) as worker:
         yield worker
 
