@@ -101,7 +101,7 @@ def room_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def room_worker(room_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """The recipe's agent, waiting for the calls of that server's rooms; one worker at a time, for any may get a call."""
+    """The recipe's agent, waiting for the calls of that server's rooms. One worker at a time: any may get a call."""
     with working(room_server, tmp_path_factory.mktemp("worker")) as worker:
         yield worker
 
