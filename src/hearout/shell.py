@@ -126,6 +126,7 @@ class Shell:
             room, now=lambda: self.now, caller=lambda: followed.caller or None, receipt=self.receipts.of
         )
         self.listeners.append(page.hear)
+        self.receipts.on_amended.append(page.show_receipt)
         self.receipts.witness = Witnesses(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
         followed.follow()
 
