@@ -29,13 +29,13 @@ logger = logging.getLogger("hearout")
 WORKER = "HEAROUT_WORKER"
 """The environment variable by which a job's process knows who looks after its call."""
 
-LOOK = 0.5
+LOOK = 0.4
 """Seconds from one look into the ledger to the next."""
 
 GLANCE = 0.1
 """Seconds from one look at this worker's own jobs to the next: a process that is gone is known then."""
 
-DEAD = 2.5
+DEAD = 2.0
 """Seconds without a beat of another worker after which it is taken to be dead: five beats. Should it only be slow, its
 agent is put out of the room before another comes, so that no two ever speak."""
 
@@ -84,14 +84,19 @@ class Rescue:
                 now, before, jobs = time.monotonic(), jobs, frozenset(job.job.id for job in self._server.active_jobs)
                 if now >= looked + LOOK or before - jobs:
                     looked = now
-                    await self._look(jobs)
+                    await self.look(jobs)
                 await asyncio.sleep(GLANCE)
         finally:
             for task in self._tended.values():
                 task.cancel()
             self._thread.shutdown(wait=False)
 
-    async def _look(self, jobs: frozenset[str]) -> None:
+    async def look(self, jobs: frozenset[str]) -> None:
+        """Look once into the ledger, and begin what there is to do.
+
+        Args:
+            jobs: this worker's own, by their ids.
+        """
         self._beat += 1
         try:
             seen = await self._asked(lambda: self._custody.look(worker=self._worker, beat=self._beat))
@@ -112,6 +117,10 @@ class Rescue:
                 task = asyncio.create_task(self._tend(attended))
                 self._tended[attended.call] = task
                 task.add_done_callback(lambda _, call=attended.call: self._tended.pop(call))  # type: ignore[misc]
+
+    async def tended(self) -> None:
+        """Wait until what was begun is done."""
+        await asyncio.gather(*self._tended.values())
 
     def _is_orphan(self, attended: Attended, jobs: frozenset[str], now: float) -> bool:
         if attended.worker == self._worker:

@@ -91,7 +91,6 @@ class Custody:
 
         What its agent owed counts as nobody's from now on.
         """
-        as_seen = (CALLS.c.worker == attended.worker, CALLS.c.rescues == attended.rescues)
         mine = {"worker": by, "job": "", "rescues": attended.rescues + 1}
         its_leases = (
             LEASES.c.book == self._book,
@@ -100,7 +99,10 @@ class Custody:
         )
         with self._ledger.transaction() as connection:
             here = self._of(attended.call, attended.job)
-            if connection.execute(CALLS.update().where(*here, *as_seen).values(mine)).rowcount == 0:
+            if (
+                connection.execute(CALLS.update().where(*here, CALLS.c.worker == attended.worker).values(mine)).rowcount
+                == 0
+            ):
                 return False
             connection.execute(LEASES.update().where(*its_leases).values(until=0.0))
             return True
