@@ -11,6 +11,7 @@ import pytest
 
 from hearout import AgentSession, Outcome, Receipt
 from hearout.ledger import LEASE, Entry, Ledger, Owing, Written
+from hearout.ledger.entries import settlement
 from hearout.ledger.read import entries, verify
 from hearout.testing import Do, Listener, Say, Voice, first_sound
 from scenes import NOTICE, QUESTION, call, said
@@ -36,9 +37,14 @@ class InTheLoop:
         if not self.dies:
             self.ledger.renew(call, id, by=self.holder, played=played, now=now, held=held)
 
-    def settle(self, receipt: Receipt, *, call: str, now: float) -> None:
+    def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> None:
         if not self.dies:
-            self.ledger.settle(receipt, call=call, by=self.holder, now=now)
+            kept = {"words": self.ledger.words, "text": self.ledger.text}
+            self.ledger.append(settlement(receipt, call, by=self.holder, now=now, entry=entry, **kept))
+
+    def amend(self, before: Receipt, after: Receipt, *, call: str, now: float, settled: str) -> None:
+        if not self.dies:
+            self.ledger.amend(before, after, call=call, by=self.holder, now=now, settled=settled)
 
     async def owed(self, call: str) -> tuple[Owing, ...]:
         return self.ledger.owed(call)

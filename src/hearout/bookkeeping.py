@@ -5,6 +5,7 @@ What a dead agent owed in the same call is taken over at the start; what it had 
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,10 @@ RENEW = 1.0
 ANSWER_WAIT = 5.0
 """Seconds to wait with the row of what is over for its answer, whose gap goes on it. Until then it counts as owed:
 should the process die within them, its last sentence is said again."""
+
+UNCHANGED = 2.0
+"""Seconds without news of who heard it, after which what came is added to what is over; longer than the second in which
+presence grows (`room.BEAT`), so that it is one amendment and not one a second. A close waits for none of them."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,9 @@ class Bookkeeper:
         self._open: dict[str, str] = {}
         self._over: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
         self._standing: dict[str, Standing] = {}
+        self._settled: dict[str, tuple[str, Receipt]] = {}
+        """Of what is over, its row's name and its receipt as the ledger has it."""
+        self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
         self._renewal: asyncio.TimerHandle | None = None
 
     async def inherit(self) -> None:
@@ -126,10 +134,22 @@ class Bookkeeper:
             self._over[key] = receipt, self._over[key][1]
             self._write(key)
 
+    def amend(self, key: str, receipt: Receipt) -> None:
+        """More is known of who heard it; where its row is written, that is added when nothing more comes."""
+        if key in self._over:
+            self._over[key] = receipt, self._over[key][1]
+        elif key in self._settled:
+            if key in self._amendments:
+                self._amendments[key][1].cancel()
+            self._amendments[key] = receipt, self._loop.call_later(UNCHANGED, self._add, key)
+
     async def close(self) -> None:
         """Write what waits, and stop."""
         for key in list(self._over):
             self._write(key)
+        for key in list(self._amendments):
+            self._add(key)
+        self._settled.clear()
         if self._renewal is not None:
             self._renewal.cancel()
         await asyncio.gather(*self._promises.values(), return_exceptions=True)
@@ -150,7 +170,17 @@ class Bookkeeper:
         del self._open[key]
         self._promises.pop(key, None)
         self._standing.pop(key, None)
-        self._scribe.settle(receipt, call=self.call, now=time.time())
+        entry = secrets.token_hex(16)
+        self._settled[key] = entry, receipt
+        self._scribe.settle(receipt, call=self.call, now=time.time(), entry=entry)
+
+    def _add(self, key: str) -> None:
+        """What has become known of a row that is written."""
+        receipt, later = self._amendments.pop(key)
+        later.cancel()
+        entry, before = self._settled[key]
+        self._settled[key] = entry, receipt
+        self._scribe.amend(before, receipt, call=self.call, now=time.time(), settled=entry)
 
     def _renew(self) -> None:
         self._renewal = self._loop.call_later(RENEW, self._renew) if self._open or self.inherited else None

@@ -273,6 +273,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "level": str(entry.receipt.level) if entry.receipt else None,
         "promised": moment(entry.asked),
         "over": moment(entry.over),
+        "amended": moment(entry.amended),
         "played": entry.played,
         "rows": list(entry.rows),
         "spooled": entry.spooled,
@@ -305,7 +306,10 @@ def _details(entry: Entry) -> list[str]:
     facts.append(("promised", f"{_time(entry.asked)} UTC" if entry.asked is not None else "never"))
     if entry.over is not None:
         facts.append(("over", f"{_time(entry.over)} UTC"))
-    rows = " and ".join(map(str, entry.rows))
+    if entry.amended is not None:
+        facts.append(("amended", f"{_time(entry.amended)} UTC: more became known of who heard it"))
+    *before, last = map(str, entry.rows)
+    rows = f"{', '.join(before)} and {last}" if before else last
     facts.append(("rows", rows + (", written later: the ledger was down" if entry.spooled else "")))
     facts += (
         _facts(entry.receipt) if entry.receipt else [("standing", f"{entry.standing}, {entry.played:.1f} s played")]

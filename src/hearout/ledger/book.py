@@ -13,6 +13,7 @@ from hearout.receipt import Receipt
 from hearout.record import Words
 
 from . import tables
+from .amendments import amendment
 from .chain import GENESIS, Said, canonical, plain, row_hash
 from .entries import LEASE, Kind, Owing, Record, promise, settlement
 from .tables import HEADS, LEASES, ROWS, SAID, Mode
@@ -137,6 +138,19 @@ class Ledger:
         self.append(record)
         return record
 
+    def amend(self, before: Receipt, after: Receipt, *, call: str, by: str, now: float, settled: str) -> Record | None:
+        """Add what has become known of who heard a settled utterance; None where that is nothing new.
+
+        Args:
+            before, after: the receipt as it stands in the ledger, and as it is known now.
+            call, by, now: as for :meth:`owe`.
+            settled: the `entry` of the settlement.
+        """
+        record = amendment(before, after, call, by=by, now=now, settled=settled)
+        if record is not None:
+            self.append(record)
+        return record
+
     def append(self, record: Record, *, spooled: bool = False) -> int:
         """Append a record, unless it is there already; its row's number.
 
@@ -234,7 +248,11 @@ class Ledger:
         return int(found.seq), str(found.hash)
 
     def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[Kind, int | None]:
-        """What a record is by now, and which promise it belongs to."""
+        """What a record is by now, and which promise it belongs to; an amendment belongs to a settlement."""
+        if record.kind is Kind.AMENDED:
+            to = (ROWS.c.book == self.book, ROWS.c.entry == record.owed, ROWS.c.kind == Kind.SETTLED.value)
+            of = connection.execute(sa.select(ROWS.c.seq).where(*to)).scalar()
+            return (Kind.LATE, None) if of is None else (record.kind, int(of))
         mine = [OWED.c.book == self.book, OWED.c.kind == Kind.OWED.value]
         if record.owed:
             mine.append(OWED.c.entry == record.owed)

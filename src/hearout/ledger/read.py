@@ -1,8 +1,10 @@
 """Reading a book: what was said to whom, whether any row was changed, and every row for keeping elsewhere."""
 
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -11,6 +13,7 @@ from hearout.errors import LedgerError
 from hearout.receipt import Outcome, Receipt
 from hearout.record import from_json
 
+from .amendments import amended
 from .book import Ledger
 from .chain import GENESIS, Json, Said, mismatch, plain, row_hash, unseal
 from .entries import Entry, Kind
@@ -80,16 +83,33 @@ def entries(
     Raises:
         LedgerError: as for every method of `Ledger`.
     """
-    for row in _utterances(ledger, call=call, since=since, until=until):
-        try:
-            first, last = _content(row.content), _content(row.last_content) if row.last_content else None
-            promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
-            yield _entry(row, promised, settled, now)
-        except (ValueError, TypeError, LookupError) as error:
-            raise LedgerError(f"row {row.seq} cannot be read: it was changed; run hearout receipts verify") from error
+    for page in _utterances(ledger, call=call, since=since, until=until):
+        amendments = _amendments(ledger, page)
+        for row in page:
+            try:
+                first, last = _content(row.content), _content(row.last_content) if row.last_content else None
+                promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
+                yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now)
+            except (ValueError, TypeError, LookupError) as error:
+                raise LedgerError(
+                    f"row {row.seq} cannot be read: it was changed; run hearout receipts verify"
+                ) from error
 
 
-def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until: float | None) -> Iterator[sa.Row[Any]]:
+def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int, list[sa.Row[Any]]]:
+    """What was added to the receipts of these rows, by the number of the receipt's row, in order."""
+    found: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
+    of = ROWS.c.of.in_([row.last_seq or row.seq for row in page])
+    query = sa.select(ROWS).where(ROWS.c.book == ledger.book, ROWS.c.kind == Kind.AMENDED.value, of)
+    with ledger.transaction() as connection:
+        for row in connection.execute(query.order_by(ROWS.c.seq)):
+            found[row.of].append(row)
+    return found
+
+
+def _utterances(
+    ledger: Ledger, *, call: str | None, since: float | None, until: float | None
+) -> Iterator[Sequence[sa.Row[Any]]]:
     said_first, said_last = SAID.alias("said_first"), SAID.alias("said_last")
     settled = sa.and_(LAST.c.book == FIRST.c.book, LAST.c.of == FIRST.c.seq, LAST.c.kind == Kind.SETTLED.value)
     query = (
@@ -124,26 +144,29 @@ def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until:
     return _pages(ledger, query, FIRST.c.seq)
 
 
-def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) -> Iterator[sa.Row[Any]]:
+def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) -> Iterator[Sequence[sa.Row[Any]]]:
     """The query's rows in order, some at a time: whoever reads a long book keeps no transaction open."""
     page = query.order_by(seq).limit(CHUNK)
     while True:
         with ledger.transaction() as connection:
             found = connection.execute(page).all()
-        yield from found
+        if found:
+            yield found
         if len(found) < CHUNK:
             return
         page = query.where(seq > found[-1].seq).order_by(seq).limit(CHUNK)
 
 
-def _entry(row: sa.Row[Any], first: Json | None, last: Json | None, now: float) -> Entry:
+def _entry(
+    row: sa.Row[Any], first: Json | None, last: Json | None, amendments: Sequence[sa.Row[Any]], now: float
+) -> Entry:
     said = _said(row.salt, row.caller, row.text)
+    added = [_content(one.content) for one in amendments]
+    receipt: Receipt | None = None
     if last is not None:
         beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
-        receipt: Receipt | None = from_json(unseal(last["receipt"], beside))
-    elif now < (row.until or 0.0):
-        receipt = None
-    else:
+        receipt = reduce(amended, added, from_json(unseal(last["receipt"], beside)))
+    elif now >= (row.until or 0.0):
         receipt = _died(row, said.text or "", first or {})
     known = receipt.played if receipt is not None else row.played or 0.0
     return Entry(
@@ -152,10 +175,11 @@ def _entry(row: sa.Row[Any], first: Json | None, last: Json | None, now: float) 
         agent=first["agent"] if first is not None else receipt.agent if receipt is not None else "",
         asked=row.at if first is not None else None,
         over=last["at"] if last is not None else None,
-        rows=(row.seq, row.last_seq) if row.last_seq else (row.seq,),
+        rows=(row.seq, *([row.last_seq] if row.last_seq else []), *(one.seq for one in amendments)),
         receipt=receipt,
         played=known,
-        spooled=any(content is not None and "spooled" in content for content in (first, last)),
+        spooled=any(content is not None and "spooled" in content for content in (first, last, *added)),
+        amended=amendments[-1].at if amendments else None,
     )
 
 
@@ -209,7 +233,8 @@ def _rows(ledger: Ledger, *, call: str | None = None) -> Iterator[sa.Row[Any]]:
     beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
     query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text).outerjoin(SAID, beside)
     query = query.where(ROWS.c.book == ledger.book)
-    return _pages(ledger, query if call is None else query.where(ROWS.c.call == plain(call)), ROWS.c.seq)
+    query = query if call is None else query.where(ROWS.c.call == plain(call))
+    return (row for page in _pages(ledger, query, ROWS.c.seq) for row in page)
 
 
 def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None = None) -> Verdict:
