@@ -14,6 +14,7 @@ from typing import Any
 from .debts import Standing
 from .errors import AlreadyOwedError
 from .ledger import Owing, Scribe
+from .ledger.entries import mark, marks, told
 from .receipt import Outcome, Receipt
 from .speeches import Asked
 
@@ -78,6 +79,8 @@ class Bookkeeper:
         self._loop = asyncio.get_running_loop()
         self._promises: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, str] = {}
+        self._untold: set[str] = set()
+        """What was promised before its text was known: the renewals carry it, as far as it is."""
         self._over: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
         self._standing: dict[str, Standing] = {}
         self._settled: dict[str, tuple[str, Receipt]] = {}
@@ -102,8 +105,11 @@ class Bookkeeper:
         if key in self._open:
             return
         self._open[key] = asked.id
-        if self.inherited.pop(asked.id, None) is None:
+        old = self.inherited.pop(asked.id, None)
+        if old is None:
             self._promises[key] = self._loop.create_task(self._owe(asked))
+        if not asked.text or (old is not None and told(old.owing.held)):
+            self._untold.add(key)
         if self._renewal is None:
             self._renewal = self._loop.call_later(RENEW, self._renew)
 
@@ -170,6 +176,7 @@ class Bookkeeper:
         del self._open[key]
         self._promises.pop(key, None)
         self._standing.pop(key, None)
+        self._untold.discard(key)
         entry = secrets.token_hex(16)
         self._settled[key] = entry, receipt
         self._scribe.settle(receipt, call=self.call, now=time.time(), entry=entry)
@@ -191,10 +198,11 @@ class Bookkeeper:
             if over is None:
                 self._standing[key] = self._standing_now(key)
             now = self._standing.get(key, Standing())
-            mark = {"kind": "mark", "at": now.resumes_at, "characters": now.characters}
+            text = now.text if key in self._untold else None
+            so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
             said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
             played = now.played if over is None else over[0].played
-            self._scribe.renew(self.call, name, played=played, now=time.time(), held=[mark, *said])
+            self._scribe.renew(self.call, name, played=played, now=time.time(), held=[so_far, *said])
 
 
 def _policy(asked: Asked) -> Mapping[str, Any]:
@@ -204,7 +212,7 @@ def _policy(asked: Asked) -> Mapping[str, Any]:
 
 
 def _inherited(owing: Owing) -> Inherited:
-    marks = [one for one in owing.held if one.get("kind") == "mark"]
-    seconds, characters = (marks[-1]["at"], marks[-1]["characters"]) if marks else (0.0, 0)
+    at = marks(owing.held)
+    seconds, characters = (at[-1]["at"], at[-1]["characters"]) if at else (0.0, 0)
     said = tuple(str(one["text"]) for one in owing.held if one.get("kind") in ("spoken", "typed") and one.get("text"))
     return Inherited(owing, float(seconds), int(characters), said)

@@ -15,7 +15,7 @@ from hearout.record import Words
 from . import tables
 from .amendments import amendment
 from .chain import GENESIS, Said, canonical, plain, row_hash
-from .entries import LEASE, Kind, Owing, Record, promise, settlement
+from .entries import LEASE, Kind, Owing, Record, forgotten, promise, settlement, told
 from .tables import HEADS, LEASES, ROWS, SAID, Mode
 
 DEFAULT_URL = "sqlite:///receipts.db"
@@ -229,8 +229,7 @@ class Ledger:
             kept = [SAID.c.salt.is_not(None), SAID.c.caller.is_not(None)] + ([SAID.c.text.is_not(None)] if text else [])
             gone: dict[str, None] = {"salt": None, "caller": None} | ({"text": None} if text else {})
             removed = connection.execute(SAID.update().where(said, sa.or_(*kept)).values(gone)).rowcount
-            leases = sa.and_(LEASES.c.book == self.book, LEASES.c.call == plain(call))
-            connection.execute(LEASES.update().where(leases).values(held="[]"))
+            self._forget_leases(connection, plain(call), text=text)
             self._write(connection, head, record, Kind.FORGOTTEN, None, spooled=False)
         with tables.translated(self.name):
             self._wipe()
@@ -321,6 +320,12 @@ class Ledger:
         rows = (ROWS.c.book == self.book, ROWS.c.call == call, ROWS.c.kind == Kind.FORGOTTEN.value, ROWS.c.at >= at)
         return connection.execute(sa.select(ROWS.c.seq).where(*rows).limit(1)).one_or_none() is not None
 
+    def _forget_leases(self, connection: sa.Connection, call: str, *, text: bool) -> None:
+        leases = sa.select(LEASES.c.of, LEASES.c.held).where(LEASES.c.book == self.book, LEASES.c.call == call)
+        for of, held in connection.execute(leases).all():
+            left = canonical(forgotten(json.loads(held), text=text))
+            connection.execute(LEASES.update().where(LEASES.c.book == self.book, LEASES.c.of == of).values(held=left))
+
     def _owings(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[tuple[int, Owing]]:
         """What is owed, each with its row's number, oldest first."""
         of = sa.and_(LEASES.c.book == OWED.c.book, LEASES.c.of == OWED.c.seq)
@@ -340,7 +345,9 @@ class Ledger:
         open_ones = (OWED.c.book == self.book, OWED.c.kind == Kind.OWED.value, ~IS_SETTLED)
         owings = []
         for row in connection.execute(query.where(*open_ones, *which)).all():
-            content = json.loads(row.content)
+            content, held = json.loads(row.content), tuple(json.loads(row.held or "[]"))
+            text = (json.loads(row.text) if row.text else "", True)
+            text = text if text[0] else told(held) or ("", False)
             owings.append(
                 (
                     int(row.seq),
@@ -348,15 +355,16 @@ class Ledger:
                         call=row.call,
                         id=row.utterance,
                         agent=content["agent"],
-                        text=json.loads(row.text) if row.text else "",
+                        text=text[0],
                         policy=content["policy"],
                         asked=row.at,
                         holder=row.holder or "",
                         played=row.played or 0.0,
-                        held=tuple(json.loads(row.held or "[]")),
+                        held=held,
                         until=row.until or 0.0,
                         attempts=row.n,
                         entry=row.entry,
+                        complete=text[1],
                     ),
                 )
             )

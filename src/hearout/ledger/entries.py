@@ -90,15 +90,16 @@ class Owing:
 
     Args:
         call, id, agent: which utterance, and who promised it.
-        text: what was to be said.
+        text: what was to be said; of a reply, as far as the model had got when that was last heard of.
         policy: what it was promised under, as it was given.
         asked: when it was promised, in seconds since 1970, UTC.
         holder: the process that owes it now.
         played: seconds of it that had been played when that was last heard of.
-        held: what the caller had said meanwhile, as it was given.
+        held: what the caller had said meanwhile, and how far it was, as it was given.
         until: until when the holder counts as alive.
         attempts: how often it was taken over.
         entry: names the promise.
+        complete: whether `text` is all of it, as far as could be told.
     """
 
     call: str
@@ -113,6 +114,7 @@ class Owing:
     until: float
     attempts: int
     entry: str
+    complete: bool = True
 
     def is_alive(self, now: float) -> bool:
         """Whether somebody is saying it, or about to: then it is nobody else's."""
@@ -150,6 +152,34 @@ class Entry:
         if self.receipt is not None:
             return self.receipt.outcome.value
         return "playing" if self.played else "owed"
+
+
+def mark(*, at: float, characters: int, text: str | None = None, complete: bool = False) -> Json:
+    """How far an utterance is, for what is `held` of it: an entry beside the caller's words.
+
+    Args:
+        at, characters: where it would be taken up, in seconds and in its text.
+        text: as far as it is known, where it was promised before it was; None where the promise has it.
+        complete: whether that is all of it.
+    """
+    told = {} if text is None else {"text": text, "complete": complete}
+    return {"kind": "mark", "at": at, "characters": characters} | told
+
+
+def marks(held: Sequence[Any]) -> list[Json]:
+    """The marks among what was `held`."""
+    return [dict(one) for one in held if isinstance(one, Mapping) and one.get("kind") == "mark"]
+
+
+def told(held: Sequence[Any]) -> tuple[str, bool] | None:
+    """The text of an utterance that was promised before that was known, and whether it is all; None where no mark has
+    it."""
+    return next(((one["text"], bool(one.get("complete"))) for one in marks(held) if one.get("text")), None)
+
+
+def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
+    """What is left of what was `held` when the caller's words are removed, and with `text` the agent's own."""
+    return [{name: one[name] for name in one if not text or name != "text"} for one in marks(held)]
 
 
 def promise(

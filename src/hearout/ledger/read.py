@@ -16,7 +16,7 @@ from hearout.record import from_json
 from .amendments import amended
 from .book import Ledger
 from .chain import GENESIS, Json, Said, mismatch, plain, row_hash, unseal
-from .entries import Entry, Kind
+from .entries import Entry, Kind, told
 from .tables import HEADS, LEASES, ROWS, SAID
 
 CHUNK = 1000
@@ -124,6 +124,7 @@ def _utterances(
             said_last.c.salt.label("last_salt"),
             said_last.c.caller.label("last_caller"),
             LEASES.c.played,
+            LEASES.c.held,
             LEASES.c.until,
         )
         .outerjoin(LAST, settled)
@@ -167,8 +168,8 @@ def _entry(
         beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
         receipt = reduce(amended, added, from_json(unseal(last["receipt"], beside)))
     elif now >= (row.until or 0.0):
-        receipt = _died(row, said.text or "", first or {})
-    known = receipt.played if receipt is not None else row.played or 0.0
+        known = told(json.loads(row.held or "[]"))
+        receipt = _died(row, said.text or (known[0] if known else ""), first or {})
     return Entry(
         call=row.call,
         id=row.utterance,
@@ -177,7 +178,7 @@ def _entry(
         over=last["at"] if last is not None else None,
         rows=(row.seq, *([row.last_seq] if row.last_seq else []), *(one.seq for one in amendments)),
         receipt=receipt,
-        played=known,
+        played=receipt.played if receipt is not None else row.played or 0.0,
         spooled=any(content is not None and "spooled" in content for content in (first, last, *added)),
         amended=amendments[-1].at if amendments else None,
     )
