@@ -3,9 +3,8 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,7 +14,8 @@ from hearout.record import from_json
 
 from .amendments import amended
 from .book import Ledger
-from .chain import GENESIS, Json, Said, mismatch, plain, row_hash, unseal
+from .chain import Json, Said, plain, unseal
+from .checking import Checker, Link, Verdict, Verifier, parsed
 from .entries import Entry, Kind, told
 from .tables import HEADS, LEASES, ROWS, SAID
 
@@ -24,49 +24,6 @@ CHUNK = 1000
 
 FIRST = ROWS.alias("first")
 LAST = ROWS.alias("last")
-
-
-class Verifier(Protocol):
-    """Checks signatures; see :mod:`hearout.ledger.signing`."""
-
-    @property
-    def key(self) -> str:
-        """Names the key."""
-
-    def is_signed(self, row_hash: str, signature: str) -> bool:
-        """Whether the signature is this key's, of this row."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """The first bad row of a book.
-
-    Args:
-        seq: its number.
-        row: which row it is, in words.
-        what: what is wrong with it.
-    """
-
-    seq: int
-    row: str
-    what: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the verification of a book found.
-
-    Args:
-        rows: how many rows are good.
-        head: the hash of the last good row: noted elsewhere, it shows later that nothing was cut off.
-        signed: how many of them carry a signature.
-        fault: the first bad row; None when there is none.
-    """
-
-    rows: int
-    head: str
-    signed: int
-    fault: Fault | None
 
 
 def entries(
@@ -87,7 +44,7 @@ def entries(
         amendments = _amendments(ledger, page)
         for row in page:
             try:
-                first, last = _content(row.content), _content(row.last_content) if row.last_content else None
+                first, last = parsed(row.content), parsed(row.last_content) if row.last_content else None
                 promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
                 yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now)
             except (ValueError, TypeError, LookupError) as error:
@@ -162,7 +119,7 @@ def _entry(
     row: sa.Row[Any], first: Json | None, last: Json | None, amendments: Sequence[sa.Row[Any]], now: float
 ) -> Entry:
     said = _said(row.salt, row.caller, row.text)
-    added = [_content(one.content) for one in amendments]
+    added = [parsed(one.content) for one in amendments]
     receipt: Receipt | None = None
     if last is not None:
         beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
@@ -203,13 +160,6 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
     )
 
 
-def _content(text: str) -> Json:
-    content = json.loads(text)
-    if not isinstance(content, dict):
-        raise TypeError("no object")
-    return content
-
-
 def _said(salt: str | None, caller: str | None, text: str | None) -> Said:
     return Said(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
 
@@ -246,62 +196,22 @@ def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None
         verifier: every row must be signed with its key; None looks at no signature.
         head: a hash that was noted before: it must be there still.
     """
-    state = _State(head)
     with ledger.transaction() as connection:
-        last = connection.execute(sa.select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.book == ledger.book)).one_or_none()
-    for row in _rows(ledger):
-        if what := _wrong(row, state, ledger, verifier):
-            return Verdict(state.rows, state.before, state.signed, Fault(row.seq, _named(row), what))
-        state.passed(row)
-    fault = None
-    if last is not None and last.seq > state.rows:
-        fault = Fault(state.rows + 1, f"row {state.rows + 1}", f"it is missing: the book had {last.seq} rows")
-    elif head is not None and not state.head_was_there:
-        fault = Fault(state.rows + 1, f"row {state.rows + 1}", "the hash that was noted before is in no row")
-    return Verdict(state.rows, state.before, state.signed, fault)
+        last = connection.execute(sa.select(HEADS.c.seq).where(HEADS.c.book == ledger.book)).scalar()
+    checker = Checker(verifier, head, lambda call: _forgotten(ledger, call))
+    fault = checker.first_fault(map(_link, _rows(ledger)))
+    if fault is None and last is not None and last > checker.rows:
+        fault = checker.missing(f"it is missing: the book had {last} rows")
+    return checker.verdict(fault)
 
 
-class _State:
-    """How far the verification is."""
-
-    def __init__(self, head: str | None) -> None:
-        self.rows, self.before, self.signed = 0, GENESIS, 0
-        self._head, self.head_was_there = head, head == GENESIS
-
-    def passed(self, row: sa.Row[Any]) -> None:
-        self.rows, self.before = row.seq, row.hash
-        self.signed += row.signature is not None
-        self.head_was_there = self.head_was_there or row.hash == self._head
-
-
-def _wrong(row: sa.Row[Any], state: _State, ledger: Ledger, verifier: Verifier | None) -> str:
-    """What is wrong with a row that follows the good ones; empty when nothing is."""
-    if row.seq != state.rows + 1:
-        return f"row {state.rows + 1} before it is missing"
-    if row_hash(row.book, row.seq, row.before, row.content) != row.hash:
-        return "its content is not the one that its hash was made of: it was changed"
-    if row.before != state.before:
-        return f"it was not written after row {state.rows} as that is now: one of them was changed"
+def _link(row: sa.Row[Any]) -> Link:
     try:
-        if what := _wrong_inside(row, _content(row.content), ledger):
-            return what
-    except (ValueError, TypeError, AttributeError, LookupError):
-        return "it, or what is beside it, cannot be read: it was changed"
-    if verifier is not None and row.key != verifier.key:
-        return "it is not signed with that key" if row.signature else "it is not signed"
-    if verifier is not None and not verifier.is_signed(row.hash, row.signature or ""):
-        return "its signature is not of this row"
-    return ""
-
-
-def _wrong_inside(row: sa.Row[Any], content: Json, ledger: Ledger) -> str:
-    if any(content[name] != getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")):
-        return "the columns by which it is found are not what its content says: they were changed"
-    said = _said(row.salt, row.caller, row.text)
-    for name in content.get("kept", ()):
-        if getattr(said, name) is None and name not in _forgotten(ledger, row.call):
-            return f"what was kept beside it ({name}) is gone, and no row says that it was forgotten"
-    return mismatch(content, said)
+        said: Said | None = _said(row.salt, row.caller, row.text)
+    except (ValueError, TypeError):
+        said = None
+    columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}
+    return Link(row.book, row.seq, row.before, row.hash, row.content, row.key, row.signature, said, columns)
 
 
 def _forgotten(ledger: Ledger, call: str) -> set[str]:
@@ -310,10 +220,6 @@ def _forgotten(ledger: Ledger, call: str) -> set[str]:
     with ledger.transaction() as connection:
         contents = connection.execute(sa.select(ROWS.c.content).where(*which)).scalars().all()
     return {name for content in contents for name in json.loads(content)["what"]}
-
-
-def _named(row: sa.Row[Any]) -> str:
-    return f"row {row.seq} ({row.kind}: utterance {row.utterance!r} in call {row.call!r})"
 
 
 def is_signed(ledger: Ledger) -> bool:
