@@ -42,8 +42,8 @@ _FADE = 0.005  # seconds; begun in the middle of a sound, a loudspeaker would cl
 def default_folder() -> Path:
     """Where announcements are: what ``HEAROUT_ANNOUNCEMENTS`` says, or :data:`FOLDER`.
 
-    Read here, not in cli.py: an agent file loads its announcements when it is imported, before the command line is read,
-    and LiveKit's job processes import it and read none.
+    Read here, not in cli.py: an agent file loads its announcements when it is imported, before the command line is
+    read, and LiveKit's job processes import it and read none.
     """
     return Path(os.environ.get("HEAROUT_ANNOUNCEMENTS") or FOLDER)
 
