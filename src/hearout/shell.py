@@ -129,6 +129,8 @@ class Shell:
         self.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
         self.receipts.witness = Witnesses(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
+        for news in (page.witness.told.on_report, page.witness.told.on_acknowledged):
+            news.append(lambda key, _: self.receipts.look_at(key))
         followed.follow()
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
@@ -150,6 +152,7 @@ class Shell:
         self.may_close.set()
         self._answers.close()
         if self.receipts.witness is not None:
+            self.receipts.look_again()
             self.receipts.witness.close()
         if self.room is not None and self.page is not None:
             self.room.close()
