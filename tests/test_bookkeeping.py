@@ -214,21 +214,6 @@ def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(
     assert verify(ledger).fault is None
 
 
-def test_a_reply_that_is_nobodys_any_more_is_not_said_unasked(ledger: Ledger) -> None:
-    """The next agent's own code speaks first, and may say the same again in other words."""
-    dying_reply(ledger)
-
-    result = call(
-        agent=replying(InTheLoop(ledger, "b")), model=Model(answers=("Something else altogether.",)), ends_after=12.0
-    )
-
-    assert said(result) == ["Something else altogether."]
-    assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [
-        Outcome.UNKNOWN,
-        Outcome.FINISHED,
-    ]
-
-
 def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Ledger) -> None:
     dying_reply(ledger)
     scribe = InTheLoop(ledger, "b")

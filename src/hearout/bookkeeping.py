@@ -51,10 +51,12 @@ class Inherited:
 
     def rest(self, asked: Asked) -> Asked:
         """What is left of it to say; all of it, where the text is another one now."""
-        if asked.text.split() != self.owing.text.split():
-            return asked
+        return self.after_mark(asked) if asked.text.split() == self.owing.text.split() else asked
+
+    def after_mark(self, asked: Asked) -> Asked:
+        """What is left of a text that begins as the dead agent's did."""
         before, text = asked.text[: self.characters], asked.text[self.characters :]
-        return replace(asked, text=text, before=before, begins_at=self.begins_at)
+        return replace(asked, text=text, before=before, begins_at=self.begins_at) if text.strip() else asked
 
 
 class Bookkeeper:
