@@ -433,12 +433,12 @@ def test_a_late_report_alone_is_an_amendment(ledger: Ledger, monkeypatch: pytest
     assert seen == [(["owed", "settled", "amended"], pytest.approx(Voice().seconds(NOTICE), abs=0.1))]
 
 
-def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Ledger) -> None:
+def test_a_button_that_is_pressed_after_a_minute_and_just_before_the_end_is_added(ledger: Ledger) -> None:
     async def press_and_go(session_and_page: tuple[Any, PagesRoom]) -> None:
         await press(session_and_page)
         await session_and_page[0].aclose()
 
-    call_with_a_page(ledger, Do(from_end(30.0), press_and_go))
+    call_with_a_page(ledger, Do(from_end(60.0), press_and_go), ends_after=90.0)
 
     assert kinds(ledger) == ["owed", "settled", "amended", "amended"]
     entry = in_the_book(ledger)
