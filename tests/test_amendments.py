@@ -433,7 +433,20 @@ def test_a_late_report_alone_is_an_amendment(ledger: Ledger, monkeypatch: pytest
     assert seen == [(["owed", "settled", "amended"], pytest.approx(Voice().seconds(NOTICE), abs=0.1))]
 
 
-def test_a_button_that_is_pressed_after_a_minute_and_just_before_the_end_is_added(ledger: Ledger) -> None:
+def test_a_button_that_is_pressed_after_a_minute_is_added_while_the_call_goes_on(ledger: Ledger) -> None:
+    seen: list[Level] = []
+
+    def look(_: Any) -> None:
+        found = in_the_book(ledger).receipt
+        assert found is not None
+        seen.append(found.level)
+
+    call_with_a_page(ledger, Do(from_end(60.0), press), Do(from_end(65.0), look), ends_after=90.0)
+
+    assert seen == [Level.ACKNOWLEDGED]
+
+
+def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Ledger) -> None:
     async def press_and_go(session_and_page: tuple[Any, PagesRoom]) -> None:
         await press(session_and_page)
         await session_and_page[0].aclose()
