@@ -46,6 +46,8 @@ class Receipts:
         """The ledger's book of this call; None while there is none."""
         self.witness: Witness | None = None
         """Who knows who was there; None where there is no room."""
+        self.on_amended: list[Callable[[str], None]] = []
+        """Called with the key of an utterance when more has become known than its receipt said."""
         self._start = start
         self._speeches = speeches
         self._agent = agent
@@ -87,6 +89,8 @@ class Receipts:
         known = self.witness.witnessed(key, receipt)
         if known != receipt:
             self.all[self._number[key]] = known
+            for tell in self.on_amended:
+                tell(key)
             if self.book is not None:
                 self.book.amend(key, known)
 
