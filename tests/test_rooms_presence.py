@@ -1,21 +1,20 @@
 """Who is there, in real rooms: callers who hang up, vanish, return, ring, and strangers beside them."""
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from livekit.protocol.agent_pb import agent_session as agent_pb
 
-from hearout import record, words
+from hearout import words
 from hearout.local.tts import SAMPLE_RATE
 from hearout.measure import Measured, measure
-from hearout.receipt import Cause, Level, Outcome, Receipt
+from hearout.receipt import Cause, Level, Outcome
 from rooms.caller import Caller, Recording, spoken
+from rooms.notes import Notes
 from rooms.notice import NOTICE, POLICY
 
 if TYPE_CHECKING:
@@ -28,37 +27,6 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 ANSWERED, ANNOUNCED = 30.0, 60.0
 """Seconds within which the agent must be heard (1-8 s), and its announcement (15 s) be over."""
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What the agent of one room wrote down; times are this machine's."""
-
-    path: Path
-
-    def read(self) -> dict[str, Any]:
-        return dict(json.loads(self.path.read_text())) if self.path.exists() else {}
-
-    @property
-    def zero(self) -> float:
-        return float(self.read()["zero"])
-
-    @property
-    def receipts(self) -> list[Receipt]:
-        return [record.from_json(one) for one in self.read().get("receipts", [])]
-
-    def told(self, name: str) -> list[tuple[float, dict[str, Any]]]:
-        """The events and actions of one name: when, in seconds of the call, and what."""
-        return [(at, facts) for at, what, facts in self.read().get("events", []) if what == name]
-
-    def wait(self, there: Callable[["Notes"], Any], seconds: float, wanted: str) -> Any:
-        until = time.monotonic() + seconds
-        while not (found := there(self)):
-            if time.monotonic() > until:
-                events = [(round(at, 1), what) for at, what, _ in self.read().get("events", [])]
-                raise AssertionError(f"no {wanted} within {seconds} s; {self.receipts}; {events[-40:]}")
-            time.sleep(0.2)
-        return found
 
 
 @pytest.fixture(scope="module")
