@@ -146,6 +146,8 @@ def test_what_ended_after_the_caller_had_vanished_is_said_again_on_return(noting
         first.kill()
     (played,) = notes.wait(lambda n: n.receipts, 20, "receipt")
     assert (played.outcome, played.level) == (Outcome.FINISHED, Level.PLAYED)
+    # the last packet of their microphone to 0.4 s; the recording's last words to a pause
+    assert played.levels("caller")[Level.PRESENT] == pytest.approx(seconds_heard(first.heard), abs=0.8)
     with Caller.join(noting.server, room, tmp_path) as back:
         _, again = notes.wait(lambda n: len(n.receipts) == 2 and n.receipts, ANNOUNCED, "second receipt")
         notes.wait(lambda n: n.receipts[1].level is Level.PRESENT, 3, "presence")
@@ -177,6 +179,9 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
     assert judged(caller.heard).fraction >= 0.98
     assert (receipt.outcome, receipt.held, receipt.caller) == (Outcome.FINISHED, (), "caller")
     assert not notes.told("KeysPressed") + notes.told("TextTyped")
+    log = noting.log.read_text()
+    for noted in ("a key of a participant who is not the caller", "what a participant typed who is not the caller"):
+        assert noted in log
     (span,) = next(one.present for one in receipt.listeners if one.identity == "stranger")
     assert (notes.zero + span[0], notes.zero + span[1]) == pytest.approx((came, left), abs=0.5)
     assert receipt.level_of("stranger") is Level.PLAYED
