@@ -109,6 +109,9 @@ class Kept(list[Receipt]):
     def all(self) -> list[Receipt]:
         return self
 
+    def amend(self, number: int, receipt: Receipt) -> None:
+        self[number] = receipt
+
 
 class Scene:
     """One call in a fake room: what happens to it, and what the floor was told."""

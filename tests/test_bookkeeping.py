@@ -49,6 +49,9 @@ class InTheLoop:
     async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
         return self.ledger.take_over(call, id, by=self.holder, now=now + 60 + LEASE)  # a while later
 
+    def leave(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

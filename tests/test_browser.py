@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +16,9 @@ from hearout.local.tts import SAMPLE_RATE
 from rooms.caller import spoken
 from rooms.visitor import browsing, join, ledger, microphone, need_everything, receipts, served
 from support import AGENT, ROOT, alike
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 # The first test may have to build the server (3-5 min), and calls run in real time.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -29,6 +32,11 @@ SPEAKS, ANNOUNCED, ANSWERED = 30_000, 60_000, 15_000
 @pytest.fixture(scope="module", autouse=True)
 def _everything_is_here() -> None:
     need_everything()
+
+
+def at_level(page: "Page", level: str) -> "Locator":
+    """The receipts that rest on this: a receipt comes at once, and again when more of it is known."""
+    return page.locator(f'#receipts .card[data-receipt*=\'"level":"{level}"\']')
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,8 @@ def talk_over(folder: Path) -> Shown:
         page.locator("#receipts .card").first.wait_for(timeout=ANNOUNCED)
         page.locator("#receipts .card").nth(1).wait_for(timeout=ANSWERED)
         page.locator("#holder", has_text="The floor is yours").wait_for(timeout=ANSWERED)
-        page.wait_for_timeout(1_500)  # its browser reports within 0.6 s
+        for number in range(2):  # its browser reports within 0.6 s
+            at_level(page, "reported").nth(number).wait_for(timeout=ANSWERED)
         return Shown(
             receipts(page),
             page.locator("#lanes .agent .text").all_inner_texts(),
@@ -143,8 +152,7 @@ def test_a_page_whose_sound_is_muted_reports_nothing_and_its_button_still_acknow
         (before,) = receipts(page)
         assert (before["outcome"], before["reported"], before["acknowledged_at"]) == ("finished", None, None)
         page.keyboard.press("Enter")  # the button has the focus
-        page.locator("#receipts .card", has_text="acknowledged").wait_for(timeout=ANSWERED)
-        page.wait_for_timeout(1_000)
+        at_level(page, "acknowledged").wait_for(timeout=ANSWERED)
         (after,) = receipts(page)
         assert after["acknowledged_at"] >= before["at"]
         assert (after["reported"], after["level"]) == (None, "acknowledged")
@@ -172,7 +180,7 @@ def test_a_browser_that_blocks_the_sound_is_named_and_what_it_did_not_play_is_no
         alert = page.get_by_role("alert").get_by_text("Your browser blocks the sound")
         alert.wait_for(timeout=SPEAKS)
         page.locator("#receipts .card").wait_for(timeout=ANSWERED + SPEAKS)
-        page.wait_for_timeout(1_000)
+        at_level(page, "present").wait_for(timeout=ANSWERED)
         (written,) = receipts(page)
         assert (written["reported"], written["level"]) == (None, "present")
         page.get_by_role("button", name="Play the sound").click()

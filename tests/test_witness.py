@@ -1,8 +1,10 @@
 """What a caller's page may say of protected speech, what counts of it, and what the page is told."""
 
 import asyncio
+import dataclasses
 import json
 import logging
+import types
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from hearout import events as e
 from hearout.errors import ReportError
 from hearout.page import CallersPage, told
 from hearout.receipt import Listener
+from hearout.receipts import Receipts
 from hearout.wire import Answering, Refused
 from hearout.witness import Witness, witnessed
 from hearout.words import Fate, Held
@@ -481,6 +484,22 @@ def test_a_page_is_told_the_receipt_and_again_when_its_report_came_and_a_late_pa
     assert [message["n"] for message in messages] == [1, 2, 3, 4, 5]
     assert [message["level"] for message in messages[3:]] == ["present", "reported"]
     assert "Very well." in messages[-1]["text"]
+
+
+def test_whoever_follows_the_receipts_is_told_of_what_becomes_known_after_the_end_and_only_then() -> None:
+    async def call() -> tuple[list[tuple[str, Level]], Receipts]:
+        speeches: Any = types.SimpleNamespace(written=lambda _: types.SimpleNamespace(id="notice"))
+        receipts = Receipts(speeches, agent=lambda: "", start=lambda _: None)
+        told: list[tuple[str, Level]] = []
+        receipts.on_amended.append(lambda key: told.append((key, receipts.all[0].level)))
+        receipts.write(receipt(id="speech_1"))
+        receipts.amend(0, receipts.all[0])
+        receipts.amend(0, dataclasses.replace(receipts.all[0], listeners=(Listener("caller", ((0.0, 20.0),)),)))
+        return told, receipts
+
+    told, receipts = asyncio.run(call())
+    assert told == [("speech_1", Level.PRESENT)]
+    assert receipts.all[0].id == "notice"
 
 
 def test_a_receipt_is_told_without_what_the_caller_said_and_a_message_stays_short() -> None:

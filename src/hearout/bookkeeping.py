@@ -13,6 +13,7 @@ from typing import Any
 from .debts import Standing
 from .errors import AlreadyOwedError
 from .ledger import Owing, Scribe
+from .ledger.custody import Attended
 from .receipt import Outcome, Receipt
 from .speeches import Asked
 
@@ -89,6 +90,10 @@ class Bookkeeper:
         if self.inherited:
             self._renew()
 
+    def attend(self, attended: Attended) -> None:
+        """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
+        self._scribe.attend(attended)
+
     def promise(self, key: str, asked: Asked) -> None:
         """It is owed from now on; what was taken over is owed already."""
         if key in self._open:
@@ -133,6 +138,7 @@ class Bookkeeper:
         if self._renewal is not None:
             self._renewal.cancel()
         await asyncio.gather(*self._promises.values(), return_exceptions=True)
+        self._scribe.leave()
         await self._scribe.close()
 
     async def _owe(self, asked: Asked) -> None:

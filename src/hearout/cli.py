@@ -9,7 +9,7 @@ from pathlib import Path
 from livekit.agents import AgentServer
 from livekit.agents import cli as livekit_cli
 
-from . import session, voices
+from . import rescue, session, voices
 from .errors import ConsoleError, HearoutError
 
 
@@ -96,8 +96,12 @@ def _web(server: AgentServer, options: argparse.Namespace, choice: voices.Choice
 
 def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
     """LiveKit's own command, in an environment where its inference classes find the local voice."""
-    if command == "download-files" or choice.where is not voices.Where.LOCAL:
+    if command == "download-files":
         livekit_cli.run_app(server)
+        return 0
+    if choice.where is not voices.Where.LOCAL:
+        with rescue.watching(server, os.environ):
+            livekit_cli.run_app(server)
         return 0
     if "LIVEKIT_URL" not in os.environ and not {"--url", "-h", "--help"} & set(sys.argv):
         raise ConsoleError(
@@ -107,7 +111,10 @@ def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
     from .local.gateway import Gateway, Upstream
 
     upstream = _upstream()
-    with Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway:
+    with (
+        Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway,
+        rescue.watching(server, os.environ),
+    ):
         os.environ.update(gateway.environment())  # before LiveKit's fork server starts: its jobs inherit it
         print(choice.because, flush=True)  # noqa: T201
         livekit_cli.run_app(server)

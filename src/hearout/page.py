@@ -123,8 +123,8 @@ class CallersPage:
     ) -> None:
         self.witness = Witness(wire, now=now, caller=caller)
         self.witness.told.on_page.append(self._came)
-        self.witness.told.on_report.append(lambda name, _: self._show_receipt(name))
-        self.witness.told.on_acknowledged.append(lambda name, _: self._show_receipt(name))
+        self.witness.told.on_report.append(lambda name, _: self.show_receipt(name))
+        self.witness.told.on_acknowledged.append(lambda name, _: self.show_receipt(name))
         self._wire = wire
         self._caller = caller
         self._receipt = receipt
@@ -152,9 +152,9 @@ class CallersPage:
         self.witness.hear(at, what)
         if isinstance(what, a.WriteReceipt):
             name = what.receipt.id
-            asyncio.get_running_loop().call_soon(self._show_receipt, name)  # when it has been written
+            asyncio.get_running_loop().call_soon(self.show_receipt, name)  # when it has been written
         elif isinstance(what, a.NoteGap):
-            asyncio.get_running_loop().call_soon(self._show_receipt, what.id)
+            asyncio.get_running_loop().call_soon(self.show_receipt, what.id)
         elif (message := told(at, what)) is not None and not self._is_repeated(message):
             self._note(message)
 
@@ -177,7 +177,8 @@ class CallersPage:
         self._lengths[message["id"]] = message["seconds"]
         return False
 
-    def _show_receipt(self, name: str) -> None:
+    def show_receipt(self, name: str) -> None:
+        """Tell its receipt as it is now: a listener for `Receipts.on_amended`."""
         if (receipt := self._receipt(name)) is not None:
             identity = self._caller() or receipt.caller
             self._note(shown(name, self.witness.completed(name, receipt), identity))

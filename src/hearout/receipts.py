@@ -45,11 +45,14 @@ class Receipts:
         """The ledger's book of this call; None while there is none."""
         self.witness: Witness | None = None
         """Who knows who was there; None where there is no room."""
+        self.on_amended: list[Callable[[str], None]] = []
+        """Called with the key of an utterance when more has become known than its receipt said."""
         self._start = start
         self._speeches = speeches
         self._agent = agent
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
         self._number: dict[str, int] = {}
+        self._keys: list[str] = []
 
     def awaited(self, key: str) -> asyncio.Future[Receipt]:
         """Done with the receipt of this utterance."""
@@ -66,11 +69,20 @@ class Receipts:
         call = self.book.call if self.book is not None else ""
         receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
         self._number[key] = len(self.all)
+        self._keys.append(key)
         self.all.append(receipt if self.witness is None else self.witness.witnessed(key, receipt))
         if self.witness is None:
             self._settle(key)
         else:
             self._start(self._confirmed(key, self.witness))
+
+    def amend(self, number: int, receipt: Receipt) -> None:
+        """The receipt of this number in :attr:`all`, with what is known of it now."""
+        if receipt == self.all[number]:
+            return
+        self.all[number] = receipt
+        for tell in self.on_amended:
+            tell(self._keys[number])
 
     def owe_again(self, key: str, of: str) -> None:
         """The caller missed the end of an utterance: it is owed again, under another key."""
@@ -83,7 +95,7 @@ class Receipts:
         number = self._number[key]
         try:
             await witness.confirm(key, self.all[number])
-            self.all[number] = witness.witnessed(key, self.all[number])
+            self.amend(number, witness.witnessed(key, self.all[number]))
         finally:
             self._settle(key)
 

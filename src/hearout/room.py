@@ -378,8 +378,8 @@ class Room:
 
     def _amend(self) -> None:
         """What has become known since a receipt was written: presence at its end."""
-        receipts = self._host.receipts.all
-        for number in reversed(range(len(receipts))):
-            if receipts[number].ended_at < self._host.now - 2 * self._policy.vanish_grace:
+        receipts = self._host.receipts
+        for number, receipt in reversed(list(enumerate(receipts.all))):
+            if receipt.ended_at < self._host.now - 2 * self._policy.vanish_grace:
                 break
-            receipts[number] = self.witnessed(receipts[number])
+            receipts.amend(number, self.witnessed(receipt))

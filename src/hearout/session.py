@@ -26,6 +26,7 @@ from .ledger import Ledger, Owing, Scribe
 from .ledger.place import place
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
+from .rescue import attended
 from .shell import Shell
 from .speeches import Asked
 from .witness import Witness
@@ -137,7 +138,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
             # read here, not in cli.py: LiveKit's job processes come this way only
             ledger = place(os.environ, **kept) if real else None
         if ledger is not None:
-            await shell.keep(Scribe(ledger), _Process.call or _call_in(room))
+            call, job = _Process.call or _call_in(room), get_job_context(required=False)
+            await shell.keep(Scribe(ledger), call, None if job is None else attended(job, call, os.environ))
 
     @property
     def owed(self) -> tuple[Owing, ...]:

@@ -30,6 +30,7 @@ from .ear import Ear
 from .feeder import Feeder, FloorListener
 from .floor import Floor
 from .ledger import Scribe
+from .ledger.custody import Attended
 from .nodes import Nodes
 from .page import CallersPage
 from .playout import Tap
@@ -126,6 +127,7 @@ class Shell:
             room, now=lambda: self.now, caller=lambda: followed.caller or None, receipt=self.receipts.of
         )
         self.listeners.append(page.hear)
+        self.receipts.on_amended.append(page.show_receipt)
         self.receipts.witness = Witnesses(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
         followed.follow()
 
@@ -161,10 +163,12 @@ class Shell:
         if self.receipts.book is not None and self._closed:
             await self.receipts.book.close()
 
-    async def keep(self, scribe: Scribe, call: str) -> None:
-        """Keep the book of this call, and see what dead agents left in it."""
+    async def keep(self, scribe: Scribe, call: str, attended: Attended | None = None) -> None:
+        """Keep the book of this call, and see what dead agents left in it; let it be looked after, where it can be."""
         book = Bookkeeper(scribe, call, agent=self._agent_name, standing=self.standing)
         await book.inherit()
+        if attended is not None:
+            book.attend(attended)
         self.receipts.book = self._reports.book = book
 
     def _agent_name(self) -> str:

@@ -1,6 +1,7 @@
 """The ledger from asyncio: one thread writes, in order, and a ledger that is down holds nobody up."""
 
 import asyncio
+import dataclasses
 import logging
 import os
 import queue
@@ -17,6 +18,7 @@ from hearout.receipt import Receipt
 
 from . import read, tables
 from .book import Ledger, new_holder
+from .custody import Attended, Custody
 from .entries import Entry, Owing, Record, Written, promise, settlement
 from .spool import Spool
 
@@ -62,6 +64,8 @@ class Scribe:
         self._pending: dict[str, Record] = {}
         self._promises: dict[tuple[str, str], str] = {}
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
+        self._attended: Attended | None = None
+        self._is_listed = False
         self._down_until = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="hearout-ledger", daemon=True)
@@ -147,6 +151,17 @@ class Scribe:
             self._promises[call, id] = owing.entry
         return owing
 
+    def attend(self, attended: Attended) -> None:
+        """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
+        self._attended = dataclasses.replace(attended, holder=self.holder)
+        self._jobs.put(self._list)
+
+    def leave(self) -> None:
+        """The call is over, and needs nobody any more."""
+        if (attended := self._attended) is not None:
+            self._attended = None
+            self._jobs.put(lambda: Custody(self._ledger).leave(attended.call, job=attended.job))
+
     async def close(self) -> None:
         """Write what waits, for `CLOSES` seconds at most, and stop; what is left is on disk for the next process."""
         if self._closed:
@@ -217,6 +232,7 @@ class Scribe:
         self._ledger.close()
 
     def _look_around(self) -> None:
+        self._list()
         if self._drain():
             self._adopt()
 
@@ -258,7 +274,17 @@ class Scribe:
         except LedgerError as error:
             self._is_down(error)
 
+    def _list(self) -> None:
+        if self._is_listed or self._attended is None or time.monotonic() < self._down_until:
+            return
+        try:
+            Custody(self._ledger).attend(self._attended)
+            self._is_listed = True
+        except LedgerError as error:
+            self._is_down(error)
+
     def _renew(self, call: str, id: str) -> None:
+        self._list()
         played, now, held = self._renewals.pop((call, id))
         if time.monotonic() < self._down_until:
             return

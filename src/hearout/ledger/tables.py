@@ -15,7 +15,7 @@ from sqlalchemy import exc
 
 from hearout.errors import LedgerDownError, LedgerError
 
-VERSION = 1
+VERSION = 2
 """The version of the tables below. A database with a newer one is refused."""
 
 WAIT = 2.0
@@ -85,7 +85,39 @@ LEASES = sa.Table(
 )
 """Who is saying what is owed, how far it is, and until when it counts as alive (UTC, seconds since 1970)."""
 
-MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {}
+CALLS = sa.Table(
+    "hearout_calls",
+    METADATA,
+    sa.Column("book", sa.Text, primary_key=True),
+    sa.Column("call", sa.Text, primary_key=True),
+    sa.Column("room", sa.Text, nullable=False),
+    sa.Column("sid", sa.Text, nullable=False),
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("identity", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("rescues", sa.Integer, nullable=False),
+)
+"""The calls that an agent is in, or that wait for another one; those that ended well are not here."""
+
+WORKERS = sa.Table(
+    "hearout_workers",
+    METADATA,
+    sa.Column("book", sa.Text, primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+"""The workers that look after each other's calls. `beat` changes as long as they live."""
+
+
+def _add_custody(connection: sa.Connection) -> None:
+    METADATA.create_all(connection, tables=[CALLS, WORKERS])
+
+
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {1: _add_custody}
 """From each older version to the next one; run in one transaction."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiohttp import web as http
 from livekit.agents import AgentServer
 
-from .. import voices
+from .. import rescue, voices
 from ..errors import WebError
 from . import rooms as room_server
 from . import site
@@ -52,6 +52,7 @@ def web(
             os.environ.update(held.enter_context(_gateway(upstream)))
         print(choice.because, flush=True)  # noqa: T201
         _prepare(server, rooms)
+        held.enter_context(rescue.watching(server, os.environ))
         asyncio.run(_Service(server, rooms, host, listening).run())
     return 0
 

@@ -1,0 +1,211 @@
+"""A call survives its agent: when a job's process died, one worker sends the call another agent.
+
+LiveKit's own server (1.13.5) sends an agent when a room is made, and none after its process died: the caller would hear
+silence for ever. So each worker that `hearout.cli` runs says in the ledger that it lives, and looks after the calls
+there: those of its own jobs, and those of workers that say nothing any more. It runs in the worker's main process.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import aiohttp
+from livekit import api
+from livekit.agents import AgentServer, JobContext
+
+from .errors import LedgerError
+from .ledger.book import Ledger, new_holder
+from .ledger.custody import Attended, Custody
+from .ledger.place import place
+
+logger = logging.getLogger("hearout")
+
+WORKER = "HEAROUT_WORKER"
+"""The environment variable by which a job's process knows who looks after its call."""
+
+LOOK = 0.4
+"""Seconds from one look into the ledger to the next."""
+
+GLANCE = 0.1
+"""Seconds from one look at this worker's own jobs to the next: a process that is gone is known then."""
+
+DEAD = 2.0
+"""Seconds without a beat of another worker after which it is taken to be dead: five beats. Should it only be slow, its
+agent is put out of the room before another comes, so that no two ever speak."""
+
+RESCUES = 3
+"""Agents that a call is sent at most: a fault that kills one may kill each."""
+
+PATIENCE = 15.0
+"""Seconds for an agent to come; after that another is sent. A cold process takes 3-5 s on a busy machine."""
+
+_NO_CALLERS = frozenset(
+    (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS, api.ParticipantInfo.Kind.INGRESS)
+)
+
+
+T = TypeVar("T")
+
+
+class Rescue:
+    """Looks after the calls of one book of the ledger, for one worker.
+
+    Args:
+        server: the worker; its jobs are known by `active_jobs`.
+        ledger: where the calls are.
+        worker: names this worker, as no other is named.
+    """
+
+    def __init__(self, server: AgentServer, ledger: Ledger, worker: str) -> None:
+        self._server = server
+        self._ledger = ledger
+        self._custody = Custody(ledger)
+        self._worker = worker
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearout-rescue")
+        self._beat = 0
+        self._beats: dict[str, tuple[int, float]] = {}
+        """Of each other worker: its last beat, and when that was seen to change."""
+        self._claimed: dict[str, float] = {}
+        """The calls that wait for an agent that was sent from here: until when."""
+        self._tended: dict[str, asyncio.Task[None]] = {}
+        self._down = False
+
+    async def run(self) -> None:
+        """Look after the calls, until it is cancelled."""
+        looked, jobs = -LOOK, frozenset[str]()
+        try:
+            while True:
+                now, before, jobs = time.monotonic(), jobs, frozenset(job.job.id for job in self._server.active_jobs)
+                if now >= looked + LOOK or before - jobs:
+                    looked = now
+                    await self.look(jobs)
+                await asyncio.sleep(GLANCE)
+        finally:
+            for task in self._tended.values():
+                task.cancel()
+            self._thread.shutdown(wait=False)
+
+    async def look(self, jobs: frozenset[str]) -> None:
+        """Look once into the ledger, and begin what there is to do.
+
+        Args:
+            jobs: this worker's own, by their ids.
+        """
+        self._beat += 1
+        try:
+            seen = await self._asked(lambda: self._custody.look(worker=self._worker, beat=self._beat))
+        except LedgerError as error:
+            if not self._down:
+                logger.error("%s; until it is back, no call whose agent dies gets another", error)
+            self._down = True
+            self._beats.clear()  # others could not write either: what was seen of them before proves nothing
+            return
+        self._down = False
+        now = time.monotonic()
+        self._beats = {
+            worker: (beat, now if self._beats.get(worker, (None, 0.0))[0] != beat else self._beats[worker][1])
+            for worker, beat in seen.beats.items()
+        }
+        for attended in seen.calls:
+            if self._is_orphan(attended, jobs, now) and attended.call not in self._tended:
+                task = asyncio.create_task(self._tend(attended))
+                self._tended[attended.call] = task
+                task.add_done_callback(lambda _, call=attended.call: self._tended.pop(call))  # type: ignore[misc]
+
+    async def tended(self) -> None:
+        """Wait until what was begun is done."""
+        await asyncio.gather(*self._tended.values())
+
+    def _is_orphan(self, attended: Attended, jobs: frozenset[str], now: float) -> bool:
+        if attended.worker == self._worker:
+            if attended.job:
+                return attended.job not in jobs
+            return now >= self._claimed.get(attended.call, 0.0)
+        return attended.worker not in self._beats or now >= self._beats[attended.worker][1] + DEAD
+
+    async def _tend(self, attended: Attended) -> None:
+        """Do for one call whose agent died what can be done now; it is looked at again as long as it is listed."""
+        try:
+            async with api.LiveKitAPI() as livekit:
+                await self._send_an_agent(livekit, attended)
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
+            logger.error("room %r lost its agent, and no other could be sent: %s", attended.room, error)
+            await asyncio.sleep(LOOK)
+
+    async def _send_an_agent(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
+        rooms = await livekit.room.list_rooms(api.ListRoomsRequest(names=[attended.room]))
+        if not any(room.sid == attended.sid for room in rooms.rooms):
+            await self._strike_off(attended)  # everybody has gone
+            return
+        people = await livekit.room.list_participants(api.ListParticipantsRequest(room=attended.room))
+        if all(person.kind in _NO_CALLERS for person in people.participants):
+            await asyncio.sleep(LOOK)  # they may return
+            return
+        if attended.rescues >= RESCUES:
+            logger.error("room %r lost its agent %d times; no other is sent", attended.room, RESCUES + 1)
+            await self._strike_off(attended)
+            return
+        if not await self._asked(lambda: self._custody.claim(attended, by=self._worker)):
+            return  # another worker does it
+        self._claimed[attended.call] = time.monotonic() + PATIENCE
+        logger.warning(
+            "room %r lost its agent; another is sent (%d of %d)", attended.room, attended.rescues + 1, RESCUES
+        )
+        if any(person.identity == attended.identity for person in people.participants):
+            with contextlib.suppress(api.TwirpError):  # it may have been missed by LiveKit meanwhile
+                gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
+                await livekit.room.remove_participant(gone)
+        wanted = api.CreateAgentDispatchRequest(
+            agent_name=attended.name, room=attended.room, metadata=attended.metadata
+        )
+        await livekit.agent_dispatch.create_dispatch(wanted)
+
+    async def _strike_off(self, attended: Attended) -> None:
+        await self._asked(lambda: self._custody.leave(attended.call, job=attended.job))
+
+    async def _asked(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def attended(job: JobContext, call: str, environ: Mapping[str, str]) -> Attended | None:
+    """The call of a job, for the worker that looks after it; None where none does."""
+    if (worker := environ.get(WORKER)) is None:
+        return None
+    asked, room = job.job, job.job.room
+    identity = job.token_claims().identity
+    return Attended(call, room.name, room.sid, asked.id, identity, asked.agent_name, asked.metadata, worker)
+
+
+@contextlib.contextmanager
+def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
+    """Let a worker that runs in this block look after calls, where the environment says so.
+
+    Args:
+        server: the worker, not started yet.
+        environ: with ``HEAROUT_RESCUE=off``, or without a ledger, it does not.
+
+    Raises:
+        LedgerError: the environment names a ledger that makes no sense.
+    """
+    if environ.get("HEAROUT_RESCUE") == "off" or (ledger := place(environ)) is None:
+        yield
+        return
+    os.environ[WORKER] = worker = new_holder(socket.gethostname(), os.getpid())
+    running: list[asyncio.Task[None]] = []
+
+    def start(*_: object) -> None:
+        running.append(asyncio.get_running_loop().create_task(Rescue(server, ledger, worker).run()))
+
+    server.once("worker_started", start)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(LedgerError):
+            Custody(ledger).retire(worker)
+        ledger.close()

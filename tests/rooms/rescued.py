@@ -1,0 +1,54 @@
+"""Calls whose agent dies: who has a call is read in the ledger, as the workers read it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hearout.ledger import Ledger, Owing
+from hearout.ledger.custody import Attended
+from hearout.ledger.tables import CALLS
+
+LISTED, SENT = 5.0, 30.0
+"""Seconds until a job has said that it is in a call, and until another agent is there at the latest."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of one ledger."""
+
+    ledger: Ledger
+
+    def attended(self, room: str) -> Attended | None:
+        """Who is in the call of this room; None where nobody is, or is wanted."""
+        with self.ledger.transaction() as connection:
+            found = connection.execute(CALLS.select().where(CALLS.c.room == room)).mappings().one_or_none()
+        return None if found is None else Attended(**{name: found[name] for name in Attended.__match_args__})
+
+    def wait(self, room: str, there: Callable[[Attended | None], bool], seconds: float) -> Attended | None:
+        """Wait until it is so."""
+        until = time.monotonic() + seconds
+        while not there(found := self.attended(room)):
+            assert time.monotonic() < until, f"room {room} is {found}"
+            time.sleep(0.05)
+        return found
+
+    def owed(self, room: str) -> tuple[Owing, ...]:
+        """What is owed there."""
+        attended = self.attended(room)
+        return () if attended is None else self.ledger.owed(attended.call)
+
+    def kill(self, room: str, *, whole_worker: bool = False) -> tuple[Attended, float]:
+        """SIGKILL for the agent of this room, or for its whole worker; who it was, and when."""
+        attended = self.wait(room, lambda one: one is not None and bool(one.job), LISTED)
+        assert attended is not None
+        victim = attended.worker if whole_worker else attended.holder
+        os.kill(int(victim.rsplit("-", 2)[1]), signal.SIGKILL)
+        return attended, time.monotonic()
+
+    def wait_for_another(self, room: str, dead: Attended) -> Attended:
+        """Wait for the agent that is sent in a dead one's place."""
+        another = self.wait(room, lambda one: one is not None and one.job not in ("", dead.job), SENT)
+        assert another is not None
+        return another

@@ -1,0 +1,246 @@
+"""Which worker sends a call another agent, and when none does. LiveKit's rooms are played; the ledger is a real one."""
+
+import asyncio
+import types
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from livekit import api
+
+from hearout import rescue
+from hearout.errors import LedgerDownError
+from hearout.ledger import Ledger
+from hearout.ledger.custody import Attended, Custody
+from hearout.rescue import DEAD, PATIENCE, RESCUES, Rescue
+
+CALL = Attended("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
+AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDARD
+
+
+@dataclass
+class Rooms:
+    """LiveKit's server: one room, who is in it, and what it was asked to do."""
+
+    sid: str = "RM_1"
+    people: dict[str, Any] = field(default_factory=lambda: {"agent-1": AGENT, "caller": PERSON})
+    done: list[str] = field(default_factory=list)
+    is_down: bool = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def room(self) -> Self:
+        return self
+
+    @property
+    def agent_dispatch(self) -> Self:
+        return self
+
+    async def list_rooms(self, _: api.ListRoomsRequest) -> Any:
+        return types.SimpleNamespace(rooms=[types.SimpleNamespace(sid=self.sid)] if self.sid else [])
+
+    async def list_participants(self, _: api.ListParticipantsRequest) -> Any:
+        people = [types.SimpleNamespace(identity=name, kind=kind) for name, kind in self.people.items()]
+        return types.SimpleNamespace(participants=people)
+
+    async def remove_participant(self, gone: api.RoomParticipantIdentity) -> None:
+        self.done.append(f"out: {gone.identity}")
+
+    async def create_dispatch(self, wanted: api.CreateAgentDispatchRequest) -> None:
+        if self.is_down:
+            raise TimeoutError("no answer")
+        self.done.append(f"in: {wanted.metadata}")
+
+
+class Workers:
+    """Workers that look into one ledger, on a clock that is set by hand."""
+
+    def __init__(self, folder: Path, rooms: Rooms) -> None:
+        self.ledger = Ledger(f"sqlite:///{folder / 'receipts.db'}")
+        self.custody = Custody(self.ledger)
+        self.rooms = rooms
+        self.now = 1000.0
+        self._named: dict[str, Rescue] = {}
+
+    def named(self, name: str) -> Rescue:
+        jobs: Any = types.SimpleNamespace(active_jobs=[])
+        return self._named.setdefault(name, Rescue(jobs, self.ledger, name))
+
+    async def look(self, *names: str, jobs: frozenset[str] = frozenset()) -> None:
+        """They look once, all at the same time, and do what they find to do."""
+        await asyncio.gather(*(self.named(name).look(jobs) for name in names))
+        await asyncio.gather(*(self.named(name).tended() for name in names))
+
+    @property
+    def calls(self) -> tuple[Attended, ...]:
+        return self.custody.look(worker="test", beat=int(self.now)).calls
+
+
+Play = Callable[[Workers], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Play what workers do; what LiveKit was asked for."""
+
+    def played(workers_do: Play, rooms: Rooms | None = None) -> list[str]:
+        rooms = rooms or Rooms()
+        workers = Workers(tmp_path, rooms)
+        clock = types.SimpleNamespace(monotonic=lambda: workers.now, time=lambda: workers.now)
+        monkeypatch.setattr(rescue, "time", clock)
+        monkeypatch.setattr(rescue, "LOOK", 0.0)
+        monkeypatch.setattr(rescue.api, "LiveKitAPI", lambda: rooms)
+        asyncio.run(workers_do(workers))
+        return rooms.done
+
+    return played
+
+
+SENT = ["out: agent-1", "in: as before"]
+
+
+def test_the_worker_whose_job_is_gone_puts_the_dead_agent_out_and_sends_another_at_once(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a", jobs=frozenset({"job-1"}))
+        assert workers.rooms.done == []
+        await workers.look("a")
+        await workers.look("a")  # the other is on its way
+        assert workers.calls == (replace(CALL, job="", rescues=1),)
+
+    assert play(do) == SENT
+
+
+def test_a_call_that_was_left_is_sent_nobody(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        assert workers.custody.leave(CALL.call, job=CALL.job)
+        await workers.look("a", "b")
+
+    assert play(do) == []
+
+
+def test_of_workers_that_find_a_call_at_once_one_sends_an_agent(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)  # of a worker that nobody has seen
+        await workers.look("b", "c", "d", "e")
+
+    assert play(do) == SENT
+
+
+def test_another_workers_call_is_its_own_as_long_as_it_gives_signs_of_life(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        for _ in range(5):
+            await workers.look("a", jobs=frozenset({"job-1"}))
+            await workers.look("b")
+            workers.now += DEAD * 0.9
+        assert workers.rooms.done == []
+        await workers.look("b")
+        workers.now += DEAD
+        await workers.look("b")
+
+    assert play(do) == SENT
+
+
+def test_a_worker_that_could_not_look_itself_takes_nobody_for_dead(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a", jobs=frozenset({"job-1"}))
+        await workers.look("b")
+        with monkeypatch.context() as down:
+            down.setattr(Custody, "look", raising)
+            workers.now += 10 * DEAD
+            await workers.look("b")
+        await workers.look("b")  # the ledger is back, and no other has had time to write
+
+    def raising(*_: Any, **__: Any) -> None:
+        raise LedgerDownError("the ledger cannot be used now")
+
+    assert play(do) == []
+
+
+def test_a_room_without_a_caller_is_sent_an_agent_when_one_returns(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        assert workers.rooms.done == []
+        workers.rooms.people = {"caller": PERSON}
+        await workers.look("a")
+
+    assert play(do, Rooms(people={"agent-1": AGENT})) == SENT[1:]
+
+
+@pytest.mark.parametrize("sid", ["", "RM_2"])
+def test_a_call_whose_room_is_gone_is_forgotten(sid: str, play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        assert workers.calls == ()
+
+    assert play(do, Rooms(sid=sid)) == []
+
+
+def test_a_call_whose_agents_die_again_and_again_is_sent_three_and_no_more(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        for number in range(RESCUES + 1):
+            workers.custody.attend(replace(CALL, job=f"job-{number}"))
+            await workers.look("a")
+
+    assert play(do) == SENT * RESCUES
+
+
+def test_where_no_agent_comes_another_is_sent_when_patience_is_over(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        workers.now += PATIENCE * 0.9
+        await workers.look("a")
+        assert workers.rooms.done == SENT
+        workers.now += PATIENCE * 0.2
+        await workers.look("a")
+
+    assert play(do) == SENT * 2
+
+
+def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        workers.rooms.is_down = True
+        await workers.look("a")
+        workers.rooms.is_down = False
+        await workers.look("b")
+        workers.now += DEAD
+        await workers.look("b")
+        (call,) = workers.calls
+        assert (call.worker, call.rescues) == ("b", 2)
+
+    assert play(do) == ["out: agent-1", *SENT]
+
+
+def test_what_a_dead_agent_owed_is_nobodys_from_the_moment_on_in_which_its_call_is_claimed(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.ledger.owe(CALL.call, "notice", "This call is recorded.", by=CALL.holder, now=1000.0)
+        workers.ledger.owe(CALL.call, "other", "So is this.", by="a-living-job", now=1000.0)
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        alive = {owing.id: owing.is_alive(1000.0) for owing in workers.ledger.owed(CALL.call)}
+        assert alive == {"notice": False, "other": True}
+
+    assert play(do) == SENT
+
+
+def test_a_worker_that_ends_by_itself_is_listed_no_longer(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        await workers.look("a", "b")
+        workers.custody.retire("a")
+        assert "a" not in workers.custody.look(worker="b", beat=2).beats
+
+    assert play(do) == []
