@@ -261,8 +261,6 @@ class AgentSession(LiveKitSession[Userdata_T]):
         room = None if self._shell is None else self._shell.room
         if room is None or event.participant is None or room.may_type(event.participant.identity):
             await self.user_typed(event.text)
-        else:
-            logger.info("what a participant typed who is not the caller was ignored")
 
     def emit(self, event: EventTypes, arg: AgentEvent) -> None:
         """As LiveKit's, but a transcript that was reported while it was held is not reported again."""
