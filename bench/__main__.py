@@ -8,10 +8,10 @@ import logging
 import sys
 import textwrap
 
-from . import cost, local_voice, scenarios, virtual
+from . import cost, ledger, local_voice, scenarios, virtual
 from .table import WIDTH, Table
 
-PARTS = ("virtual", "cost", "voice")
+PARTS = ("virtual", "cost", "ledger", "voice")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +43,7 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a limit is not kept")
     parser.add_argument("--seeds", type=int, default=10, help="calls of each scenario in virtual time")
     parser.add_argument("--rounds", type=int, default=3, help="of the calls in real time")
+    parser.add_argument("--postgres", metavar="URL", help="measure the ledger in this empty database, too")
     return parser.parse_args(arguments)
 
 
@@ -68,12 +69,16 @@ def _cost(asked: argparse.Namespace) -> list[Table]:
     return [cost.table(costs, f"{cost.load()}, {cost.empty_loop()}")]
 
 
+def _ledger(asked: argparse.Namespace) -> list[Table]:
+    return ledger.tables(ledger.everywhere(asked.postgres), cost.load())
+
+
 def _voice(asked: argparse.Namespace) -> list[Table]:
     held = local_voice.play(asked.rounds, lambda what: print(f"call: {what}", file=sys.stderr, flush=True))
     return [local_voice.table(held, cost.load())]
 
 
-_PARTS = {"virtual": _virtual, "cost": _cost, "voice": _voice}
+_PARTS = {"virtual": _virtual, "cost": _cost, "ledger": _ledger, "voice": _voice}
 
 
 if __name__ == "__main__":

@@ -1,22 +1,39 @@
-"""What the ledger costs: ``python -m bench.ledger [--postgres URL] [--rows N]``; by itself, on SQLite in a new folder.
+"""What the ledger costs: what a call waits for when it promises and settles, and how fast a book is read."""
 
-A promise is measured as an agent waits for it: from asyncio, through the scribe's thread, until it is on disk.
-"""
-
-import argparse
 import asyncio
-import os
-import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hearout.ledger import Ledger, Scribe, Written
 from hearout.ledger.read import entries, verify
+from hearout.ledger.scribe import PATIENCE
 from hearout.receipt import Attempt, Listener, Outcome, Receipt
 from hearout.words import Fate, Held
 
+from .table import Row, Table, check, milliseconds, percentile
+
+ROUNDS, ROWS = 300, 5000
+
 TEXT = "This call is recorded. Your data is kept for thirty days, and then it is erased."
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one database takes.
+
+    Args:
+        name: of it.
+        seconds: of each thing that is written.
+        verified, listed: how many rows, or utterances, were read, and the seconds that took.
+    """
+
+    name: str
+    seconds: dict[str, list[float]]
+    verified: tuple[int, float]
+    listed: tuple[int, float]
 
 
 def receipt(id: str) -> Receipt:
@@ -31,7 +48,7 @@ def receipt(id: str) -> Receipt:
 async def costs(url: str, rounds: int, folder: Path) -> dict[str, list[float]]:
     """Seconds of each promise, renewal and settlement, one after the other; of each that was in the ledger then."""
     scribe = Scribe(Ledger(url), spool=folder / "spool", patience=60.0)
-    found: dict[str, list[float]] = {"owe": [], "renew": [], "settle": []}
+    found: dict[str, list[float]] = {"promise": [], "renewal": [], "settlement": []}
     for index in range(rounds):
         id = f"u{index}-{time.time_ns()}"
         began = time.perf_counter()
@@ -42,7 +59,7 @@ async def costs(url: str, rounds: int, folder: Path) -> dict[str, list[float]]:
         renewed = time.perf_counter()
         assert await scribe.settle(receipt(id), call="room", now=time.time()) is Written.LEDGER
         over = time.perf_counter()
-        for name, seconds in (("owe", owed - began), ("renew", renewed - owed), ("settle", over - renewed)):
+        for name, seconds in (("promise", owed - began), ("renewal", renewed - owed), ("settlement", over - renewed)):
             found[name].append(seconds)
     await scribe.close()
     return found
@@ -56,11 +73,17 @@ def fill(ledger: Ledger, rows: int) -> None:
         ledger.settle(receipt(id), call="room", by="bench", now=time.time())
 
 
-def measure(name: str, url: str, rounds: int, rows: int, folder: Path) -> None:
-    for what, seconds in asyncio.run(costs(url, rounds, folder)).items():
-        cut = statistics.quantiles(seconds, n=100)
-        figures = "  ".join(f"p{p} {cut[p - 1] * 1000:6.1f} ms" for p in (50, 95, 99))
-        print(f"{name:<11}{what:<7}{figures}  n {len(seconds)}")
+def measure(name: str, url: str, folder: Path, *, rounds: int = ROUNDS, rows: int = ROWS) -> Cost:
+    """Write and read a ledger in an empty database.
+
+    Args:
+        name: of the database, as it is printed.
+        url: where it is.
+        folder: for what has to wait.
+        rounds: utterances that are written one after the other.
+        rows: how many rows the book that is read has at least.
+    """
+    seconds = asyncio.run(costs(url, rounds, folder))
     ledger = Ledger(url)
     fill(ledger, rows)
     began = time.perf_counter()
@@ -68,25 +91,32 @@ def measure(name: str, url: str, rounds: int, rows: int, folder: Path) -> None:
     middle = time.perf_counter()
     listed = sum(1 for _ in entries(ledger, now=time.time()))
     end = time.perf_counter()
-    assert verdict.fault is None
-    print(f"{name:<11}verify {verdict.rows / (middle - began):9,.0f} rows/s  n {verdict.rows}")
-    print(f"{name:<11}list   {listed / (end - middle):9,.0f} utterances/s  n {listed}")
     ledger.close()
+    assert verdict.fault is None
+    return Cost(name, seconds, (verdict.rows, middle - began), (listed, end - middle))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.ledger", description=__doc__)
-    parser.add_argument("--postgres", metavar="URL", help="measure this empty database, too")
-    parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=5000)
-    asked = parser.parse_args()
-    print(f"Load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.")
+def everywhere(postgres: str | None, *, rounds: int = ROUNDS, rows: int = ROWS) -> list[Cost]:
+    """What it costs on SQLite, in a new folder, and on PostgreSQL where a URL of an empty database is given."""
     with tempfile.TemporaryDirectory(prefix="hearout-bench-") as name:
-        folder = Path(name)
-        measure("SQLite", f"sqlite:///{folder}/receipts.db", asked.rounds, asked.rows, folder)
-        if asked.postgres:
-            measure("PostgreSQL", asked.postgres, asked.rounds, asked.rows, folder)
+        where = {"SQLite": f"sqlite:///{name}/receipts.db"} | ({"PostgreSQL": postgres} if postgres else {})
+        return [measure(one, url, Path(name), rounds=rounds, rows=rows) for one, url in where.items()]
 
 
-if __name__ == "__main__":
-    main()
+def tables(costs: Sequence[Cost], load: str) -> list[Table]:
+    """The tables: what a call waits for, and how fast a book is read."""
+    notes = (
+        f"As an agent waits for it: from asyncio, through the scribe's thread, until it is on disk; {load}. None of it "
+        f"is the event loop's own time. Limit: of 100 promises 99 take less than the {PATIENCE:g} s after which an "
+        "announcement no longer waits for its own."
+    )
+    written = Table("The ledger: writing", ("where", "what", "p50 ms", "p95 ms", "p99 ms", "n"), notes)
+    reading = Table("The ledger: reading", ("where", "what", "a second", "n"), "A whole book, from its first row.")
+    for cost in costs:
+        for what, seconds in cost.seconds.items():
+            cuts = [percentile(seconds, percent) for percent in (50, 95, 99)]
+            verdict = check((cuts[-1] or 0.0) < PATIENCE) if what == "promise" else ""
+            written.rows.append(Row((cost.name, what, *map(milliseconds, cuts), f"{len(seconds)}"), verdict))
+        for what, (count, spent) in (("rows verified", cost.verified), ("utterances listed", cost.listed)):
+            reading.rows.append(Row((cost.name, what, f"{count / spent:,.0f}", f"{count:,}")))
+    return [written, reading]

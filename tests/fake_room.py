@@ -109,8 +109,12 @@ class Kept(list[Receipt]):
     def all(self) -> list[Receipt]:
         return self
 
-    def amend(self, number: int, receipt: Receipt) -> None:
-        self[number] = receipt
+    follows: Room
+
+    def look_again(self, *, since: float) -> None:
+        for number, receipt in enumerate(self):
+            if receipt.ended_at >= since:
+                self[number] = self.follows.witnessed(receipt)
 
 
 class Scene:
@@ -127,6 +131,7 @@ class Scene:
         self.room_io = self
         self.on_close: list[Callable[[Any], None]] = []
         self.follows = Room(self.room, self, policy, self, wall=asyncio.get_running_loop().time)  # type: ignore[arg-type]
+        self.receipts.follows = self.follows
 
     # what the session and the shell are to `Room`
 

@@ -19,7 +19,7 @@ from livekit.agents.types import TimedString
 from livekit.agents.voice import io as livekit_io
 from livekit.agents.voice.transcription.synchronizer import TranscriptSynchronizer
 
-from hearout.announcement import AHEAD, AT_ONCE, FRAME, SPEED, Announcement, Rest, Sentence, Word, use_folder
+from hearout.announcement import AHEAD, AT_ONCE, FRAME, SPEED, Announcement, Rest, Sentence, Word
 from hearout.errors import AnnouncementError
 from hearout.prepare.sound import LEADING, TRAILING
 from hearout.testing import Call, Say, first_sound, run
@@ -51,15 +51,20 @@ def test_an_announcement_is_loaded_by_its_id_or_by_its_path(notice: Announcement
     assert len(repr(notice)) < 500
 
 
-def test_ids_are_looked_for_where_the_command_line_says(
+def test_ids_are_looked_for_where_the_environment_says(
     notice: Announcement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hearout.announcement._Here.folder", Path("announcements"))
+    monkeypatch.delenv("HEAROUT_ANNOUNCEMENTS", raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AnnouncementError, match=r"announcements/notice\.json.*hearout prepare"):
         Announcement.load("notice")
-    use_folder(tmp_path)
+    monkeypatch.setenv("HEAROUT_ANNOUNCEMENTS", str(tmp_path))
     assert Announcement.load("notice") == notice
+    with pytest.raises(AnnouncementError, match=r"elsewhere/notice\.json"):
+        Announcement.load("notice", "elsewhere")
+    monkeypatch.setenv("HEAROUT_ANNOUNCEMENTS", "")
+    with pytest.raises(AnnouncementError, match=r"announcements/notice\.json"):
+        Announcement.load("notice")
 
 
 def test_audio_that_was_changed_is_refused(notice: Announcement) -> None:

@@ -4,9 +4,10 @@ import asyncio
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from bench import cost, local_voice, peers, scenarios, virtual
+from bench import cost, ledger, local_voice, peers, scenarios, virtual
 from bench.__main__ import main
 from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
 from bench.table import FAIL, OK, WIDTH, Row, Table, percentile
@@ -107,6 +108,27 @@ def test_cost_over_its_limit_fails() -> None:
     assert len(cost.table(made(0.016, 0.6, 0.002), "idle").failed) == 2  # over both peers
     assert len(cost.table(made(0.006, 1.6, 0.002), "idle").failed) == 2
     assert len(cost.table(made(0.006, 0.6, 0.006), "idle").failed) == 1
+
+
+def test_the_ledgers_cost_is_measured_on_each_database_and_shown(url: str, tmp_path: Path) -> None:
+    taken = ledger.measure("here", url, tmp_path, rounds=3, rows=20)
+    assert {what: len(seconds) for what, seconds in taken.seconds.items()} == {
+        "promise": 3,
+        "renewal": 3,
+        "settlement": 3,
+    }
+    assert (taken.verified[0], taken.listed[0]) == (20, 10)
+    written, read = ledger.tables([taken], "idle")
+    assert written.failed == []
+    assert [row.cells[:2] for row in (*written.rows, *read.rows)] == [
+        ("here", what) for what in (*taken.seconds, "rows verified", "utterances listed")
+    ]
+    assert max(map(len, f"{written}\n{read}".splitlines())) <= WIDTH
+
+
+def test_a_promise_that_holds_an_announcement_up_fails() -> None:
+    slow = ledger.Cost("here", {"promise": [0.01] * 98 + [0.6] * 2, "settlement": [0.6]}, (1, 1.0), (1, 1.0))
+    assert [row.cells[1] for row in ledger.tables([slow], "idle")[0].failed] == ["promise"]
 
 
 def test_a_session_costs_what_one_session_holds(monkeypatch: pytest.MonkeyPatch) -> None:

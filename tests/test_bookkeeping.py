@@ -11,8 +11,9 @@ import pytest
 
 from hearout import AgentSession, Outcome, Receipt
 from hearout.ledger import LEASE, Entry, Ledger, Owing, Written
+from hearout.ledger.entries import settlement
 from hearout.ledger.read import entries, verify
-from hearout.testing import Do, Listener, Say, Voice, first_sound
+from hearout.testing import Do, Listener, Model, Say, Voice, first_sound
 from scenes import NOTICE, QUESTION, call, said
 from test_announce import reading
 
@@ -36,9 +37,14 @@ class InTheLoop:
         if not self.dies:
             self.ledger.renew(call, id, by=self.holder, played=played, now=now, held=held)
 
-    def settle(self, receipt: Receipt, *, call: str, now: float) -> None:
+    def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> None:
         if not self.dies:
-            self.ledger.settle(receipt, call=call, by=self.holder, now=now)
+            kept = {"words": self.ledger.words, "text": self.ledger.text}
+            self.ledger.append(settlement(receipt, call, by=self.holder, now=now, entry=entry, **kept))
+
+    def amend(self, before: Receipt, after: Receipt, *, call: str, now: float, settled: str) -> None:
+        if not self.dies:
+            self.ledger.amend(before, after, call=call, by=self.holder, now=now, settled=settled)
 
     async def owed(self, call: str) -> tuple[Owing, ...]:
         return self.ledger.owed(call)
@@ -156,6 +162,75 @@ def test_what_is_owed_is_there_for_the_next_agent(ledger: Ledger) -> None:
 
     assert said(result) == [NOTICE[NOTICE.index("Your data") :]]
     assert seen == [()]
+
+
+REPLY = (
+    "Very well, this is the history of the paper clip. It is a short piece of wire. "
+    "It was bent by somebody who had nothing else to do. Nobody has complained since. That was all."
+)
+
+
+def replying(scribe: InTheLoop) -> Any:
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        session.generate_reply(instructions="Tell something.", allow_interruptions=False)
+
+    return reading(read)
+
+
+def dying_reply(ledger: Ledger, *acts: Any) -> None:
+    """A reply of the model whose agent dies in the middle of it."""
+    scribe = InTheLoop(ledger, "a")
+
+    def die(_: Any) -> None:
+        scribe.dies = True
+
+    call(Do(first_sound(6.6), die), *acts, agent=replying(scribe), model=Model(answers=(REPLY,)), ends_after=7.5)
+
+
+def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(ledger: Ledger) -> None:
+    dying_reply(ledger, Say(first_sound(1.0), QUESTION))
+    (died,) = in_the_book(ledger)
+    assert died.receipt is not None
+    assert (died.receipt.outcome, died.receipt.text) == (Outcome.UNKNOWN, REPLY)
+
+    scribe, seen = InTheLoop(ledger, "b"), []
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        for owing in session.owed:
+            seen.append((owing.text, owing.complete))
+            await session.announce(owing.text, id=owing.id)
+
+    result = call(agent=reading(read))
+
+    assert seen == [(REPLY, True)]
+    assert said(result)[0] == REPLY[REPLY.index("It was bent") :]  # 6 s were said
+    assert result.turns == [QUESTION]
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert (entry.receipt.outcome, entry.receipt.text) == (Outcome.FINISHED, REPLY)
+    assert entry.receipt.played == pytest.approx(Voice().seconds(REPLY), abs=0.1)
+    assert verify(ledger).fault is None
+
+
+def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Ledger) -> None:
+    dying_reply(ledger)
+    scribe = InTheLoop(ledger, "b")
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        for owing in session.owed:
+            session.announce(owing.text, id=owing.id)
+
+    def die(_: Any) -> None:
+        scribe.dies = True
+
+    call(Do(first_sound(4.0), die), agent=reading(read), ends_after=6.0)
+
+    (owing,) = ledger.owed("room/1")
+    assert (owing.text, owing.complete, owing.attempts) == (REPLY, True, 1)
+    assert owing.played > 8.0
 
 
 def test_nobody_listens_is_in_the_ledger(ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from hearout.errors import AlreadyOwedError, LedgerDownError, LedgerError
 from hearout.ledger import LEASE, Kind, Mode, tables
 from hearout.ledger.chain import GENESIS
+from hearout.ledger.entries import mark
 from hearout.ledger.read import entries, rows, verify
 from hearout.receipt import Outcome
 from hearout.record import Words
@@ -381,6 +382,48 @@ def test_what_a_caller_said_can_be_forgotten_and_the_chain_stays_whole(url: str)
 
     assert ledger.forget("room", by="ann", now=NOW + 9, text=True) == 3
     assert NOTICE not in str(list(rows(ledger, call="room")))
+    assert verify(ledger).fault is None
+
+
+def test_the_text_of_a_reply_is_known_from_its_renewals_until_it_is_settled(url: str) -> None:
+    ledger = Ledger(url, text=Words.OMIT)
+    ledger.owe("room", "reply", "", by="a", now=NOW)
+    assert (ledger.owed("room")[0].text, ledger.owed("room")[0].complete) == ("", False)
+    for said, complete in (("Very well. This", False), (NOTICE, True)):
+        so_far = mark(at=1.5, characters=11, text=said, complete=complete)
+        ledger.renew("room", "reply", by="a", played=2.0, now=NOW, held=[so_far, {"kind": "spoken", "text": MINE}])
+        (owing,) = ledger.owed("room")
+        assert (owing.text, owing.complete) == (said, complete)
+        (died,) = entries(ledger, now=NOW + 60)
+        assert died.receipt is not None
+        assert (died.receipt.text, died.receipt.omitted_text) == (said, "")
+    ledger.settle(receipt("reply"), call="room", by="a", now=NOW + 8)
+    assert NOTICE not in everything(ledger)  # it was kept only as long as it was owed
+    (over,) = entries(ledger, now=NOW + 60)
+    assert over.receipt is not None
+    assert (over.receipt.text, over.receipt.text_sha256) == ("", receipt().text_sha256)
+
+
+def everything(ledger: Ledger) -> str:
+    with ledger.transaction() as connection:
+        return str([connection.execute(sa.select(table)).all() for table in tables.METADATA.sorted_tables])
+
+
+def test_the_text_of_a_reply_is_forgotten_only_where_that_is_asked_for_and_the_callers_words_always(url: str) -> None:
+    ledger = Ledger(url)
+    ledger.owe("room", "reply", "", by="a", now=NOW)
+    held = [mark(at=1.5, characters=11, text=NOTICE, complete=True), {"kind": "spoken", "text": MINE}, MINE]
+    ledger.renew("room", "reply", by="a", played=2.0, now=NOW, held=held)
+
+    ledger.forget("room", by="ann", now=NOW + 9)
+    assert MINE not in everything(ledger)
+    (owing,) = ledger.owed("room")
+    assert (owing.text, owing.held) == (NOTICE, (held[0],))
+
+    ledger.forget("room", by="ann", now=NOW + 9, text=True)
+    assert NOTICE not in everything(ledger)
+    (owing,) = ledger.owed("room")
+    assert (owing.text, owing.held) == ("", ({"kind": "mark", "at": 1.5, "characters": 11, "complete": True},))
     assert verify(ledger).fault is None
 
 

@@ -118,6 +118,29 @@ def test_show_says_all_that_is_known(book: Opened, capsys: pytest.CaptureFixture
     ]
 
 
+def test_what_became_known_later_is_shown_listed_and_exported(
+    book: Opened, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = receipt("poll", caller="ann", listeners=(Listener("ann", ((0.0, 20.0),)),))
+    after = receipt("poll", caller="ann", listeners=(Listener("ann", ((0.0, 20.0),), acknowledged_at=60.0),))
+    row = book.settle(before, call="room-3", by="a", now=NOW)
+    book.amend(before, after, call="room-3", by="a", now=NOW + 61, settled=row.entry)
+    assert run(book, "show", "poll") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "amended     2027-01-15 08:01:01 UTC: more became known of who heard it" in printed
+    assert "rows        6 and 7" in printed
+    assert "level       acknowledged" in printed
+    assert listed(book, capsys, "--level", "acknowledged") == [("room-3", "poll", "finished")]
+    assert run(book, "export", "--call", "room-3") == 0
+    exported = json.loads(capsys.readouterr().out)
+    assert (exported["amended"], exported["rows"]) == ("2027-01-15T08:01:01+00:00", [6, 7])
+    assert from_json(exported["receipt"]).listeners == after.listeners
+    assert run(book, "export", "--chain", "--call", "room-3") == 0
+    kinds = [json.loads(json.loads(line)["content"])["kind"] for line in capsys.readouterr().out.splitlines()]
+    assert kinds == ["settled", "amended"]
+    assert run(book, "forget", "room-3") == run(book, "verify") == 0
+
+
 def test_show_says_what_went_wrong(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = Opened(url)
     told = receipt(

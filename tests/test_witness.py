@@ -493,8 +493,13 @@ def test_whoever_follows_the_receipts_is_told_of_what_becomes_known_after_the_en
         told: list[tuple[str, Level]] = []
         receipts.on_amended.append(lambda key: told.append((key, receipts.all[0].level)))
         receipts.write(receipt(id="speech_1"))
-        receipts.amend(0, receipts.all[0])
-        receipts.amend(0, dataclasses.replace(receipts.all[0], listeners=(Listener("caller", ((0.0, 20.0),)),)))
+        listeners: tuple[Listener, ...] = ()
+        witness: Any = types.SimpleNamespace(witnessed=lambda _, known: dataclasses.replace(known, listeners=listeners))
+        receipts.witness = witness
+        receipts.look_again()
+        listeners = (Listener("caller", ((0.0, 20.0),)),)
+        receipts.look_again()
+        receipts.look_again()
         return told, receipts
 
     told, receipts = asyncio.run(call())

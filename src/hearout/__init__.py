@@ -1,22 +1,26 @@
 """Voice agents that finish what they must say, lose no word said over it, and show what was delivered."""
 
-from .announcement import Announcement
-from .announcing import AnnouncementHandle
-from .errors import (
-    AlreadyOwedError,
-    AnnouncementError,
-    ConsoleError,
-    FloorClosedError,
-    HearoutError,
-    LocalVoiceMissingError,
-    PolicyError,
-    ScriptError,
-    SettingsError,
-)
-from .policy import After, Answer, Keys, Nobody, Phrases, Policy, Redeliver
-from .receipt import Level, Outcome, Receipt
-from .record import Words
-from .session import AgentSession
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .announcement import Announcement
+    from .announcing import AnnouncementHandle
+    from .errors import (
+        AlreadyOwedError,
+        AnnouncementError,
+        ConsoleError,
+        FloorClosedError,
+        HearoutError,
+        LocalVoiceMissingError,
+        PolicyError,
+        ScriptError,
+        SettingsError,
+    )
+    from .policy import After, Answer, Keys, Nobody, Phrases, Policy, Redeliver
+    from .receipt import Level, Outcome, Receipt
+    from .record import Words
+    from .session import AgentSession
 
 __all__ = [
     "After",
@@ -43,3 +47,37 @@ __all__ = [
     "SettingsError",
     "Words",
 ]
+
+_NAMES = {
+    "announcement": ("Announcement",),
+    "announcing": ("AnnouncementHandle",),
+    "errors": (
+        "AlreadyOwedError",
+        "AnnouncementError",
+        "ConsoleError",
+        "FloorClosedError",
+        "HearoutError",
+        "LocalVoiceMissingError",
+        "PolicyError",
+        "ScriptError",
+        "SettingsError",
+    ),
+    "policy": ("After", "Answer", "Keys", "Nobody", "Phrases", "Policy", "Redeliver"),
+    "receipt": ("Level", "Outcome", "Receipt"),
+    "record": ("Words",),
+    "session": ("AgentSession",),
+}
+_WHERE = {name: module for module, names in _NAMES.items() for name in names}
+
+if not TYPE_CHECKING:  # a type checker that saw this would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Import what is asked for, when it is: LiveKit takes seconds, and `hearout receipts` does without."""
+        if (module := _WHERE.get(name)) is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(importlib.import_module(f".{module}", __name__), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

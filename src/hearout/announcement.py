@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import wave
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ SCHEMA = 1
 """The version of the manifest. A newer one is refused."""
 
 FOLDER = Path("announcements")
-"""Where announcements are, unless :func:`use_folder` or an argument says otherwise."""
+"""Where announcements are, unless ``HEAROUT_ANNOUNCEMENTS`` or an argument says otherwise."""
 
 FRAME = 0.05
 """Seconds of audio in a frame; what LiveKit's room output cuts its audio into, so that it copies nothing twice."""
@@ -38,13 +39,13 @@ hearout would learn too late where the end is, and so prepare the answer too lat
 _FADE = 0.005  # seconds; begun in the middle of a sound, a loudspeaker would click
 
 
-class _Here:
-    folder: Path = FOLDER
+def default_folder() -> Path:
+    """Where announcements are: what ``HEAROUT_ANNOUNCEMENTS`` says, or :data:`FOLDER`.
 
-
-def use_folder(folder: Path) -> None:
-    """Let :meth:`Announcement.load` look for ids in `folder`; for the command line."""
-    _Here.folder = folder
+    Read here, not in cli.py: an agent file loads its announcements when it is imported, before the command line is
+    read, and LiveKit's job processes import it and read none.
+    """
+    return Path(os.environ.get("HEAROUT_ANNOUNCEMENTS") or FOLDER)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Announcement:
         """
         # LiveKit 1.8.9 builds its hyphenator with the first caption, on the event loop: 0.1–0.2 s, once in a process.
         tokenize.basic.hyphenate_word("announcement")
-        path = Path(name) if str(name).endswith(".json") else Path(folder or _Here.folder) / f"{name}.json"
+        path = Path(name) if str(name).endswith(".json") else Path(folder or default_folder()) / f"{name}.json"
         try:
             return cls._read(path)
         except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livekit.agents.types import NOT_GIVEN
@@ -97,6 +97,8 @@ class Announcer:
     def __init__(self, session: AgentSession[Any], call: Call) -> None:
         self._session = session
         self._call = call
+        self._gone_on: dict[str, tuple[list[str], AnnouncementHandle]] = {}
+        """What is gone on with for a dead agent, by its id: its words, and its handle."""
 
     def announce(self, asked: Asked) -> "AnnouncementHandle":
         """Say it once; what a dead agent began in this call is gone on with, what it finished is not said again.
@@ -106,28 +108,52 @@ class Announcer:
             AlreadyOwedError: this id is owed.
         """
         call, book = self._call, self._call.receipts.book
+        words, gone_on = self._gone_on.pop(asked.id, ([], None))
+        if gone_on is not None and words == asked.text.split():
+            return gone_on
         if call.speeches.owes(asked.id):
             raise AlreadyOwedError(f"{asked.id!r} is being announced, or waits for it; await it, or use another id")
         if book is not None and (finished := book.finished.get(asked.id)) is not None:
             return said_before(finished)
         old = None if book is None else book.inherited.get(asked.id)
         try:
-            handle = self._say(asked if old is None else old.rest(asked))
+            if old is None:
+                return self._announced(asked)[1]
+            return self._announced(old.rest(asked), held=old.held)[1]
         except RuntimeError as error:
             raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
+
+    def go_on(self, asked: Asked, *, held: Sequence[str]) -> SpeechHandle:
+        """Say the rest of what a dead agent owed; whoever announces it after that gets the handle of this.
+
+        Args:
+            asked: the rest.
+            held: what the caller had said over it, oldest first.
+
+        Raises:
+            RuntimeError: LiveKit's session is closing.
+        """
+        handle, announcement = self._announced(asked, held=held)
+        self._gone_on[asked.id] = (asked.before + asked.text).split(), announcement
+        return handle
+
+    def _announced(self, asked: Asked, *, held: Sequence[str] = ()) -> "tuple[SpeechHandle, AnnouncementHandle]":
+        call = self._call
+        handle = self._say(asked)
         call.protect(handle)
         speech = call.speeches[handle]
         assert speech is not None
         if asked.acknowledge and call.page is not None:
             call.page.witness.ask(speech.id, asked.acknowledge)
-        for text in () if old is None else old.held:
+        for text in held:
             call.feed(e.WordsInherited(text))
-        return AnnouncementHandle(
+        announcement = AnnouncementHandle(
             speech.asked.id,
             receipt=call.receipts.awaited(speech.id),
             played=lambda: call.standing(speech.id).played,
             stop=lambda reason: call.feed(e.StopAsked(reason, speech.id)),
         )
+        return handle, announcement
 
     def say_again(self, action: SayAgain) -> None:
         """Another attempt at an utterance, from one of its seconds on."""

@@ -5,6 +5,7 @@ What a dead agent owed in the same call is taken over at the start; what it had 
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from .debts import Standing
 from .errors import AlreadyOwedError
 from .ledger import Owing, Scribe
 from .ledger.custody import Attended
+from .ledger.entries import mark, marks, told
 from .receipt import Outcome, Receipt
 from .speeches import Asked
 
@@ -25,6 +27,10 @@ RENEW = 1.0
 ANSWER_WAIT = 5.0
 """Seconds to wait with the row of what is over for its answer, whose gap goes on it. Until then it counts as owed:
 should the process die within them, its last sentence is said again."""
+
+UNCHANGED = 2.0
+"""Seconds without news of who heard it, after which what came is added to what is over; longer than the second in which
+presence grows (`room.BEAT`), so that it is one amendment and not one a second. A close waits for none of them."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,12 @@ class Inherited:
 
     def rest(self, asked: Asked) -> Asked:
         """What is left of it to say; all of it, where the text is another one now."""
-        if asked.text.split() != self.owing.text.split():
-            return asked
+        return self.after_mark(asked) if asked.text.split() == self.owing.text.split() else asked
+
+    def after_mark(self, asked: Asked) -> Asked:
+        """What is left of a text that begins as the dead agent's did."""
         before, text = asked.text[: self.characters], asked.text[self.characters :]
-        return replace(asked, text=text, before=before, begins_at=self.begins_at)
+        return replace(asked, text=text, before=before, begins_at=self.begins_at) if text.strip() else asked
 
 
 class Bookkeeper:
@@ -74,8 +82,13 @@ class Bookkeeper:
         self._loop = asyncio.get_running_loop()
         self._promises: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, str] = {}
+        self._untold: set[str] = set()
+        """What was promised before its text was known: the renewals carry it, as far as it is."""
         self._over: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
         self._standing: dict[str, Standing] = {}
+        self._settled: dict[str, tuple[str, Receipt]] = {}
+        """Of what is over, its row's name and its receipt as the ledger has it."""
+        self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
         self._renewal: asyncio.TimerHandle | None = None
 
     async def inherit(self) -> None:
@@ -99,8 +112,11 @@ class Bookkeeper:
         if key in self._open:
             return
         self._open[key] = asked.id
-        if self.inherited.pop(asked.id, None) is None:
+        old = self.inherited.pop(asked.id, None)
+        if old is None:
             self._promises[key] = self._loop.create_task(self._owe(asked))
+        if not asked.text or (old is not None and told(old.owing.held)):
+            self._untold.add(key)
         if self._renewal is None:
             self._renewal = self._loop.call_later(RENEW, self._renew)
 
@@ -131,10 +147,22 @@ class Bookkeeper:
             self._over[key] = receipt, self._over[key][1]
             self._write(key)
 
+    def amend(self, key: str, receipt: Receipt) -> None:
+        """More is known of who heard it; where its row is written, that is added when nothing more comes."""
+        if key in self._over:
+            self._over[key] = receipt, self._over[key][1]
+        elif key in self._settled:
+            if key in self._amendments:
+                self._amendments[key][1].cancel()
+            self._amendments[key] = receipt, self._loop.call_later(UNCHANGED, self._add, key)
+
     async def close(self) -> None:
         """Write what waits, and stop."""
         for key in list(self._over):
             self._write(key)
+        for key in list(self._amendments):
+            self._add(key)
+        self._settled.clear()
         if self._renewal is not None:
             self._renewal.cancel()
         await asyncio.gather(*self._promises.values(), return_exceptions=True)
@@ -156,7 +184,18 @@ class Bookkeeper:
         del self._open[key]
         self._promises.pop(key, None)
         self._standing.pop(key, None)
-        self._scribe.settle(receipt, call=self.call, now=time.time())
+        self._untold.discard(key)
+        entry = secrets.token_hex(16)
+        self._settled[key] = entry, receipt
+        self._scribe.settle(receipt, call=self.call, now=time.time(), entry=entry)
+
+    def _add(self, key: str) -> None:
+        """What has become known of a row that is written."""
+        receipt, later = self._amendments.pop(key)
+        later.cancel()
+        entry, before = self._settled[key]
+        self._settled[key] = entry, receipt
+        self._scribe.amend(before, receipt, call=self.call, now=time.time(), settled=entry)
 
     def _renew(self) -> None:
         self._renewal = self._loop.call_later(RENEW, self._renew) if self._open or self.inherited else None
@@ -167,10 +206,11 @@ class Bookkeeper:
             if over is None:
                 self._standing[key] = self._standing_now(key)
             now = self._standing.get(key, Standing())
-            mark = {"kind": "mark", "at": now.resumes_at, "characters": now.characters}
+            text = now.text if key in self._untold else None
+            so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
             said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
             played = now.played if over is None else over[0].played
-            self._scribe.renew(self.call, name, played=played, now=time.time(), held=[mark, *said])
+            self._scribe.renew(self.call, name, played=played, now=time.time(), held=[so_far, *said])
 
 
 def _policy(asked: Asked) -> Mapping[str, Any]:
@@ -180,7 +220,7 @@ def _policy(asked: Asked) -> Mapping[str, Any]:
 
 
 def _inherited(owing: Owing) -> Inherited:
-    marks = [one for one in owing.held if one.get("kind") == "mark"]
-    seconds, characters = (marks[-1]["at"], marks[-1]["characters"]) if marks else (0.0, 0)
+    at = marks(owing.held)
+    seconds, characters = (at[-1]["at"], at[-1]["characters"]) if at else (0.0, 0)
     said = tuple(str(one["text"]) for one in owing.held if one.get("kind") in ("spoken", "typed") and one.get("text"))
     return Inherited(owing, float(seconds), int(characters), said)

@@ -1,6 +1,6 @@
 """What is owed, in the order in which it was asked for. It keeps; `floor.py` decides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import events as e
 from .owed import Owed
@@ -17,12 +17,22 @@ class Standing:
         resumes_at: the second of it at which it would be taken up if it were broken off now.
         characters: the character of its text there.
         held: what the caller said over it and is not settled yet.
+        text: of it, as far as it is known.
+        complete: whether that is all of it, as far as can be told: of a reply, once all of its sound is made.
     """
 
     played: float = 0.0
     resumes_at: float = 0.0
     characters: int = 0
     held: tuple[Held, ...] = ()
+    text: str = field(default="", repr=False)
+    complete: bool = False
+
+    @classmethod
+    def of(cls, one: Owed, held: tuple[Held, ...], at: float) -> "Standing":
+        """How far this one is now."""
+        complete = one.wording.complete or one.ends_at() is not None
+        return cls(one.so_far(at), *one.resumes_at(at), held, one.text, complete)
 
 
 class Debts:

@@ -73,7 +73,7 @@ class Floor:
         """How far an utterance is that is owed."""
         one = self._debts.named(name)
         held = tuple(said.held for said in self._heard.said if said.owner is one)
-        return Standing() if one is None else Standing(one.so_far(at), *one.resumes_at(at), held)
+        return Standing() if one is None else Standing.of(one, held, at)
 
     def apply(self, event: e.Event, at: float) -> list[Action]:
         """Note what happened, and decide what must be done.

@@ -39,16 +39,25 @@ class Watcher(Protocol):
         """The answer that was prepared for this speech."""
 
 
+class Entering(Protocol):
+    """Who stands before an agent's `on_enter`."""
+
+    def entering(self, on_enter: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """What LiveKit calls in its place."""
+
+
 class Nodes:
     """The nodes of one agent: as it wrote them, and as LiveKit calls them.
 
     Args:
         agent: whose. Wrapped from now on.
-        ear, retry, watcher: what stands in between.
+        ear, retry, watcher, taking_up: what stands in between.
         turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
     """
 
-    def __init__(self, agent: Agent, *, ear: Ear, retry: Retry, watcher: Watcher, turn_completed: Hook) -> None:
+    def __init__(
+        self, agent: Agent, *, ear: Ear, retry: Retry, watcher: Watcher, taking_up: Entering, turn_completed: Hook
+    ) -> None:
         self._watcher = watcher
         self._turn_completed = turn_completed
         self.think = agent.llm_node
@@ -64,6 +73,7 @@ class Nodes:
             "tts_node": self._tts_node,
             "transcription_node": self._transcription_node,
             "on_user_turn_completed": self._on_user_turn_completed,
+            "on_enter": taking_up.entering(agent.on_enter),
         }
         for name, node in wrapped.items():
             setattr(agent, name, node)

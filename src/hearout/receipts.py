@@ -1,7 +1,8 @@
-"""The receipts of one call: written, waited for, kept in the ledger, and amended when the answer has begun."""
+"""The receipts of one call: written, waited for, kept in the ledger, and amended when more becomes known."""
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -52,7 +53,6 @@ class Receipts:
         self._agent = agent
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
         self._number: dict[str, int] = {}
-        self._keys: list[str] = []
 
     def awaited(self, key: str) -> asyncio.Future[Receipt]:
         """Done with the receipt of this utterance."""
@@ -69,20 +69,30 @@ class Receipts:
         call = self.book.call if self.book is not None else ""
         receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
         self._number[key] = len(self.all)
-        self._keys.append(key)
         self.all.append(receipt if self.witness is None else self.witness.witnessed(key, receipt))
         if self.witness is None:
             self._settle(key)
         else:
             self._start(self._confirmed(key, self.witness))
 
-    def amend(self, number: int, receipt: Receipt) -> None:
-        """The receipt of this number in :attr:`all`, with what is known of it now."""
-        if receipt == self.all[number]:
+    def look_again(self, *, since: float = -math.inf) -> None:
+        """See what has become known of who heard what ended since then, in seconds from the call's start."""
+        for key, number in reversed(self._number.items()):
+            if self.all[number].ended_at < since:
+                return
+            self.look_at(key)
+
+    def look_at(self, key: str) -> None:
+        """See what has become known of who heard an utterance; nothing while it is not over."""
+        if self.witness is None or (receipt := self.of(key)) is None:
             return
-        self.all[number] = receipt
-        for tell in self.on_amended:
-            tell(self._keys[number])
+        known = self.witness.witnessed(key, receipt)
+        if known != receipt:
+            self.all[self._number[key]] = known
+            for tell in self.on_amended:
+                tell(key)
+            if self.book is not None:
+                self.book.amend(key, known)
 
     def owe_again(self, key: str, of: str) -> None:
         """The caller missed the end of an utterance: it is owed again, under another key."""
@@ -92,10 +102,9 @@ class Receipts:
 
     async def _confirmed(self, key: str, witness: Witness) -> None:
         """Whether the caller was there at its end is known a moment later; who awaits it waits for that."""
-        number = self._number[key]
         try:
-            await witness.confirm(key, self.all[number])
-            self.amend(number, witness.witnessed(key, self.all[number]))
+            await witness.confirm(key, self.all[self._number[key]])
+            self.look_at(key)
         finally:
             self._settle(key)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HearoutError, LedgerError
-from .ledger import DEFAULT_BOOK, DEFAULT_URL, Entry, Ledger, Mode
+from .ledger import DEFAULT_BOOK, DEFAULT_URL, Entry, Ledger, Mode, exported
 from .ledger import read as book
 from .receipt import Level, Outcome, Receipt
 from .record import to_json
@@ -85,6 +85,9 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print a list of JSON objects")
     verify = command("verify", _verify, "check every row, and name the first bad one")
     verify.add_argument("--key", type=Path, metavar="FILE", help="every row must be signed with this public key (PEM)")
+    verify.add_argument(
+        "--file", type=Path, metavar="EXPORT", help="check what export --chain printed, without the database"
+    )
     verify.add_argument("--head", metavar="HASH", help="a hash that was noted before must be there still")
     verify.add_argument("--json", action="store_true", help="print a JSON object")
     export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
@@ -182,21 +185,23 @@ def _verify(options: argparse.Namespace) -> int:
         from .ledger.signing import load_verifier  # an extra
 
         verifier = load_verifier(options.key)
-    ledger = _opened(options)
-    try:
-        verdict = book.verify(ledger, verifier=verifier, head=options.head)
-    finally:
-        ledger.close()
+    if options.file is not None:
+        name, verdict = exported.verify(options.file, verifier=verifier, head=options.head)
+    else:
+        name, ledger = options.book, _opened(options)
+        try:
+            verdict = book.verify(ledger, verifier=verifier, head=options.head)
+        finally:
+            ledger.close()
     if options.json:
-        _say([json.dumps({"book": options.book, **vars(verdict), "fault": verdict.fault and vars(verdict.fault)})])
+        _say([json.dumps({"book": name, **vars(verdict), "fault": verdict.fault and vars(verdict.fault)})])
     elif verdict.fault is not None:
-        where = f"Book {options.book!r}: {verdict.fault.row}"
-        _say([f"{where}: {verdict.fault.what}.", f"Good before it: {verdict.rows}."])
+        _say([f"Book {name!r}: {verdict.fault.row}: {verdict.fault.what}.", f"Good before it: {verdict.rows}."])
     else:
         how = ", checked" if verifier else ", not checked (--key)" if verdict.signed else ""
         _say(
             [
-                f"Book {options.book!r}: each row is as it was written, after the one before.",
+                f"Book {name!r}: each row is as it was written, after the one before.",
                 f"Rows: {verdict.rows}. Signed: {verdict.signed}{how}.",
                 "Note the last row's hash elsewhere; this then shows that nothing was cut off:",
                 f"  --head {verdict.head}",
@@ -273,6 +278,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "level": str(entry.receipt.level) if entry.receipt else None,
         "promised": moment(entry.asked),
         "over": moment(entry.over),
+        "amended": moment(entry.amended),
         "played": entry.played,
         "rows": list(entry.rows),
         "spooled": entry.spooled,
@@ -305,7 +311,10 @@ def _details(entry: Entry) -> list[str]:
     facts.append(("promised", f"{_time(entry.asked)} UTC" if entry.asked is not None else "never"))
     if entry.over is not None:
         facts.append(("over", f"{_time(entry.over)} UTC"))
-    rows = " and ".join(map(str, entry.rows))
+    if entry.amended is not None:
+        facts.append(("amended", f"{_time(entry.amended)} UTC: more became known of who heard it"))
+    *before, last = map(str, entry.rows)
+    rows = f"{', '.join(before)} and {last}" if before else last
     facts.append(("rows", rows + (", written later: the ledger was down" if entry.spooled else "")))
     facts += (
         _facts(entry.receipt) if entry.receipt else [("standing", f"{entry.standing}, {entry.played:.1f} s played")]

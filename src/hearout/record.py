@@ -111,7 +111,7 @@ def from_json(document: object) -> Receipt:
         expected=read.number_or_none("expected"),
         attempts=tuple(map(_read_attempt, read.several("attempts"))),
         holes=read.pairs("holes"),
-        listeners=tuple(map(_read_listener, read.several("listeners"))),
+        listeners=tuple(map(listener_from_json, read.several("listeners"))),
         cause=None if document.get("cause") is None else read.one_of(Cause, "cause"),
         cut_in_by=read.text("cut_in_by"),
         gap=read.number_or_none("gap"),
@@ -239,7 +239,12 @@ def _read_attempt(document: object) -> Attempt:
     )
 
 
-def _read_listener(document: object) -> Listener:
+def listener_from_json(document: object) -> Listener:
+    """One of the `listeners` of a receipt's JSON.
+
+    Raises:
+        ReceiptError: it is none.
+    """
     read = _Reader(document, "a listener")
     return Listener(
         identity=read.text("identity"),
@@ -278,4 +283,4 @@ def _merged(known: Any, extra: Any) -> Any:
     return known if extra is None else extra
 
 
-__all__ = ["SCHEMA", "VERSION", "Json", "Words", "digest", "from_json", "sha256", "to_json"]
+__all__ = ["SCHEMA", "VERSION", "Json", "Words", "digest", "from_json", "listener_from_json", "sha256", "to_json"]

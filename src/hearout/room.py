@@ -161,7 +161,8 @@ class Room:
             dataclasses.replace(said.get(one.identity, one), present=one.present)
             for one in self._presence.listeners(playouts(receipt))
         )
-        return dataclasses.replace(receipt, caller=self.caller, listeners=listeners)
+        # another participant may be the caller by now: who it was when it was said stays on the receipt
+        return dataclasses.replace(receipt, caller=receipt.caller or self.caller, listeners=listeners)
 
     async def confirm(self, receipt: Receipt) -> None:
         """Wait for a sign that the caller was there at its end, where one can still come."""
@@ -378,8 +379,4 @@ class Room:
 
     def _amend(self) -> None:
         """What has become known since a receipt was written: presence at its end."""
-        receipts = self._host.receipts
-        for number, receipt in reversed(list(enumerate(receipts.all))):
-            if receipt.ended_at < self._host.now - 2 * self._policy.vanish_grace:
-                break
-            receipts.amend(number, self.witnessed(receipt))
+        self._host.receipts.look_again(since=self._host.now - 2 * self._policy.vanish_grace)

@@ -120,6 +120,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         shell = self._shell = Shell(self, self._choices)
         shell.listeners.extend(self._floor_listeners)
         await self._keep_book(shell, arguments.get("room"))
+        await shell.taking_up.remind(agent)
         shell.wrap(agent)
         if (room := given.get("room")) is not None:
             shell.follow(room)
@@ -254,8 +255,16 @@ class AgentSession(LiveKitSession[Userdata_T]):
         known = text if isinstance(text, str) else ""
         if self._shell is None:
             return super().say(text, **arguments)
+        if (instead := self._shell.taking_up.saying(known)) is not None:
+            return instead
         with self._shell.speeches.wished(Asked(text=known, context=arguments.get("add_to_chat_ctx", True))):
             return super().say(text, **arguments)
+
+    def generate_reply(self, **arguments: Any) -> SpeechHandle:
+        """As LiveKit's; in the place of an agent that died, what that one had begun to say of it is gone on with."""
+        if self._shell is None:
+            return super().generate_reply(**arguments)
+        return self._shell.taking_up.reply(super().generate_reply, arguments)
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
         room = None if self._shell is None else self._shell.room

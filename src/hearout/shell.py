@@ -40,6 +40,7 @@ from .reports import Reports
 from .retry import SPEECH, Retry
 from .room import Room
 from .speeches import Speech, Speeches
+from .taking_up import TakingUp
 from .witnesses import Witnesses
 
 logger = logging.getLogger("hearout")
@@ -78,6 +79,7 @@ class Shell:
             given_up=self._reports.given_up,
         )
         self.announcer = Announcer(session, self)
+        self.taking_up = TakingUp(session, self.announcer, self.speeches)
         self._unscheduled: list[SpeechHandle] = []
         self._handed_back: list[str] = []
         self._came_early = False
@@ -108,7 +110,12 @@ class Shell:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
         if id(agent) not in self._nodes:
             self._nodes[id(agent)] = Nodes(
-                agent, ear=self._ear, retry=self._retry, watcher=self._reports, turn_completed=self._turn_completed
+                agent,
+                ear=self._ear,
+                retry=self._retry,
+                watcher=self._reports,
+                taking_up=self.taking_up,
+                turn_completed=self._turn_completed,
             )
         return self._nodes[id(agent)]
 
@@ -129,6 +136,8 @@ class Shell:
         self.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
         self.receipts.witness = Witnesses(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
+        for news in (page.witness.told.on_report, page.witness.told.on_acknowledged):
+            news.append(lambda key, _: self.receipts.look_at(key))
         followed.follow()
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
@@ -150,6 +159,7 @@ class Shell:
         self.may_close.set()
         self._answers.close()
         if self.receipts.witness is not None:
+            self.receipts.look_again()
             self.receipts.witness.close()
         if self.room is not None and self.page is not None:
             self.room.close()
@@ -169,7 +179,7 @@ class Shell:
         await book.inherit()
         if attended is not None:
             book.attend(attended)
-        self.receipts.book = self._reports.book = book
+        self.receipts.book = self._reports.book = self.taking_up.book = book
 
     def _agent_name(self) -> str:
         try:

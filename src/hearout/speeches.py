@@ -126,7 +126,7 @@ class Speeches:
         """It is protected: an attempt at an utterance, which gets its id now if it has none."""
         asked = self._asked.get(handle.id, Asked())
         if not asked.key:
-            name = asked.id or (_name_of(asked.text) if asked.text else handle.id)
+            name = asked.id or (name_of(asked.text) if asked.text else handle.id)
             asked.key = self._unused(name)
             asked.id = asked.id or asked.key
         self._used.add(asked.key)
@@ -167,5 +167,6 @@ class Speeches:
         return candidate
 
 
-def _name_of(text: str) -> str:
+def name_of(text: str) -> str:
+    """The id of what was asked for by its text alone."""
     return f"say-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

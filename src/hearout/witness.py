@@ -142,7 +142,7 @@ class Witness:
 
     def completed(self, name: str, receipt: Receipt) -> Receipt:
         """The receipt of an utterance with what the page has said until now."""
-        identity = self._caller() or receipt.caller
+        identity = receipt.caller or self._caller() or ""
         return witnessed(receipt, identity, reported=self.reported(name), acknowledged_at=self.acknowledged_at(name))
 
     def hear(self, at: float, what: e.Event | a.Action) -> None:

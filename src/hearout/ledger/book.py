@@ -13,8 +13,9 @@ from hearout.receipt import Receipt
 from hearout.record import Words
 
 from . import tables
+from .amendments import amendment
 from .chain import GENESIS, Said, canonical, plain, row_hash
-from .entries import LEASE, Kind, Owing, Record, promise, settlement
+from .entries import LEASE, Kind, Owing, Record, forgotten, promise, settlement, told
 from .tables import HEADS, LEASES, ROWS, SAID, Mode
 
 DEFAULT_URL = "sqlite:///receipts.db"
@@ -137,6 +138,19 @@ class Ledger:
         self.append(record)
         return record
 
+    def amend(self, before: Receipt, after: Receipt, *, call: str, by: str, now: float, settled: str) -> Record | None:
+        """Add what has become known of who heard a settled utterance; None where that is nothing new.
+
+        Args:
+            before, after: the receipt as it stands in the ledger, and as it is known now.
+            call, by, now: as for :meth:`owe`.
+            settled: the `entry` of the settlement.
+        """
+        record = amendment(before, after, call, by=by, now=now, settled=settled)
+        if record is not None:
+            self.append(record)
+        return record
+
     def append(self, record: Record, *, spooled: bool = False) -> int:
         """Append a record, unless it is there already; its row's number.
 
@@ -215,8 +229,7 @@ class Ledger:
             kept = [SAID.c.salt.is_not(None), SAID.c.caller.is_not(None)] + ([SAID.c.text.is_not(None)] if text else [])
             gone: dict[str, None] = {"salt": None, "caller": None} | ({"text": None} if text else {})
             removed = connection.execute(SAID.update().where(said, sa.or_(*kept)).values(gone)).rowcount
-            leases = sa.and_(LEASES.c.book == self.book, LEASES.c.call == plain(call))
-            connection.execute(LEASES.update().where(leases).values(held="[]"))
+            self._forget_leases(connection, plain(call), text=text)
             self._write(connection, head, record, Kind.FORGOTTEN, None, spooled=False)
         with tables.translated(self.name):
             self._wipe()
@@ -234,7 +247,11 @@ class Ledger:
         return int(found.seq), str(found.hash)
 
     def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[Kind, int | None]:
-        """What a record is by now, and which promise it belongs to."""
+        """What a record is by now, and which promise it belongs to; an amendment belongs to a settlement."""
+        if record.kind is Kind.AMENDED:
+            to = (ROWS.c.book == self.book, ROWS.c.entry == record.owed, ROWS.c.kind == Kind.SETTLED.value)
+            of = connection.execute(sa.select(ROWS.c.seq).where(*to)).scalar()
+            return (Kind.LATE, None) if of is None else (record.kind, int(of))
         mine = [OWED.c.book == self.book, OWED.c.kind == Kind.OWED.value]
         if record.owed:
             mine.append(OWED.c.entry == record.owed)
@@ -303,6 +320,12 @@ class Ledger:
         rows = (ROWS.c.book == self.book, ROWS.c.call == call, ROWS.c.kind == Kind.FORGOTTEN.value, ROWS.c.at >= at)
         return connection.execute(sa.select(ROWS.c.seq).where(*rows).limit(1)).one_or_none() is not None
 
+    def _forget_leases(self, connection: sa.Connection, call: str, *, text: bool) -> None:
+        leases = sa.select(LEASES.c.of, LEASES.c.held).where(LEASES.c.book == self.book, LEASES.c.call == call)
+        for of, held in connection.execute(leases).all():
+            left = canonical(forgotten(json.loads(held), text=text))
+            connection.execute(LEASES.update().where(LEASES.c.book == self.book, LEASES.c.of == of).values(held=left))
+
     def _owings(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[tuple[int, Owing]]:
         """What is owed, each with its row's number, oldest first."""
         of = sa.and_(LEASES.c.book == OWED.c.book, LEASES.c.of == OWED.c.seq)
@@ -322,7 +345,9 @@ class Ledger:
         open_ones = (OWED.c.book == self.book, OWED.c.kind == Kind.OWED.value, ~IS_SETTLED)
         owings = []
         for row in connection.execute(query.where(*open_ones, *which)).all():
-            content = json.loads(row.content)
+            content, held = json.loads(row.content), tuple(json.loads(row.held or "[]"))
+            text = (json.loads(row.text) if row.text else "", True)
+            text = text if text[0] else told(held) or ("", False)
             owings.append(
                 (
                     int(row.seq),
@@ -330,15 +355,16 @@ class Ledger:
                         call=row.call,
                         id=row.utterance,
                         agent=content["agent"],
-                        text=json.loads(row.text) if row.text else "",
+                        text=text[0],
                         policy=content["policy"],
                         asked=row.at,
                         holder=row.holder or "",
                         played=row.played or 0.0,
-                        held=tuple(json.loads(row.held or "[]")),
+                        held=held,
                         until=row.until or 0.0,
                         attempts=row.n,
                         entry=row.entry,
+                        complete=text[1],
                     ),
                 )
             )

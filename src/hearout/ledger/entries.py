@@ -30,6 +30,8 @@ class Kind(Enum):
     """It is over: its receipt."""
     LATE = "late"
     """The receipt, or the promise, of a process that no longer owed it: kept, and it changes nothing."""
+    AMENDED = "amended"
+    """More became known of who heard it, after it was settled."""
     FORGOTTEN = "forgotten"
     """What was said in that call was removed from beside the chain."""
 
@@ -56,7 +58,7 @@ class Record:
         entry: names this record, so that it is appended once however often it is tried.
         content: what it says beyond that, without what was said.
         said: what was said.
-        owed: the entry of the promise that it belongs to; empty when that is not known.
+        owed: the entry of the promise that it belongs to, of an amendment that of the receipt; empty when not known.
     """
 
     kind: Kind
@@ -88,15 +90,16 @@ class Owing:
 
     Args:
         call, id, agent: which utterance, and who promised it.
-        text: what was to be said.
+        text: what was to be said; of a reply, as far as the model had got when that was last heard of.
         policy: what it was promised under, as it was given.
         asked: when it was promised, in seconds since 1970, UTC.
         holder: the process that owes it now.
         played: seconds of it that had been played when that was last heard of.
-        held: what the caller had said meanwhile, as it was given.
+        held: what the caller had said meanwhile, and how far it was, as it was given.
         until: until when the holder counts as alive.
         attempts: how often it was taken over.
         entry: names the promise.
+        complete: whether `text` is all of it, as far as could be told.
     """
 
     call: str
@@ -111,6 +114,7 @@ class Owing:
     until: float
     attempts: int
     entry: str
+    complete: bool = True
 
     def is_alive(self, now: float) -> bool:
         """Whether somebody is saying it, or about to: then it is nobody else's."""
@@ -124,10 +128,11 @@ class Entry:
     Args:
         call, id, agent: which utterance, and who said it.
         asked, over: when it was promised and when it was settled, in seconds since 1970, UTC; None when it was not.
-        rows: its rows in the book, the first and the last.
+        rows: its rows in the book: the promise, the receipt, what was added to that.
         receipt: its receipt; of a process that died, what is known of it; None while it is being said.
         played: seconds that are known to have been played.
         spooled: whether the ledger was down then, so that a row was appended later.
+        amended: when something was last added to its receipt, in seconds since 1970, UTC; None when nothing was.
     """
 
     call: str
@@ -139,6 +144,7 @@ class Entry:
     receipt: Receipt | None
     played: float
     spooled: bool
+    amended: float | None = None
 
     @property
     def standing(self) -> str:
@@ -148,6 +154,34 @@ class Entry:
         return "playing" if self.played else "owed"
 
 
+def mark(*, at: float, characters: int, text: str | None = None, complete: bool = False) -> Json:
+    """How far an utterance is, for what is `held` of it: an entry beside the caller's words.
+
+    Args:
+        at, characters: where it would be taken up, in seconds and in its text.
+        text: as far as it is known, where it was promised before it was; None where the promise has it.
+        complete: whether that is all of it.
+    """
+    told = {} if text is None else {"text": text, "complete": complete}
+    return {"kind": "mark", "at": at, "characters": characters} | told
+
+
+def marks(held: Sequence[Any]) -> list[Json]:
+    """The marks among what was `held`."""
+    return [dict(one) for one in held if isinstance(one, Mapping) and one.get("kind") == "mark"]
+
+
+def told(held: Sequence[Any]) -> tuple[str, bool] | None:
+    """The text of an utterance that was promised before that was known, and whether it is all; None where no mark has
+    it."""
+    return next(((one["text"], bool(one.get("complete"))) for one in marks(held) if one.get("text")), None)
+
+
+def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
+    """What is left of what was `held` when the caller's words are removed, and with `text` the agent's own."""
+    return [{name: one[name] for name in one if not text or name != "text"} for one in marks(held)]
+
+
 def promise(
     call: str, id: str, text: str, *, agent: str, policy: Mapping[str, Any], by: str, now: float, keep: Words
 ) -> Record:
@@ -155,22 +189,23 @@ def promise(
     hashed = sha256(text)
     kept = ["text"] if keep is Words.KEEP and text else []
     content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept}
-    return Record(Kind.OWED, call, id, now, by, _checked(content), Said(None, None, text))
+    return Record(Kind.OWED, call, id, now, by, checked(content), Said(None, None, text))
 
 
 def settlement(
-    receipt: Receipt, call: str, *, by: str, now: float, words: Words, text: Words, owed: str = ""
+    receipt: Receipt, call: str, *, by: str, now: float, words: Words, text: Words, owed: str = "", entry: str = ""
 ) -> Record:
-    """The record of how an utterance ended."""
+    """The record of how an utterance ended; `entry` names it, and is made where it is empty."""
     document = to_json(receipt) | {"call": call}
     # numbers as JSON has them, so that the content is the same before and after the spool
     sealed, said = seal(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
     kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
     content = {"receipt": sealed, "kept": kept, "text_kept": text is Words.KEEP}
-    return Record(Kind.SETTLED, call, receipt.id, now, by, _checked(content), said, owed)
+    named = {"entry": entry} if entry else {}
+    return Record(Kind.SETTLED, call, receipt.id, now, by, checked(content), said, owed, **named)
 
 
-def _checked(content: Json) -> Json:
+def checked(content: Json) -> Json:
     """Refuse here what could not be written later, when it has waited in the spool before others."""
     try:
         canonical(content)

@@ -1,9 +1,10 @@
 """Reading a book: what was said to whom, whether any row was changed, and every row for keeping elsewhere."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,9 +12,11 @@ from hearout.errors import LedgerError
 from hearout.receipt import Outcome, Receipt
 from hearout.record import from_json
 
+from .amendments import amended
 from .book import Ledger
-from .chain import GENESIS, Json, Said, mismatch, plain, row_hash, unseal
-from .entries import Entry, Kind
+from .chain import Json, Said, plain, unseal
+from .checking import Checker, Link, Verdict, Verifier, parsed
+from .entries import Entry, Kind, told
 from .tables import HEADS, LEASES, ROWS, SAID
 
 CHUNK = 1000
@@ -21,49 +24,6 @@ CHUNK = 1000
 
 FIRST = ROWS.alias("first")
 LAST = ROWS.alias("last")
-
-
-class Verifier(Protocol):
-    """Checks signatures; see :mod:`hearout.ledger.signing`."""
-
-    @property
-    def key(self) -> str:
-        """Names the key."""
-
-    def is_signed(self, row_hash: str, signature: str) -> bool:
-        """Whether the signature is this key's, of this row."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """The first bad row of a book.
-
-    Args:
-        seq: its number.
-        row: which row it is, in words.
-        what: what is wrong with it.
-    """
-
-    seq: int
-    row: str
-    what: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the verification of a book found.
-
-    Args:
-        rows: how many rows are good.
-        head: the hash of the last good row: noted elsewhere, it shows later that nothing was cut off.
-        signed: how many of them carry a signature.
-        fault: the first bad row; None when there is none.
-    """
-
-    rows: int
-    head: str
-    signed: int
-    fault: Fault | None
 
 
 def entries(
@@ -80,16 +40,33 @@ def entries(
     Raises:
         LedgerError: as for every method of `Ledger`.
     """
-    for row in _utterances(ledger, call=call, since=since, until=until):
-        try:
-            first, last = _content(row.content), _content(row.last_content) if row.last_content else None
-            promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
-            yield _entry(row, promised, settled, now)
-        except (ValueError, TypeError, LookupError) as error:
-            raise LedgerError(f"row {row.seq} cannot be read: it was changed; run hearout receipts verify") from error
+    for page in _utterances(ledger, call=call, since=since, until=until):
+        amendments = _amendments(ledger, page)
+        for row in page:
+            try:
+                first, last = parsed(row.content), parsed(row.last_content) if row.last_content else None
+                promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
+                yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now)
+            except (ValueError, TypeError, LookupError) as error:
+                raise LedgerError(
+                    f"row {row.seq} cannot be read: it was changed; run hearout receipts verify"
+                ) from error
 
 
-def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until: float | None) -> Iterator[sa.Row[Any]]:
+def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int, list[sa.Row[Any]]]:
+    """What was added to the receipts of these rows, by the number of the receipt's row, in order."""
+    found: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
+    of = ROWS.c.of.in_([row.last_seq or row.seq for row in page])
+    query = sa.select(ROWS).where(ROWS.c.book == ledger.book, ROWS.c.kind == Kind.AMENDED.value, of)
+    with ledger.transaction() as connection:
+        for row in connection.execute(query.order_by(ROWS.c.seq)):
+            found[row.of].append(row)
+    return found
+
+
+def _utterances(
+    ledger: Ledger, *, call: str | None, since: float | None, until: float | None
+) -> Iterator[Sequence[sa.Row[Any]]]:
     said_first, said_last = SAID.alias("said_first"), SAID.alias("said_last")
     settled = sa.and_(LAST.c.book == FIRST.c.book, LAST.c.of == FIRST.c.seq, LAST.c.kind == Kind.SETTLED.value)
     query = (
@@ -104,6 +81,7 @@ def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until:
             said_last.c.salt.label("last_salt"),
             said_last.c.caller.label("last_caller"),
             LEASES.c.played,
+            LEASES.c.held,
             LEASES.c.until,
         )
         .outerjoin(LAST, settled)
@@ -124,38 +102,42 @@ def _utterances(ledger: Ledger, *, call: str | None, since: float | None, until:
     return _pages(ledger, query, FIRST.c.seq)
 
 
-def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) -> Iterator[sa.Row[Any]]:
+def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) -> Iterator[Sequence[sa.Row[Any]]]:
     """The query's rows in order, some at a time: whoever reads a long book keeps no transaction open."""
     page = query.order_by(seq).limit(CHUNK)
     while True:
         with ledger.transaction() as connection:
             found = connection.execute(page).all()
-        yield from found
+        if found:
+            yield found
         if len(found) < CHUNK:
             return
         page = query.where(seq > found[-1].seq).order_by(seq).limit(CHUNK)
 
 
-def _entry(row: sa.Row[Any], first: Json | None, last: Json | None, now: float) -> Entry:
+def _entry(
+    row: sa.Row[Any], first: Json | None, last: Json | None, amendments: Sequence[sa.Row[Any]], now: float
+) -> Entry:
     said = _said(row.salt, row.caller, row.text)
+    added = [parsed(one.content) for one in amendments]
+    receipt: Receipt | None = None
     if last is not None:
         beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
-        receipt: Receipt | None = from_json(unseal(last["receipt"], beside))
-    elif now < (row.until or 0.0):
-        receipt = None
-    else:
-        receipt = _died(row, said.text or "", first or {})
-    known = receipt.played if receipt is not None else row.played or 0.0
+        receipt = reduce(amended, added, from_json(unseal(last["receipt"], beside)))
+    elif now >= (row.until or 0.0):
+        known = told(json.loads(row.held or "[]"))
+        receipt = _died(row, said.text or (known[0] if known else ""), first or {})
     return Entry(
         call=row.call,
         id=row.utterance,
         agent=first["agent"] if first is not None else receipt.agent if receipt is not None else "",
         asked=row.at if first is not None else None,
         over=last["at"] if last is not None else None,
-        rows=(row.seq, row.last_seq) if row.last_seq else (row.seq,),
+        rows=(row.seq, *([row.last_seq] if row.last_seq else []), *(one.seq for one in amendments)),
         receipt=receipt,
-        played=known,
-        spooled=any(content is not None and "spooled" in content for content in (first, last)),
+        played=receipt.played if receipt is not None else row.played or 0.0,
+        spooled=any(content is not None and "spooled" in content for content in (first, last, *added)),
+        amended=amendments[-1].at if amendments else None,
     )
 
 
@@ -176,13 +158,6 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
         agent=promised.get("agent", ""),
         omitted_text="" if text else promised.get("text_sha256", ""),
     )
-
-
-def _content(text: str) -> Json:
-    content = json.loads(text)
-    if not isinstance(content, dict):
-        raise TypeError("no object")
-    return content
 
 
 def _said(salt: str | None, caller: str | None, text: str | None) -> Said:
@@ -209,7 +184,8 @@ def _rows(ledger: Ledger, *, call: str | None = None) -> Iterator[sa.Row[Any]]:
     beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
     query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text).outerjoin(SAID, beside)
     query = query.where(ROWS.c.book == ledger.book)
-    return _pages(ledger, query if call is None else query.where(ROWS.c.call == plain(call)), ROWS.c.seq)
+    query = query if call is None else query.where(ROWS.c.call == plain(call))
+    return (row for page in _pages(ledger, query, ROWS.c.seq) for row in page)
 
 
 def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None = None) -> Verdict:
@@ -220,62 +196,22 @@ def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None
         verifier: every row must be signed with its key; None looks at no signature.
         head: a hash that was noted before: it must be there still.
     """
-    state = _State(head)
     with ledger.transaction() as connection:
-        last = connection.execute(sa.select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.book == ledger.book)).one_or_none()
-    for row in _rows(ledger):
-        if what := _wrong(row, state, ledger, verifier):
-            return Verdict(state.rows, state.before, state.signed, Fault(row.seq, _named(row), what))
-        state.passed(row)
-    fault = None
-    if last is not None and last.seq > state.rows:
-        fault = Fault(state.rows + 1, f"row {state.rows + 1}", f"it is missing: the book had {last.seq} rows")
-    elif head is not None and not state.head_was_there:
-        fault = Fault(state.rows + 1, f"row {state.rows + 1}", "the hash that was noted before is in no row")
-    return Verdict(state.rows, state.before, state.signed, fault)
+        last = connection.execute(sa.select(HEADS.c.seq).where(HEADS.c.book == ledger.book)).scalar()
+    checker = Checker(verifier, head, lambda call: _forgotten(ledger, call))
+    fault = checker.first_fault(map(_link, _rows(ledger)))
+    if fault is None and last is not None and last > checker.rows:
+        fault = checker.missing(f"it is missing: the book had {last} rows")
+    return checker.verdict(fault)
 
 
-class _State:
-    """How far the verification is."""
-
-    def __init__(self, head: str | None) -> None:
-        self.rows, self.before, self.signed = 0, GENESIS, 0
-        self._head, self.head_was_there = head, head == GENESIS
-
-    def passed(self, row: sa.Row[Any]) -> None:
-        self.rows, self.before = row.seq, row.hash
-        self.signed += row.signature is not None
-        self.head_was_there = self.head_was_there or row.hash == self._head
-
-
-def _wrong(row: sa.Row[Any], state: _State, ledger: Ledger, verifier: Verifier | None) -> str:
-    """What is wrong with a row that follows the good ones; empty when nothing is."""
-    if row.seq != state.rows + 1:
-        return f"row {state.rows + 1} before it is missing"
-    if row_hash(row.book, row.seq, row.before, row.content) != row.hash:
-        return "its content is not the one that its hash was made of: it was changed"
-    if row.before != state.before:
-        return f"it was not written after row {state.rows} as that is now: one of them was changed"
+def _link(row: sa.Row[Any]) -> Link:
     try:
-        if what := _wrong_inside(row, _content(row.content), ledger):
-            return what
-    except (ValueError, TypeError, AttributeError, LookupError):
-        return "it, or what is beside it, cannot be read: it was changed"
-    if verifier is not None and row.key != verifier.key:
-        return "it is not signed with that key" if row.signature else "it is not signed"
-    if verifier is not None and not verifier.is_signed(row.hash, row.signature or ""):
-        return "its signature is not of this row"
-    return ""
-
-
-def _wrong_inside(row: sa.Row[Any], content: Json, ledger: Ledger) -> str:
-    if any(content[name] != getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")):
-        return "the columns by which it is found are not what its content says: they were changed"
-    said = _said(row.salt, row.caller, row.text)
-    for name in content.get("kept", ()):
-        if getattr(said, name) is None and name not in _forgotten(ledger, row.call):
-            return f"what was kept beside it ({name}) is gone, and no row says that it was forgotten"
-    return mismatch(content, said)
+        said: Said | None = _said(row.salt, row.caller, row.text)
+    except (ValueError, TypeError):
+        said = None
+    columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}
+    return Link(row.book, row.seq, row.before, row.hash, row.content, row.key, row.signature, said, columns)
 
 
 def _forgotten(ledger: Ledger, call: str) -> set[str]:
@@ -284,10 +220,6 @@ def _forgotten(ledger: Ledger, call: str) -> set[str]:
     with ledger.transaction() as connection:
         contents = connection.execute(sa.select(ROWS.c.content).where(*which)).scalars().all()
     return {name for content in contents for name in json.loads(content)["what"]}
-
-
-def _named(row: sa.Row[Any]) -> str:
-    return f"row {row.seq} ({row.kind}: utterance {row.utterance!r} in call {row.call!r})"
 
 
 def is_signed(ledger: Ledger) -> bool:

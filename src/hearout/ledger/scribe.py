@@ -17,6 +17,7 @@ from hearout.errors import AlreadyOwedError, LedgerError
 from hearout.receipt import Receipt
 
 from . import read, tables
+from .amendments import amendment
 from .book import Ledger, new_holder
 from .custody import Attended, Custody
 from .entries import Entry, Owing, Record, Written, promise, settlement
@@ -117,21 +118,33 @@ class Scribe:
         if not waits and not self._closed:
             self._jobs.put(lambda: self._renew(call, id))
 
-    def settle(self, receipt: Receipt, *, call: str, now: float) -> "asyncio.Future[Written]":
+    def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> "asyncio.Future[Written]":
         """Write down how an utterance ended; one that was never promised may be settled, too.
 
         Args:
             receipt: how.
             call, now: as for :meth:`owe`.
+            entry: names the row, for :meth:`amend`.
 
         Returns:
             where it is, once it is there; it need not be awaited, :meth:`close` does.
         """
         owed = self._promises.pop((call, receipt.id), "")
-        record = settlement(
-            receipt, call, by=self.holder, now=now, words=self._ledger.words, text=self._ledger.text, owed=owed
-        )
+        kept = {"words": self._ledger.words, "text": self._ledger.text}
+        record = settlement(receipt, call, by=self.holder, now=now, owed=owed, entry=entry, **kept)
         return self._submit_record(record)
+
+    def amend(self, before: Receipt, after: Receipt, *, call: str, now: float, settled: str) -> None:
+        """Add what has become known of who heard a settled utterance, where that is something.
+
+        Args:
+            before, after: the receipt as it stands in the ledger, and as it is known now.
+            call, now: as for :meth:`owe`.
+            settled: what :meth:`settle` was given as its `entry`.
+        """
+        record = amendment(before, after, call, by=self.holder, now=now, settled=settled)
+        if record is not None:
+            self._submit_record(record)
 
     async def owed(self, call: str) -> tuple[Owing, ...]:
         """What is owed in a call, oldest first; nothing where the ledger is down, which is logged."""

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ..announcement import FOLDER, Announcement
+from ..announcement import FOLDER, Announcement, default_folder
 from ..errors import AnnouncementError, LocalVoiceMissingError, MisspokenError
 from .make import prepare
 from .models import opened
@@ -62,7 +62,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "files", metavar="FILE", type=Path, nargs="+", help="text, its name is the id; or TOML with ids and texts"
     )
-    made.add_argument("--out", type=Path, metavar="DIR", default=FOLDER, help=f"where they are stored ({FOLDER})")
+    where = f"where they are stored ($HEAROUT_ANNOUNCEMENTS, or {FOLDER})"
+    made.add_argument("--out", type=Path, metavar="DIR", default=default_folder(), help=where)
     made.add_argument("--tts", metavar="MODEL", help="who speaks: local, provider/model, or module:factory (local)")
     made.add_argument("--voice", metavar="NAME", help="which voice of a provider/model (its own choice)")
     made.add_argument("--stt", metavar="MODEL", help="who checks, likewise (local; understands English)")
@@ -78,13 +79,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-async def _all(orders: Sequence[Order], folder: Path, *, force: bool) -> list[Outcome]:
+async def _all(orders: Sequence[Order], out: Path, *, force: bool) -> list[Outcome]:
     outcomes = []
     for models, some in groupby(orders, key=lambda one: (one.choices.tts, one.choices.voice, one.choices.stt)):
         async with opened(*models) as (voice, ear):
             for order in some:
                 try:
-                    what, announcement = await prepare(order, voice, ear, folder, force=force)
+                    what, announcement = await prepare(order, voice, ear, out, force=force)
                     outcomes.append(Outcome(order, what.value, announcement))
                 except AnnouncementError as error:
                     what_else = "refused" if isinstance(error, MisspokenError) else "failed"

@@ -1,0 +1,130 @@
+"""An agent that comes into the call of one that died goes on where that one was, instead of beginning anew.
+
+LiveKit lets each agent begin with its `on_enter`. What is asked for in there is known by its text, or by what the model
+was asked: what the dead agent had finished of it is not said again, and what it had begun is gone on with. What else
+that one owed is said when `on_enter` is through.
+"""
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from livekit.agents import Agent
+from livekit.agents.voice import AgentSession, SpeechHandle
+
+from . import words
+from .announcing import Announcer
+from .bookkeeping import Bookkeeper, Inherited
+from .policy import Redeliver
+from .speeches import Asked, Speeches, name_of
+
+logger = logging.getLogger("hearout")
+
+ENTERING: ContextVar[bool] = ContextVar("hearout_entering", default=False)
+"""Whether this is asked for in an agent's `on_enter`."""
+
+Enters = Callable[[], Awaitable[None]]
+
+
+class TakingUp:
+    """Goes on with what dead agents of one call left.
+
+    Args:
+        session: of the new agent.
+        announcer: says what is owed.
+        speeches: of the session.
+    """
+
+    def __init__(self, session: AgentSession[Any], announcer: Announcer, speeches: Speeches) -> None:
+        self.book: Bookkeeper | None = None
+        """Of the call; None while there is none."""
+        self._session = session
+        self._announcer = announcer
+        self._speeches = speeches
+        self._replies: dict[str, int] = {}
+
+    async def remind(self, agent: Agent) -> None:
+        """Put into the new agent's chat context what the dead ones had said, and what was said to them meanwhile."""
+        if self.book is None or not (self.book.finished or self.book.inherited):
+            return
+        context = agent.chat_ctx.copy()
+        for receipt in self.book.finished.values():
+            if receipt.text:
+                context.add_message(role="assistant", content=receipt.text)
+            if said := words.join(held.text for held, fate in receipt.held if fate is words.Fate.DELIVERED):
+                context.add_message(role="user", content=said)
+        for old in self.book.inherited.values():
+            if before := old.owing.text[: old.characters]:
+                context.add_message(role="assistant", content=before)
+        await agent.update_chat_ctx(context)
+
+    def entering(self, on_enter: Enters) -> Enters:
+        """An agent's `on_enter`, after which what is still owed is said."""
+
+        async def entered() -> None:
+            token = ENTERING.set(True)
+            try:
+                await on_enter()
+            finally:
+                ENTERING.reset(token)
+                self._say_what_is_left()
+
+        return entered
+
+    def reply(self, make: Callable[..., SpeechHandle], arguments: Mapping[str, Any]) -> SpeechHandle:
+        """As LiveKit's ``generate_reply``; what is asked for on entering has the same id whichever agent asks."""
+        if not ENTERING.get():
+            return make(**arguments)
+        asked = Asked(id=self._name_of_reply(arguments))
+        if (instead := self._instead(asked.id)) is not None:
+            return instead
+        with self._speeches.wished(asked):
+            return make(**arguments)
+
+    def saying(self, text: str) -> SpeechHandle | None:
+        """What stands in the place of this text, if it is said on entering; None where it is to be said."""
+        return self._instead(name_of(text)) if text and ENTERING.get() else None
+
+    def _instead(self, name: str) -> SpeechHandle | None:
+        if self.book is None:
+            return None
+        if self.book.finished.pop(name, None) is not None:
+            return self._session.say(_nothing(), allow_interruptions=True, add_to_chat_ctx=False)
+        old = self.book.inherited.get(name)
+        return None if old is None or not old.owing.complete else self._go_on(old)
+
+    def _say_what_is_left(self) -> None:
+        if self.book is None:
+            return
+        for old in list(self.book.inherited.values()):
+            if old.owing.text and old.owing.policy.get("redeliver") != str(Redeliver.NEVER):
+                self._go_on(old)
+            else:
+                logger.warning("what the dead agent owed as %r is not said again; the ledger has it", old.owing.id)
+                if old.held:
+                    self._session.generate_reply(user_input=words.join(old.held))
+
+    def _go_on(self, old: Inherited) -> SpeechHandle:
+        text = old.owing.text if old.owing.complete else _whole_sentences(old.owing.text)
+        rest = old.after_mark(Asked(id=old.owing.id, text=text))
+        return self._announcer.go_on(rest, held=old.held)
+
+    def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:
+        asked = "\0".join(str(arguments.get(name, "")) for name in ("user_input", "instructions"))
+        name = f"reply-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+        number = self._replies[name] = self._replies.get(name, 0) + 1
+        return name if number == 1 else f"{name}#{number}"
+
+
+async def _nothing() -> AsyncIterator[str]:
+    """A speech that is over before it began."""
+    return
+    yield
+
+
+def _whole_sentences(text: str) -> str:
+    """As much of a text that the model had not finished as can be said."""
+    whole = "".join(sentence for _, sentence in words.sentences(text) if words.ends_a_sentence(sentence))
+    return whole or text
