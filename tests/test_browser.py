@@ -1,183 +1,42 @@
 """A person at the page: Chromium with a fake microphone talks with the agent that `web` serves."""
 
-import contextlib
-import importlib.util
-import json
-import os
-import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-import urllib.request
-import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
 
 from hearout.ledger import Ledger
 from hearout.ledger.read import entries
 from hearout.local.llm import MONOLOGUE
 from hearout.local.tts import SAMPLE_RATE
-from hearout.web import site
 from rooms.caller import spoken
+from rooms.visitor import browsing, join, ledger, microphone, need_everything, receipts, served
 from support import AGENT, ROOT, alike
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Locator, Page
 
 # The first test may have to build the server (3-5 min), and calls run in real time.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 FIRST, SECOND = "Wait, can I change my address first?", "And how much does it cost?"
 
-STARTED, ENDED = 60.0, 30.0
-"""Seconds that `web` may take to start and to end."""
-
 SPEAKS, ANNOUNCED, ANSWERED = 30_000, 60_000, 15_000
 """Milliseconds until the agent is heard at the latest, its announcement (27 s) is over, and its answer (5 s) is."""
-
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream"),
-)
-
-
-def lacking() -> str:
-    """What this machine lacks; empty where it has everything."""
-    if shutil.which("chromium") is None:
-        return "chromium is not on PATH"
-    if importlib.util.find_spec("playwright") is None:
-        return "playwright is not installed"
-    if not site.CLIENT.is_file():
-        return "LiveKit's client for browsers is not here (make page, which needs npm)"
-    found = subprocess.run([ROOT / ".ci" / "livekit-server"], capture_output=True, text=True, check=False)
-    return found.stderr.strip().splitlines()[-1] if found.returncode else ""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _everything_is_here() -> None:
-    """Without what they need these tests are skipped, but in CI they fail."""
-    if reason := lacking():
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-
-
-def ledger(log: Path) -> str:
-    """The ledger of the `web` that writes this log."""
-    return f"sqlite:///{log.with_suffix('.db')}"
-
-
-@contextlib.contextmanager
-def served(agent: Path, log: Path) -> Iterator[str]:
-    """Run `web` while the block runs; where its page is. It ends by Ctrl-C, and nothing of it stays."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LIVEKIT_", "HEAROUT_"))}
-    clean["HEAROUT_LEDGER"] = ledger(log)
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-u", str(agent), "web", "--port", "0"],
-            cwd=ROOT,
-            env=clean,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-    assert process.stdout is not None
-    overdue = threading.Timer(STARTED, process.kill)
-    overdue.start()
-    try:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if found := re.search(r"http://[\d.:]+", line):
-                overdue.cancel()
-                rooms = _rooms(found.group())
-                yield found.group()
-                break
-        else:
-            pytest.fail(f"web did not start: {''.join(lines)}{log.read_text()[-2000:]}")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(ENDED) == 0, log.read_text()[-2000:]
-        assert "Traceback" not in log.read_text()
-        _wait_for_the_end(process.pid, rooms)
-    finally:
-        overdue.cancel()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-
-
-def _rooms(url: str) -> int:
-    """The port of the LiveKit server that a page uses."""
-    with urllib.request.urlopen(url) as page:
-        found = re.search(r"ws://127\.0\.0\.1:(\d+)", page.headers["Content-Security-Policy"])
-    assert found is not None
-    return int(found[1])
-
-
-def _wait_for_the_end(group: int, rooms: int) -> None:
-    """Nothing of `web` is left: no LiveKit server, no process of its group (LiveKit's fork server ends 1 s later)."""
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", rooms)).close()
-    until = time.monotonic() + ENDED
-    with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < until:
-            os.killpg(group, 0)
-            time.sleep(0.2)
-        pytest.fail("web left processes behind")
-
-
-@contextlib.contextmanager
-def browsing(*flags: str) -> Iterator["Browser"]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[*FLAGS, *flags])
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-def microphone(path: Path, *said: tuple[float, str]) -> str:
-    """The flag for a microphone that says these words at these seconds after it is opened; 48 kHz, mono."""
-    samples = np.zeros(SAMPLE_RATE * 90, np.int16)
-    for at, text in said:
-        words = spoken(text)
-        samples[round(at * SAMPLE_RATE) :][: len(words)] = words
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 2 * SAMPLE_RATE, 0, "NONE", ""))
-        file.writeframes(np.repeat(samples, 2).tobytes())
-    return f"--use-file-for-fake-audio-capture={path}"
-
-
-def receipts(page: "Page") -> list[dict[str, Any]]:
-    """Those on the page, in the order of their ends."""
-    cards = page.locator("#receipts .card").all()
-    read = [json.loads(card.get_attribute("data-receipt") or "") for card in cards]
-    return sorted(read, key=lambda one: float(one["at"]))
+    need_everything()
 
 
 def at_level(page: "Page", level: str) -> "Locator":
     """The receipts that rest on this: a receipt comes at once, and again when more of it is known."""
     return page.locator(f'#receipts .card[data-receipt*=\'"level":"{level}"\']')
-
-
-def join(page: "Page", url: str) -> None:
-    """By the keyboard alone: the first thing that can be reached is the button."""
-    page.goto(url)
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
 
 
 @pytest.fixture(scope="module")

@@ -110,6 +110,13 @@ def test_an_announcement_begun_again_is_in_full_and_repeated() -> None:
     assert found.repeats == (Stretch(pytest.approx(0, abs=500), pytest.approx(5000, abs=600)),)
 
 
+def test_a_recording_that_says_each_piece_twice_is_measured_too() -> None:
+    """As of a receiver that two programs listen to: stretches were found in another order than the announcement's."""
+    notice, size = babble(8, 6), int(0.2 * RATE)
+    stuttered = [np.tile(notice[k : k + size], 2) for k in range(0, len(notice), size)]
+    assert 0.3 <= measure(heard(*stuttered), notice).fraction <= 1.0
+
+
 def test_a_jitter_buffers_start_is_followed() -> None:
     for seed in range(4):
         found = measure(heard(bench.warped(NOTICE, np.random.default_rng(seed))), NOTICE)

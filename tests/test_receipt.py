@@ -55,6 +55,25 @@ def test_the_client_s_report_of_all_of_it_makes_it_reported() -> None:
     assert said(caller="ann", listeners=(ann(reported=6.9),)).level is Level.REPORTED
 
 
+@pytest.mark.parametrize(
+    ("length", "reported", "level"),
+    [
+        (2.0, 1.91, Level.REPORTED),  # 0.1 s: no hole
+        (2.0, 1.89, Level.PRESENT),
+        (10.0, 9.86, Level.REPORTED),  # 1.5 %
+        (10.0, 9.84, Level.PRESENT),
+        (60.0, 59.76, Level.REPORTED),  # what may be missing of anything
+        (60.0, 59.74, Level.PRESENT),
+    ],
+)
+def test_a_report_that_lacks_more_than_a_judge_would_overlook_is_not_of_the_whole(
+    length: float, reported: float, level: Level
+) -> None:
+    there = ann(present=((0.0, 90.0),), reported=reported)
+    told = said(ended_at=1.0 + length, played=length, made=length, expected=length, caller="ann", listeners=(there,))
+    assert told.level is level
+
+
 def test_an_acknowledgement_after_its_end_makes_it_acknowledged_and_needs_no_report() -> None:
     assert said(caller="ann", listeners=(ann(acknowledged_at=9.0),)).level is Level.ACKNOWLEDGED
     assert said(caller="ann", listeners=(ann(acknowledged_at=9.0, reported=7.0),)).level is Level.ACKNOWLEDGED

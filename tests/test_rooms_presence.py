@@ -1,21 +1,20 @@
 """Who is there, in real rooms: callers who hang up, vanish, return, ring, and strangers beside them."""
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from livekit.protocol.agent_pb import agent_session as agent_pb
 
-from hearout import record, words
+from hearout import words
 from hearout.local.tts import SAMPLE_RATE
 from hearout.measure import Measured, measure
-from hearout.receipt import Cause, Level, Outcome, Receipt
+from hearout.receipt import Cause, Level, Outcome
 from rooms.caller import Caller, Recording, spoken
+from rooms.notes import Notes
 from rooms.notice import NOTICE, POLICY
 
 if TYPE_CHECKING:
@@ -28,37 +27,6 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 ANSWERED, ANNOUNCED = 30.0, 60.0
 """Seconds within which the agent must be heard (1-8 s), and its announcement (15 s) be over."""
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What the agent of one room wrote down; times are this machine's."""
-
-    path: Path
-
-    def read(self) -> dict[str, Any]:
-        return dict(json.loads(self.path.read_text())) if self.path.exists() else {}
-
-    @property
-    def zero(self) -> float:
-        return float(self.read()["zero"])
-
-    @property
-    def receipts(self) -> list[Receipt]:
-        return [record.from_json(one) for one in self.read().get("receipts", [])]
-
-    def told(self, name: str) -> list[tuple[float, dict[str, Any]]]:
-        """The events and actions of one name: when, in seconds of the call, and what."""
-        return [(at, facts) for at, what, facts in self.read().get("events", []) if what == name]
-
-    def wait(self, there: Callable[["Notes"], Any], seconds: float, wanted: str) -> Any:
-        until = time.monotonic() + seconds
-        while not (found := there(self)):
-            if time.monotonic() > until:
-                events = [(round(at, 1), what) for at, what, _ in self.read().get("events", [])]
-                raise AssertionError(f"no {wanted} within {seconds} s; {self.receipts}; {events[-40:]}")
-            time.sleep(0.2)
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +146,8 @@ def test_what_ended_after_the_caller_had_vanished_is_said_again_on_return(noting
         first.kill()
     (played,) = notes.wait(lambda n: n.receipts, 20, "receipt")
     assert (played.outcome, played.level) == (Outcome.FINISHED, Level.PLAYED)
+    # the last packet of their microphone to 0.4 s; the recording's last words to a pause
+    assert played.levels("caller")[Level.PRESENT] == pytest.approx(seconds_heard(first.heard), abs=0.8)
     with Caller.join(noting.server, room, tmp_path) as back:
         _, again = notes.wait(lambda n: len(n.receipts) == 2 and n.receipts, ANNOUNCED, "second receipt")
         notes.wait(lambda n: n.receipts[1].level is Level.PRESENT, 3, "presence")
@@ -209,6 +179,7 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
     assert judged(caller.heard).fraction >= 0.98
     assert (receipt.outcome, receipt.held, receipt.caller) == (Outcome.FINISHED, (), "caller")
     assert not notes.told("KeysPressed") + notes.told("TextTyped")
+    assert "a key of a participant who is not the caller was ignored" in noting.log.read_text()
     (span,) = next(one.present for one in receipt.listeners if one.identity == "stranger")
     assert (notes.zero + span[0], notes.zero + span[1]) == pytest.approx((came, left), abs=0.5)
     assert receipt.level_of("stranger") is Level.PLAYED

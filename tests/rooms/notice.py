@@ -9,4 +9,10 @@ NOTICE = (
 )
 """About 15 s in the local voice."""
 
+SHORT = (
+    "This call is recorded for training and quality. Your data is kept for thirty days. "
+    "You may object to this at any time. Please have your number ready."
+)
+"""About 8 s in the local voice; said where ``ROOM_NOTICE`` has it."""
+
 POLICY = Policy(cut_in=Keys("0"), listener_grace=8.0, return_grace=6.0, may_press=frozenset({"supervisor"}))

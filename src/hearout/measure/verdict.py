@@ -87,12 +87,14 @@ def joined(tracks: list[Track], active: Mask) -> Follow:
 
 def _change(left: Track, right: Track, active: Mask) -> tuple[int, int]:
     """The frame at which `left` ends, and the one at which `right` begins."""
-    begin, end = right.first, left.first + len(left.lag)
+    ends = left.first + len(left.lag)
+    # in a recording that stutters one may begin before the other, or lie within it
+    begin, end = max(left.first, right.first), min(ends, right.first + len(right.lag))
     if end <= begin:
-        return end, begin
+        return ends, right.first
     share = active[begin:end]
-    of_left = np.where(share, left.match[begin - left.first :] - _EITHER, 0)
-    of_right = np.where(share, right.match[: end - begin] - _EITHER, 0)
+    of_left = np.where(share, left.match[begin - left.first : end - left.first] - _EITHER, 0)
+    of_right = np.where(share, right.match[begin - right.first : end - right.first] - _EITHER, 0)
     fall = max(0, round((_last(left.lag, left.match) - _last(right.lag[::-1], right.match[::-1])) * 50))
     until = np.concatenate([[0.0], np.cumsum(of_left)])
     onward = np.concatenate([np.cumsum(of_right[::-1])[::-1], [0.0]])

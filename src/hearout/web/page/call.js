@@ -66,6 +66,11 @@ export class Call {
     return this.microphone.isMuted;
   }
 
+  // As LiveKit's clients do; the agent takes it from its caller only.
+  async type(text) {
+    await this.room.localParticipant.sendText(text, { topic: "lk.chat" });
+  }
+
   agent() {
     return [...this.room.remoteParticipants.values()].find(isAgent);
   }

@@ -62,6 +62,14 @@ export class Lanes {
     if (text.trim() === "") this.remove(words);
   }
 
+  callerTyped(text) {
+    const segment = `typed ${performance.now()}`; // none of LiveKit's
+    const entry = this.add("caller", "You", segment);
+    write(entry, text);
+    this.caller.push({ entry, text, segment, final: true, held: false, settled: false });
+    return segment;
+  }
+
   held(text) {
     const free = this.caller.filter((one) => !one.held && !one.settled);
     // A caption's last word may come after this: until then its guess is shown.

@@ -62,5 +62,6 @@ view.onJoin(() => (call === null ? join() : hangUp()));
 view.onMute(async () => {
   if (call !== null) view.muted(await call.toggleMicrophone());
 });
+view.onType((text) => call.type(text));
 view.left(label());
 window.hearout = { get room() { return call?.room ?? null; } }; // for whoever looks into it with the browser's tools

@@ -8,6 +8,7 @@ export class View {
     this.joinButton = found("join");
     this.muteButton = found("mute");
     this.levelLabel = found("level");
+    [this.typeForm, this.typeField] = [found("type"), found("typed")];
     this.statusLine = found("status");
     this.alerts = found("alerts");
     this.asked = found("acknowledgements");
@@ -39,6 +40,25 @@ export class View {
     this.muteButton.addEventListener("click", does);
   }
 
+  onType(does) {
+    this.typeForm.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const text = this.typeField.value.trim();
+      if (text === "") return;
+      if (!this.agentState) { // its session has not begun: nobody would read it
+        this.status("The agent is not there yet: send it again in a moment.");
+        return;
+      }
+      this.typeField.value = "";
+      const segment = this.lanes.callerTyped(text);
+      try {
+        await does(text);
+      } catch {
+        this.lanes.mark(segment, "not sent");
+      }
+    });
+  }
+
   joining() {
     this.forget();
     this.joinButton.disabled = true;
@@ -54,7 +74,7 @@ export class View {
     this.joinButton.disabled = false;
     this.joinButton.textContent = "Hang up";
     this.joinButton.classList.remove("main");
-    this.muteButton.hidden = this.levelLabel.hidden = false;
+    this.muteButton.hidden = this.levelLabel.hidden = this.typeForm.hidden = false;
     this.muted(false);
     this.status("You are in the call.");
     this.floor();
@@ -65,7 +85,7 @@ export class View {
     this.joinButton.disabled = false;
     this.joinButton.textContent = label;
     this.joinButton.classList.add("main");
-    this.muteButton.hidden = this.levelLabel.hidden = true;
+    this.muteButton.hidden = this.levelLabel.hidden = this.typeForm.hidden = true;
     this.status("Not joined.");
     this.asked.replaceChildren();
     this.alerts.querySelector(".sound")?.remove();
@@ -116,7 +136,8 @@ export class View {
       made.remove();
     }));
     this.asked.append(made);
-    made.querySelector("button").focus();
+    // whoever is typing would press it with the next key
+    if (document.activeElement !== this.typeField) made.querySelector("button").focus();
   }
 
   // The agent
