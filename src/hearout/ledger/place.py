@@ -12,7 +12,7 @@ OFF = "off"
 
 
 def place(environ: Mapping[str, str], *, words: Words = Words.KEEP, text: Words = Words.KEEP) -> Ledger | None:
-    """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_SIGNING_KEY`; None where it is off.
+    """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`; None where it is off.
 
     Args:
         environ: the environment.
@@ -25,7 +25,7 @@ def place(environ: Mapping[str, str], *, words: Words = Words.KEEP, text: Words 
     if url == OFF:
         return None
     signer: Signer | None = None
-    if key := environ.get("HEAROUT_SIGNING_KEY"):
+    if key := environ.get("HEAROUT_LEDGER_KEY"):
         from .signing import load_signer  # an extra
 
         signer = load_signer(Path(key))
