@@ -19,6 +19,7 @@ from hearout.errors import MetricsError
 from hearout.testing import Do, Say, first_sound
 from ledger_workers import receipt
 from scenes import QUESTION, call, receipts
+from support import run
 
 Numbers = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -221,6 +222,12 @@ def test_a_port_that_cannot_be_had_is_refused_with_the_reason(folder: Path) -> N
 def test_what_is_no_port_is_refused(port: str) -> None:
     with pytest.raises(MetricsError, match="give a number from 0 to 65535"), metrics.serving("127.0.0.1", port):
         pass
+
+
+def test_a_worker_does_not_start_without_the_metrics_that_were_asked_for() -> None:
+    done = run("start", HEAROUT_METRICS_PORT="http")
+    assert done.returncode == 1
+    assert done.stderr == "error: HEAROUT_METRICS_PORT is 'http'; give a number from 0 to 65535, or leave it out\n"
 
 
 def test_a_folder_of_our_own_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

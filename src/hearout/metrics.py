@@ -75,20 +75,19 @@ def serving(host: str, port: str) -> Iterator[str]:
         MetricsError: the port is none, or cannot be had.
     """
     if not port.isdecimal() or int(port) > 65535:
-        raise MetricsError(f"the port for metrics is {port!r}; give a number from 0 to 65535")
+        raise MetricsError(f"HEAROUT_METRICS_PORT is {port!r}; give a number from 0 to 65535, or leave it out")
     with contextlib.ExitStack() as held:
         if FOLDER not in os.environ:
             os.environ[FOLDER] = held.enter_context(tempfile.TemporaryDirectory(prefix="hearout-metrics-"))
             held.callback(os.environ.pop, FOLDER, None)
-        folder = Path(os.environ[FOLDER])
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(os.environ[FOLDER]).mkdir(parents=True, exist_ok=True)
         if values.ValueClass is values.MutexValue:
             # prometheus_client chose at its import, before the variable was there, so what LiveKit counts in this
             # process would be missing. All its metrics have labels; so none of them has a value yet.
             held.callback(setattr, values, "ValueClass", values.MutexValue)
             values.ValueClass = values.MultiProcessValue()
         registry = CollectorRegistry()
-        registry.register(_Shared(folder))
+        registry.register(_Shared())
         try:
             server, thread = start_http_server(int(port), addr=host, registry=registry)
         except OSError as error:
@@ -185,14 +184,12 @@ def _locked(path: Path) -> int | None:
 class _Shared(Collector):
     """What all processes count, less what those that are dead had under way."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
     def collect(self) -> Iterable[Metric]:
         """As prometheus_client asks for it, at each scrape."""
-        for path in self._folder.glob("slot*.lock"):
+        folder = Path(os.environ[FOLDER])  # looked up here: AgentServer(prometheus_multiproc_dir=…) sets it later
+        for path in folder.glob("slot*.lock"):
             if (lock := _locked(path)) is not None:
-                multiprocess.mark_process_dead(path.stem, self._folder)
+                multiprocess.mark_process_dead(path.stem, folder)
                 os.close(lock)
-        found: Iterable[Metric] = multiprocess.MultiProcessCollector(None, self._folder).collect()
+        found: Iterable[Metric] = multiprocess.MultiProcessCollector(None, folder).collect()
         return found
