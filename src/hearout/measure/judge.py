@@ -121,7 +121,7 @@ def measure(
         new = {anchor for run in extra for anchor in run}
         doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
         follow = verdict.joined(_tracks(tracker, every), active)
-        return follow, spectra.delivered(follow, active, doubted)
+        return spectra.delivered(follow, active, doubted)
 
     follow, delivered = judged([])
     extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
