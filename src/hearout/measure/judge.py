@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from . import align, verdict
 from .align import FRAME, Anchor
-from .audio import RATE, MeasureError, mono, resampled
+from .audio import RATE, MeasureError, Samples, mono, resampled
 
 FRAME_MS = 1000 * FRAME / RATE
 """Milliseconds of a frame: the times of a verdict are multiples of it."""
@@ -29,6 +30,7 @@ ELSEWHERE = 10.0
 """Seconds by which a missing stretch may be displaced, next to what was found."""
 
 
+_HALF = 0.5  # seconds, of an anchor's block
 _JUMPED = 0.001  # seconds by which the lag changes from one frame to the next where a receiver stretched the time
 _SPREAD = 30.0  # s2, of the times of the frames: 2 s of speech without a pause have that; the slope is told to 20 ppm
 
@@ -111,26 +113,46 @@ def measure(
     active = verdict.speech(wanted)
     if not active.any():
         raise MeasureError("the announcement is silent: there is nothing to look for")
-    finder, tracker = align.Finder(there, wanted), align.Tracker(there, wanted)
-    found = finder.everywhere()
-    runs = [run for run in align.runs(align.chain(found)) if align.sure(run)]
-    spectra = verdict.Spectra(there, wanted)
+    case = _Case(there, wanted, active)
+    found = case.finder.everywhere()
+    runs = _sure(found)
+    follow, delivered = case.judged(runs)
+    if delivered.sum() < active.sum():  # it may have been begun again, and be there in full only then
+        spare = _sure(_unused(found, delivered, follow))
+        again = case.judged(spare) if spare else (follow, delivered)
+        if again[1].sum() > delivered.sum():
+            runs, (follow, delivered) = spare, again
+    extra = _scraps(case.finder, follow, active, delivered, len(there) / RATE)
+    if extra:
+        more = case.judged(runs, extra)
+        better = [run for run in extra if _more(more[1], delivered, run)]
+        if better:
+            follow, delivered = case.judged(runs, better) if len(better) < len(extra) else more
+    return _measured(active, delivered, follow, _repeats(found, delivered, follow))
 
-    def judged(extra: list[list[Anchor]]) -> tuple[verdict.Follow, verdict.Mask]:
+
+class _Case:
+    """A recording and an announcement, prepared for being judged by several alignments."""
+
+    def __init__(self, there: Samples, wanted: Samples, active: verdict.Mask) -> None:
+        self.finder = align.Finder(there, wanted)
+        self._tracker = align.Tracker(there, wanted)
+        self._spectra = verdict.Spectra(there, wanted)
+        self._active = active
+
+    def judged(
+        self, runs: list[list[Anchor]], extra: Sequence[list[Anchor]] = ()
+    ) -> tuple[verdict.Follow, verdict.Mask]:
+        """Which frames of speech are there by these runs, and by extra ones that are doubted."""
         every = functools.reduce(align.inserted, extra, runs)
         new = {anchor for run in extra for anchor in run}
         doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
-        follow = verdict.joined(_tracks(tracker, every), active)
-        return spectra.delivered(follow, active, doubted)
+        follow = verdict.joined(_tracks(self._tracker, every), self._active)
+        return self._spectra.delivered(follow, self._active, doubted)
 
-    follow, delivered = judged([])
-    extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
-    if extra:
-        more = judged(extra)
-        better = [run for run in extra if _more(more[1], delivered, run)]
-        if better:
-            follow, delivered = judged(better) if len(better) < len(extra) else more
-    return _measured(active, delivered, follow, _repeats(found, delivered, follow))
+
+def _sure(found: list[list[Anchor]]) -> list[list[Anchor]]:
+    return [run for run in align.runs(align.chain(found)) if align.sure(run)]
 
 
 def _more(new: verdict.Mask, old: verdict.Mask, run: list[Anchor]) -> bool:
@@ -240,23 +262,28 @@ def _drift(follow: verdict.Follow, delivered: verdict.Mask) -> float | None:
     return round(slope * 1e6, 1)
 
 
-def _repeats(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.Follow) -> tuple[Stretch, ...]:
-    """What matches in parts of the recording that were not used."""
+def _unused(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.Follow) -> list[list[Anchor]]:
+    """The anchors in parts of the recording of which nothing was delivered; none if nothing was at all."""
     frames = np.flatnonzero(delivered & np.isfinite(follow.lag))
     if not len(frames):
-        return ()
+        return []
     used = np.sort(frames * FRAME_MS / 1000 + follow.lag[frames])
-    block = 1.0
 
     def free(anchor: Anchor) -> bool:
-        begin = anchor.at + anchor.lag - block / 2
-        return bool(np.diff(np.searchsorted(used, [begin, begin + block]))[0] * FRAME_MS / 1000 < 0.25 * block)
+        middle = anchor.at + anchor.lag
+        there = np.diff(np.searchsorted(used, [middle - _HALF, middle + _HALF]))[0]
+        return bool(there * FRAME_MS / 1000 < 0.5 * _HALF)
 
+    return [[anchor for anchor in anchors if free(anchor)] for anchors in found]
+
+
+def _repeats(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.Follow) -> tuple[Stretch, ...]:
+    """What matches in parts of the recording that were not used."""
     groups: list[list[Anchor]] = []
-    for anchors in found:
-        for anchor in filter(free, anchors):
+    for anchors in _unused(found, delivered, follow):
+        for anchor in anchors:
             for group in groups:
-                if 0 < anchor.at - group[-1].at <= block and abs(anchor.lag - group[-1].lag) < 0.01:
+                if 0 < anchor.at - group[-1].at <= 2 * _HALF and abs(anchor.lag - group[-1].lag) < 0.01:
                     group.append(anchor)
                     break
             else:
@@ -264,9 +291,9 @@ def _repeats(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict
     heard: list[tuple[float, float]] = []
     repeats = []
     for group in sorted((g for g in groups if align.sure(g)), key=len, reverse=True):
-        begin, end = group[0].at + group[0].lag - block / 2, group[-1].at + group[-1].lag + block / 2
+        begin, end = group[0].at + group[0].lag - _HALF, group[-1].at + group[-1].lag + _HALF
         if all(end <= a + 0.5 or begin >= b - 0.5 for a, b in heard):
             heard.append((begin, end))
-            start = max(0.0, group[0].at - block / 2)
+            start = max(0.0, group[0].at - _HALF)
             repeats.append((begin, Stretch(round(1000 * start, 1), round(1000 * (end - begin), 1))))
     return tuple(stretch for _, stretch in sorted(repeats, key=lambda pair: pair[0]))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .align import FRAME, Floats, Track
+from .align import FRAME, Floats, Track, band
 from .audio import RATE, Samples
 
 Mask = npt.NDArray[np.bool_]
@@ -30,9 +30,11 @@ _CLEAR = 5.0  # log odds; a frame is not believed more than this
 # A codec that does not keep the waveform of unvoiced sounds keeps their spectrum: it tells all the more, the louder the
 # frame is than the noise. Fitted to 11 000 frames that did not match, of other texts than the sweep's.
 _SOUND, _ALOUD, _SOUND_OFF, _LOUD = 4.2, 0.5, 2.4, 10.0
+_VOICED = 24.0  # what it costs to say so of a voiced frame: half periodic nothing, three quarters 6
 # Log odds that a change costs between not there, there with its waveform, and there by its sound alone; between there
 # and not there: 40 ms that say clearly otherwise.
-_CHANGES = np.array([[0.0, 4.0, 4.0], [4.0, 0.0, 3.0], [4.0, 3.0, 0.0]])
+_CHANGE = 4.0
+_CHANGES = np.array([[0.0, _CHANGE, _CHANGE], [_CHANGE, 0.0, 3.0], [_CHANGE, 3.0, 0.0]])
 _BY_SOUND = 2
 _FAINT = 4.0  # dB over the noise
 # Clear frames that make a short piece more than a resemblance. The same word in another announcement in espeak's voice
@@ -42,6 +44,7 @@ _ENCLOSED, _ENCLOSED_SEEN = 12, 9  # between two others; if a block of it was fo
 _BESIDE, _ALONE = 16, 24
 _FEW = 12  # frames by which the channel can be told
 _MOVED, _STRETCHED = 0.005, 0.15  # seconds by which the lag changes where a receiver stretches time
+_SHIFTS = (-0.04, -0.03, -0.02, -0.01, 0.01, 0.02, 0.03, 0.04)  # seconds by which a jitter buffer's start may be off
 _BLURRED = 1.0  # dB by which its spectrum is off for that
 _BANDS = 18
 _CODEC = 1e-3  # of a frame's power, in each band: a codec's own noise, which follows the voice
@@ -135,7 +138,9 @@ def _change(number: int, left: Track, right: Track, active: Mask) -> Seam:
         p = int(np.argmax(until + best[first]))
         q = int(first[p] + np.argmax(onward[first[p] :]))
     between, mine = slice(p, q), slice(before + p, before + q)
-    pairs = (np.stack(pair) for pair in ((left.lag[mine], right.lag[between]), (left.match[mine], right.match[between])))
+    pairs = (
+        np.stack(pair) for pair in ((left.lag[mine], right.lag[between]), (left.match[mine], right.match[between]))
+    )
     return Seam(begin + p, min(fall, q - p), number, *pairs)
 
 
@@ -153,6 +158,7 @@ class Spectra:
         self._noise = _noise(recording)
         self._centre = (np.arange(-(-len(reference) // FRAME)) + 0.5) * FRAME
         self._wanted = _bands(reference, self._centre)
+        self._voiced = _voiced(reference)
 
     def delivered(self, follow: Follow, active: Mask, doubted: Sequence[int] = ()) -> tuple[Follow, Mask]:
         """Which frames of speech are in the recording, and the follow, its seams settled.
@@ -185,7 +191,7 @@ class Spectra:
         noise = self._noise + 1e-6 * carried[trusted].mean(axis=0)
         expected = _decibel(carried + noise + _CODEC * carried.mean(axis=1, keepdims=True))
         weight = np.clip(expected - _decibel(noise), 0, 12) * (channel > 0.03 * np.median(channel))
-        return _Sound(expected, weight, _decibel(noise))
+        return _Sound(expected, weight, _decibel(noise), self._voiced)
 
     def _settled(self, follow: Follow, sound: "_Sound", active: Mask) -> Follow:
         """The follow, each frame of a seam in the track of which it sounds."""
@@ -211,7 +217,29 @@ class Spectra:
         frames, *lags = _between(follow, sure)
         for lag in lags if len(frames) else ():
             off[frames] = np.minimum(off[frames], sound.off(self._heard(lag, frames), frames) - _BLURRED)
+        for first in _beginnings(sure):
+            frames = np.arange(max(0, first - _NEAR), first)
+            self._lead(follow, sound, off, frames[follow.track[frames] >= 0])
         return off
+
+    def _lead(self, follow: Follow, sound: "_Sound", off: Floats, frames: npt.NDArray[np.int_]) -> None:
+        """Correct `off` of the frames before the first that matches: where a receiver starts, it stretches time.
+
+        The frames are unvoiced, so that only their sound tells by how much it did.
+        """
+        if not len(frames):
+            return
+        best, gained = (frames[:0], off[:0]), _CHANGE
+        known = np.maximum(*sound.odds(follow.match[frames], off[frames], frames))
+        for shift in _SHIFTS:
+            size = len(frames) - max(0, int(np.ceil(50 * shift)))  # what comes later than that is what matches
+            part = frames[: max(0, size)]
+            moved = sound.off(self._heard(follow.lag[part] + shift, part), part) if len(part) else off[:0]
+            _, blurred = sound.odds(follow.match[part], moved, part)
+            gain = float(np.maximum(blurred - known[: len(part)], 0).sum())
+            if gain > gained:
+                best, gained = (part, np.minimum(off[part], moved)), gain
+        off[best[0]] = best[1]
 
     def _heard(self, lag: Floats, frames: Any) -> Floats:
         return _bands(self._recording, self._centre[frames] + np.nan_to_num(lag) * RATE)
@@ -219,11 +247,19 @@ class Spectra:
 
 @dataclass(frozen=True)
 class _Sound:
-    """What every frame should sound like in the recording, in dB per band, and how much each band tells."""
+    """What every frame should sound like in the recording.
+
+    Attributes:
+        expected: its level in each band, dB.
+        weight: how much each band tells.
+        noise: the level of the line's noise in each band, dB.
+        voiced: how periodic it is, 0..1.
+    """
 
     expected: Floats
     weight: Floats
     noise: Floats
+    voiced: Floats
 
     def off(self, heard: Floats, frames: Any) -> Floats:
         """How many dB these frames are off, whose power per band is `heard`."""
@@ -233,7 +269,8 @@ class _Sound:
         """The log odds of each frame: as one whose waveform is kept, and as one of which the sound is all there is."""
         alone = np.minimum(self._apart(self.noise, frames), _LOUD)
         kept = np.clip(_MATCH * match - _OFF * np.minimum(off, 10) + _EVEN, -_CLEAR, _CLEAR)
-        blurred = np.clip(_SOUND + _ALOUD * alone - _SOUND_OFF * off, -_CLEAR, _CLEAR)
+        voiced = _VOICED * (np.clip(self.voiced[frames], 0.5, 0.75) - 0.5)
+        blurred = np.clip(_SOUND + _ALOUD * alone - _SOUND_OFF * off - voiced, -_CLEAR, _CLEAR)
         faint = self.weight[frames].max(axis=1) < _FAINT
         kept[faint] = blurred[faint] = 0  # the channel cannot carry it: it goes with its neighbours
         return kept, blurred
@@ -278,6 +315,12 @@ def _pieces(follow: Follow, active: Mask, found: Mask, doubted: Sequence[int]) -
     track = np.where(np.isin(follow.track, doubted), follow.track, -1)[frames[there]]
     divided = np.flatnonzero((np.diff(there) > _NEAR) | (np.diff(track) != 0)) + 1
     return [frames[part] for part in np.split(there, divided) if len(part)]
+
+
+def _beginnings(sure: Mask) -> npt.NDArray[np.int_]:
+    """The frames that match, with none shortly before them."""
+    at = np.flatnonzero(sure)
+    return at[np.diff(at, prepend=-2 * _NEAR) > _NEAR]
 
 
 def _between(follow: Follow, sure: Mask) -> tuple[npt.NDArray[np.int_], Floats, Floats, Floats]:
@@ -336,6 +379,18 @@ def _bands(audio: Samples, centre: Floats) -> Floats:
         [np.abs(np.fft.rfft(view[starts[k : k + 512]] * window)) ** 2 @ _FILTERS for k in range(0, len(starts), 512)]
     )
     return powers
+
+
+def _voiced(audio: Samples) -> Floats:
+    """How periodic each frame is, below 3.4 kHz: the autocorrelation at the periods of a voice, 2.5-12.5 ms."""
+    window = np.hanning(320)
+    hop = FRAME // 2
+    padded = np.pad(band(audio, RATE // 2, 100, 3400), (hop // 2, 320 + hop))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, 320)[::hop][: -(-len(audio) // FRAME)]
+    alike = np.fft.irfft(np.abs(np.fft.rfft(np.vstack([frames * window, window]), 640)) ** 2)[:, :101]
+    alike /= alike[:, :1] + 1e-9
+    voiced: Floats = (alike[:-1, 20:] / alike[-1, 20:]).max(axis=1)
+    return voiced
 
 
 def _noise(recording: Samples) -> Floats:
