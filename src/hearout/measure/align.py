@@ -179,6 +179,15 @@ class Tracker:
         self._tracks: dict[tuple[tuple[Anchor, ...], float, float], Track] = {}
         self._floor = 1e-3 * float(np.sqrt(np.mean(wanted**2) * _WINDOW))
 
+    def voiced(self) -> Floats:
+        """How periodic each frame is, 0..1: its autocorrelation at the periods of a voice, 2.5-12.5 ms."""
+        taper = np.hanning(_WINDOW)
+        spectra = np.fft.rfft(np.vstack([self._windows, np.ones(_WINDOW)]) * taper, 2 * _WINDOW)
+        alike = np.fft.irfft(np.abs(spectra) ** 2)[:, : _FINE // 80 + 1]
+        alike /= alike[:, :1] + 1e-9
+        voiced: Floats = (alike[:-1, _FINE // 400 :] / alike[-1, _FINE // 400 :]).max(axis=1)
+        return voiced
+
     def track(self, anchors: list[Anchor], after: float, until: float) -> Track:
         """The frames around these anchors, but none before `after` or beyond `until` (s of the announcement)."""
         key = (tuple(anchors), after, until)

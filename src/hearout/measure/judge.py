@@ -30,6 +30,7 @@ ELSEWHERE = 10.0
 """Seconds by which a missing stretch may be displaced, next to what was found."""
 
 
+_AGAIN = 0.8  # of what was found first: less of it is not worth judging
 _HALF = 0.5  # seconds, of an anchor's block
 _JUMPED = 0.001  # seconds by which the lag changes from one frame to the next where a receiver stretched the time
 _SPREAD = 30.0  # s2, of the times of the frames: 2 s of speech without a pause have that; the slope is told to 20 ppm
@@ -119,9 +120,10 @@ def measure(
     follow, delivered = case.judged(runs)
     if delivered.sum() < active.sum():  # it may have been begun again, and be there in full only then
         spare = _sure(_unused(found, delivered, follow))
-        again = case.judged(spare) if spare else (follow, delivered)
-        if again[1].sum() > delivered.sum():
-            runs, (follow, delivered) = spare, again
+        if spare and _weight(spare) >= _AGAIN * _weight(runs):
+            again = case.judged(spare)
+            if again[1].sum() > delivered.sum():
+                runs, (follow, delivered) = spare, again
     extra = _scraps(case.finder, follow, active, delivered, len(there) / RATE)
     if extra:
         more = case.judged(runs, extra)
@@ -137,7 +139,7 @@ class _Case:
     def __init__(self, there: Samples, wanted: Samples, active: verdict.Mask) -> None:
         self.finder = align.Finder(there, wanted)
         self._tracker = align.Tracker(there, wanted)
-        self._spectra = verdict.Spectra(there, wanted)
+        self._spectra = verdict.Spectra(there, wanted, self._tracker.voiced())
         self._active = active
 
     def judged(
@@ -149,6 +151,10 @@ class _Case:
         doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
         follow = verdict.joined(_tracks(self._tracker, every), self._active)
         return self._spectra.delivered(follow, self._active, doubted)
+
+
+def _weight(runs: list[list[Anchor]]) -> float:
+    return sum(anchor.match for run in runs for anchor in run)
 
 
 def _sure(found: list[list[Anchor]]) -> list[list[Anchor]]:

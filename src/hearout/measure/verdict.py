@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .align import FRAME, Floats, Track, band
+from .align import FRAME, Floats, Track
 from .audio import RATE, Samples
 
 Mask = npt.NDArray[np.bool_]
@@ -34,7 +34,7 @@ _VOICED = 24.0  # what it costs to say so of a voiced frame: half periodic nothi
 # Log odds that a change costs between not there, there with its waveform, and there by its sound alone; between there
 # and not there: 40 ms that say clearly otherwise.
 _CHANGE = 4.0
-_CHANGES = np.array([[0.0, _CHANGE, _CHANGE], [_CHANGE, 0.0, 3.0], [_CHANGE, 3.0, 0.0]])
+_CHANGES = np.array([[0.0, _CHANGE, _CHANGE], [_CHANGE, 0.0, 2.0], [_CHANGE, 2.0, 0.0]])
 _BY_SOUND = 2
 _FAINT = 4.0  # dB over the noise
 # Clear frames that make a short piece more than a resemblance. The same word in another announcement in espeak's voice
@@ -153,12 +153,13 @@ def _last(lag: Floats, match: Floats) -> float:
 class Spectra:
     """What the announcement sounds like frame by frame, and the recording anywhere."""
 
-    def __init__(self, recording: Samples, reference: Samples) -> None:
-        self._recording = recording
-        self._noise = _noise(recording)
+    def __init__(self, recording: Samples, reference: Samples, voiced: Floats) -> None:
+        """`voiced`: how periodic each frame of the announcement is, 0..1."""
+        self._recording = _windows(recording)
+        self._noise = _noise(self._recording)
         self._centre = (np.arange(-(-len(reference) // FRAME)) + 0.5) * FRAME
-        self._wanted = _bands(reference, self._centre)
-        self._voiced = _voiced(reference)
+        self._wanted = _bands(_windows(reference), self._centre)
+        self._voiced = voiced
 
     def delivered(self, follow: Follow, active: Mask, doubted: Sequence[int] = ()) -> tuple[Follow, Mask]:
         """Which frames of speech are in the recording, and the follow, its seams settled.
@@ -172,7 +173,7 @@ class Spectra:
             return follow, result
         sound = self._sound(follow, trusted if trusted.sum() >= _FEW else sure)
         follow = self._settled(follow, sound, active)
-        off = self._off(follow, sound, active & (follow.match >= _SURE))
+        off = self._off(follow, sound, active)
         odds, blurred = sound.odds(follow.match, off, slice(None))
         odds[follow.track < 0] = blurred[follow.track < 0] = -_CLEAR
         state = _likeliest(np.stack([np.zeros(active.sum()), odds[active], blurred[active]], axis=1))
@@ -211,15 +212,16 @@ class Spectra:
                 track[part] = seam.left + side
         return Follow(lag, match, track)
 
-    def _off(self, follow: Follow, sound: "_Sound", sure: Mask) -> Floats:
+    def _off(self, follow: Follow, sound: "_Sound", active: Mask) -> Floats:
         """How many dB each frame is off what it should sound like."""
         off = sound.off(self._heard(follow.lag, slice(None)), slice(None))
+        sure = active & (follow.match >= _SURE)
         frames, *lags = _between(follow, sure)
         for lag in lags if len(frames) else ():
             off[frames] = np.minimum(off[frames], sound.off(self._heard(lag, frames), frames) - _BLURRED)
         for first in _beginnings(sure):
             frames = np.arange(max(0, first - _NEAR), first)
-            self._lead(follow, sound, off, frames[follow.track[frames] >= 0])
+            self._lead(follow, sound, off, frames[active[frames] & (follow.track[frames] >= 0)])
         return off
 
     def _lead(self, follow: Follow, sound: "_Sound", off: Floats, frames: npt.NDArray[np.int_]) -> None:
@@ -227,19 +229,22 @@ class Spectra:
 
         The frames are unvoiced, so that only their sound tells by how much it did.
         """
-        if not len(frames):
-            return
-        best, gained = (frames[:0], off[:0]), _CHANGE
         known = np.maximum(*sound.odds(follow.match[frames], off[frames], frames))
-        for shift in _SHIFTS:
-            size = len(frames) - max(0, int(np.ceil(50 * shift)))  # what comes later than that is what matches
-            part = frames[: max(0, size)]
-            moved = sound.off(self._heard(follow.lag[part] + shift, part), part) if len(part) else off[:0]
-            _, blurred = sound.odds(follow.match[part], moved, part)
-            gain = float(np.maximum(blurred - known[: len(part)], 0).sum())
+        if np.sum(_CLEAR - known) <= _CHANGE:
+            return
+        heard = self._heard(
+            np.concatenate([follow.lag[frames] + shift for shift in _SHIFTS]), np.tile(frames, len(_SHIFTS))
+        )
+        best, gained = off[frames], _CHANGE
+        for shift, one in zip(_SHIFTS, np.split(heard, len(_SHIFTS)), strict=True):
+            moved = np.minimum(off[frames], sound.off(one, frames))
+            late = frames > frames[-1] - round(50 * shift)  # what comes that late in the recording is what matches
+            moved[late] = off[frames][late]
+            _, blurred = sound.odds(follow.match[frames], moved, frames)
+            gain = float(np.maximum(blurred - known, 0).sum())
             if gain > gained:
-                best, gained = (part, np.minimum(off[part], moved)), gain
-        off[best[0]] = best[1]
+                best, gained = moved, gain
+        off[frames] = best
 
     def _heard(self, lag: Floats, frames: Any) -> Floats:
         return _bands(self._recording, self._centre[frames] + np.nan_to_num(lag) * RATE)
@@ -368,35 +373,25 @@ def _channel(wanted: Floats, there: Floats, noise: Floats, near: Mask) -> Floats
     return channel
 
 
-def _bands(audio: Samples, centre: Floats) -> Floats:
+def _windows(audio: Samples) -> Samples:
+    """The samples around each one."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(audio, (_WINDOW // 2, _WINDOW)), _WINDOW)
+
+
+def _bands(windows: Samples, centre: Floats) -> Floats:
     """The power in each band around each of these samples."""
-    half = _WINDOW // 2
-    padded = np.pad(audio, (half, _WINDOW))
-    starts = np.clip(np.rint(centre).astype(int), 0, len(audio))
-    view = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)
-    window = np.hanning(_WINDOW).astype(np.float32)
+    starts = np.clip(np.rint(centre).astype(int), 0, len(windows) - 1 - _WINDOW // 2)
     powers: Floats = np.concatenate(
-        [np.abs(np.fft.rfft(view[starts[k : k + 512]] * window)) ** 2 @ _FILTERS for k in range(0, len(starts), 512)]
+        [np.abs(np.fft.rfft(windows[starts[k : k + 512]] * _HANN)) ** 2 @ _FILTERS for k in range(0, len(starts), 512)]
     )
     return powers
 
 
-def _voiced(audio: Samples) -> Floats:
-    """How periodic each frame is, below 3.4 kHz: the autocorrelation at the periods of a voice, 2.5-12.5 ms."""
-    window = np.hanning(320)
-    hop = FRAME // 2
-    padded = np.pad(band(audio, RATE // 2, 100, 3400), (hop // 2, 320 + hop))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, 320)[::hop][: -(-len(audio) // FRAME)]
-    alike = np.fft.irfft(np.abs(np.fft.rfft(np.vstack([frames * window, window]), 640)) ** 2)[:, :101]
-    alike /= alike[:, :1] + 1e-9
-    voiced: Floats = (alike[:-1, 20:] / alike[-1, 20:]).max(axis=1)
-    return voiced
-
-
-def _noise(recording: Samples) -> Floats:
+def _noise(windows: Samples) -> Floats:
     """The power of the line's noise in each band: what is there in the quietest tenth of the frames."""
-    centre = np.arange(FRAME, max(FRAME + 1, len(recording) - FRAME), max(FRAME, len(recording) // 2000), dtype=float)
-    return np.percentile(_bands(recording, centre), 10, axis=0)
+    size = len(windows) - 1 - _WINDOW // 2
+    centre = np.arange(FRAME, max(FRAME + 1, size - FRAME), max(FRAME, size // 2000), dtype=float)
+    return np.percentile(_bands(windows, centre), 10, axis=0)
 
 
 def _filters() -> Floats:
@@ -410,7 +405,7 @@ def _filters() -> Floats:
     return filters.astype(np.float32)
 
 
-_FILTERS = _filters()
+_FILTERS, _HANN = _filters(), np.hanning(_WINDOW).astype(np.float32)
 
 
 def _decibel(power: Floats) -> Floats:
