@@ -35,7 +35,6 @@ _VOICED = 24.0  # what it costs to say so of a voiced frame: half periodic nothi
 # and not there: 40 ms that say clearly otherwise.
 _CHANGE = 4.0
 _CHANGES = np.array([[0.0, _CHANGE, _CHANGE], [_CHANGE, 0.0, 2.0], [_CHANGE, 2.0, 0.0]])
-_BY_SOUND = 2
 _FAINT = 4.0  # dB over the noise
 # Clear frames that make a short piece more than a resemblance. The same word in another announcement in espeak's voice
 # reached 23; a chance likeness near the lag of what was found reached 10.
@@ -178,8 +177,7 @@ class Spectra:
         odds[follow.track < 0] = blurred[follow.track < 0] = -_CLEAR
         state = _likeliest(np.stack([np.zeros(active.sum()), odds[active], blurred[active]], axis=1))
         result[active] = state > 0
-        by_sound = np.flatnonzero(active)[state == _BY_SOUND]
-        odds[by_sound] = np.maximum(odds[by_sound], 0)  # its waveform is not missed, but does not speak for it either
+        odds = np.maximum(odds, 0)  # what has only its sound does not speak against a piece, but not for it either
         for island in _unbelieved(follow, active, result, odds, doubted):
             result[island] = False
         return follow, result
