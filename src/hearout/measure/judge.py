@@ -12,6 +12,7 @@ import numpy.typing as npt
 from . import align, verdict
 from .align import FRAME, Anchor
 from .audio import RATE, MeasureError, Samples, mono, resampled
+from .follow import Follow, Mask, joined
 
 FRAME_MS = 1000 * FRAME / RATE
 """Milliseconds of a frame: the times of a verdict are multiples of it."""
@@ -49,7 +50,9 @@ class Measured:
     """How much of an announcement is in a recording.
 
     Attributes:
-        fraction: share of the announcement's speech that was found, 0..1.
+        fraction: share of the announcement's speech that was found, 0..1. Speech is every 20 ms within 25 dB of its
+            active level: pauses and digital silence weigh nothing. What a receiver leaves out of a sound to catch up,
+            or repeats of it, is not missing.
         front_ms: speech missing at the beginning; all of it if nothing was found.
         tail_ms: speech missing at the end.
         longest_gap_ms: the longest gap between what was found.
@@ -136,20 +139,18 @@ def measure(
 class _Case:
     """A recording and an announcement, prepared for being judged by several alignments."""
 
-    def __init__(self, there: Samples, wanted: Samples, active: verdict.Mask) -> None:
+    def __init__(self, there: Samples, wanted: Samples, active: Mask) -> None:
         self.finder = align.Finder(there, wanted)
         self._tracker = align.Tracker(there, wanted)
         self._spectra = verdict.Spectra(there, wanted, self._tracker.voiced())
         self._active = active
 
-    def judged(
-        self, runs: list[list[Anchor]], extra: Sequence[list[Anchor]] = ()
-    ) -> tuple[verdict.Follow, verdict.Mask]:
+    def judged(self, runs: list[list[Anchor]], extra: Sequence[list[Anchor]] = ()) -> tuple[Follow, Mask]:
         """Which frames of speech are there by these runs, and by extra ones that are doubted."""
         every = functools.reduce(align.inserted, extra, runs)
         new = {anchor for run in extra for anchor in run}
         doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
-        follow = verdict.joined(_tracks(self._tracker, every), self._active)
+        follow = joined(_tracks(self._tracker, every), self._active)
         return self._spectra.delivered(follow, self._active, doubted)
 
 
@@ -161,7 +162,7 @@ def _sure(found: list[list[Anchor]]) -> list[list[Anchor]]:
     return [run for run in align.runs(align.chain(found)) if align.sure(run)]
 
 
-def _more(new: verdict.Mask, old: verdict.Mask, run: list[Anchor]) -> bool:
+def _more(new: Mask, old: Mask, run: list[Anchor]) -> bool:
     """Whether more is there around a run than without it: it can also tear apart what was followed well."""
     around = slice(max(0, int((run[0].at - 1) * 1000 / FRAME_MS)), int((run[-1].at + 1) * 1000 / FRAME_MS))
     return bool(new[around].sum() > old[around].sum())
@@ -173,9 +174,7 @@ def _tracks(tracker: align.Tracker, runs: list[list[Anchor]]) -> list[align.Trac
     return [tracker.track(run, bounds[2 * k] - 0.5, bounds[2 * k + 3] + 0.5) for k, run in enumerate(runs)]
 
 
-def _scraps(
-    finder: align.Finder, follow: verdict.Follow, active: verdict.Mask, delivered: verdict.Mask, end: float
-) -> list[list[Anchor]]:
+def _scraps(finder: align.Finder, follow: Follow, active: Mask, delivered: Mask, end: float) -> list[list[Anchor]]:
     """What shorter blocks find of each missing stretch, in the part of the recording where it could be."""
     extra = []
     delivered = _solid(active, delivered)
@@ -198,7 +197,7 @@ def _scraps(
     return extra
 
 
-def _solid(active: verdict.Mask, delivered: verdict.Mask) -> verdict.Mask:
+def _solid(active: Mask, delivered: Mask) -> Mask:
     """Without the scraps of less than 100 ms, which may be chance."""
     frames = np.flatnonzero(active)
     solid = np.zeros_like(delivered)
@@ -208,9 +207,7 @@ def _solid(active: verdict.Mask, delivered: verdict.Mask) -> verdict.Mask:
     return solid
 
 
-def _measured(
-    active: verdict.Mask, delivered: verdict.Mask, follow: verdict.Follow, repeats: tuple[Stretch, ...]
-) -> Measured:
+def _measured(active: Mask, delivered: Mask, follow: Follow, repeats: tuple[Stretch, ...]) -> Measured:
     speech, heard = np.flatnonzero(active), np.flatnonzero(delivered)
     begin, end = float(speech[0]) * FRAME_MS, float(speech[-1] + 1) * FRAME_MS
     seconds = round(len(speech) * FRAME_MS / 1000, 3)
@@ -234,7 +231,7 @@ def _measured(
     )
 
 
-def _gaps(missing: verdict.Mask, delivered: verdict.Mask) -> list[tuple[int, int]]:
+def _gaps(missing: Mask, delivered: Mask) -> list[tuple[int, int]]:
     """The missing stretches; one goes on through a pause of the announcement."""
     joined: list[tuple[int, int]] = []
     for start, end in verdict.stretches(missing):
@@ -245,7 +242,7 @@ def _gaps(missing: verdict.Mask, delivered: verdict.Mask) -> list[tuple[int, int
     return joined
 
 
-def _drift(follow: verdict.Follow, delivered: verdict.Mask) -> float | None:
+def _drift(follow: Follow, delivered: Mask) -> float | None:
     """The slope of the lag in ppm, common to all the stretches between the jumps of a jitter buffer."""
     frames = np.flatnonzero(delivered & (follow.match > 0.5))
     if len(frames) < 50:
@@ -268,7 +265,7 @@ def _drift(follow: verdict.Follow, delivered: verdict.Mask) -> float | None:
     return round(slope * 1e6, 1)
 
 
-def _unused(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.Follow) -> list[list[Anchor]]:
+def _unused(found: list[list[Anchor]], delivered: Mask, follow: Follow) -> list[list[Anchor]]:
     """The anchors in parts of the recording of which nothing was delivered; none if nothing was at all."""
     frames = np.flatnonzero(delivered & np.isfinite(follow.lag))
     if not len(frames):
@@ -283,7 +280,7 @@ def _unused(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.
     return [[anchor for anchor in anchors if free(anchor)] for anchors in found]
 
 
-def _repeats(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.Follow) -> tuple[Stretch, ...]:
+def _repeats(found: list[list[Anchor]], delivered: Mask, follow: Follow) -> tuple[Stretch, ...]:
     """What matches in parts of the recording that were not used."""
     groups: list[list[Anchor]] = []
     for anchors in _unused(found, delivered, follow):
