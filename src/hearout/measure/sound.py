@@ -15,6 +15,7 @@ CLEAR = 5.0
 # Log odds of a frame: fitted to 108 000 frames, a tenth of them missing, two voices, through Opus and G.711; 0.3 %
 # were wrong either way. `match` is the waveform's correlation, `off` how many dB the spectrum is off.
 _MATCH, _OFF, _EVEN = 15.0, 1.75, 1.3
+_FAR_OFF = 6.0  # dB: farther off is no further sign, for where a voice begins, a lag that is off by 10 ms makes as much
 # A codec that does not keep the waveform of unvoiced sounds keeps their spectrum: it tells the more, the louder the
 # frame is than the noise. Fitted to frames whose waveforms do not match (below 0.1), 470 there and 7,800 missing, of
 # other texts than the sweep's and in three voices.
@@ -49,7 +50,7 @@ class Sound:
     def odds(self, match: Floats, off: Floats, frames: Any) -> tuple[Floats, Floats]:
         """The log odds of each frame: as one whose waveform is kept, and as one of which the sound is all there is."""
         alone = np.minimum(self._apart(self.noise, frames), _LOUD)
-        kept = np.clip(_MATCH * match - _OFF * np.minimum(off, 10) + _EVEN, -CLEAR, CLEAR)
+        kept = np.clip(_MATCH * match - _OFF * np.minimum(off, _FAR_OFF) + _EVEN, -CLEAR, CLEAR)
         voiced = _VOICED * (np.clip(self.voiced[frames], 0.5, 0.75) - 0.5)
         blurred = np.clip(_SOUND + _ALOUD * alone - _SOUND_OFF * off - voiced, -CLEAR, CLEAR)
         faint = self.weight[frames].max(axis=1) < _FAINT
