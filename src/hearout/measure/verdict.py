@@ -74,6 +74,7 @@ class Spectra:
         odds[follow.track < 0] = blurred[follow.track < 0] = -CLEAR
         state = _likeliest(np.stack([np.zeros(active.sum()), odds[active], blurred[active]], axis=1))
         result[active] = state > 0
+        result[_counted_twice(follow, active, result)] = False
         odds = np.maximum(odds, 0)  # what has only its sound does not speak against a piece, but not for it either
         for island in _unbelieved(follow, active, result, odds, doubted):
             result[island] = False
@@ -176,6 +177,26 @@ def _pieces(follow: Follow, active: Mask, found: Mask, doubted: Sequence[int]) -
     track = np.where(np.isin(follow.track, doubted), follow.track, -1)[frames[there]]
     divided = np.flatnonzero((np.diff(there) > _NEAR) | (np.diff(track) != 0)) + 1
     return [frames[part] for part in np.split(there, divided) if len(part)]
+
+
+def _counted_twice(follow: Follow, active: Mask, found: Mask) -> list[int]:
+    """The frames next to missing ones that are like what was received for the frames beyond them.
+
+    A vowel's periods resemble each other: the last of what was received matches what should follow, too, and the lag
+    falls by as long as the frames last. Where a receiver left something out to catch up, more frames follow.
+    """
+    frames, twice = np.flatnonzero(active), []
+    for start, end in stretches(found[frames]):
+        run = frames[start:end]
+        fall = -np.diff(follow.lag[run])
+        falls = np.flatnonzero(fall > _MOVED)
+        for k, part, missing in (
+            *((k, run[: k + 1], start > 0) for k in falls[:1]),
+            *((k, run[k + 1 :], end < len(frames)) for k in falls[-1:]),
+        ):
+            if missing and len(part) <= fall[k] * RATE / FRAME + 1.5:
+                twice += [int(frame) for frame in part]
+    return twice
 
 
 def _beginnings(sure: Mask) -> npt.NDArray[np.int_]:
