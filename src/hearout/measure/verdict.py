@@ -188,14 +188,12 @@ def _counted_twice(follow: Follow, active: Mask, found: Mask) -> list[int]:
     frames, twice = np.flatnonzero(active), []
     for start, end in stretches(found[frames]):
         run = frames[start:end]
-        fall = -np.diff(follow.lag[run])
-        falls = np.flatnonzero(fall > _MOVED)
-        for k, part, missing in (
-            *((k, run[: k + 1], start > 0) for k in falls[:1]),
-            *((k, run[k + 1 :], end < len(frames)) for k in falls[-1:]),
-        ):
-            if missing and len(part) <= fall[k] * RATE / FRAME + 1.5:
-                twice += [int(frame) for frame in part]
+        fall = np.maximum(-np.diff(follow.lag[run]), 0)
+        for part, falls, missing in ((run, fall, start > 0), (run[::-1], fall[::-1], end < len(frames))):
+            size = np.arange(1, len(part))
+            like = np.flatnonzero((falls > _MOVED) & (size <= np.cumsum(falls) * RATE / FRAME + 1.5))
+            if missing and len(like):
+                twice += [int(frame) for frame in part[: like[-1] + 1]]
     return twice
 
 
