@@ -267,7 +267,7 @@ DAMAGES: dict[str, Damage] = {
 
 def speech(notice: Samples) -> Mask:
     """Which frames of 20 ms are within 25 dB of the active level."""
-    power = np.mean(notice[: len(notice) // 320 * 320].reshape(-1, 320).astype(np.float64) ** 2, axis=1)
+    power = np.mean(np.pad(notice, (0, -len(notice) % 320)).reshape(-1, 320).astype(np.float64) ** 2, axis=1)
     level = np.mean(power[power > 1e-3 * power.max()])
     return power > level * 10**-2.5
 
@@ -296,9 +296,13 @@ def case(
 
 
 def truth(notice: Samples, kept: Mask) -> tuple[float, float, float, float]:
-    """The share of speech in the kept samples, the front and the tail clip and the longest gap in ms."""
+    """The share of speech in the kept samples, the front and the tail clip and the longest gap in ms.
+
+    As the judge defines it: only what is speech weighs, so a hole in a pause is none. What `stretched` leaves out or
+    repeats is kept. A frame that is half kept counts by half here, and for the judge as there or not.
+    """
     active = np.flatnonzero(speech(notice))
-    share = kept[: len(notice) // 320 * 320].reshape(-1, 320).mean(axis=1)[active]
+    share = np.pad(kept, (0, -len(kept) % 320), mode="edge").reshape(-1, 320).mean(axis=1)[active]
     there = np.flatnonzero(share > 0.5)
     if not len(there):
         whole = float(active[-1] - active[0] + 1) * 20

@@ -1,6 +1,7 @@
 """What every test gets: no key, no cloud, no leftover of this process."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,35 @@ import hearout.session
 from support import run
 
 pytest_plugins = ["databases"]
+
+IN_REAL_TIME = (
+    "bench",
+    "browser",
+    "console",
+    "gateway",
+    "local",
+    "measure",
+    "readme",
+    "rooms",
+    "scenarios_real",
+    "web",
+)
+"""What the names of the files begin with whose tests need this machine's time, or measure it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``-n 2``: calls in real time in one process, and in another, which gives way to it, all others."""
+    for item in items:
+        in_real_time = item.path.name.removeprefix("test_").startswith(IN_REAL_TIME)
+        item.add_marker(pytest.mark.xdist_group("in real time" if in_real_time else "in virtual time"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Calls in virtual time take what the others leave: one in real time that waits for the machine is another call."""
+    (group,) = next(item.iter_markers("xdist_group")).args
+    if "PYTEST_XDIST_WORKER" in os.environ and group == "in virtual time" and os.nice(0) == 0:
+        os.nice(10)
 
 
 @pytest.fixture(autouse=True)

@@ -18,17 +18,20 @@ from livekit import rtc
 from fake_room import FakeRoom
 from hearout import AgentSession, Level, Outcome, Policy, Receipt
 from hearout.bookkeeping import Bookkeeper
-from hearout.ledger import Entry, Kind, Ledger, Record, Scribe, tables
+from hearout.debts import Standing
+from hearout.ledger import Entry, Kind, Ledger, Record, Scribe, Written, tables
 from hearout.ledger.amendments import amended, amendment
 from hearout.ledger.read import entries, rows, verify
 from hearout.receipt import Listener
+from hearout.speeches import Asked
 from hearout.testing import Do, Voice, from_end
+from hearout.testing import run as virtually
 from hearout.witness import ACKNOWLEDGED, END, HELLO
 from ledger_workers import MINE, NOW, Opened, cut_in, receipt
 from scenes import NOTICE, call
 from test_announce import reading
 from test_bookkeeping import InTheLoop
-from test_ledger_scribe import until
+from test_ledger_scribe import locked, until
 
 ANN = Listener("ann", ((0.0, 5.0),))
 STAYED = Listener("ann", ((0.0, 20.0),))
@@ -246,7 +249,25 @@ def test_a_changed_amendment_is_found(url: str, content: str) -> None:
     assert (fault.seq, fault.row) == (3, "row 3 (amended: utterance 'notice' in call 'room')")
 
 
-def test_the_scribe_writes_it_and_where_the_ledger_is_down_it_waits_behind_the_receipt(tmp_path: Path) -> None:
+def test_where_the_ledger_is_down_it_waits_behind_the_receipt(tmp_path: Path) -> None:
+    url, before = f"sqlite:///{tmp_path}/receipts.db", heard_by(ANN)
+    ledger = Opened(url)
+    ledger.owe("room", "notice", before.text, by="a", now=NOW)
+
+    async def say() -> None:
+        scribe = Scribe(Ledger(url), holder="a")
+        with locked(tmp_path / "receipts.db"):
+            written = scribe.settle(before, call="room", now=NOW + 8, entry="row")
+            scribe.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
+            assert await written is Written.SPOOLED
+        await scribe.close()
+
+    asyncio.run(say())
+    assert kinds(ledger) == ["owed", "settled", "amended"]
+    assert (known(ledger).level, only(ledger).spooled) == (Level.PRESENT, True)
+
+
+def test_the_scribe_writes_it_and_after_its_close_leaves_it_to_the_next_process(tmp_path: Path) -> None:
     url, before = f"sqlite:///{tmp_path}/receipts.db", heard_by(ANN)
 
     async def say() -> None:
@@ -269,6 +290,27 @@ def test_the_scribe_writes_it_and_where_the_ledger_is_down_it_waits_behind_the_r
     assert kinds(ledger) == ["owed", "settled", "amended", "amended"]
     assert known(ledger).level is Level.REPORTED
     assert only(ledger).spooled
+
+
+def test_a_close_waits_for_nothing_more_and_adds_what_is_known_in_one_row(tmp_path: Path) -> None:
+    ledger = Opened(f"sqlite:///{tmp_path}/receipts.db")
+
+    async def keep() -> None:
+        scribe: Any = InTheLoop(ledger, "a")
+        book = Bookkeeper(scribe, "room", agent=lambda: "", standing=lambda _: Standing())
+        book.promise("key", Asked("notice", receipt().text))
+        await book.promised("key")
+        book.amend("key", heard_by(STAYED))  # it is not over
+        book.settle("key", heard_by(ANN), answer=False)
+        book.amend("key", heard_by(STAYED))
+        book.amend("key", heard_by(REPORTED))
+        assert kinds(ledger) == ["owed", "settled"]
+        await book.close()
+        book.amend("key", heard_by(ACKNOWLEDGED_IT))
+
+    virtually(keep)
+    assert kinds(ledger) == ["owed", "settled", "amended"]
+    assert known(ledger).level is Level.REPORTED
 
 
 # Whole calls
@@ -376,12 +418,40 @@ def test_a_late_report_a_late_acknowledgement_and_late_presence_reach_the_ledger
     assert verify(ledger).fault is None
 
 
+def test_a_late_report_alone_is_an_amendment(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearout.witnesses.REPORTED", 0.1)
+    seen: list[tuple[list[str], float | None]] = []
+
+    def look(session_and_page: tuple[Any, PagesRoom]) -> None:
+        found = in_the_book(ledger).receipt
+        assert found is not None
+        assert [found.listeners] == [one.listeners for one in session_and_page[0].receipts]
+        seen.append((kinds(ledger), found.listeners[0].reported))
+
+    call_with_a_page(ledger, Do(from_end(5.0), look), reports_after=2.4, ends_after=16.0)
+
+    assert seen == [(["owed", "settled", "amended"], pytest.approx(Voice().seconds(NOTICE), abs=0.1))]
+
+
+def test_a_button_that_is_pressed_after_a_minute_is_added_while_the_call_goes_on(ledger: Ledger) -> None:
+    seen: list[Level] = []
+
+    def look(_: Any) -> None:
+        found = in_the_book(ledger).receipt
+        assert found is not None
+        seen.append(found.level)
+
+    call_with_a_page(ledger, Do(from_end(60.0), press), Do(from_end(65.0), look), ends_after=90.0)
+
+    assert seen == [Level.ACKNOWLEDGED]
+
+
 def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Ledger) -> None:
     async def press_and_go(session_and_page: tuple[Any, PagesRoom]) -> None:
         await press(session_and_page)
         await session_and_page[0].aclose()
 
-    call_with_a_page(ledger, Do(from_end(30.0), press_and_go))
+    call_with_a_page(ledger, Do(from_end(60.0), press_and_go), ends_after=90.0)
 
     assert kinds(ledger) == ["owed", "settled", "amended", "amended"]
     entry = in_the_book(ledger)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hearout.errors import HearoutError, LedgerError
 from hearout.ledger import read, signing, tables
 from hearout.ledger.chain import Said, canonical, mismatch, row_hash, seal, unseal
+from hearout.ledger.place import place
 from hearout.ledger.read import Verdict, entries, verify
 from hearout.record import Words, to_json
 from ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
@@ -173,6 +174,18 @@ def test_signed_rows_are_known_as_such_and_a_forged_one_is_found(url: str, keys:
     values = {"content": forged, "hash": row_hash("main", 2, row.before, forged)}
     assert change(ledger, ROWS.update().where(ROWS.c.seq == 2).values(values)).fault is None  # the last row: it fits
     assert fault(verify(ledger, verifier=verifier)) == (2, "its signature is not of this row")
+
+
+def test_a_session_signs_with_the_key_that_the_environment_names(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    private, public = keys
+    ledger = place({"HEAROUT_LEDGER": f"sqlite:///{tmp_path}/receipts.db", "HEAROUT_LEDGER_KEY": str(private)})
+    assert ledger is not None
+    try:
+        ledger.settle(receipt("notice"), call="room", by="a", now=NOW)
+        verdict = verify(ledger, verifier=signing.load_verifier(public))
+    finally:
+        ledger.close()
+    assert (verdict.rows, verdict.signed, verdict.fault) == (1, 1, None)
 
 
 def test_a_row_that_is_not_signed_or_by_another_is_found(url: str, keys: tuple[Path, Path]) -> None:

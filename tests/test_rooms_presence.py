@@ -68,7 +68,7 @@ def test_the_first_word_reaches_ten_callers_of_ten(noting: "Worker", tmp_path: P
     fronts = []
     for _ in range(10):
         with Caller.join(noting.server, noting.server.new_room(), tmp_path) as caller:
-            caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 3.0)
+            caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 1.5)
         fronts.append(judged(caller.heard).front_ms)
     assert max(fronts) <= 60, fronts
 

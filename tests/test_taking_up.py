@@ -1,5 +1,6 @@
 """The agent that comes into the call of one that died: what it says again, what it goes on with, and what it knows."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,25 @@ def test_the_new_agent_knows_what_was_said(ledger: Ledger) -> None:
 
     assert known[0] == GREETING
     assert NOTICE.startswith(known[1])
+
+
+def test_only_what_is_asked_for_on_entering_is_known_by_what_was_asked(ledger: Ledger) -> None:
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(InTheLoop(ledger, "a"), "room/1")  # type: ignore[union-attr, arg-type]
+        await session.say("Good evening.", allow_interruptions=False)
+        later.append(asyncio.create_task(ask_later(session)))
+
+    async def ask_later(session: AgentSession[Any]) -> None:
+        await asyncio.sleep(1.0)
+        tell(session)
+
+    later: list[Any] = []
+    result = call(Say(first_sound(0.2), QUESTION), agent=reading(read), model=Model(answers=(GREETING, REPLY)))
+
+    assert said(result) == ["Good evening.", GREETING, REPLY]
+    greeting, told = in_the_book(ledger)
+    assert greeting.id.startswith("say-")
+    assert told.id.startswith("speech_")  # LiveKit's name for it, which no other call has
 
 
 def test_an_agent_that_says_the_same_twice_in_its_own_call_says_it_twice(ledger: Ledger) -> None:

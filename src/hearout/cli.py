@@ -1,9 +1,10 @@
 """The command line of an agent file: `console` and `web` are ours, the rest LiveKit's, with the local voice at need."""
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from livekit.agents import AgentServer
@@ -32,7 +33,8 @@ def main(server: AgentServer, arguments: Sequence[str]) -> int:
             return _console(server, options, choice)
         if options.command == "web":
             return _web(server, options, choice)
-        return _livekit(server, options.command, choice)
+        with _metrics(options.command):
+            return _livekit(server, options.command, choice)
     except HearoutError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -119,6 +121,20 @@ def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
         print(choice.because, flush=True)  # noqa: T201
         livekit_cli.run_app(server)
     return 0
+
+
+@contextlib.contextmanager
+def _metrics(command: str) -> Iterator[None]:
+    """Serve the numbers for Prometheus meanwhile, where they are asked for."""
+    port = os.environ.get("HEAROUT_METRICS_PORT", "")
+    if not port or command not in ("dev", "start"):
+        yield
+        return
+    from . import metrics
+
+    with metrics.serving(os.environ.get("HEAROUT_METRICS_HOST", "127.0.0.1"), port) as url:
+        print(f"metrics: {url}", flush=True)  # noqa: T201
+        yield
 
 
 def _upstream() -> tuple[str, str, str] | None:

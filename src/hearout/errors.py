@@ -8,6 +8,7 @@ HearoutError
 ├── ScriptError              a call script cannot be read
 ├── ConsoleError             the console cannot start: a file, a device or an option
 ├── WebError                 the page cannot be served: a program, a file or a port is missing
+├── MetricsError             the numbers for Prometheus cannot be served
 ├── ReportError              what a caller's page reported is no report, or cannot be true
 ├── ReceiptError             what was to be read as a receipt is none, or a newer one
 ├── LedgerError              the ledger cannot be used as it was asked to
@@ -49,6 +50,10 @@ class ConsoleError(HearoutError):
 
 class WebError(HearoutError):
     """`web` could not start, or something it needs ended; the message says what and what to do."""
+
+
+class MetricsError(HearoutError):
+    """The numbers for Prometheus cannot be served where they were asked for; the message says why."""
 
 
 class ReportError(HearoutError, ValueError):

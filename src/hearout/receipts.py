@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from . import metrics
 from .bookkeeping import Bookkeeper
 from .receipt import Receipt
 from .speeches import Speeches
@@ -110,6 +111,7 @@ class Receipts:
 
     def _settle(self, key: str) -> None:
         receipt = self.all[self._number[key]]
+        metrics.settled(receipt)
         if self.book is not None:
             answer = receipt.gap is None and any(fate is Fate.DELIVERED for _, fate in receipt.held)
             self.book.settle(key, receipt, answer=answer)
@@ -118,6 +120,7 @@ class Receipts:
 
     def note_gap(self, key: str, seconds: float) -> None:
         """What was said over it has been answered, so many seconds after its end."""
+        metrics.answered(seconds)
         number = self._number[key]
         self.all[number] = receipt = dataclasses.replace(self.all[number], gap=seconds)
         if self.book is not None:

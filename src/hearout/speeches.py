@@ -9,6 +9,7 @@ from typing import Any
 
 from livekit.agents.voice import SpeechHandle
 
+from . import metrics
 from .policy import Answer, CutIn, Redeliver
 
 
@@ -130,13 +131,16 @@ class Speeches:
             asked.key = self._unused(name)
             asked.id = asked.id or asked.key
         self._used.add(asked.key)
-        self.utterances.setdefault(asked.key, asked)
+        if asked.key not in self.utterances:
+            self.utterances[asked.key] = asked
+            metrics.owes(1)
         speech = self._by_handle[handle.id] = Speech(asked.key, handle, asked, asked.before)
         return speech
 
     def written(self, key: str) -> Asked:
         """Its receipt is written: nothing is owed of it any more, unless its end was missed."""
         asked = self._written[key] = self.utterances.pop(key)
+        metrics.owes(-1)
         return asked
 
     def owe_again(self, key: str, of: str) -> Asked:
@@ -144,6 +148,7 @@ class Speeches:
         asked = self._written.get(of) or self.utterances[of]
         self._used.add(key)
         self.utterances[key] = again = dataclasses.replace(asked, key=key)
+        metrics.owes(1)
         return again
 
     def owes(self, name: str) -> bool:

@@ -22,8 +22,9 @@ from .speeches import Asked, Speeches, name_of
 
 logger = logging.getLogger("hearout")
 
-ENTERING: ContextVar[bool] = ContextVar("hearout_entering", default=False)
-"""Whether this is asked for in an agent's `on_enter`."""
+_ENTRIES: ContextVar[list[object]] = ContextVar("hearout_entries")
+"""The agent's `on_enter` in which this is asked for, as long as it runs. A list, and not a flag: whatever it starts
+inherits the context, and lives longer."""
 
 Enters = Callable[[], Awaitable[None]]
 
@@ -64,18 +65,20 @@ class TakingUp:
         """An agent's `on_enter`, after which what is still owed is said."""
 
         async def entered() -> None:
-            token = ENTERING.set(True)
+            entry: list[object] = [self]
+            token = _ENTRIES.set(entry)
             try:
                 await on_enter()
             finally:
-                ENTERING.reset(token)
+                entry.clear()
+                _ENTRIES.reset(token)
                 self._say_what_is_left()
 
         return entered
 
     def reply(self, make: Callable[..., SpeechHandle], arguments: Mapping[str, Any]) -> SpeechHandle:
         """As LiveKit's ``generate_reply``; what is asked for on entering has the same id whichever agent asks."""
-        if not ENTERING.get():
+        if not _ENTRIES.get([]) or "chat_ctx" in arguments:  # with a context of its own, it is an answer of ours
             return make(**arguments)
         asked = Asked(id=self._name_of_reply(arguments))
         if (instead := self._instead(asked.id)) is not None:
@@ -85,7 +88,7 @@ class TakingUp:
 
     def saying(self, text: str) -> SpeechHandle | None:
         """What stands in the place of this text, if it is said on entering; None where it is to be said."""
-        return self._instead(name_of(text)) if text and ENTERING.get() else None
+        return self._instead(name_of(text)) if text and _ENTRIES.get([]) else None
 
     def _instead(self, name: str) -> SpeechHandle | None:
         if self.book is None:

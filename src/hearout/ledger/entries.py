@@ -29,7 +29,7 @@ class Kind(Enum):
     SETTLED = "settled"
     """It is over: its receipt."""
     LATE = "late"
-    """The receipt, or the promise, of a process that no longer owed it: kept, and it changes nothing."""
+    """What a process said of it that no longer owed it, a promise or a receipt: kept, and it changes nothing."""
     AMENDED = "amended"
     """More became known of who heard it, after it was settled."""
     FORGOTTEN = "forgotten"

@@ -179,6 +179,15 @@ class Tracker:
         self._tracks: dict[tuple[tuple[Anchor, ...], float, float], Track] = {}
         self._floor = 1e-3 * float(np.sqrt(np.mean(wanted**2) * _WINDOW))
 
+    def voiced(self) -> Floats:
+        """How periodic each frame is, 0..1: its autocorrelation at the periods of a voice, 2.5-12.5 ms."""
+        taper = np.hanning(_WINDOW)
+        spectra = np.fft.rfft(np.vstack([self._windows, np.ones(_WINDOW)]) * taper, 2 * _WINDOW)
+        alike = np.fft.irfft(np.abs(spectra) ** 2)[:, : _FINE // 80 + 1]
+        alike /= alike[:, :1] + 1e-9
+        voiced: Floats = (alike[:-1, _FINE // 400 :] / alike[-1, _FINE // 400 :]).max(axis=1)
+        return voiced
+
     def track(self, anchors: list[Anchor], after: float, until: float) -> Track:
         """The frames around these anchors, but none before `after` or beyond `until` (s of the announcement)."""
         key = (tuple(anchors), after, until)
@@ -282,32 +291,25 @@ def _cheapest(match: Floats, moved: npt.NDArray[np.int_]) -> npt.NDArray[np.int_
     """The lag index of every frame: the path that matches most, its steps and jumps paid for (Viterbi)."""
     rows, states = match.shape
     reward = np.maximum(match - 0.3, 0) / 0.7
-    came = np.empty((rows, states), np.int32)
+    before = np.empty((rows, states), reward.dtype)  # of each frame but the first, how good it is to come from each lag
+    best = np.empty(rows, int)
     total = reward[0]
-    own = np.arange(states, dtype=np.int32)
     for k in range(1, rows):
-        if moved[k]:  # the window moved: the same lag has another index
-            total = _shifted(total, int(moved[k]))
-        best = int(np.argmax(total))
-        came[k] = own
-        new = total.copy()
-        for step in (-1, 1):
-            other = np.full(states, -np.inf, total.dtype)
-            if step < 0:
-                other[1:] = total[:-1] - _STEP
-            else:
-                other[:-1] = total[1:] - _STEP
-            better = other > new
-            new[better] = other[better]
-            came[k][better] = own[better] + step
-        jumped = new < total[best] - _JUMP
-        new[jumped] = total[best] - _JUMP
-        came[k][jumped] = best
-        total = new + reward[k]
+        # When the window moved, the same lag has another index.
+        before[k] = came = _shifted(total, int(moved[k])) if moved[k] else total
+        best[k] = came.argmax()
+        stepped = came - np.float32(_STEP)
+        total = np.maximum(came, came[best[k]] - _JUMP)
+        np.maximum(total[1:], stepped[:-1], out=total[1:])
+        np.maximum(total[:-1], stepped[1:], out=total[:-1])
+        total += reward[k]
     path = np.empty(rows, int)
     path[-1] = int(np.argmax(total))
     for k in range(rows - 1, 0, -1):
-        path[k - 1] = min(max(int(came[k][path[k]]) + int(moved[k]), 0), states - 1)
+        at, jump, came = int(path[k]), int(best[k]), before[k]
+        ways = [(float(came[at]), at), (float(came[jump]) - _JUMP, jump)]
+        ways += [(float(came[to]) - _STEP, to) for to in (at - 1, at + 1) if 0 <= to < states]
+        path[k - 1] = min(max(max(ways, key=lambda way: way[0])[1] + int(moved[k]), 0), states - 1)
     return path
 
 

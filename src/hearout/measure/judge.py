@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy.typing as npt
 
 from . import align, verdict
 from .align import FRAME, Anchor
-from .audio import RATE, MeasureError, mono, resampled
+from .audio import RATE, MeasureError, Samples, mono, resampled
+from .follow import Follow, Mask, joined
 
 FRAME_MS = 1000 * FRAME / RATE
 """Milliseconds of a frame: the times of a verdict are multiples of it."""
@@ -29,6 +31,8 @@ ELSEWHERE = 10.0
 """Seconds by which a missing stretch may be displaced, next to what was found."""
 
 
+_AGAIN = 0.8  # of what was found first: less of it is not worth judging
+_HALF = 0.5  # seconds, of an anchor's block
 _JUMPED = 0.001  # seconds by which the lag changes from one frame to the next where a receiver stretched the time
 _SPREAD = 30.0  # s2, of the times of the frames: 2 s of speech without a pause have that; the slope is told to 20 ppm
 
@@ -46,7 +50,9 @@ class Measured:
     """How much of an announcement is in a recording.
 
     Attributes:
-        fraction: share of the announcement's speech that was found, 0..1.
+        fraction: share of the announcement's speech that was found, 0..1. Speech is every 20 ms within 25 dB of its
+            active level: pauses and digital silence weigh nothing. What a receiver leaves out of a sound to catch up,
+            or repeats of it, is not missing.
         front_ms: speech missing at the beginning; all of it if nothing was found.
         tail_ms: speech missing at the end.
         longest_gap_ms: the longest gap between what was found.
@@ -111,29 +117,52 @@ def measure(
     active = verdict.speech(wanted)
     if not active.any():
         raise MeasureError("the announcement is silent: there is nothing to look for")
-    finder, tracker = align.Finder(there, wanted), align.Tracker(there, wanted)
-    found = finder.everywhere()
-    runs = [run for run in align.runs(align.chain(found)) if align.sure(run)]
-    spectra = verdict.Spectra(there, wanted)
-
-    def judged(extra: list[list[Anchor]]) -> tuple[verdict.Follow, verdict.Mask]:
-        every = functools.reduce(align.inserted, extra, runs)
-        new = {anchor for run in extra for anchor in run}
-        doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
-        follow = verdict.joined(_tracks(tracker, every), active)
-        return follow, spectra.delivered(follow, active, doubted)
-
-    follow, delivered = judged([])
-    extra = _scraps(finder, follow, active, delivered, len(there) / RATE)
+    case = _Case(there, wanted, active)
+    found = case.finder.everywhere()
+    runs = _sure(found)
+    follow, delivered = case.judged(runs)
+    if delivered.sum() < active.sum():  # it may have been begun again, and be there in full only then
+        spare = _sure(_unused(found, delivered, follow))
+        if spare and _weight(spare) >= _AGAIN * _weight(runs):
+            again = case.judged(spare)
+            if again[1].sum() > delivered.sum():
+                runs, (follow, delivered) = spare, again
+    extra = _scraps(case.finder, follow, active, delivered, len(there) / RATE)
     if extra:
-        more = judged(extra)
+        more = case.judged(runs, extra)
         better = [run for run in extra if _more(more[1], delivered, run)]
         if better:
-            follow, delivered = judged(better) if len(better) < len(extra) else more
+            follow, delivered = case.judged(runs, better) if len(better) < len(extra) else more
     return _measured(active, delivered, follow, _repeats(found, delivered, follow))
 
 
-def _more(new: verdict.Mask, old: verdict.Mask, run: list[Anchor]) -> bool:
+class _Case:
+    """A recording and an announcement, prepared for being judged by several alignments."""
+
+    def __init__(self, there: Samples, wanted: Samples, active: Mask) -> None:
+        self.finder = align.Finder(there, wanted)
+        self._tracker = align.Tracker(there, wanted)
+        self._spectra = verdict.Spectra(there, wanted, self._tracker.voiced())
+        self._active = active
+
+    def judged(self, runs: list[list[Anchor]], extra: Sequence[list[Anchor]] = ()) -> tuple[Follow, Mask]:
+        """Which frames of speech are there by these runs, and by extra ones that are doubted."""
+        every = functools.reduce(align.inserted, extra, runs)
+        new = {anchor for run in extra for anchor in run}
+        doubted = [k for k, run in enumerate(every) if new.issuperset(run)]
+        follow = joined(_tracks(self._tracker, every), self._active)
+        return self._spectra.delivered(follow, self._active, doubted)
+
+
+def _weight(runs: list[list[Anchor]]) -> float:
+    return sum(anchor.match for run in runs for anchor in run)
+
+
+def _sure(found: list[list[Anchor]]) -> list[list[Anchor]]:
+    return [run for run in align.runs(align.chain(found)) if align.sure(run)]
+
+
+def _more(new: Mask, old: Mask, run: list[Anchor]) -> bool:
     """Whether more is there around a run than without it: it can also tear apart what was followed well."""
     around = slice(max(0, int((run[0].at - 1) * 1000 / FRAME_MS)), int((run[-1].at + 1) * 1000 / FRAME_MS))
     return bool(new[around].sum() > old[around].sum())
@@ -145,9 +174,7 @@ def _tracks(tracker: align.Tracker, runs: list[list[Anchor]]) -> list[align.Trac
     return [tracker.track(run, bounds[2 * k] - 0.5, bounds[2 * k + 3] + 0.5) for k, run in enumerate(runs)]
 
 
-def _scraps(
-    finder: align.Finder, follow: verdict.Follow, active: verdict.Mask, delivered: verdict.Mask, end: float
-) -> list[list[Anchor]]:
+def _scraps(finder: align.Finder, follow: Follow, active: Mask, delivered: Mask, end: float) -> list[list[Anchor]]:
     """What shorter blocks find of each missing stretch, in the part of the recording where it could be."""
     extra = []
     delivered = _solid(active, delivered)
@@ -170,7 +197,7 @@ def _scraps(
     return extra
 
 
-def _solid(active: verdict.Mask, delivered: verdict.Mask) -> verdict.Mask:
+def _solid(active: Mask, delivered: Mask) -> Mask:
     """Without the scraps of less than 100 ms, which may be chance."""
     frames = np.flatnonzero(active)
     solid = np.zeros_like(delivered)
@@ -180,9 +207,7 @@ def _solid(active: verdict.Mask, delivered: verdict.Mask) -> verdict.Mask:
     return solid
 
 
-def _measured(
-    active: verdict.Mask, delivered: verdict.Mask, follow: verdict.Follow, repeats: tuple[Stretch, ...]
-) -> Measured:
+def _measured(active: Mask, delivered: Mask, follow: Follow, repeats: tuple[Stretch, ...]) -> Measured:
     speech, heard = np.flatnonzero(active), np.flatnonzero(delivered)
     begin, end = float(speech[0]) * FRAME_MS, float(speech[-1] + 1) * FRAME_MS
     seconds = round(len(speech) * FRAME_MS / 1000, 3)
@@ -206,7 +231,7 @@ def _measured(
     )
 
 
-def _gaps(missing: verdict.Mask, delivered: verdict.Mask) -> list[tuple[int, int]]:
+def _gaps(missing: Mask, delivered: Mask) -> list[tuple[int, int]]:
     """The missing stretches; one goes on through a pause of the announcement."""
     joined: list[tuple[int, int]] = []
     for start, end in verdict.stretches(missing):
@@ -217,7 +242,7 @@ def _gaps(missing: verdict.Mask, delivered: verdict.Mask) -> list[tuple[int, int
     return joined
 
 
-def _drift(follow: verdict.Follow, delivered: verdict.Mask) -> float | None:
+def _drift(follow: Follow, delivered: Mask) -> float | None:
     """The slope of the lag in ppm, common to all the stretches between the jumps of a jitter buffer."""
     frames = np.flatnonzero(delivered & (follow.match > 0.5))
     if len(frames) < 50:
@@ -240,23 +265,28 @@ def _drift(follow: verdict.Follow, delivered: verdict.Mask) -> float | None:
     return round(slope * 1e6, 1)
 
 
-def _repeats(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict.Follow) -> tuple[Stretch, ...]:
-    """What matches in parts of the recording that were not used."""
+def _unused(found: list[list[Anchor]], delivered: Mask, follow: Follow) -> list[list[Anchor]]:
+    """The anchors in parts of the recording of which nothing was delivered; none if nothing was at all."""
     frames = np.flatnonzero(delivered & np.isfinite(follow.lag))
     if not len(frames):
-        return ()
+        return []
     used = np.sort(frames * FRAME_MS / 1000 + follow.lag[frames])
-    block = 1.0
 
     def free(anchor: Anchor) -> bool:
-        begin = anchor.at + anchor.lag - block / 2
-        return bool(np.diff(np.searchsorted(used, [begin, begin + block]))[0] * FRAME_MS / 1000 < 0.25 * block)
+        middle = anchor.at + anchor.lag
+        there = np.diff(np.searchsorted(used, [middle - _HALF, middle + _HALF]))[0]
+        return bool(there * FRAME_MS / 1000 < 0.5 * _HALF)
 
+    return [[anchor for anchor in anchors if free(anchor)] for anchors in found]
+
+
+def _repeats(found: list[list[Anchor]], delivered: Mask, follow: Follow) -> tuple[Stretch, ...]:
+    """What matches in parts of the recording that were not used."""
     groups: list[list[Anchor]] = []
-    for anchors in found:
-        for anchor in filter(free, anchors):
+    for anchors in _unused(found, delivered, follow):
+        for anchor in anchors:
             for group in groups:
-                if 0 < anchor.at - group[-1].at <= block and abs(anchor.lag - group[-1].lag) < 0.01:
+                if 0 < anchor.at - group[-1].at <= 2 * _HALF and abs(anchor.lag - group[-1].lag) < 0.01:
                     group.append(anchor)
                     break
             else:
@@ -264,9 +294,9 @@ def _repeats(found: list[list[Anchor]], delivered: verdict.Mask, follow: verdict
     heard: list[tuple[float, float]] = []
     repeats = []
     for group in sorted((g for g in groups if align.sure(g)), key=len, reverse=True):
-        begin, end = group[0].at + group[0].lag - block / 2, group[-1].at + group[-1].lag + block / 2
+        begin, end = group[0].at + group[0].lag - _HALF, group[-1].at + group[-1].lag + _HALF
         if all(end <= a + 0.5 or begin >= b - 0.5 for a, b in heard):
             heard.append((begin, end))
-            start = max(0.0, group[0].at - block / 2)
+            start = max(0.0, group[0].at - _HALF)
             repeats.append((begin, Stretch(round(1000 * start, 1), round(1000 * (end - begin), 1))))
     return tuple(stretch for _, stretch in sorted(repeats, key=lambda pair: pair[0]))

@@ -6,28 +6,24 @@ goes with its neighbours.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .align import FRAME, Floats, Track
+from . import sound
+from .align import FRAME, Floats
 from .audio import RATE, Samples
-
-Mask = npt.NDArray[np.bool_]
+from .follow import SURE, Follow, Mask
+from .sound import CLEAR, Sound
 
 _SILENT = 1e-3  # of full scale: an announcement whose loudest frame is below has no speech
 _ACTIVE = 10**-2.5  # 25 dB below the active level
-_SURE = 0.5  # correlation of a frame that is there; what is not stays below 0.2 but for chance
-_EITHER = 0.3  # correlation that is as likely with a frame as without
 _NEAR = 12  # frames, 240 ms: longer than an unvoiced sound
-# Log odds of a frame: fitted to 108 000 frames, a tenth of them missing, two voices, through Opus and G.711; 0.3 %
-# were wrong either way. `match` is the waveform's correlation, `off` how many dB the spectrum is off.
-_MATCH, _OFF, _EVEN = 15.0, 1.75, 1.3
-_CLEAR = 5.0  # log odds; a frame is not believed more than this
-_CHANGE = 4.0  # log odds that a change between there and not there costs: 40 ms that say clearly otherwise
-_FAINT = 4.0  # dB over the noise
+# Log odds that a change costs between not there, there with its waveform, and there by its sound alone; between there
+# and not there: 40 ms that say clearly otherwise.
+_CHANGE = 4.0
+_CHANGES = np.array([[0.0, _CHANGE, _CHANGE], [_CHANGE, 0.0, 2.0], [_CHANGE, 2.0, 0.0]])
 # Clear frames that make a short piece more than a resemblance. The same word in another announcement in espeak's voice
 # reached 23; a chance likeness near the lag of what was found reached 10.
 _IN_PLACE = 5  # at the lag of what is before or after it
@@ -35,25 +31,8 @@ _ENCLOSED, _ENCLOSED_SEEN = 12, 9  # between two others; if a block of it was fo
 _BESIDE, _ALONE = 16, 24
 _FEW = 12  # frames by which the channel can be told
 _MOVED, _STRETCHED = 0.005, 0.15  # seconds by which the lag changes where a receiver stretches time
+_SHIFTS = (-0.04, -0.03, -0.02, -0.01, 0.01, 0.02, 0.03, 0.04)  # seconds by which a jitter buffer's start may be off
 _BLURRED = 1.0  # dB by which its spectrum is off for that
-_BANDS = 18
-_CODEC = 1e-3  # of a frame's power, in each band: a codec's own noise, which follows the voice
-_WINDOW = 512
-
-
-@dataclass(frozen=True)
-class Follow:
-    """The announcement followed through the recording, frame by frame.
-
-    Attributes:
-        lag: seconds, recording time less announcement time; NaN where nothing was found.
-        match: correlation of the waveforms, 0 where nothing was found.
-        track: which track a frame belongs to, -1 for none.
-    """
-
-    lag: Floats
-    match: Floats
-    track: npt.NDArray[np.int_]
 
 
 def speech(reference: Samples) -> Mask:
@@ -67,98 +46,101 @@ def speech(reference: Samples) -> Mask:
     return mask
 
 
-def joined(tracks: list[Track], active: Mask) -> Follow:
-    """The tracks in one; where two of them overlap, changed from one to the other where both match best.
-
-    What was received counts once: if the lag falls by 300 ms, 300 ms of the announcement are in neither track.
-    """
-    follow = Follow(np.full(len(active), np.nan), np.zeros(len(active)), np.full(len(active), -1))
-    starts = [track.first for track in tracks]
-    ends = [track.first + len(track.lag) for track in tracks]
-    for k in range(1, len(tracks)):
-        ends[k - 1], starts[k] = _change(tracks[k - 1], tracks[k], active)
-    for k, (track, start, end) in enumerate(zip(tracks, starts, ends, strict=True)):
-        if end > start:
-            part = slice(start - track.first, end - track.first)
-            follow.lag[start:end], follow.match[start:end] = track.lag[part], track.match[part]
-            follow.track[start:end] = k
-    return follow
-
-
-def _change(left: Track, right: Track, active: Mask) -> tuple[int, int]:
-    """The frame at which `left` ends, and the one at which `right` begins."""
-    ends = left.first + len(left.lag)
-    # in a recording that stutters one may begin before the other, or lie within it
-    begin, end = max(left.first, right.first), min(ends, right.first + len(right.lag))
-    if end <= begin:
-        return ends, right.first
-    share = active[begin:end]
-    of_left = np.where(share, left.match[begin - left.first : end - left.first] - _EITHER, 0)
-    of_right = np.where(share, right.match[begin - right.first : end - right.first] - _EITHER, 0)
-    fall = max(0, round((_last(left.lag, left.match) - _last(right.lag[::-1], right.match[::-1])) * 50))
-    until = np.concatenate([[0.0], np.cumsum(of_left)])
-    onward = np.concatenate([np.cumsum(of_right[::-1])[::-1], [0.0]])
-    size = end - begin
-    best = np.maximum.accumulate(onward[::-1])[::-1]
-    first = np.minimum(np.arange(size + 1) + fall, size)
-    p = int(np.argmax(until + best[first]))
-    q = int(first[p] + np.argmax(onward[first[p] :]))
-    return begin + p, begin + q
-
-
-def _last(lag: Floats, match: Floats) -> float:
-    """The lag at a track's last frames that match; beyond them it wanders."""
-    sure = np.flatnonzero(match >= _SURE)
-    return float(np.median(lag[sure[-5:]] if len(sure) else lag))
-
-
 class Spectra:
     """What the announcement sounds like frame by frame, and the recording anywhere."""
 
-    def __init__(self, recording: Samples, reference: Samples) -> None:
-        self._recording = recording
-        self._noise = _noise(recording)
+    def __init__(self, recording: Samples, reference: Samples, voiced: Floats) -> None:
+        """`voiced`: how periodic each frame of the announcement is, 0..1."""
+        self._recording = sound.windows(recording)
+        self._noise = sound.noise(self._recording)
         self._centre = (np.arange(-(-len(reference) // FRAME)) + 0.5) * FRAME
-        self._wanted = _bands(reference, self._centre)
+        self._wanted = sound.bands(sound.windows(reference), self._centre)
+        self._voiced = voiced
 
-    def delivered(self, follow: Follow, active: Mask, doubted: Sequence[int] = ()) -> Mask:
-        """Which frames of speech are in the recording; what is of `doubted` tracks must be more than a few."""
+    def delivered(self, follow: Follow, active: Mask, doubted: Sequence[int] = ()) -> tuple[Follow, Mask]:
+        """Which frames of speech are in the recording, and the follow, its seams settled.
+
+        What is of `doubted` tracks must be more than a few frames.
+        """
         result = np.zeros(len(active), bool)
-        sure = active & (follow.match >= _SURE)
+        sure = active & (follow.match >= SURE)
         trusted = sure & ~np.isin(follow.track, doubted)
         if not sure.any():
-            return result
-        off, weight = self._compared(follow, sure, trusted if trusted.sum() >= _FEW else sure)
-        odds = np.clip(_MATCH * follow.match - _OFF * np.minimum(off, 10) + _EVEN, -_CLEAR, _CLEAR)
-        odds[weight < _FAINT] = 0  # the channel cannot carry it: it goes with its neighbours
-        odds[follow.track < 0] = -_CLEAR
-        result[active] = _likeliest(odds[active])
+            return follow, result
+        like = self._expected(follow, trusted if trusted.sum() >= _FEW else sure)
+        follow = self._settled(follow, like, active)
+        off = self._off(follow, like, active)
+        odds, blurred = like.odds(follow.match, off, slice(None))
+        odds[follow.track < 0] = blurred[follow.track < 0] = -CLEAR
+        state = _likeliest(np.stack([np.zeros(active.sum()), odds[active], blurred[active]], axis=1))
+        result[active] = state > 0
+        result[_counted_twice(follow, active, result)] = False
+        odds = np.maximum(odds, 0)  # what has only its sound does not speak against a piece, but not for it either
         for island in _unbelieved(follow, active, result, odds, doubted):
             result[island] = False
-        return result
+        return follow, result
 
-    def _compared(self, follow: Follow, sure: Mask, trusted: Mask) -> tuple[Floats, Floats]:
-        """How many dB each frame is off what it should sound like, and how many it should be above the noise."""
-        there = self._heard(follow.lag, slice(None))
-        channel = _channel(self._wanted, there, self._noise, _within(trusted, _NEAR))
-        carried = self._wanted * channel
-        noise = self._noise + 1e-6 * carried[trusted].mean(axis=0)
-        expected = _decibel(carried + noise + _CODEC * carried.mean(axis=1, keepdims=True))
-        weight = np.clip(expected - _decibel(noise), 0, 12) * (channel > 0.03 * np.median(channel))
+    def _expected(self, follow: Follow, trusted: Mask) -> Sound:
+        """What the frames must sound like in this recording."""
+        near = _within(trusted, _NEAR) & (follow.track >= 0)
+        return sound.expected(
+            self._wanted, self._heard(follow.lag, slice(None)), self._noise, self._voiced, trusted, near
+        )
 
-        def off(heard: Floats, frames: Any) -> Floats:
-            apart = np.abs(_decibel(heard) - expected[frames]) * weight[frames]
-            mean: Floats = apart.sum(axis=1) / (weight[frames].sum(axis=1) + 1e-9)
-            return mean
+    def _settled(self, follow: Follow, like: Sound, active: Mask) -> Follow:
+        """The follow, each frame of a seam in the track of which it sounds."""
+        lag, match, track = follow.lag.copy(), follow.match.copy(), follow.track.copy()
+        for seam in follow.seams:
+            size = seam.lag.shape[1]
+            frames, odds = slice(seam.first, seam.first + size), []
+            for side in (0, 1):
+                off = like.off(self._heard(seam.lag[side], frames), frames)
+                odds.append(np.maximum(*like.odds(seam.match[side], off, frames)) * active[frames])
+            of_left = np.concatenate([[0.0], np.cumsum(odds[0])])[: size - seam.fall + 1]
+            of_right = np.concatenate([np.cumsum(odds[1][::-1])[::-1], [0.0]])[seam.fall :]
+            split = int(np.argmax(of_left + of_right))
+            for side, first, last in ((0, 0, split), (1, split + seam.fall, size)):
+                part = slice(seam.first + first, seam.first + last)
+                lag[part], match[part] = seam.lag[side, first:last], seam.match[side, first:last]
+                track[part] = seam.left + side
+        return Follow(lag, match, track)
 
-        result = off(there, slice(None))
+    def _off(self, follow: Follow, like: Sound, active: Mask) -> Floats:
+        """How many dB each frame is off what it should sound like."""
+        off = like.off(self._heard(follow.lag, slice(None)), slice(None))
+        sure = active & (follow.match >= SURE)
         frames, *lags = _between(follow, sure)
         for lag in lags if len(frames) else ():
-            result[frames] = np.minimum(result[frames], off(self._heard(lag, frames), frames) - _BLURRED)
-        return result, weight.max(axis=1)
+            off[frames] = np.minimum(off[frames], like.off(self._heard(lag, frames), frames) - _BLURRED)
+        for first in _beginnings(sure):
+            frames = np.arange(max(0, first - _NEAR), first)
+            self._lead(follow, like, off, frames[active[frames] & (follow.track[frames] >= 0)])
+        return off
+
+    def _lead(self, follow: Follow, like: Sound, off: Floats, frames: npt.NDArray[np.int_]) -> None:
+        """Correct `off` of the frames before the first that matches: where a receiver starts, it stretches time.
+
+        The frames are unvoiced, so that only their sound tells by how much it did.
+        """
+        known = np.maximum(*like.odds(follow.match[frames], off[frames], frames))
+        if np.sum(CLEAR - known) <= _CHANGE:
+            return
+        heard = self._heard(
+            np.concatenate([follow.lag[frames] + shift for shift in _SHIFTS]), np.tile(frames, len(_SHIFTS))
+        )
+        best, gained = off[frames], _CHANGE
+        for shift, one in zip(_SHIFTS, np.split(heard, len(_SHIFTS)), strict=True):
+            moved = np.minimum(off[frames], like.off(one, frames))
+            late = frames > frames[-1] - round(50 * shift)  # what comes that late in the recording is what matches
+            moved[late] = off[frames][late]
+            _, blurred = like.odds(follow.match[frames], moved, frames)
+            gain = float(np.maximum(blurred - known, 0).sum())
+            if gain > gained:
+                best, gained = moved, gain
+        off[frames] = best
 
     def _heard(self, lag: Floats, frames: Any) -> Floats:
-        return _bands(self._recording, self._centre[frames] + np.nan_to_num(lag) * RATE)
+        return sound.bands(self._recording, self._centre[frames] + np.nan_to_num(lag) * RATE)
 
 
 def _unbelieved(
@@ -169,7 +151,7 @@ def _unbelieved(
     Speech of the same voice has a sound, or a word, in common with what was cut, and somewhere near its place.
     """
     pieces = _pieces(follow, active, found, doubted)
-    clear = [float(odds[piece].sum()) / _CLEAR for piece in pieces]
+    clear = [float(odds[piece].sum()) / CLEAR for piece in pieces]
     solid = [k for k, frames in enumerate(clear) if frames >= _BESIDE]
     enough_alone = min(_ALONE, 0.6 * active.sum())  # a single word is not longer
     unbelieved = []
@@ -197,6 +179,30 @@ def _pieces(follow: Follow, active: Mask, found: Mask, doubted: Sequence[int]) -
     return [frames[part] for part in np.split(there, divided) if len(part)]
 
 
+def _counted_twice(follow: Follow, active: Mask, found: Mask) -> list[int]:
+    """The frames next to missing ones that are like what was received for the frames beyond them.
+
+    A vowel's periods resemble each other: the last of what was received matches what should follow, too, and the lag
+    falls by as long as the frames last. Where a receiver left something out to catch up, more frames follow.
+    """
+    frames, twice = np.flatnonzero(active), []
+    for start, end in stretches(found[frames]):
+        run = frames[start:end]
+        fall = np.maximum(-np.diff(follow.lag[run]), 0)
+        for part, falls, missing in ((run, fall, start > 0), (run[::-1], fall[::-1], end < len(frames))):
+            size = np.arange(1, len(part))
+            like = np.flatnonzero((falls > _MOVED) & (size <= np.cumsum(falls) * RATE / FRAME + 1.5))
+            if missing and len(like):
+                twice += [int(frame) for frame in part[: like[-1] + 1]]
+    return twice
+
+
+def _beginnings(sure: Mask) -> npt.NDArray[np.int_]:
+    """The frames that match, with none shortly before them."""
+    at = np.flatnonzero(sure)
+    return at[np.diff(at, prepend=-2 * _NEAR) > _NEAR]
+
+
 def _between(follow: Follow, sure: Mask) -> tuple[npt.NDArray[np.int_], Floats, Floats, Floats]:
     """Frames without a match between two lags, and where they may be: at either, or between them.
 
@@ -214,66 +220,24 @@ def _between(follow: Follow, sure: Mask) -> tuple[npt.NDArray[np.int_], Floats, 
     return frames, before, before + share * (behind - before), behind
 
 
-def _likeliest(odds: Floats) -> Mask:
-    """There or not, frame by frame: the sequence with the best odds, a change paid for (Viterbi, two states)."""
-    kept = np.zeros((len(odds), 2), bool)
-    not_there = there = 0.0
-    for k, value in enumerate(odds):
-        kept[k] = not_there >= there - _CHANGE, there >= not_there - _CHANGE
-        not_there, there = max(not_there, there - _CHANGE), max(there, not_there - _CHANGE) + float(value)
-    verdict = np.zeros(len(odds), bool)
-    state = int(there > not_there)
+def _likeliest(odds: Floats) -> npt.NDArray[np.int_]:
+    """The state of each frame: the sequence with the best odds, its changes paid for (Viterbi).
+
+    Args:
+        odds: of each frame and state: not there, there with its waveform, there by its sound; shape (frames, 3).
+    """
+    came = np.empty(odds.shape, int)
+    total = np.zeros(3)
+    for k, row in enumerate(odds):
+        paths = total[:, None] - _CHANGES
+        came[k] = paths.argmax(axis=0)
+        total = paths.max(axis=0) + row
+    states = np.empty(len(odds), int)
+    state = int(total.argmax())
     for k in range(len(odds) - 1, -1, -1):
-        verdict[k] = bool(state)
-        if not kept[k, state]:
-            state = 1 - state
-    return verdict
-
-
-def _channel(wanted: Floats, there: Floats, noise: Floats, near: Mask) -> Floats:
-    """What the channel made of each band's power, by the frames in which the band is loud."""
-    loud = wanted[near] >= 0.1 * np.percentile(wanted[near], 95, axis=0)
-    ratio = np.where(loud, (there[near] - noise) / (wanted[near] + 1e-12), np.nan)
-    channel: Floats = np.maximum(np.nanmedian(ratio, axis=0), 1e-6)
-    return channel
-
-
-def _bands(audio: Samples, centre: Floats) -> Floats:
-    """The power in each band around each of these samples."""
-    half = _WINDOW // 2
-    padded = np.pad(audio, (half, _WINDOW))
-    starts = np.clip(np.rint(centre).astype(int), 0, len(audio))
-    view = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)
-    window = np.hanning(_WINDOW).astype(np.float32)
-    powers: Floats = np.concatenate(
-        [np.abs(np.fft.rfft(view[starts[k : k + 512]] * window)) ** 2 @ _FILTERS for k in range(0, len(starts), 512)]
-    )
-    return powers
-
-
-def _noise(recording: Samples) -> Floats:
-    """The power of the line's noise in each band: what is there in the quietest tenth of the frames."""
-    centre = np.arange(FRAME, max(FRAME + 1, len(recording) - FRAME), max(FRAME, len(recording) // 2000), dtype=float)
-    return np.percentile(_bands(recording, centre), 10, axis=0)
-
-
-def _filters() -> Floats:
-    """Triangular bands, equally wide on the mel scale, 100-7000 Hz."""
-    low, high = (2595 * np.log10(1 + edge / 700) for edge in (100, 7000))
-    mel = np.linspace(low, high, _BANDS + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
-    rise = np.diff(edges)
-    grid = np.fft.rfftfreq(_WINDOW, 1 / RATE)[:, None]
-    filters: Floats = np.maximum(0, np.minimum((grid - edges[:-2]) / rise[:-1], (edges[2:] - grid) / rise[1:]))
-    return filters.astype(np.float32)
-
-
-_FILTERS = _filters()
-
-
-def _decibel(power: Floats) -> Floats:
-    level: Floats = 10 * np.log10(power + 1e-12)
-    return level
+        states[k] = state
+        state = int(came[k, state])
+    return states
 
 
 def _within(mask: Mask, reach: int) -> Mask:
