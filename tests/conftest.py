@@ -14,16 +14,8 @@ from support import run
 pytest_plugins = ["databases"]
 
 IN_REAL_TIME = (
-    "bench",
-    "browser",
-    "console",
-    "gateway",
-    "local",
-    "measure",
-    "readme",
-    "rooms",
-    "scenarios_real",
-    "web",
+    *("bench", "browser", "console", "gateway", "local", "measure_rooms"),
+    *("readme", "rooms", "scenarios_real", "web"),
 )
 """What the names of the files begin with whose tests need this machine's time, or measure it."""
 

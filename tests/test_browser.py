@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from hearout.ledger import Ledger
 from hearout.ledger.read import entries
 from hearout.local.llm import MONOLOGUE
 from hearout.local.tts import SAMPLE_RATE
+from hearout.measure import Measured
 from rooms.caller import spoken
-from rooms.visitor import browsing, join, ledger, microphone, need_everything, receipts, served
+from rooms.visitor import Hearing, browsing, join, ledger, microphone, need_everything, receipts, served
 from support import AGENT, ROOT, alike
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ FIRST, SECOND = "Wait, can I change my address first?", "And how much does it co
 
 SPEAKS, ANNOUNCED, ANSWERED = 30_000, 60_000, 15_000
 """Milliseconds until the agent is heard at the latest, its announcement (27 s) is over, and its answer (5 s) is."""
+
+LOUD = 330
+"""The sample value from which the agent speaks."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,6 +59,8 @@ class Shown:
         fates: what stands at the caller's.
         hosts: whom the page contacted.
         width: of the page, in pixels, in a window of 360.
+        rendered: how much of the announcement its browser took from its jitter buffer.
+        gap: seconds from the announcement's last sound to the answer's first, in what the browser took.
     """
 
     receipts: list[dict[str, Any]]
@@ -62,6 +69,8 @@ class Shown:
     fates: list[str]
     hosts: set[str]
     width: int
+    rendered: Measured
+    gap: float
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +82,7 @@ def talk_over(folder: Path) -> Shown:
         page = browser.new_page(viewport={"width": 360, "height": 740})
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
         page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).hostname or ""))
+        hearing = Hearing(page)
         join(page, url)
         page.locator("#holder", has_text="will finish").wait_for(timeout=SPEAKS)
         page.locator("#lanes .caller .badge", has_text="held").first.wait_for(timeout=ANNOUNCED)
@@ -88,7 +98,17 @@ def talk_over(folder: Path) -> Shown:
             page.locator("#lanes .caller .badge").all_inner_texts(),
             hosts,
             page.evaluate("document.documentElement.scrollWidth"),
+            (rendered := hearing.judged(MONOLOGUE)),
+            gap_after(hearing, rendered),
         )
+
+
+def gap_after(hearing: Hearing, announced: Measured) -> float:
+    """Seconds of silence after the announcement; the first 0.3 s of what the voice says is its own."""
+    assert announced.lag_s is not None
+    ended = announced.lag_s + announced.speech_to_ms / 1000
+    after = np.abs(hearing.samples[round((ended + 0.1) * hearing.sample_rate) :].astype(np.int32))
+    return 0.1 + float(np.flatnonzero(after > LOUD)[0]) / hearing.sample_rate
 
 
 def test_a_browser_renders_the_announcement_whole_and_reports_its_seconds(talk_over: Shown) -> None:
@@ -98,6 +118,15 @@ def test_a_browser_renders_the_announcement_whole_and_reports_its_seconds(talk_o
     assert announcement["reported"] == pytest.approx(length, abs=0.3)
     assert announcement["reported"] <= announcement["played"] + 0.01
     assert announcement["level"] == "reported"
+
+
+def test_a_judge_finds_the_announcement_whole_in_what_the_browser_rendered_and_the_answer_right_after(
+    talk_over: Shown,
+) -> None:
+    assert talk_over.rendered.fraction >= 0.98, talk_over.rendered
+    assert talk_over.rendered.front_ms <= 60
+    assert not talk_over.rendered.repeats
+    assert talk_over.gap <= 0.9  # some 0.3 s of it is the voice's own silence; a machine that is busy takes its time
 
 
 def test_the_ledger_keeps_what_the_browser_reported(talk_over: Shown, folder: Path) -> None:

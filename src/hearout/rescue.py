@@ -84,7 +84,10 @@ class Rescue:
                 now, before, jobs = time.monotonic(), jobs, frozenset(job.job.id for job in self._server.active_jobs)
                 if now >= looked + LOOK or before - jobs:
                     looked = now
-                    await self.look(jobs)
+                    try:
+                        await self.look(jobs)
+                    except Exception:  # whatever it is, calls are looked after at the next look
+                        logger.exception("the calls of other workers could not be looked at")
                 await asyncio.sleep(GLANCE)
         finally:
             for task in self._tended.values():
