@@ -42,7 +42,9 @@ class Table:
         lines = [(*self.heads, ""), *((*row.cells, row.verdict) for row in self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.heads) + 1)]
         left = {
-            column for column, name in enumerate(self.heads) if name in ("scenario", "peer", "where", "what", "limit")
+            column
+            for column, name in enumerate(self.heads)
+            if name in ("scenario", "peer", "where", "what", "until", "limit")
         }
         text = [self.title, "=" * len(self.title), *textwrap.wrap(self.notes, WIDTH), ""]
         for line in lines:

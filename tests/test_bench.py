@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import cost, ledger, local_voice, peers, scenarios, virtual
+from bench import cost, ledger, local_voice, peers, rescue, scenarios, virtual
 from bench.__main__ import main
 from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
 from bench.table import FAIL, OK, WIDTH, Row, Table, percentile
@@ -153,6 +153,20 @@ def test_local_calls_that_are_not_answered_or_are_late_fail() -> None:
 def test_the_local_calls_are_there() -> None:
     for call in (*local_voice.IN_TIME, *local_voice.AT_THE_END, local_voice.MAIN):
         assert (local_voice.CALLS / f"{call}.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("heard", "verdict"),
+    [([4.0, 5.0, 9.0], OK), ([4.0, 5.1, 9.0], FAIL), ([4.0, 4.0, None], FAIL), ([None, None, None], FAIL)],
+)
+def test_calls_that_are_silent_for_long_after_their_agent_was_killed_fail(
+    heard: list[float | None], verdict: str
+) -> None:
+    whole = rescue.CASES[-1]
+    made = rescue.table([rescue.Kill(whole, 1.0, 2.0, one) for one in heard], "idle")
+    assert [(row.cells[1], row.verdict) for row in made.rows] == [("claimed", ""), ("attended", ""), ("heard", verdict)]
+    assert made.rows[-1].cells[2] == f"{sum(one is not None for one in heard)}/3"
+    assert max(map(len, str(made).splitlines())) <= WIDTH
 
 
 def test_a_limit_that_is_not_kept_is_the_exit_status_only_if_that_is_asked_for(
