@@ -8,7 +8,7 @@ import logging
 import sys
 import textwrap
 
-from . import cost, ledger, local_voice, rescue, scenarios, virtual
+from . import cost, ledger, load, local_voice, rescue, scenarios, virtual
 from .rooms import NoServerError
 from .table import WIDTH, Table
 
@@ -45,6 +45,8 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10, help="calls of each scenario in virtual time")
     parser.add_argument("--rounds", type=int, default=3, help="of the calls in real time")
     parser.add_argument("--kills", type=int, default=10, help="agents killed of each case of `rescue`")
+    calls = {"nargs": "+", "metavar": "N", "default": load.CALLS}
+    parser.add_argument("--calls", type=int, help="calls at once of `load`, in its rounds", **calls)
     parser.add_argument("--postgres", metavar="URL", help="measure the ledger in this empty database, too")
     return parser.parse_args(arguments)
 
@@ -87,11 +89,19 @@ def _rescue(asked: argparse.Namespace) -> list[Table]:
         return [Table("A call survives its agent", ("what",), f"Not measured: {error}.")]
 
 
+def _load(asked: argparse.Namespace) -> list[Table]:
+    busy = cost.load()
+    try:
+        return load.tables(load.hold(asked.calls, _said), busy)
+    except NoServerError as error:
+        return [Table("Calls at once", ("what",), f"Not measured: {error}.")]
+
+
 def _said(what: str) -> None:
     print(f"call: {what}", file=sys.stderr, flush=True)
 
 
-_PARTS = {"virtual": _virtual, "cost": _cost, "ledger": _ledger, "voice": _voice, "rescue": _rescue}
+_PARTS = {"virtual": _virtual, "cost": _cost, "ledger": _ledger, "voice": _voice, "rescue": _rescue, "load": _load}
 
 
 if __name__ == "__main__":

@@ -118,7 +118,8 @@ class Crew:
                     if found.job not in ("", dead.job):
                         seen.setdefault("attended", now - at)
                 after = [one["at"] - at for one in caller.happened("sound") if one["at"] > at + LEFTOVER]
-                seen |= {"heard": sound for sound in after[:1]}
+                if after:
+                    seen["heard"] = after[0]
                 time.sleep(0.05)
         return Kill(self.case, **seen)
 

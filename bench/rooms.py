@@ -68,7 +68,10 @@ def wait_until_warm(worker: "Worker") -> None:
         said = worker.log.read_text(errors="replace")
         return said.count("process initialized") > said.count("received job request")
 
-    wait(warm, WARM, "the worker made no process ready for its next call")
+    try:
+        wait(warm, WARM, "the worker made no process ready for its next call")
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; the last it said:\n{worker.log.read_text(errors='replace')[-2000:]}") from None
 
 
 def wait(there: Callable[[], bool], seconds: float, failed: str) -> None:
