@@ -1,4 +1,4 @@
-"""Prints the tables: ``python -m bench``, about a quarter of an hour; ``--quick`` under a minute, in virtual time only.
+"""Prints the tables: ``python -m bench``, about 25 minutes; ``--quick`` under a minute, in virtual time only.
 
 ``--strict`` ends with exit status 1 if a figure does not keep its limit.
 """

@@ -122,7 +122,7 @@ class Announcing:
         before = self._number()
         self._write("here", {})
         while True:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
             if (number := self._number()) != before:
                 before = number
                 self._answers = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench import cost, ledger, load, local_voice, peers, processor, rescue, scenarios, virtual
-from bench.__main__ import main
+from bench.__main__ import _PARTS, PARTS, main
 from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
 from bench.table import FAIL, OK, WIDTH, Row, Table, percentile
 
@@ -233,6 +233,7 @@ def test_a_limit_that_is_not_kept_is_the_exit_status_only_if_that_is_asked_for(
 
 
 def test_make_bench_prints_all_of_it() -> None:
+    assert tuple(_PARTS) == PARTS
     shown = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
     )
