@@ -45,7 +45,7 @@ test: $(READY) $(CLIENT) ## run all tests; what a machine lacks is skipped and n
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/test_laws.py
 
-bench: $(READY) ## print the tables: hearout beside stock LiveKit, and the judge's errors (about 20 minutes)
+bench: $(READY) ## print the tables: hearout beside stock LiveKit, kills, load, the judge's errors (about 30 minutes)
 	@$(BIN)/python bench/judge.py
 	@$(BIN)/python -m bench
 

@@ -1,4 +1,4 @@
-"""Prints the tables: ``python -m bench``, about a quarter of an hour; ``--quick`` under a minute, in virtual time only.
+"""Prints the tables: ``python -m bench``, about 25 minutes; ``--quick`` under a minute, in virtual time only.
 
 ``--strict`` ends with exit status 1 if a figure does not keep its limit.
 """
@@ -8,10 +8,11 @@ import logging
 import sys
 import textwrap
 
-from . import cost, ledger, local_voice, scenarios, virtual
+from . import cost, ledger, load, local_voice, rescue, scenarios, virtual
+from .rooms import NoServerError
 from .table import WIDTH, Table
 
-PARTS = ("virtual", "cost", "ledger", "voice")
+PARTS = ("virtual", "cost", "ledger", "voice", "rescue", "load")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +44,9 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a limit is not kept")
     parser.add_argument("--seeds", type=int, default=10, help="calls of each scenario in virtual time")
     parser.add_argument("--rounds", type=int, default=3, help="of the calls in real time")
+    parser.add_argument("--kills", type=int, default=10, help="agents killed of each case of `rescue`")
+    calls = {"nargs": "+", "metavar": "N", "default": load.CALLS}
+    parser.add_argument("--calls", type=int, help="calls at once of `load`, in its rounds", **calls)
     parser.add_argument("--postgres", metavar="URL", help="measure the ledger in this empty database, too")
     return parser.parse_args(arguments)
 
@@ -74,11 +78,30 @@ def _ledger(asked: argparse.Namespace) -> list[Table]:
 
 
 def _voice(asked: argparse.Namespace) -> list[Table]:
-    held = local_voice.play(asked.rounds, lambda what: print(f"call: {what}", file=sys.stderr, flush=True))
-    return [local_voice.table(held, cost.load())]
+    return [local_voice.table(local_voice.play(asked.rounds, _said), cost.load())]
 
 
-_PARTS = {"virtual": _virtual, "cost": _cost, "ledger": _ledger, "voice": _voice}
+def _rescue(asked: argparse.Namespace) -> list[Table]:
+    busy = cost.load()
+    try:
+        return [rescue.table(rescue.measure(asked.kills, _said), busy)]
+    except NoServerError as error:
+        return [Table("A call survives its agent", ("what",), f"Not measured: {error}.")]
+
+
+def _load(asked: argparse.Namespace) -> list[Table]:
+    busy = cost.load()
+    try:
+        return load.tables(load.hold(asked.calls, _said), busy)
+    except NoServerError as error:
+        return [Table("Calls at once", ("what",), f"Not measured: {error}.")]
+
+
+def _said(what: str) -> None:
+    print(f"call: {what}", file=sys.stderr, flush=True)
+
+
+_PARTS = {"virtual": _virtual, "cost": _cost, "ledger": _ledger, "voice": _voice, "rescue": _rescue, "load": _load}
 
 
 if __name__ == "__main__":

@@ -26,12 +26,14 @@ class Table:
         title: the line above it.
         heads: the names of the columns.
         notes: what the figures mean, and the limits; below the title, wrapped.
+        end: what follows from the figures; lines below them.
     """
 
     title: str
     heads: tuple[str, ...]
     notes: str = ""
     rows: list[Row] = field(default_factory=list)
+    end: str = ""
 
     @property
     def failed(self) -> list[Row]:
@@ -42,7 +44,9 @@ class Table:
         lines = [(*self.heads, ""), *((*row.cells, row.verdict) for row in self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.heads) + 1)]
         left = {
-            column for column, name in enumerate(self.heads) if name in ("scenario", "peer", "where", "what", "limit")
+            column
+            for column, name in enumerate(self.heads)
+            if name in ("scenario", "peer", "where", "what", "until", "limit")
         }
         text = [self.title, "=" * len(self.title), *textwrap.wrap(self.notes, WIDTH), ""]
         for line in lines:
@@ -51,6 +55,8 @@ class Table:
                 for column, (cell, width) in enumerate(zip(line, widths, strict=True))
             ]
             text.append("  ".join(cells).rstrip())
+        if self.end:
+            text += ["", *(piece for line in self.end.splitlines() for piece in textwrap.wrap(line, WIDTH))]
         return "\n".join(text)
 
 

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import cost, ledger, local_voice, peers, scenarios, virtual
-from bench.__main__ import main
+from bench import cost, ledger, load, local_voice, peers, processor, rescue, scenarios, virtual
+from bench.__main__ import _PARTS, PARTS, main
 from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
 from bench.table import FAIL, OK, WIDTH, Row, Table, percentile
 
+from hearout.measure import Measured
 from support import ROOT
 
 GOOD = virtual.Played(
@@ -155,6 +156,71 @@ def test_the_local_calls_are_there() -> None:
         assert (local_voice.CALLS / f"{call}.toml").is_file()
 
 
+@pytest.mark.parametrize(
+    ("heard", "verdict"),
+    [([4.0, 5.0, 9.0], OK), ([4.0, 5.1, 9.0], FAIL), ([4.0, 4.0, None], FAIL), ([None, None, None], FAIL)],
+)
+def test_calls_that_are_silent_for_long_after_their_agent_was_killed_fail(
+    heard: list[float | None], verdict: str
+) -> None:
+    whole = rescue.CASES[-1]
+    made = rescue.table([rescue.Kill(whole, 1.0, 2.0, one) for one in heard], "idle")
+    assert [(row.cells[1], row.verdict) for row in made.rows] == [("claimed", ""), ("attended", ""), ("heard", verdict)]
+    assert made.rows[-1].cells[2] == f"{sum(one is not None for one in heard)}/3"
+    assert max(map(len, str(made).splitlines())) <= WIDTH
+
+
+WHOLE = Measured(1.0, 0.0, 0.0, 0.0, (), (), None, 0.5, 8.0, 0.0, 9000.0)
+
+
+def at_once(peer: str, number: int, **of_the_last: object) -> load.Round:
+    """So many calls in which all went well; but in the last of them, what is named."""
+    fine = load.Said(WHOLE, is_receipted=peer == HEAROUT, is_answered=peer == HEAROUT)
+    cores = {"jobs": 0.3 * number, "worker": 0.05, "server": 0.04, "callers": 0.1, "all": 1.9}
+    return load.Round(peer, [fine] * (number - 1) + [dataclasses.replace(fine, **of_the_last)], cores)
+
+
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [
+        ({"found": dataclasses.replace(WHOLE, fraction=0.97)}, "4 of 5 delivered in full"),
+        ({"found": dataclasses.replace(WHOLE, longest_gap_ms=200.0)}, "4 of 5 delivered in full"),
+        ({"found": None}, "4 of 5 delivered in full"),
+        ({"is_receipted": False}, "4 of 5 with a receipt that says so"),
+        ({"is_answered": False}, "4 of 5 answered"),
+    ],
+)
+def test_the_first_number_of_calls_that_fails_is_named_with_what_failed(fault: dict[str, object], how: str) -> None:
+    rounds = [at_once(HEAROUT, 10, found=None), at_once(HEAROUT, 5, **fault), at_once(HEAROUT, 1), at_once(STOCK, 1)]
+    assert load.first_that_fails(rounds, HEAROUT) == f"hearout: the first number that fails is 5: {how}"
+    assert load.first_that_fails(rounds, STOCK) == "stock: none failed"  # of it no receipt and no answer is asked
+    assert load.first_that_fails([at_once(HEAROUT, 1), at_once(HEAROUT, 5)], HEAROUT) == "hearout: none failed"
+
+
+def test_the_tables_of_calls_at_once_show_who_failed_and_who_took_the_processor() -> None:
+    rounds = [at_once(peer, number) for peer in load.PEERS for number in load.CALLS]
+    rounds[-1] = at_once(HEAROUT, 20, found=None)
+    delivered, shares = load.tables(rounds, "idle")
+    assert (delivered.failed, shares.failed) == ([], [])
+    assert str(delivered).splitlines()[-2:] == [
+        "stock: none failed.",
+        "hearout: the first number that fails is 20: 19 of 20 delivered in full.",
+    ]
+    assert shares.rows[0].cells == ("stock", "1", "30.0", "0.30", "0.05", "0.04", "0.10", "1.41", "1.90")
+    assert max(map(len, f"{delivered}\n{shares}".splitlines())) <= WIDTH
+
+
+def test_a_single_call_that_is_not_delivered_fails() -> None:
+    made, _ = load.tables([at_once(STOCK, 1, found=None), at_once(HEAROUT, 1, found=None)], "idle")
+    assert [row.verdict for row in made.rows] == ["", FAIL]
+
+
+def test_the_cores_that_were_taken_are_those_between_two_looks() -> None:
+    before = processor.Used({"jobs": {"old": 5.0, "ended": 3.0}}, 100.0)  # type: ignore[dict-item]
+    after = processor.Used({"jobs": {"old": 7.0, "new": 1.0}}, 108.0)  # type: ignore[dict-item]
+    assert after.since(before, 2.0) == {"jobs": 1.5, "all": 4.0}
+
+
 def test_a_limit_that_is_not_kept_is_the_exit_status_only_if_that_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +233,7 @@ def test_a_limit_that_is_not_kept_is_the_exit_status_only_if_that_is_asked_for(
 
 
 def test_make_bench_prints_all_of_it() -> None:
+    assert tuple(_PARTS) == PARTS
     shown = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
     )

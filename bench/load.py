@@ -1,0 +1,368 @@
+"""How many calls at once a machine carries: in real rooms, an announcement in all of them at the same moment."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from hearout import Announcement, commands, record
+from hearout.measure import Measured, measure
+from hearout.receipt import Level, Outcome
+
+from . import peers, processor, rooms
+from .callers import RATE
+from .table import Row, Table, check, thousandths
+
+if TYPE_CHECKING:
+    from rooms.server import Server, Worker
+
+HERE = Path(__file__).parent
+
+CALLS = (1, 5, 10, 20)
+"""Calls at once, one number after the other; each round goes on with the calls of the one before."""
+
+PEERS = (peers.STOCK, peers.HEAROUT)
+
+NOTICE = (
+    "This call is recorded for training and quality. Your data is kept for thirty days. "
+    "You may object to this at any time. Please have your number ready."
+)
+"""About 9 s."""
+
+QUESTION_AT = 2.0
+"""Seconds of the announcement at which every caller asks."""
+
+JOINED, OVER = 30.0, 20.0
+"""Seconds within which an agent must be in the room, and, after the announcement's length, have written what became of
+it."""
+
+SETTLE = 2.0
+"""Seconds of silence before a round, and after it before the recordings end."""
+
+GROUPS = ("jobs", "worker", "server", "callers")
+"""Whose share of the machine is told: the calls' processes, the worker's main one, and what stands for elsewhere."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One call in one round.
+
+    Attributes:
+        found: how much of the announcement is in the caller's recording; None where nothing at all was heard.
+        is_receipted: whether the agent's receipt says finished and present; None where there are none (stock).
+        is_answered: whether the question was answered, once.
+    """
+
+    found: Measured | None
+    is_receipted: bool | None
+    is_answered: bool
+
+    @property
+    def in_full(self) -> bool:
+        """Whether the caller heard all of it, by the judge's own limits."""
+        return self.found is not None and self.found.in_full
+
+
+@dataclass(frozen=True)
+class Round:
+    """So many calls of one peer at once.
+
+    Attributes:
+        peer: whose sessions.
+        calls: what became of each.
+        cores: cores taken while the announcement was said, by group, and of the whole machine ("all").
+    """
+
+    peer: str
+    calls: Sequence[Said]
+    cores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> list[str]:
+        """What was not as it must be, in words; nothing where all was well."""
+        all_of_them = len(self.calls)
+        counts = {"delivered in full": sum(call.in_full for call in self.calls)}
+        if self.peer == peers.HEAROUT:
+            counts["with a receipt that says so"] = sum(bool(call.is_receipted) for call in self.calls)
+            counts["answered"] = sum(call.is_answered for call in self.calls)
+        return [f"{count} of {all_of_them} {what}" for what, count in counts.items() if count < all_of_them]
+
+
+def first_that_fails(rounds: Sequence[Round], peer: str) -> str:
+    """The sentence on one peer: its smallest number of calls that fails, and how; or that none did."""
+    own = sorted((one for one in rounds if one.peer == peer), key=lambda one: len(one.calls))
+    failed = next((one for one in own if one.faults), None)
+    if failed is None:
+        return f"{peer}: none failed"
+    return f"{peer}: the first number that fails is {len(failed.calls)}: {', '.join(failed.faults)}"
+
+
+class Callers:
+    """The one process in which all callers are; what it complains of goes to a file."""
+
+    def __init__(self, log: Path) -> None:
+        program, pipe = [sys.executable, str(HERE / "callers.py")], subprocess.PIPE
+        self._log = log
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=out, text=True)
+
+    def order(self, **order: Any) -> None:
+        """Give an order; back when it is done.
+
+        Raises:
+            RuntimeError: the process has ended.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        if not self.process.stdout.readline():
+            said = self._log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"the callers' process has ended with {self.process.wait()}; the last it said:\n{said}")
+
+    def hang_up(self) -> None:
+        """Let all of them leave, and end."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
+@dataclass
+class Held:
+    """The calls that are held with one peer."""
+
+    peer: str
+    server: "Server"
+    worker: "Worker"
+    server_process: psutil.Process
+    callers: Callers
+    notice: Announcement
+    question: Path
+    folder: Path
+    _rooms: list[str] = field(default_factory=list)
+
+    def begin(self, calls: int) -> None:
+        """Let callers join, one after the other, until there are so many."""
+        while len(self._rooms) < calls:
+            rooms.wait_until_warm(self.worker)  # else the calls would wait for processes, and not for the machine
+            room = self.server.new_room()
+            self.callers.order(join=room, url=self.server.url, token=self.server.token(room, "caller"))
+            self._rooms.append(room)
+            with contextlib.suppress(TimeoutError):  # a call without an agent is one that was not delivered
+                rooms.wait(self._written(room, "here").exists, JOINED, "no agent came")
+        rooms.wait_until_warm(self.worker)
+
+    def announce(self) -> tuple[Path, dict[str, float]]:
+        """Have it announced in all of them at once; where the recordings and reports are, and the cores that it took.
+
+        The files of a room are ``ROOM.wav`` and ``ROOM.json``.
+        """
+        number = str(len(self._rooms))
+        time.sleep(SETTLE)
+        self.callers.order(record=True)
+        groups = self._groups()
+        began, before = time.monotonic(), processor.Used.now(groups)
+        _write(self.folder / "round", number)
+        time.sleep(QUESTION_AT)
+        self.callers.order(say=str(self.question))
+        time.sleep(max(0.0, began + self.notice.seconds - time.monotonic()))
+        cores = processor.Used.now(groups).since(before, time.monotonic() - began)
+        with contextlib.suppress(TimeoutError):
+            rooms.wait(lambda: all(self._written(room, number).exists() for room in self._rooms), OVER, "not over")
+        time.sleep(SETTLE)
+        done = self.folder / f"done-{number}"
+        done.mkdir()
+        self.callers.order(save=str(done))
+        for room in self._rooms:
+            if (report := self._written(room, number)).exists():
+                report.rename(done / f"{room}.json")
+        return done, cores
+
+    def _written(self, room: str, what: str) -> Path:
+        return self.folder / f"{room}-{what}.json"
+
+    def _groups(self) -> dict[str, list[psutil.Process]]:
+        main = psutil.Process(self.worker.process.pid)
+        processes = (main.children(recursive=True), [main], [self.server_process], [self._callers_process()])
+        return dict(zip(GROUPS, processes, strict=True))
+
+    def _callers_process(self) -> psutil.Process:
+        return psutil.Process(self.callers.process.pid)
+
+
+def hold(calls: Sequence[int], said: Callable[[str], None]) -> list[Round]:
+    """Hold so many calls at once, one number after the other, with one peer after the other.
+
+    Args:
+        calls: the numbers.
+        said: told of each round before it begins.
+
+    Raises:
+        NoServerError: there is no livekit-server.
+    """
+    found: list[Round] = []
+    with tempfile.TemporaryDirectory(prefix="hearout-bench-") as name:
+        folder = Path(name)
+        before = set(psutil.Process().children())
+        with rooms.serving(folder) as server:
+            (server_process,) = set(psutil.Process().children()) - before
+            notice, question = ready(folder)
+            done: list[tuple[str, Path, dict[str, float]]] = []
+            for peer in PEERS:
+                with _held(peer, server, server_process, notice, question, folder / peer) as held:
+                    for number in sorted(set(calls)):
+                        said(f"{number} at once, {peer}")
+                        held.begin(number)
+                        done.append((peer, *held.announce()))
+        said("all are over; the recordings are judged")
+        found += [judged(peer, where, cores, notice) for peer, where, cores in done]
+    return found
+
+
+@contextlib.contextmanager
+def _held(
+    peer: str, server: "Server", process: psutil.Process, notice: Announcement, question: Path, folder: Path
+) -> Iterator[Held]:
+    folder.mkdir()
+    _write(folder / "round", "none")
+    environment = {
+        "BENCH_PEER": peer,
+        "BENCH_NOTICE": str(notice.wav.with_name(f"{notice.id}.json")),
+        "BENCH_ROUNDS": str(folder),
+        "HEAROUT_LEDGER": f"sqlite:///{folder / 'receipts.db'}",
+    }
+    callers = Callers(folder / "callers.log")
+    try:
+        with rooms.working(server, folder / "worker", HERE / "announcer.py", **environment) as worker:
+            try:
+                yield Held(peer, server, worker, process, callers, notice, question, folder)
+            finally:
+                callers.hang_up()  # before the worker, which else waits for them
+    finally:
+        callers.hang_up()
+
+
+def ready(folder: Path) -> tuple[Announcement, Path]:
+    """The announcement, made as `hearout prepare` makes it, and the callers' question, as a WAV file."""
+    from rooms.caller import spoken
+
+    from .announcer import QUESTION
+
+    text, question = folder / "notice.txt", folder / "question.wav"
+    text.write_text(NOTICE)
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = commands.main(["prepare", str(text), "--out", str(folder)])
+    if status:
+        raise RuntimeError(f"the announcement could not be made: hearout prepare ended with {status}")
+    with wave.open(str(question), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(spoken(QUESTION).tobytes())
+    return Announcement.load("notice", folder), question
+
+
+def judged(peer: str, folder: Path, cores: Mapping[str, float], notice: Announcement) -> Round:
+    """What became of the calls of one round, whose recordings and reports are in `folder`."""
+    wanted, _ = _sound(notice.wav)
+    return Round(peer, [_judged(path, wanted) for path in sorted(folder.glob("*.wav"))], cores)
+
+
+def _judged(recording: Path, wanted: npt.NDArray[np.int16]) -> Said:
+    samples, rate = _sound(recording)
+    found = measure(samples, wanted, rate) if len(samples) else None
+    report = recording.with_suffix(".json")
+    facts = json.loads(report.read_text()) if report.exists() else {"receipt": None, "answers": 0}
+    receipt = record.from_json(facts["receipt"]) if facts["receipt"] else None
+    fine = receipt is not None and receipt.outcome is Outcome.FINISHED and receipt.level >= Level.PRESENT
+    return Said(found, fine, facts["answers"] == 1)
+
+
+def _sound(path: Path) -> tuple[npt.NDArray[np.int16], int]:
+    with wave.open(str(path)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16), file.getframerate()
+
+
+def _write(path: Path, text: str) -> None:
+    """In one step: a reader never sees half of it."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def tables(rounds: Sequence[Round], load: str) -> list[Table]:
+    """The tables: what came of the calls, and who took the processor meanwhile."""
+    return [_delivered(rounds, load), _shares(rounds)]
+
+
+def _delivered(rounds: Sequence[Round], load: str) -> Table:
+    made = Table(
+        "Calls at once, in real rooms",
+        ("peer", "calls", "in full", "least", "gap ms", "receipts", "answered", "limit"),
+        "One worker in `dev`, a livekit-server and all callers on this machine. In each room an agent says the same "
+        "ready-made announcement at the same moment, and each caller asks something over it. silero, the room and the "
+        "sound are real; recogniser, model and the answer's voice are scripted. Callers join one after the other, and "
+        "stay. In full: by `hearout measure` on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, "
+        "gap: of all calls the least share of it, and the longest gap. Receipts: that say finished, and present. "
+        f"Answered: the question was, once (stock hears nothing meanwhile). {load}.",
+    )
+    made.rows += [_delivered_row(one) for one in rounds]
+    tried = [peer for peer in PEERS if any(one.peer == peer for one in rounds)]
+    made.end = "\n".join(f"{first_that_fails(rounds, peer)}." for peer in tried)
+    return made
+
+
+def _delivered_row(one: Round) -> Row:
+    found = [call.found for call in one.calls if call.found is not None]
+    complete = len(found) == len(one.calls)
+    limited = one.peer == peers.HEAROUT and len(one.calls) == 1
+    ours = one.peer == peers.HEAROUT
+    return Row(
+        (
+            one.peer,
+            f"{len(one.calls)}",
+            f"{sum(call.in_full for call in one.calls)}",
+            thousandths(min(each.fraction for each in found)) if complete else "0",
+            f"{max((each.longest_gap_ms for each in found), default=0.0):.0f}" if complete else "all",
+            f"{sum(bool(call.is_receipted) for call in one.calls)}" if ours else "–",
+            f"{sum(call.is_answered for call in one.calls)}",
+            "one call does" if limited else "",
+        ),
+        check(not one.faults) if limited else "",
+    )
+
+
+def _shares(rounds: Sequence[Round]) -> Table:
+    made = Table(
+        "Calls at once: who takes the processor",
+        ("peer", "calls", "% of a core a call", *GROUPS, "others", "all"),
+        "While the announcement is said. A call: its share of the jobs' processes. The rest in cores, of "
+        f"{os.cpu_count()}: jobs, the worker's main process, the LiveKit server, the callers (all in one process), "
+        "others on this machine (this program among them), and all together. With server and callers on machines of "
+        "their own, a worker has that many cores more.",
+    )
+    for one in rounds:
+        others = one.cores["all"] - sum(one.cores[name] for name in GROUPS)
+        cores = {**one.cores, "others": max(0.0, others)}
+        a_call = 100 * one.cores["jobs"] / len(one.calls)
+        figures = (f"{cores[name]:.2f}" for name in (*GROUPS, "others", "all"))
+        made.rows.append(Row((one.peer, f"{len(one.calls)}", f"{a_call:.1f}", *figures)))
+    return made
