@@ -23,6 +23,7 @@ class InTheLoop:
 
     def __init__(self, ledger: Ledger, holder: str) -> None:
         self.ledger, self.holder = ledger, holder
+        self.rescued = 1
         self.dies = False
         self.owed_at: list[float] = []
 
@@ -54,6 +55,9 @@ class InTheLoop:
 
     async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
         return self.ledger.take_over(call, id, by=self.holder, now=now + 60 + LEASE)  # a while later
+
+    async def rescues(self, call: str) -> int:
+        return self.rescued
 
     def leave(self) -> None:
         pass

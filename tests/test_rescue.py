@@ -14,7 +14,7 @@ from hearout import rescue
 from hearout.errors import LedgerDownError
 from hearout.ledger import Ledger
 from hearout.ledger.custody import Attended, Custody
-from hearout.rescue import DEAD, PATIENCE, RESCUES, Rescue
+from hearout.rescue import DEAD, LOOK, LOOKS, PATIENCE, RESCUES, Rescue
 
 CALL = Attended("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
 AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDARD
@@ -53,10 +53,14 @@ class Rooms:
     async def remove_participant(self, gone: api.RoomParticipantIdentity) -> None:
         self.done.append(f"out: {gone.identity}")
 
-    async def create_dispatch(self, wanted: api.CreateAgentDispatchRequest) -> None:
+    async def create_dispatch(self, wanted: api.CreateAgentDispatchRequest) -> Any:
         if self.is_down:
             raise TimeoutError("no answer")
         self.done.append(f"in: {wanted.metadata}")
+        return types.SimpleNamespace(id=f"dispatch-{len(self.done)}")
+
+    async def delete_dispatch(self, dispatch: str, room: str) -> None:
+        self.done.append(f"called off: {dispatch} in {room}")
 
 
 class Workers:
@@ -67,15 +71,21 @@ class Workers:
         self.custody = Custody(self.ledger)
         self.rooms = rooms
         self.now = 1000.0
+        self.jobs: list[Any] = []
         self._named: dict[str, Rescue] = {}
 
     def named(self, name: str) -> Rescue:
-        jobs: Any = types.SimpleNamespace(active_jobs=[])
-        return self._named.setdefault(name, Rescue(jobs, self.ledger, name))
+        server: Any = types.SimpleNamespace(active_jobs=self.jobs)
+        return self._named.setdefault(name, Rescue(server, self.ledger, name))
 
-    async def look(self, *names: str, jobs: frozenset[str] = frozenset()) -> None:
+    def run(self, *jobs: str) -> None:
+        """The workers' own jobs from now on."""
+        self.jobs[:] = [types.SimpleNamespace(job=types.SimpleNamespace(id=job)) for job in jobs]
+
+    async def look(self, *names: str, jobs: tuple[str, ...] = ()) -> None:
         """They look once, all at the same time, and do what they find to do."""
-        await asyncio.gather(*(self.named(name).look(jobs) for name in names))
+        self.run(*jobs)
+        await asyncio.gather(*(self.named(name).look() for name in names))
         await asyncio.gather(*(self.named(name).tended() for name in names))
 
     @property
@@ -95,7 +105,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
         workers = Workers(tmp_path, rooms)
         clock = types.SimpleNamespace(monotonic=lambda: workers.now, time=lambda: workers.now)
         monkeypatch.setattr(rescue, "time", clock)
-        monkeypatch.setattr(rescue, "LOOK", 0.0)
+        monkeypatch.setattr(rescue, "LOOK", 0.0)  # what it waits for at the end of a look
         monkeypatch.setattr(rescue.api, "LiveKitAPI", lambda: rooms)
         asyncio.run(workers_do(workers))
         return rooms.done
@@ -109,7 +119,7 @@ SENT = ["out: agent-1", "in: as before"]
 def test_the_worker_whose_job_is_gone_puts_the_dead_agent_out_and_sends_another_at_once(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)
-        await workers.look("a", jobs=frozenset({"job-1"}))
+        await workers.look("a", jobs=("job-1",))
         assert workers.rooms.done == []
         await workers.look("a")
         await workers.look("a")  # the other is on its way
@@ -138,27 +148,55 @@ def test_of_workers_that_find_a_call_at_once_one_sends_an_agent(play: Any) -> No
 def test_another_workers_call_is_its_own_as_long_as_it_gives_signs_of_life(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)
-        for _ in range(5):
-            await workers.look("a", jobs=frozenset({"job-1"}))
-            await workers.look("b")
-            workers.now += DEAD * 0.9
+        for number in range(20):
+            if number % 3 == 0:
+                await workers.look("a", jobs=("job-1",))
+            await workers.look("b", jobs=("job-1",))
+            workers.now += LOOK
         assert workers.rooms.done == []
-        await workers.look("b")
-        workers.now += DEAD
-        await workers.look("b")
+        for _ in range(LOOKS + 3):
+            await workers.look("b", jobs=("job-1",))
+            workers.now += LOOK
 
     assert play(do) == SENT
+
+
+def test_a_worker_that_stood_still_itself_takes_nobody_for_dead(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a", jobs=("job-1",))
+        for _ in range(2 * LOOKS):
+            await workers.look("b", jobs=("job-1",))
+            workers.now += DEAD  # the ledger stalled, for "a" as well
+
+    assert play(do) == []
+
+
+def test_a_job_that_began_while_the_ledger_was_read_is_no_dead_one(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def do(workers: Workers) -> None:
+        look = Custody.look
+
+        def began_meanwhile(custody: Custody, **given: Any) -> Any:
+            workers.custody.attend(CALL)
+            workers.run("job-1")
+            return look(custody, **given)
+
+        monkeypatch.setattr(Custody, "look", began_meanwhile)
+        await workers.look("a")
+
+    assert play(do) == []
 
 
 def test_a_worker_that_could_not_look_itself_takes_nobody_for_dead(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)
-        await workers.look("a", jobs=frozenset({"job-1"}))
+        await workers.look("a", jobs=("job-1",))
         await workers.look("b")
         with monkeypatch.context() as down:
             down.setattr(Custody, "look", raising)
-            workers.now += 10 * DEAD
-            await workers.look("b")
+            for _ in range(2 * LOOKS):
+                workers.now += LOOK
+                await workers.look("b")
         await workers.look("b")  # the ledger is back, and no other has had time to write
 
     def raising(*_: Any, **__: Any) -> None:
@@ -197,7 +235,7 @@ def test_a_call_whose_agents_die_again_and_again_is_sent_three_and_no_more(play:
     assert play(do) == SENT * RESCUES
 
 
-def test_where_no_agent_comes_another_is_sent_when_patience_is_over(play: Any) -> None:
+def test_where_no_agent_comes_it_is_called_off_and_another_is_sent(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)
         await workers.look("a")
@@ -207,7 +245,18 @@ def test_where_no_agent_comes_another_is_sent_when_patience_is_over(play: Any) -
         workers.now += PATIENCE * 0.2
         await workers.look("a")
 
-    assert play(do) == SENT * 2
+    assert play(do) == [*SENT, "called off: dispatch-2 in room", *SENT]
+
+
+def test_an_agent_that_is_there_and_takes_its_time_to_begin_is_waited_for(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        workers.rooms.people = {"agent-2": AGENT, "caller": PERSON}
+        workers.now += PATIENCE * 2
+        await workers.look("a")
+
+    assert play(do) == SENT
 
 
 def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: Any) -> None:
@@ -216,9 +265,9 @@ def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: A
         workers.rooms.is_down = True
         await workers.look("a")
         workers.rooms.is_down = False
-        await workers.look("b")
-        workers.now += DEAD
-        await workers.look("b")
+        for _ in range(LOOKS + 3):
+            await workers.look("b")
+            workers.now += LOOK
         (call,) = workers.calls
         assert (call.worker, call.rescues) == ("b", 2)
 

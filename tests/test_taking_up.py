@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit.agents.llm import ChatMessage
 
 from hearout import AgentSession, Outcome, Redeliver
 from hearout.errors import AlreadyOwedError
 from hearout.ledger import Ledger
 from hearout.testing import Do, Model, Result, Say, first_sound
-from scenes import NOTICE, QUESTION, call, said
+from scenes import NOTICE, QUESTION, Announcing, call, said
 from test_announce import reading
 from test_bookkeeping import REPLY, InTheLoop, in_the_book
 
@@ -28,9 +29,12 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(f"sqlite:///{tmp_path}/receipts.db")
 
 
-def play(ledger: Ledger, *saying: Saying, dies_at: float | None = None, acts: Any = (), **more: Any) -> Result:
+def play(
+    ledger: Ledger, *saying: Saying, dies_at: float | None = None, acts: Any = (), rescued: int = 1, **more: Any
+) -> Result:
     """A call whose agent says this on entering; it dies so many seconds after its first sound, if it does."""
     scribe = InTheLoop(ledger, "the dead one" if dies_at else "the new one")
+    scribe.rescued = rescued
 
     async def read(session: AgentSession[Any]) -> None:
         await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
@@ -191,3 +195,63 @@ def test_an_agent_that_says_the_same_twice_in_its_own_call_says_it_twice(ledger:
     result = play(ledger, say(GREETING), say(GREETING), tell, tell, model=Model(answers=(REPLY,)))
 
     assert said(result) == [GREETING, GREETING, REPLY, REPLY]
+
+
+def test_an_agent_that_died_in_its_first_sentence_has_it_said_again_and_the_rest_after_it(ledger: Ledger) -> None:
+    play(ledger, say(NOTICE), say(GREETING), dies_at=0.6)
+
+    result = play(ledger, say(NOTICE), say(GREETING))
+
+    assert said(result) == [NOTICE, GREETING]
+
+
+def test_an_announcement_without_an_id_that_was_finished_is_not_said_again_and_has_its_receipt(ledger: Ledger) -> None:
+    handles: list[Any] = []
+
+    def enter(session: AgentSession[Any]) -> None:
+        handles.append(session.announce(GREETING))
+        session.announce(NOTICE)
+
+    play(ledger, enter, dies_at=9.0)
+    result = play(ledger, enter)
+
+    assert len(said(result)) == 1
+    assert handles[1].done()
+    assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED] * 2
+
+
+def test_another_text_under_an_id_that_a_dead_agent_finished_is_said(ledger: Ledger) -> None:
+    play(ledger, announce(GREETING), say(NOTICE), dies_at=9.0)
+
+    result = play(
+        ledger, say(NOTICE), acts=(Do(12.0, lambda session: session.announce("Something else.", id="notice")),)
+    )
+
+    assert said(result)[-1] == "Something else."
+
+
+def test_an_agent_that_comes_second_into_a_call_in_which_nobody_died_begins_at_the_beginning(ledger: Ledger) -> None:
+    play(ledger, say(GREETING), ends_after=10.0)
+
+    assert said(play(ledger, say(GREETING), rescued=0)) == [GREETING]
+
+
+def test_what_is_not_said_again_is_answered_once_though_the_call_is_handed_over_later(ledger: Ledger) -> None:
+    play(ledger, announce(redeliver=Redeliver.NEVER), dies_at=5.6, acts=(Say(first_sound(1.0), QUESTION),))
+
+    def hand_over(session: AgentSession[Any]) -> None:
+        session.update_agent(Announcing())
+
+    result = play(ledger, acts=(Do(8.0, hand_over),))
+
+    assert result.turns == [QUESTION]
+
+
+def test_a_message_of_the_user_is_known_by_its_words(ledger: Ledger) -> None:
+    def ask(session: AgentSession[Any]) -> None:
+        message = ChatMessage(role="user", content=["Tell me something."])
+        session.generate_reply(user_input=message, allow_interruptions=False)
+
+    play(ledger, ask, dies_at=6.6, model=Model(answers=(REPLY,)))
+
+    assert said(play(ledger, ask, model=Model(answers=("Something else.",)))) == [REPLY[REPLY.index("It was bent") :]]

@@ -16,7 +16,7 @@ from .page import CallersPage
 from .policy import Answer, CutIn, Redeliver
 from .receipt import Receipt
 from .receipts import Receipts
-from .speeches import Asked, Speeches
+from .speeches import Asked, Speeches, name_of
 
 if TYPE_CHECKING:
     from .announcement import Announcement
@@ -107,19 +107,19 @@ class Announcer:
             FloorClosedError: the call is over.
             AlreadyOwedError: this id is owed.
         """
-        call, book = self._call, self._call.receipts.book
-        words, gone_on = self._gone_on.pop(asked.id, ([], None))
+        call, book, name = self._call, self._call.receipts.book, asked.id or name_of(asked.text)
+        words, gone_on = self._gone_on.pop(name, ([], None))
         if gone_on is not None and words == asked.text.split():
             return gone_on
         if call.speeches.owes(asked.id):
-            raise AlreadyOwedError(f"{asked.id!r} is being announced, or waits for it; await it, or use another id")
-        if book is not None and (finished := book.finished.get(asked.id)) is not None:
+            raise AlreadyOwedError(f"{name!r} is being announced, or waits for it; await it, or use another id")
+        if book is not None and (finished := book.said(name, asked.text)) is not None:
             return said_before(finished)
-        old = None if book is None else book.inherited.get(asked.id)
+        old = None if book is None else book.inherited.get(name)
         try:
             if old is None:
                 return self._announced(asked)[1]
-            return self._announced(old.rest(asked), held=old.held)[1]
+            return self._announced(old.rest(dataclasses.replace(asked, id=name)), held=old.held)[1]
         except RuntimeError as error:
             raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
 

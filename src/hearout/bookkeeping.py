@@ -92,16 +92,35 @@ class Bookkeeper:
         self._renewal: asyncio.TimerHandle | None = None
 
     async def inherit(self) -> None:
-        """Take over what dead agents owed in this call, and see what they finished."""
-        for entry in await self._scribe.entries(self.call, now=time.time()):
-            if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
-                self.finished[entry.id] = entry.receipt
+        """Take over what dead agents owed in this call, and see what they finished, if any died in it."""
         for owing in await self._scribe.owed(self.call):
             taken = await self._scribe.take_over(self.call, owing.id, now=time.time())
             if taken is not None:
                 self.inherited[taken.id] = _inherited(taken)
         if self.inherited:
             self._renew()
+        elif not await self._scribe.rescues(self.call):
+            return  # an agent that comes second into a call of living ones begins at the beginning
+        for entry in await self._scribe.entries(self.call, now=time.time()):
+            if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
+                self.finished[entry.id] = entry.receipt
+
+    def said(self, name: str, text: str | None = None) -> Receipt | None:
+        """The receipt of what a dead agent said to its end, and was to say so; asked once for each.
+
+        Args:
+            name: its id.
+            text: what is to be said now; None where nobody knows it yet.
+        """
+        if (receipt := self.finished.get(name)) is None or (text is not None and text.split() != receipt.text.split()):
+            return None
+        return self.finished.pop(name)
+
+    def let_go(self, name: str) -> Inherited:
+        """What a dead agent owed is not said again: the ledger has it, and what was said over it is settled here."""
+        old = self.inherited.pop(name)
+        self._scribe.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
+        return old
 
     def attend(self, attended: Attended) -> None:
         """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""

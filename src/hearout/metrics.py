@@ -10,12 +10,14 @@ import contextlib
 import fcntl
 import functools
 import itertools
+import logging
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec
 
 from prometheus_client import (
     REGISTRY,
@@ -34,18 +36,37 @@ from .errors import MetricsError
 from .receipt import Level, Outcome, Receipt
 from .words import Fate
 
+logger = logging.getLogger("hearout")
+
+P = ParamSpec("P")
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 GAPS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 """Bounds of the histogram, in seconds: a prepared answer begins within 0.1, one asked for at the end after some 1."""
 
 
+def _harmless(count: Callable[P, None]) -> Callable[P, None]:
+    """A folder that is full or gone costs numbers, and never an announcement."""
+
+    @functools.wraps(count)
+    def counted(*given: P.args, **named: P.kwargs) -> None:
+        try:
+            count(*given, **named)
+        except OSError as error:
+            logger.error("metrics could not be counted in %s: %s", os.environ.get(FOLDER), error)
+
+    return counted
+
+
+@_harmless
 def owes(change: int) -> None:
     """So many more protected utterances are asked for and not over; below 0 for fewer."""
     if (meters := _meters()) is not None:
         meters.owed.inc(change)
 
 
+@_harmless
 def settled(receipt: Receipt) -> None:
     """A receipt is written."""
     if (meters := _meters()) is not None:
@@ -54,6 +75,7 @@ def settled(receipt: Receipt) -> None:
             meters.held.labels(fate=fate.value).inc()
 
 
+@_harmless
 def answered(gap: float) -> None:
     """The answer to what was said over an utterance began so many seconds after its end."""
     if (meters := _meters()) is not None:

@@ -39,11 +39,19 @@ DEAD = 2.0
 """Seconds without a beat of another worker after which it is taken to be dead: five beats. Should it only be slow, its
 agent is put out of the room before another comes, so that no two ever speak."""
 
+LOOKS = 4
+"""Looks in which a beat must not have changed, each within `PROMPT` of the one before: a ledger that stalls for
+everybody keeps everybody from writing, and proves nobody's death."""
+
+PROMPT = 3 * LOOK
+"""Seconds from one look to the next, and for a look, after which what was seen before proves nothing."""
+
 RESCUES = 3
 """Agents that a call is sent at most: a fault that kills one may kill each."""
 
-PATIENCE = 15.0
-"""Seconds for an agent to come; after that another is sent. A cold process takes 3-5 s on a busy machine."""
+PATIENCE = 20.0
+"""Seconds for an agent to come; after that another is sent, and that one called off. A cold process takes 3-5 s on a
+busy machine, and an agent that looks something up before its session starts takes its time."""
 
 _NO_CALLERS = frozenset(
     (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS, api.ParticipantInfo.Kind.INGRESS)
@@ -69,23 +77,24 @@ class Rescue:
         self._worker = worker
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearout-rescue")
         self._beat = 0
-        self._beats: dict[str, tuple[int, float]] = {}
-        """Of each other worker: its last beat, and when that was seen to change."""
-        self._claimed: dict[str, float] = {}
-        """The calls that wait for an agent that was sent from here: until when."""
+        self._beats: dict[str, tuple[int, float, int]] = {}
+        """Of each worker: its last beat, when that was seen to change, and in how many looks it did not since."""
+        self._looked = 0.0
+        self._claimed: dict[str, tuple[float, str]] = {}
+        """The calls that wait for an agent that was sent from here: until when, and the dispatch."""
         self._tended: dict[str, asyncio.Task[None]] = {}
         self._down = False
 
     async def run(self) -> None:
         """Look after the calls, until it is cancelled."""
-        looked, jobs = -LOOK, frozenset[str]()
+        looked, jobs = -LOOK, self._jobs
         try:
             while True:
-                now, before, jobs = time.monotonic(), jobs, frozenset(job.job.id for job in self._server.active_jobs)
+                now, before, jobs = time.monotonic(), jobs, self._jobs
                 if now >= looked + LOOK or before - jobs:
                     looked = now
                     try:
-                        await self.look(jobs)
+                        await self.look()
                     except Exception:  # whatever it is, calls are looked after at the next look
                         logger.exception("the calls of other workers could not be looked at")
                 await asyncio.sleep(GLANCE)
@@ -94,13 +103,14 @@ class Rescue:
                 task.cancel()
             self._thread.shutdown(wait=False)
 
-    async def look(self, jobs: frozenset[str]) -> None:
-        """Look once into the ledger, and begin what there is to do.
+    @property
+    def _jobs(self) -> frozenset[str]:
+        return frozenset(job.job.id for job in self._server.active_jobs)
 
-        Args:
-            jobs: this worker's own, by their ids.
-        """
+    async def look(self) -> None:
+        """Look once into the ledger, and begin what there is to do."""
         self._beat += 1
+        began = time.monotonic()
         try:
             seen = await self._asked(lambda: self._custody.look(worker=self._worker, beat=self._beat))
         except LedgerError as error:
@@ -111,11 +121,14 @@ class Rescue:
             return
         self._down = False
         now = time.monotonic()
-        self._beats = {
-            worker: (beat, now if self._beats.get(worker, (None, 0.0))[0] != beat else self._beats[worker][1])
-            for worker, beat in seen.beats.items()
-        }
+        if max(now - began, began - self._looked) > PROMPT:
+            self._beats.clear()  # whoever stood still here may have stood still there
+        self._looked = now
+        self._beats = {worker: self._seen(worker, beat, now) for worker, beat in seen.beats.items()}
+        jobs = self._jobs  # after the look: a job that began meanwhile is not a dead one
         for attended in seen.calls:
+            if attended.job:
+                self._claimed.pop(attended.call, None)
             if self._is_orphan(attended, jobs, now) and attended.call not in self._tended:
                 task = asyncio.create_task(self._tend(attended))
                 self._tended[attended.call] = task
@@ -125,12 +138,19 @@ class Rescue:
         """Wait until what was begun is done."""
         await asyncio.gather(*self._tended.values())
 
+    def _seen(self, worker: str, beat: int, now: float) -> tuple[int, float, int]:
+        before, since, looks = self._beats.get(worker, (None, now, 0))
+        return (beat, since, looks + 1) if beat == before else (beat, now, 0)
+
     def _is_orphan(self, attended: Attended, jobs: frozenset[str], now: float) -> bool:
         if attended.worker == self._worker:
             if attended.job:
                 return attended.job not in jobs
-            return now >= self._claimed.get(attended.call, 0.0)
-        return attended.worker not in self._beats or now >= self._beats[attended.worker][1] + DEAD
+            return now >= self._claimed.get(attended.call, (0.0, ""))[0]
+        if attended.worker not in self._beats:
+            return True
+        _, since, looks = self._beats[attended.worker]
+        return looks >= LOOKS and now >= since + DEAD
 
     async def _tend(self, attended: Attended) -> None:
         """Do for one call whose agent died what can be done now; it is looked at again as long as it is listed."""
@@ -150,24 +170,32 @@ class Rescue:
         if all(person.kind in _NO_CALLERS for person in people.participants):
             await asyncio.sleep(LOOK)  # they may return
             return
+        here = {person.identity for person in people.participants if person.kind == api.ParticipantInfo.Kind.AGENT}
+        if not attended.job and here - {attended.identity}:
+            return  # the one that was sent is there, and its session has not begun
         if attended.rescues >= RESCUES:
-            logger.error("room %r lost its agent %d times; no other is sent", attended.room, RESCUES + 1)
+            logger.error("room %r was sent %d agents; no other is", attended.room, RESCUES)
             await self._strike_off(attended)
             return
         if not await self._asked(lambda: self._custody.claim(attended, by=self._worker)):
             return  # another worker does it
-        self._claimed[attended.call] = time.monotonic() + PATIENCE
+        _, before = self._claimed.get(attended.call, (0.0, ""))
+        self._claimed[attended.call] = time.monotonic() + PATIENCE, ""
         logger.warning(
             "room %r lost its agent; another is sent (%d of %d)", attended.room, attended.rescues + 1, RESCUES
         )
-        if any(person.identity == attended.identity for person in people.participants):
+        if before:
+            with contextlib.suppress(api.TwirpError):  # it may be over
+                await livekit.agent_dispatch.delete_dispatch(before, attended.room)
+        if attended.identity in here:
             with contextlib.suppress(api.TwirpError):  # it may have been missed by LiveKit meanwhile
                 gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
                 await livekit.room.remove_participant(gone)
         wanted = api.CreateAgentDispatchRequest(
             agent_name=attended.name, room=attended.room, metadata=attended.metadata
         )
-        await livekit.agent_dispatch.create_dispatch(wanted)
+        sent = await livekit.agent_dispatch.create_dispatch(wanted)
+        self._claimed[attended.call] = self._claimed[attended.call][0], sent.id
 
     async def _strike_off(self, attended: Attended) -> None:
         await self._asked(lambda: self._custody.leave(attended.call, job=attended.job))
@@ -200,7 +228,7 @@ def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
         yield
         return
     os.environ[WORKER] = worker = new_holder(socket.gethostname(), os.getpid())
-    running: list[asyncio.Task[None]] = []
+    running: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
 
     def start(*_: object) -> None:
         running.append(asyncio.get_running_loop().create_task(Rescue(server, ledger, worker).run()))
@@ -209,6 +237,7 @@ def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(LedgerError):
-            Custody(ledger).retire(worker)
+        if running:
+            with contextlib.suppress(LedgerError):
+                Custody(ledger).retire(worker)
         ledger.close()

@@ -255,7 +255,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         known = text if isinstance(text, str) else ""
         if self._shell is None:
             return super().say(text, **arguments)
-        if (instead := self._shell.taking_up.saying(known)) is not None:
+        if not self._shell.speeches.is_wished and (instead := self._shell.taking_up.saying(known)) is not None:
             return instead
         with self._shell.speeches.wished(Asked(text=known, context=arguments.get("add_to_chat_ctx", True))):
             return super().say(text, **arguments)

@@ -118,6 +118,11 @@ class Speeches:
         finally:
             self._wish = outer
 
+    @property
+    def is_wished(self) -> bool:
+        """Whether somebody has said which speech the next one is."""
+        return self._wish is not None
+
     def created(self, handle: SpeechHandle) -> None:
         """LiveKit made a speech."""
         if self._wish is not None:

@@ -88,12 +88,12 @@ class TakingUp:
 
     def saying(self, text: str) -> SpeechHandle | None:
         """What stands in the place of this text, if it is said on entering; None where it is to be said."""
-        return self._instead(name_of(text)) if text and _ENTRIES.get([]) else None
+        return self._instead(name_of(text), text) if text and _ENTRIES.get([]) else None
 
-    def _instead(self, name: str) -> SpeechHandle | None:
+    def _instead(self, name: str, text: str | None = None) -> SpeechHandle | None:
         if self.book is None:
             return None
-        if self.book.finished.pop(name, None) is not None:
+        if self.book.said(name, text) is not None:
             return self._session.say(_nothing(), allow_interruptions=True, add_to_chat_ctx=False)
         old = self.book.inherited.get(name)
         return None if old is None or not old.owing.complete else self._go_on(old)
@@ -106,6 +106,7 @@ class TakingUp:
                 self._go_on(old)
             else:
                 logger.warning("what the dead agent owed as %r is not said again; the ledger has it", old.owing.id)
+                self.book.let_go(old.owing.id)
                 if old.held:
                     self._session.generate_reply(user_input=words.join(old.held))
 
@@ -115,7 +116,8 @@ class TakingUp:
         return self._announcer.go_on(rest, held=old.held)
 
     def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:
-        asked = "\0".join(str(arguments.get(name, "")) for name in ("user_input", "instructions"))
+        given = (arguments.get(name) or "" for name in ("user_input", "instructions"))
+        asked = "\0".join(str(getattr(one, "text_content", one)) for one in given)
         name = f"reply-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
         number = self._replies[name] = self._replies.get(name, 0) + 1
         return name if number == 1 else f"{name}#{number}"

@@ -81,6 +81,12 @@ class Custody:
             if connection.execute(CALLS.update().where(*here).values(values)).rowcount == 0:
                 connection.execute(CALLS.insert().values(values | {"rescues": 0}))
 
+    def rescues(self, call: str) -> int:
+        """How often this call was sent another agent."""
+        with self._ledger.transaction() as connection:
+            here = (CALLS.c.book == self._book, CALLS.c.call == plain(call))
+            return int(connection.execute(sa.select(CALLS.c.rescues).where(*here)).scalar() or 0)
+
     def leave(self, call: str, *, job: str) -> bool:
         """That job's agent left the call, or the call is over; False where another has it by now."""
         with self._ledger.transaction() as connection:

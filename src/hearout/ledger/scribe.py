@@ -66,7 +66,7 @@ class Scribe:
         self._promises: dict[tuple[str, str], str] = {}
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
         self._attended: Attended | None = None
-        self._is_listed = False
+        self._is_listed = self._has_left = False
         self._down_until = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="hearout-ledger", daemon=True)
@@ -164,6 +164,10 @@ class Scribe:
             self._promises[call, id] = owing.entry
         return owing
 
+    async def rescues(self, call: str) -> int:
+        """How often a call was sent another agent; 0 where the ledger is down, which is logged."""
+        return await self._ask(lambda: Custody(self._ledger).rescues(call), 0)
+
     def attend(self, attended: Attended) -> None:
         """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
         self._attended = dataclasses.replace(attended, holder=self.holder)
@@ -171,16 +175,15 @@ class Scribe:
 
     def leave(self) -> None:
         """The call is over, and needs nobody any more."""
-        if (attended := self._attended) is not None:
-            self._attended = None
-            self._jobs.put(lambda: Custody(self._ledger).leave(attended.call, job=attended.job))
+        self._has_left = True
+        self._jobs.put(self._list)
 
     async def close(self) -> None:
         """Write what waits, for `CLOSES` seconds at most, and stop; what is left is on disk for the next process."""
         if self._closed:
             return
         self._closed = True
-        stopped = self._submit(lambda: self._drain(again=True))
+        stopped = self._submit(self._end)
         self._jobs.put(None)
         await asyncio.wait({stopped}, timeout=CLOSES)
         stopped.add_done_callback(_noted)
@@ -278,6 +281,13 @@ class Scribe:
             logger.warning("the ledger is back; %d receipts that waited are in it", len(waiting))
         return True
 
+    def _end(self) -> None:
+        self._drain(again=True)
+        self._down_until = 0.0
+        self._list()
+        if self._has_left and self._is_listed:
+            logger.error("the ledger could not be told that the call is over; if its caller stays, it is sent an agent")
+
     def _adopt(self) -> None:
         """Append what processes that died could not."""
         try:
@@ -288,11 +298,14 @@ class Scribe:
             self._is_down(error)
 
     def _list(self) -> None:
-        if self._is_listed or self._attended is None or time.monotonic() < self._down_until:
+        if self._attended is None or self._is_listed is not self._has_left or time.monotonic() < self._down_until:
             return
         try:
-            Custody(self._ledger).attend(self._attended)
-            self._is_listed = True
+            if self._has_left:
+                Custody(self._ledger).leave(self._attended.call, job=self._attended.job)
+            else:
+                Custody(self._ledger).attend(self._attended)
+            self._is_listed = not self._has_left
         except LedgerError as error:
             self._is_down(error)
 
