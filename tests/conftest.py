@@ -1,7 +1,6 @@
 """What every test gets: no key, no cloud, no leftover of this process."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import hearout.session
 from support import run
 
-pytest_plugins = ["databases"]
+pytest_plugins = ["databases", "rooms.server"]
 
 IN_REAL_TIME = (
     *("bench", "browser", "console", "gateway", "local", "measure_rooms"),
@@ -21,18 +20,10 @@ IN_REAL_TIME = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``-n 2``: calls in real time in one process, and in another, which gives way to it, all others."""
+    """Calls in virtual time can be played side by side; one in real time that waits for the machine is another call."""
     for item in items:
-        in_real_time = item.path.name.removeprefix("test_").startswith(IN_REAL_TIME)
-        item.add_marker(pytest.mark.xdist_group("in real time" if in_real_time else "in virtual time"))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Calls in virtual time take what the others leave: one in real time that waits for the machine is another call."""
-    (group,) = next(item.iter_markers("xdist_group")).args
-    if "PYTEST_XDIST_WORKER" in os.environ and group == "in virtual time" and os.nice(0) == 0:
-        os.nice(10)
+        if item.path.name.removeprefix("test_").startswith(IN_REAL_TIME):
+            item.add_marker("in_real_time")
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,6 @@ from rooms.caller import Caller
 if TYPE_CHECKING:
     from rooms.server import Server
 
-pytest_plugins = ["rooms.server"]
-
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 JOINED, SPOKEN = 20.0, 60.0

@@ -23,8 +23,6 @@ from support import alike, words
 if TYPE_CHECKING:
     from rooms.server import Server, Worker
 
-pytest_plugins = ["rooms.server"]
-
 # The first test may have to build the server (3-5 min), and calls run in real time.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 

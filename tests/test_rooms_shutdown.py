@@ -17,8 +17,6 @@ from rooms.notice import NOTICE
 if TYPE_CHECKING:
     from rooms.server import Server
 
-pytest_plugins = ["rooms.server"]
-
 # The first test may have to build the server (3-5 min), and calls run in real time.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 

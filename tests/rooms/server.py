@@ -1,7 +1,4 @@
-"""A LiveKit server on this machine and the agent file as its worker: fixtures `room_server` and `room_worker`.
-
-A test module asks for them with ``pytest_plugins = ["rooms.server"]``.
-"""
+"""A LiveKit server on this machine and the agent file as its worker: fixtures `room_server` and `room_worker`."""
 
 import contextlib
 import json
