@@ -198,7 +198,7 @@ def test_an_agent_that_says_the_same_twice_in_its_own_call_says_it_twice(ledger:
 
 
 def test_an_agent_that_died_in_its_first_sentence_has_it_said_again_and_the_rest_after_it(ledger: Ledger) -> None:
-    play(ledger, say(NOTICE), say(GREETING), dies_at=0.6)
+    play(ledger, say(NOTICE), dies_at=0.6)
 
     result = play(ledger, say(NOTICE), say(GREETING))
 
