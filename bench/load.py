@@ -162,22 +162,32 @@ class Held:
     _rooms: list[str] = field(default_factory=list)
 
     def begin(self, calls: int) -> None:
-        """Let callers join, one after the other, until there are so many."""
-        while len(self._rooms) < calls:
-            rooms.wait_until_warm(self.worker)  # else the calls would wait for processes, and not for the machine
+        """Let callers join, one after the other, until there are so many, or no process is ready for another."""
+        while self._is_warm() and len(self._rooms) < calls:
             room = self.server.new_room()
             self.callers.order(join=room, url=self.server.url, token=self.server.token(room, "caller"))
             self._rooms.append(room)
             with contextlib.suppress(TimeoutError):  # a call without an agent is one that was not delivered
                 rooms.wait(self._written(room, "here").exists, JOINED, "no agent came")
-        rooms.wait_until_warm(self.worker)
 
-    def announce(self) -> tuple[Path, dict[str, float]]:
+    def _is_warm(self) -> bool:
+        """Whether a process is ready for the next call: else it would wait for that, and not for the machine."""
+        try:
+            rooms.wait_until_warm(self.worker)
+        except TimeoutError:
+            if self.worker.process.poll() is not None:
+                raise
+            return False  # a machine that has no time for it holds all the calls that it can
+        return True
+
+    def announce(self, number: str) -> tuple[Path, dict[str, float]]:
         """Have it announced in all of them at once; where the recordings and reports are, and the cores that it took.
 
         The files of a room are ``ROOM.wav`` and ``ROOM.json``.
+
+        Args:
+            number: names the round.
         """
-        number = str(len(self._rooms))
         time.sleep(SETTLE)
         self.callers.order(record=True)
         groups = self._groups()
@@ -227,15 +237,15 @@ def hold(calls: Sequence[int], said: Callable[[str], None]) -> list[Round]:
         with rooms.serving(folder) as server:
             (server_process,) = set(psutil.Process().children()) - before
             notice, question = ready(folder)
-            done: list[tuple[str, Path, dict[str, float]]] = []
+            done: list[tuple[str, int, Path, dict[str, float]]] = []
             for peer in PEERS:
                 with _held(peer, server, server_process, notice, question, folder / peer) as held:
                     for number in sorted(set(calls)):
                         said(f"{number} at once, {peer}")
                         held.begin(number)
-                        done.append((peer, *held.announce()))
+                        done.append((peer, number, *held.announce(str(number))))
         said("all are over; the recordings are judged")
-        found += [judged(peer, where, cores, notice) for peer, where, cores in done]
+        found += [judged(peer, number, where, cores, notice) for peer, number, where, cores in done]
     return found
 
 
@@ -280,10 +290,14 @@ def ready(folder: Path) -> tuple[Announcement, Path]:
     return Announcement.load("notice", folder), question
 
 
-def judged(peer: str, folder: Path, cores: Mapping[str, float], notice: Announcement) -> Round:
-    """What became of the calls of one round, whose recordings and reports are in `folder`."""
+def judged(peer: str, calls: int, folder: Path, cores: Mapping[str, float], notice: Announcement) -> Round:
+    """What became of the calls of one round, whose recordings and reports are in `folder`.
+
+    Those that could not begin, for the machine had no time for another process, were delivered to nobody.
+    """
     wanted, _ = _sound(notice.wav)
-    return Round(peer, [_judged(path, wanted) for path in sorted(folder.glob("*.wav"))], cores)
+    said = [_judged(path, wanted) for path in sorted(folder.glob("*.wav"))]
+    return Round(peer, said + [Said(None, is_receipted=None, is_answered=False)] * (calls - len(said)), cores)
 
 
 def _judged(recording: Path, wanted: npt.NDArray[np.int16]) -> Said:
@@ -320,7 +334,8 @@ def _delivered(rounds: Sequence[Round], load: str) -> Table:
         "One worker in `dev`, a livekit-server and all callers on this machine. In each room an agent says the same "
         "ready-made announcement at the same moment, and each caller asks something over it. silero, the room and the "
         "sound are real; recogniser, model and the answer's voice are scripted. Callers join one after the other, and "
-        "stay. In full: by `hearout measure` on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, "
+        "stay; one for which no process is ready within 60 s counts as not delivered. In full: by `hearout measure` "
+        "on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, "
         "gap: of all calls the least share of it, and the longest gap. Receipts: that say finished, and present. "
         f"Answered: the question was, once (stock hears nothing meanwhile). {load}.",
     )
