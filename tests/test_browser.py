@@ -16,7 +16,7 @@ from hearout.local.llm import MONOLOGUE
 from hearout.local.tts import SAMPLE_RATE
 from hearout.measure import Measured
 from rooms.caller import spoken
-from rooms.visitor import Hearing, browsing, join, ledger, microphone, need_everything, receipts, served
+from rooms.visitor import LOUD, Hearing, browsing, join, ledger, microphone, need_everything, receipts, served
 from support import AGENT, ROOT, alike
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ SPEAKS, ANNOUNCED, ANSWERED = 30_000, 60_000, 15_000
 
 BOTH_REPORTED = """() => [...document.querySelectorAll("#receipts .card")]
     .filter((card) => JSON.parse(card.dataset.receipt).reported !== null).length === 2"""
-
-LOUD = 330
-"""The sample value from which the agent speaks."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -19,7 +19,7 @@ from hearout.words import Kind
 from rooms.caller import spoken
 from rooms.notes import Notes
 from rooms.notice import POLICY, SHORT
-from rooms.visitor import Hearing, browsing, join, microphone, need_everything, served
+from rooms.visitor import LOUD, Hearing, browsing, join, microphone, need_everything, served
 from support import ROOT
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ TYPED = "Can I object by letter?"
 
 SPEAKS, ANNOUNCED, ANSWERED = 30_000, 40_000, 15_000
 """Milliseconds until the agent is heard at the latest, its notice (8 s) is over, and its answer (3 s) is."""
-
-LOUD = 330
-"""The sample value from which the notice speaks."""
 
 AWAY = 3.0
 """Seconds until somebody whose tab crashed is back."""
@@ -88,6 +85,19 @@ def resumes(second: float) -> float:
     """When the notice goes on after a second at which its speech ends: a pause that was played leaves no trace."""
     loud = np.flatnonzero(np.abs(spoken(SHORT).astype(np.int32)) > LOUD) / SAMPLE_RATE
     return float(loud[loud > second + 0.1][0])
+
+
+def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
+    fronts = []
+    for _ in range(10):
+        page = site.browser.new_page()
+        hearing = Hearing(page)
+        join(page, site.url)
+        # the agents of those who left before are still there for a while, and the next process has to start
+        hearing.wait_for_sound(page, lasting=1.5, within=60.0)
+        page.close()
+        fronts.append(hearing.judged(SHORT).front_ms)
+    assert max(fronts) <= 60, fronts
 
 
 def test_what_is_typed_over_the_notice_by_somebody_who_is_muted_is_held_and_answered(site: Site) -> None:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 STARTED, ENDED = 60.0, 30.0
 """Seconds that `web` may take to start and to end."""
 
+LOUD = 330
+"""The sample value from which an agent speaks."""
+
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream"),
@@ -236,6 +239,20 @@ class Hearing:
     def samples(self) -> Samples:
         """All of it so far: mono."""
         return np.concatenate([np.zeros(0, np.int16), *self._pieces])
+
+    def wait_for_sound(self, page: "Page", *, lasting: float, within: float) -> None:
+        """Wait, on its page, until so many seconds from the first sound on are in it.
+
+        Raises:
+            AssertionError: they are not `within` so many seconds.
+        """
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            page.wait_for_timeout(100)
+            loud = np.flatnonzero(np.abs(self.samples.astype(np.int32)) > LOUD)
+            if len(loud) and len(self.samples) - loud[0] >= lasting * self.sample_rate:
+                return
+        raise AssertionError(f"{len(self.samples) / self.sample_rate:.1f} s came, and no sound of {lasting} s in them")
 
     def judged(self, text: str) -> Measured:
         """How much of `text`, in the local voice, is in it."""
