@@ -8,8 +8,12 @@ from hearout.actions import (
     DeliverTurn,
     EndCall,
     FinishShutdown,
+    GoOnWith,
     HandBackWords,
+    LetLie,
+    NoteGap,
     NoteWords,
+    PassText,
     PrepareAnswer,
     RecordFate,
     SayAgain,
@@ -20,7 +24,7 @@ from hearout.owed import STOP_GRACE
 from hearout.policy import After, Keys, Phrases, Redeliver
 from hearout.receipt import SHORT, Outcome, Receipt
 from hearout.words import Fate, Kind
-from orders import Call
+from orders import Call, Step
 
 CARRIED = {
     Fate.DELIVERED: DeliverTurn,
@@ -52,13 +56,7 @@ def every_word_once(call: Call) -> None:
                     fates[action.words.text] += action.fate in CARRIED
                     if action.fate is not Fate.REPEATED:
                         fated.update(tokens(action.words.text))
-    heard = [
-        token
-        for step in call.steps
-        if (isinstance(step.event, e.WordsHeard) and step.took)
-        or (isinstance(step.event, e.TextTyped | e.WordsInherited) and step.holding)
-        for token in tokens(step.event.text)
-    ]
+    heard = [token for step in call.steps for text in _texts(step) for token in tokens(text)]
     lost = [token for token in heard if fated[token] != 1]
     assert not lost, f"of these words, not exactly one fate: {lost}, {fated}"
     assert fates == texts, f"carried and recorded differ: {texts - fates} {fates - texts}"
@@ -69,6 +67,18 @@ def every_word_once(call: Call) -> None:
             if isinstance(action, DeliverTurn | HandBackWords):
                 numbers = [order[token] for held in action.words for token in tokens(held.text) if token in order]
                 assert numbers == sorted(numbers), f"out of order: {action}"
+
+
+def _texts(step: Step) -> tuple[str, ...]:
+    """What the caller is known to have said by this event, of which the floor owes an account."""
+    match step.event:
+        case e.WordsHeard(text) if step.took:
+            return (text,)
+        case e.TextTyped(text) | e.WordsInherited(text) if step.holding:
+            return (text,)
+        case e.DebtInherited() if not any(isinstance(action, GoOnWith) for action in step.actions):
+            return step.event.words
+    return ()
 
 
 def only_what_may_ends_it(call: Call) -> None:
@@ -115,6 +125,7 @@ def one_true_receipt_each(call: Call) -> None:
     """L3"""
     receipts = [a.receipt for step in call.steps for a in step.actions if isinstance(a, WriteReceipt)]
     assert Counter(receipt.id for receipt in receipts) == Counter(call.requested.keys()), "not one receipt each"
+    _gaps_are_of_receipts(call)
     failed = _failed_while_open(call)
     _none_is_missed(call)
     for step in call.steps:
@@ -136,6 +147,21 @@ def one_true_receipt_each(call: Call) -> None:
             assert receipt.id not in failed, f"finished, though a part was never made: {receipt}"
 
 
+def _gaps_are_of_receipts(call: Call) -> None:
+    """A gap is told once, of an utterance whose receipt is written, and after its end."""
+    written: dict[str, float] = {}
+    gaps: set[str] = set()
+    for step in call.steps:
+        for action in step.actions:
+            if isinstance(action, WriteReceipt):
+                written[action.receipt.id] = step.at
+            if isinstance(action, NoteGap):
+                assert action.id in written, f"of no receipt: {action}"
+                assert action.id not in gaps, f"told twice: {action}"
+                assert action.seconds >= 0
+                gaps.add(action.id)
+
+
 def _reported(call: Call, name: str, until: float) -> list[float]:
     """To which seconds of an utterance the loudspeaker came, until then, under this id or the one that was missed."""
     names = {name}
@@ -147,6 +173,20 @@ def _reported(call: Call, name: str, until: float) -> list[float]:
         if isinstance(step.event, e.PlayoutProgressed | e.PlayoutFinished)
         if step.event.id in names and step.at <= until
     ]
+
+
+def every_debt_taken_over_once(call: Call) -> None:
+    """L8: what a dead agent owed is gone on with, or it is left and what was said over it is accounted for (L1)."""
+    shut = False
+    for step in call.steps:
+        shut = shut or isinstance(step.event, e.ShutdownAsked)
+        done = [action for action in step.actions if isinstance(action, GoOnWith | LetLie)]
+        if not isinstance(step.event, e.DebtInherited):
+            assert not done, f"taken over again: {done}"
+            continue
+        debt = step.event
+        sayable = bool(debt.text.strip()) and debt.redeliver is not Redeliver.NEVER and not shut
+        assert done == [GoOnWith(debt.id) if sayable else LetLie(debt.id)], f"{debt}: {done}"
 
 
 def _none_is_missed(call: Call) -> None:
@@ -257,18 +297,21 @@ def late_reports_change_nothing(call: Call, late: e.Event) -> None:
     assert _state(with_it) == _state(without), f"a late {late} changed the floor"
 
 
+KEPT_IN = {f"hearout.{name}" for name in ("floor", "debts", "owed", "heard", "wording", "closing", "preparing")}
+
+
 def _state(thing: object) -> object:
     """All that is kept, and in what is kept."""
     if isinstance(thing, list | tuple | set):
         return [_state(item) for item in thing]
-    if type(thing).__module__ in ("hearout.floor", "hearout.debts", "hearout.owed", "hearout.heard", "hearout.wording"):
+    if type(thing).__module__ in KEPT_IN:
         return {name: _state(value) for name, value in vars(thing).items() if name not in ("policy", "_last")}
     return repr(thing)
 
 
 def nothing_at_all(call: Call) -> None:
     """L7"""
-    done = [a for step in call.steps for a in step.actions if not isinstance(a, EndCall | FinishShutdown)]
+    done = [a for step in call.steps for a in step.actions if not isinstance(a, EndCall | FinishShutdown | PassText)]
     assert not done, f"without protected speech: {done}"
     assert not any(step.holding for step in call.steps)
     assert not any(step.took for step in call.steps if isinstance(step.event, e.WordsHeard | e.WordsGuessed))

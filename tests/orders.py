@@ -20,9 +20,9 @@ ANSWERS = (None, None, None, Answer.NOTE, Answer.DROP)
 
 OPS = (
     *("asked", "asked", "starts", "starts", "stops", "stops", "stops", "heard", "heard", "heard", "guessed"),
-    *("as guessed", "typed", "inherited", "keys", "leaves", "returns", "shutdown", "operator", "reply", "no reply"),
-    *("turn", "text", "text", "question", "made", "made", "made", "plays", "plays", "plays", "progress", "played"),
-    *("tool", "fails", "ended", "ended"),
+    *("as guessed", "typed", "inherited", "owed", "keys", "leaves", "returns", "shutdown", "operator", "reply"),
+    *("no reply", "answer", "turn", "text", "text", "question", "made", "made", "made", "plays", "plays", "plays"),
+    *("progress", "played", "tool", "fails", "ended", "ended"),
 )
 """What happens, as often as it stands here."""
 
@@ -128,7 +128,7 @@ def decoded(order: bytes, call: Call, *, protected: bool = True) -> Iterator[e.E
     for what, much in zip(order[::2], order[1::2], strict=False):
         call.at = round(call.at + PAUSES[much & 31], 6)
         event = _event(what, much >> 3, call)
-        if protected or not isinstance(event, e.SpeechRequested | e.ReplyExpected):
+        if protected or not isinstance(event, e.SpeechRequested | e.ReplyExpected | e.DebtInherited):
             yield event
 
 
@@ -252,6 +252,9 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
             return e.TextTyped(_words(much, call))
         case "inherited":
             return e.WordsInherited(_words(much, call))
+        case "owed":
+            words = tuple(_words(number, call) for number in range(much % 3))
+            return e.DebtInherited(f"old{call.tokens}", _text(much), words, ANSWERS[much % 5], REDELIVER[much // 8 % 4])
         case "keys":
             return e.KeysPressed("0" if much % 2 else "7")
         case "leaves":
@@ -261,13 +264,15 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
         case "returns":
             return e.CallerReturned()
         case "shutdown":
-            return e.ShutdownAsked() if much % 8 == 0 else e.AlarmRang()
+            return e.ShutdownAsked(drain=much % 16 == 0) if much % 8 == 0 else e.AlarmRang()
         case "operator":
             return e.StopAsked("a person pressed stop", None if much % 2 else _known(much, call))
         case "reply":
             return e.ReplyExpected()
         case "no reply":
             return e.ReplyCalledOff()
+        case "answer":
+            return e.ReplyStarted()
         case "turn":
             return e.TurnTaken()
         case op:

@@ -2,15 +2,19 @@
 
 import pytest
 
-from hearout import After, Keys, Outcome, Phrases, Policy, Redeliver
+from hearout import After, Answer, Keys, Outcome, Phrases, Policy, Redeliver
 from hearout import events as e
 from hearout.actions import (
     Action,
     DeliverTurn,
+    GoOnWith,
     Hold,
     LetGo,
+    LetLie,
     NoteGap,
     OweAgain,
+    PassText,
+    PrepareAnswer,
     RecordFate,
     SayAgain,
     StopUtterance,
@@ -248,6 +252,69 @@ def test_the_gap_to_the_answer_is_noted_on_the_utterance_that_was_spoken_over() 
 
     assert told(floor, (7.25, e.ReplyStarted())) == [NoteGap("n1", 0.25)]
     assert told(floor, (9.0, e.ReplyStarted())) == []
+
+
+def test_no_gap_is_noted_on_what_waits_for_a_tool_and_has_no_receipt() -> None:
+    floor = playing()
+    told(floor, (7.0, e.PlayoutFinished("n1", 6.0)), (7.0, e.ToolCalled("n1")), (8.0, e.CallerStarted()))
+    told(floor, (9.0, e.CallerStopped()), (9.1, e.WordsHeard("what does it cost")))
+    patience = 9.1 + floor.policy.tool_grace
+
+    assert DeliverTurn in [type(action) for action in told(floor, (patience, e.AlarmRang()))]
+    assert told(floor, (patience + 1.0, e.ReplyStarted())) == []
+
+
+def test_a_policy_that_prepares_nothing_prepares_nothing() -> None:
+    asked = [(2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost"))]
+    ready, plain = playing(), playing(Policy(prepare=0.0))
+    told(ready, *asked)
+    told(plain, *asked)
+
+    assert ready.next_alarm == 7.0 - ready.policy.prepare
+    assert not any(isinstance(action, PrepareAnswer) for action in told(plain, (7.0, e.AlarmRang())))
+
+
+def test_what_is_typed_while_nothing_is_protected_is_answered_at_once() -> None:
+    assert told(Floor(), (1.0, e.TextTyped("hello"))) == [PassText("hello")]
+    assert PassText("hello") not in told(playing(), (2.0, e.TextTyped("hello")))
+
+
+def test_what_a_dead_agent_owed_and_nobody_asks_for_is_gone_on_with() -> None:
+    debt = e.DebtInherited("old", TEXT, ("what does it cost",))
+
+    assert told(Floor(), (0.0, debt)) == [GoOnWith("old")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "debt"),
+    [
+        (None, e.DebtInherited("old", TEXT, ("what does it cost", "mm-hm"), redeliver=Redeliver.NEVER)),
+        (Policy(redeliver=Redeliver.NEVER), e.DebtInherited("old", TEXT, ("what does it cost", "mm-hm"))),
+        (None, e.DebtInherited("old", "", ("what does it cost", "mm-hm"))),
+    ],
+)
+def test_what_a_dead_agent_owed_and_may_not_be_said_again_is_left_and_the_words_over_it_are_answered(
+    policy: Policy | None, debt: e.DebtInherited
+) -> None:
+    actions = told(Floor(policy), (0.0, debt))
+
+    assert actions[0] == LetLie("old")
+    assert [action.words for action in actions if isinstance(action, DeliverTurn)] == [
+        (Held("what does it cost", at=0.0),)
+    ]
+    assert [action.fate for action in actions if isinstance(action, RecordFate)] == [Fate.BACKCHANNEL, Fate.DELIVERED]
+
+
+@pytest.mark.parametrize(("answer", "fate"), [(Answer.DROP, Fate.DROPPED), (Answer.NOTE, Fate.NOTED)])
+def test_words_over_what_a_dead_agent_owed_are_treated_as_was_chosen_for_it(answer: Answer, fate: Fate) -> None:
+    actions = told(Floor(), (0.0, e.DebtInherited("old", "", ("what does it cost",), answer=answer)))
+
+    assert [action.fate for action in actions if isinstance(action, RecordFate)] == [fate]
+    assert not any(isinstance(action, DeliverTurn) for action in actions)
+
+
+def test_a_session_that_shuts_down_takes_over_no_debt() -> None:
+    assert LetLie("old") in told(Floor(), (0.0, e.ShutdownAsked()), (0.1, e.DebtInherited("old", TEXT)))
 
 
 def test_what_is_owed_again_takes_no_id_that_is_used() -> None:

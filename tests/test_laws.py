@@ -65,6 +65,13 @@ def test_the_alarms_alone_lead_back_to_listening(order: bytes) -> None:
     laws.never_stuck(call)
 
 
+# L8: what a dead agent owed is gone on with, or left; what was said over it has its one fate either way (L1).
+@law
+@given(orders)
+def test_what_a_dead_agent_owed_is_taken_over_once_or_left_as_its_policy_says(order: bytes) -> None:
+    laws.every_debt_taken_over_once(to_its_end(order))
+
+
 # L6: a late report of something that is over changes nothing.
 @law
 @given(orders, st.integers(0, 1000))

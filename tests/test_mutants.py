@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 import laws
-from hearout import debts, floor, heard, owed
+from hearout import debts, floor, heard, owed, preparing
 from orders import late_event, played, to_its_end, vanished
 
 ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
@@ -50,6 +50,10 @@ def l6(order: bytes, which: type[floor.Floor]) -> None:
         laws.late_reports_change_nothing(call, late_event(call, choice))
 
 
+def l8(order: bytes, which: type[floor.Floor]) -> None:
+    laws.every_debt_taken_over_once(to_its_end(order, floor=which))
+
+
 def l7(order: bytes, which: type[floor.Floor]) -> None:
     laws.nothing_at_all(played(order, protected=False, floor=which))
 
@@ -83,8 +87,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "a shutdown has no grace": (
         floor,
-        "elif self._cuts_at is not None and at >= self._cuts_at:",
-        "elif self._cuts_at is not None:",
+        "elif self._closing.cuts(at):",
+        "elif self._closing.cuts_at is not None:",
         l2,
     ),
     "keys cut in that are not allowed": (
@@ -141,7 +145,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "speaks to a caller who is gone": (
         floor,
-        "elif self._gone_at is None:\n                before",
+        "elif self._closing.gone_at is None:\n                before",
         "else:\n                before",
         l2,
     ),
@@ -153,13 +157,13 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "answers while protected speech waits": (
         floor,
-        "if self._debts.open() or self._expected_since is not None:\n            return\n        if self._closing()",
-        "if any(one.playing for one in self._debts.open()):\n            return\n        if self._closing()",
+        "if self._debts.open() or self._expected_since is not None:\n            return\n        if",
+        "if any(one.playing for one in self._debts.open()):\n            return\n        if",
         l4,
     ),
     "asks the model without end": (
-        floor,
-        "self._calls >= self.policy.model_calls - 1 or",
+        preparing,
+        " and self.calls < self.calls_at_most",
         "",
         l4,
     ),
@@ -179,9 +183,9 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l5,
     ),
     "listens to late reports": (
-        floor,
-        "for one in self._debts.open(suspended=True):\n                    if one.id == event.id:",
-        "for one in self._debts.all or [self._last]:\n                    if True:",
+        debts,
+        "for one in self.open(suspended=True):\n            if one.id == event.id:",
+        "for one in self.all:\n            if True:",
         l6,
     ),
     "takes a used id again": (debts, "if event.id not in self._used:", "if True:", l6),
@@ -190,6 +194,20 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "return self.holding or self._heard.repeats(text, at)",
         "return True",
         l7,
+    ),
+    "goes on with what is not to be said again": (
+        floor,
+        "yield a.LetLie(debt.id)",
+        "yield a.LetLie(debt.id)\n            yield a.GoOnWith(debt.id)",
+        l8,
+    ),
+    "tells the gap of what has no receipt": (floor, "if self._last.ended_at is not None else None", "", l3),
+    "says again what may not be": (floor, "is not Redeliver.NEVER\n", "is not None\n", l8),
+    "forgets what was said over a debt that is left": (
+        floor,
+        "for text in debt.words]",
+        "for text in debt.words[:1]]",
+        l1,
     ),
     "records keys when nothing is protected": (
         floor,
@@ -205,7 +223,8 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
     source = inspect.getsource(module)
     assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
     originals = {
-        name: sys.modules[name] for name in ("hearout.owed", "hearout.heard", "hearout.debts", "hearout.floor")
+        name: sys.modules[name]
+        for name in ("hearout.owed", "hearout.heard", "hearout.debts", "hearout.preparing", "hearout.floor")
     }
     try:
         for name, original in originals.items():
@@ -236,7 +255,7 @@ def test_a_mutant_is_killed_by_the_law_that_it_breaks(name: str) -> None:
         keeps(law, broken)
 
 
-@pytest.mark.parametrize("law", [l1, l2, l3, l3_missed, l4, l5, l6, l7])
+@pytest.mark.parametrize("law", [l1, l2, l3, l3_missed, l4, l5, l6, l7, l8])
 def test_the_floor_itself_keeps_the_law_in_the_same_orders(law: Law) -> None:
     for order in ORDERS[:200]:
         law(order, floor.Floor)

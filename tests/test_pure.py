@@ -11,8 +11,8 @@ import pytest
 from support import ROOT
 
 PURE = (
-    *("floor", "debts", "owed", "wording", "heard", "events", "actions", "policy"),
-    *("words", "receipt", "record", "spans", "trace", "presence", "rendered"),
+    *("floor", "debts", "owed", "wording", "heard", "closing", "preparing", "events", "actions"),
+    *("policy", "choices", "words", "receipt", "record", "spans", "trace", "presence", "rendered"),
 )
 CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
 TESTS = (

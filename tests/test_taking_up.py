@@ -1,6 +1,7 @@
 """The agent that comes into the call of one that died: what it says again, what it goes on with, and what it knows."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 from livekit.agents.llm import ChatMessage
 
-from hearout import AgentSession, Outcome, Redeliver
+from hearout import AgentSession, Keys, Outcome, Phrases, Redeliver
+from hearout.bookkeeping import Inherited
 from hearout.errors import AlreadyOwedError
 from hearout.ledger import Ledger
 from hearout.testing import Do, Model, Result, Say, first_sound
@@ -156,6 +158,24 @@ def test_what_was_to_be_said_once_at_most_is_not_said_again(ledger: Ledger) -> N
 
     assert not any(NOTICE.endswith(one) for one in said(result))
     assert result.turns == [QUESTION]
+
+
+def test_who_might_cut_in_may_still_when_it_is_gone_on_with(ledger: Ledger) -> None:
+    play(ledger, announce(cut_in=Keys("0") | Phrases("operator")), dies_at=3.0)
+
+    play(ledger, acts=(Do(first_sound(0.5), lambda session: session.user_pressed("0")),))
+
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert (entry.receipt.outcome, entry.receipt.why) == (Outcome.CUT_IN, "key 0")
+
+
+def test_a_row_whose_choices_cannot_be_read_is_gone_on_with_under_the_sessions_policy(ledger: Ledger) -> None:
+    play(ledger, announce(), dies_at=5.6)
+    (owing,) = ledger.owed("room/1")
+    old = Inherited(dataclasses.replace(owing, policy={"redeliver": "in the year 2525"}), 5.0, 40, ())
+
+    assert (old.asked.id, old.asked.redeliver) == ("notice", None)
 
 
 def test_the_new_agent_knows_what_was_said(ledger: Ledger) -> None:

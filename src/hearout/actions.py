@@ -65,6 +65,13 @@ class HandBackWords:
 
 
 @dataclass(frozen=True)
+class PassText:
+    """Answer what was typed as LiveKit does: at once, instead of what is being said. Nothing of it is protected."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class NoteWords:
     """Put these words into the chat context, unanswered."""
 
@@ -116,6 +123,20 @@ class OweAgain:
 
 
 @dataclass(frozen=True)
+class GoOnWith:
+    """Say what is left of what a dead agent owed."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class LetLie:
+    """What a dead agent owed is not said again: its row in the ledger says how far it came."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class StopInterruptible:
     """The caller has something to say: stop speech that may be interrupted, behind which protected speech waits."""
 
@@ -152,11 +173,14 @@ Action: TypeAlias = (
     | DropAnswer
     | DeliverTurn
     | HandBackWords
+    | PassText
     | NoteWords
     | RecordFate
     | StopUtterance
     | SayAgain
     | OweAgain
+    | GoOnWith
+    | LetLie
     | StopInterruptible
     | WriteReceipt
     | NoteGap

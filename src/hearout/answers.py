@@ -118,6 +118,11 @@ class Answers:
             if ready is not None:
                 await ready.drop()
 
+    async def answer_now(self, text: str) -> None:
+        """Answer what was typed, instead of what is being said."""
+        await self._session.interrupt()
+        self._session.generate_reply(user_input=text)
+
     async def note(self, text: str) -> None:
         """Put a turn into the chat context, unanswered: the agent's, which the model sees, and the session's."""
         message = llm.ChatMessage(role="user", content=[text])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .choices import chosen, plain
 from .debts import Standing
 from .errors import AlreadyOwedError
 from .ledger import Owing, Scribe
@@ -49,6 +50,17 @@ class Inherited:
     characters: int
     held: tuple[str, ...] = field(repr=False)
 
+    @property
+    def asked(self) -> Asked:
+        """What was asked of the dead agent: all but its sound, where that was ready-made."""
+        policy = self.owing.policy
+        try:
+            choices = chosen(policy)
+        except (TypeError, ValueError):  # a row of another version
+            logger.warning("what was chosen for %r cannot be read; the session's policy holds", self.owing.id)
+            choices = {}
+        return Asked(self.owing.id, acknowledge=str(policy.get("acknowledge", "")), **choices)
+
     def rest(self, asked: Asked) -> Asked:
         """What is left of it to say; all of it, where the text is another one now."""
         return self.after_mark(asked) if asked.text.split() == self.owing.text.split() else asked
@@ -84,7 +96,7 @@ class Bookkeeper:
         self._open: dict[str, str] = {}
         self._untold: set[str] = set()
         """What was promised before its text was known: the renewals carry it, as far as it is."""
-        self._over: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
+        self._over: dict[str, tuple[Receipt, asyncio.TimerHandle | None]] = {}
         self._standing: dict[str, Standing] = {}
         self._settled: dict[str, tuple[str, Receipt]] = {}
         """Of what is over, its row's name and its receipt as the ledger has it."""
@@ -116,11 +128,10 @@ class Bookkeeper:
             return None
         return self.finished.pop(name)
 
-    def let_go(self, name: str) -> Inherited:
+    def let_go(self, name: str) -> None:
         """What a dead agent owed is not said again: the ledger has it, and what was said over it is settled here."""
         old = self.inherited.pop(name)
         self._scribe.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
-        return old
 
     def attend(self, attended: Attended) -> None:
         """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
@@ -156,13 +167,12 @@ class Bookkeeper:
             later = self._loop.call_later(ANSWER_WAIT, self._write, key)
             self._over[key] = receipt, later
         else:
-            self._over[key] = receipt, self._loop.call_later(0, lambda: None)
+            self._over[key] = receipt, None
             self._write(key)
 
     def answered(self, key: str, receipt: Receipt) -> None:
         """The gap to the answer is known."""
         if key in self._over:
-            self._over[key][1].cancel()
             self._over[key] = receipt, self._over[key][1]
             self._write(key)
 
@@ -199,7 +209,8 @@ class Bookkeeper:
 
     def _write(self, key: str) -> None:
         receipt, later = self._over.pop(key)
-        later.cancel()
+        if later is not None:
+            later.cancel()
         del self._open[key]
         self._promises.pop(key, None)
         self._standing.pop(key, None)
@@ -233,9 +244,11 @@ class Bookkeeper:
 
 
 def _policy(asked: Asked) -> Mapping[str, Any]:
-    """For whoever reads the row; what the agent's own code asks for again counts."""
-    chosen = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
-    return {name: str(choice) for name, choice in chosen.items() if choice is not None}
+    """For whoever says it again; what the agent's own code asks for then counts."""
+    choices = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
+    return {name: plain(choice) for name, choice in choices.items() if choice is not None} | (
+        {"acknowledge": asked.acknowledge} if asked.acknowledge else {}
+    )
 
 
 def _inherited(owing: Owing) -> Inherited:

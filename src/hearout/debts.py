@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from . import events as e
 from .owed import Owed
 from .policy import Policy
+from .receipt import Outcome
 from .words import Held
 
 
@@ -54,6 +55,20 @@ class Debts:
             self._used.add(event.id)
             self.all.append(Owed.asked(event, self._policy, at))
 
+    def note(self, event: e.OfSpeech, at: float) -> Owed | None:
+        """Note a fact about the utterance that it names; which one that is, if it is not over."""
+        for one in self.open(suspended=True):
+            if one.id == event.id:
+                one.note(event, at)
+                return one
+        return None
+
+    def shut_down(self, at: float) -> None:
+        """The session is closed: nothing is said any more."""
+        for one in self.open(suspended=True):
+            one.stop(Outcome.SHUT_DOWN, "the session was closed")
+            one.note(e.SpeechEnded(one.id, interrupted=True), at)
+
     def close(self, one: Owed, at: float) -> None:
         """The receipt of an utterance is written; that the caller missed its end may show later."""
         self.all.remove(one)
@@ -94,8 +109,14 @@ class Debts:
         owed = self.open(suspended=True)
         return next((one for one in owed if one.playing), next(iter(owed), None))
 
-    def stands_before(self, one: Owed) -> bool:
-        """Whether other protected speech is said before this one."""
+    def free_since(self, one: Owed, freed_at: float) -> float | None:
+        """Since when no other protected speech stands before this one; None while some does.
+
+        Args:
+            one: it.
+            freed_at: when the last one that stood before others was over.
+        """
         owed = self.open()
         others = [other for other in owed if other is not one]
-        return any(other.playing for other in others) or (bool(others) and owed[0] is not one)
+        waits = any(other.playing for other in others) or (bool(others) and owed[0] is not one)
+        return None if waits else freed_at

@@ -169,6 +169,24 @@ class WordsInherited:
 
 
 @dataclass(frozen=True)
+class DebtInherited:
+    """An agent that died owed this, and the one in its place did not ask for it.
+
+    Args:
+        id: names it in the ledger.
+        text: of it, as far as it is known.
+        words: what the caller had said over it, oldest first.
+        answer, redeliver: what was chosen for it; the policy's where they are None.
+    """
+
+    id: str
+    text: str = field(repr=False)
+    words: tuple[str, ...] = field(default=(), repr=False)
+    answer: Answer | None = None
+    redeliver: Redeliver | None = None
+
+
+@dataclass(frozen=True)
 class WordsPassed:
     """A final transcript went to LiveKit, which will make a turn of it."""
 
@@ -243,9 +261,8 @@ class AlarmRang:
     """The time that the floor asked for has come."""
 
 
-Event: TypeAlias = (
-    SpeechRequested
-    | SpeechQueued
+OfSpeech: TypeAlias = (
+    SpeechQueued
     | TextKnown
     | SentencePlaced
     | AudioMade
@@ -257,6 +274,12 @@ Event: TypeAlias = (
     | SpeechSuspended
     | VoiceFailed
     | SpeechEnded
+)
+"""A fact about an utterance that was asked for."""
+
+Event: TypeAlias = (
+    SpeechRequested
+    | OfSpeech
     | ReplyExpected
     | ReplyCalledOff
     | ReplyStarted
@@ -265,6 +288,7 @@ Event: TypeAlias = (
     | WordsGuessed
     | WordsHeard
     | WordsInherited
+    | DebtInherited
     | WordsPassed
     | TurnTaken
     | TextTyped

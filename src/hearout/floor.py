@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from . import actions as a
 from . import events as e
 from .actions import Action
+from .closing import Closing
 from .debts import Debts, Standing
 from .heard import Heard, Said
 from .owed import Owed
-from .policy import Answer, Policy
+from .policy import Answer, Policy, Redeliver
+from .preparing import Preparing
 from .receipt import Cause, Outcome
 from .words import Fate, Held, Kind
 
@@ -34,21 +36,16 @@ class Floor:
         self._last = self._nobodys
         self._freed_at = 0.0
         self._heard = Heard()
-        self._prepared: a.PrepareAnswer | None = None
-        self._number = 0
-        self._calls = 0
-        self._holds = False
-        self._passed = False
-        self._leftover = False
+        self._preparing = Preparing(self.policy.model_calls - 1 if self.policy.prepare > 0 else 0)
+        self._inherited: list[e.DebtInherited] = []
+        self._passed_on: list[str] = []
+        self._holds = self._passed = self._leftover = False
         self._expected_since: float | None = None
         self._reply_is_on_its_way = False
         self._breaks_in = False
         self._answered: tuple[str, float] | None = None
         self._answer_began_at: float | None = None
-        self._gone_at: float | None = None
-        self._known_until: float | None = None
-        self._shutdown_at: float | None = None
-        self._cuts_at: float | None = None
+        self._closing = Closing(self.policy.return_grace, self.policy.shutdown_grace)
         self._shut_down = False
         self._call_ended = False
 
@@ -72,7 +69,7 @@ class Floor:
     def standing(self, name: str, at: float) -> Standing:
         """How far an utterance is that is owed."""
         one = self._debts.named(name)
-        held = tuple(said.held for said in self._heard.said if said.owner is one)
+        held = tuple(said.held for said in self._heard.said if said.owner is one and not said.is_echo)
         return Standing() if one is None else Standing.of(one, held, at)
 
     def apply(self, event: e.Event, at: float) -> list[Action]:
@@ -103,20 +100,18 @@ class Floor:
                 self._passed = self._leftover = False
             case e.CallerLeft():
                 self._heard.talking = False
-                if self._gone_at is None:
-                    self._gone_at, self._known_until = at, event.known_until
+                self._closing.left(at, event.known_until)
             case e.CallerReturned():
-                self._gone_at, self._call_ended = None, False
+                self._closing.returned()
+                self._call_ended = False
             case e.ReplyStarted():
                 self._answer_began_at = at
             case e.ShutdownAsked():
-                self._shutdown_at = at if self._shutdown_at is None else self._shutdown_at
-                if not event.drain and self._cuts_at is None:
-                    self._cuts_at = at + self.policy.shutdown_grace
+                self._closing.asked(at, drain=event.drain)
             case e.SessionClosed():
-                for one in self._debts.open(suspended=True):
-                    one.stop(Outcome.SHUT_DOWN, "the session was closed")
-                    one.note(e.SpeechEnded(one.id, interrupted=True), at)
+                self._debts.shut_down(at)
+            case e.DebtInherited():
+                self._inherited.append(event)
             case e.StopAsked():
                 for one in self._debts.open(suspended=True):
                     if event.id == one.id or (event.id is None and one is self._debts.current()):
@@ -125,13 +120,13 @@ class Floor:
                 pass
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
                 self._note_sound(event, at)
+            case e.TextTyped() if not self.holding:
+                self._passed_on.append(event.text)
             case e.TextTyped() | e.WordsInherited() | e.KeysPressed():
                 self._note_signs(event, at)
             case _:
-                for one in self._debts.open(suspended=True):
-                    if one.id == event.id:
-                        one.note(event, at)
-                        self._last, self._freed_at = one, at
+                if (noted := self._debts.note(event, at)) is not None:
+                    self._last, self._freed_at = noted, at
 
     def _note_sound(self, event: e.CallerStarted | e.CallerStopped | e.WordsGuessed | e.WordsHeard, at: float) -> None:
         match event:
@@ -172,6 +167,8 @@ class Floor:
             self._stop_what_must_stop,
             self._owe_again,
             self._say_again,
+            self._take_over,
+            self._pass_on,
             self._begin_to_hold,
             self._make_room,
             self._wait_no_longer,
@@ -194,12 +191,12 @@ class Floor:
 
     def _stop_what_must_stop(self, at: float) -> Iterator[Action]:
         for one in self._debts.open(suspended=True):
-            if self._gone_at is not None:
-                one.leave(self._known_until)
-            elif self._cuts_at is not None and at >= self._cuts_at:
+            if self._closing.gone_at is not None:
+                one.leave(self._closing.known_until)
+            elif self._closing.cuts(at):
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
-                one.give_up(at, self.policy, free_since=self._free_since(one))
+                one.give_up(at, self.policy, free_since=self._debts.free_since(one, self._freed_at))
             if one.must_be_told_to_stop(at):
                 yield a.StopUtterance(one.id, one.why)
             if one.ended_at is not None or one.away:
@@ -207,19 +204,36 @@ class Floor:
 
     def _owe_again(self, at: float) -> Iterator[Action]:
         """A caller who vanished is missed only later: what ended since then was said to nobody."""
-        known_until = self._known_until
-        if self._gone_at is None or known_until is None or self._shutdown_at is not None:
+        ending = self._closing
+        if ending.gone_at is None or ending.known_until is None or ending.shutdown_at is not None:
             return
-        for name, of in self._debts.owe_again(known_until, at):
+        for name, of in self._debts.owe_again(ending.known_until, at):
             yield a.OweAgain(name, of)
 
     def _say_again(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.away]:
-            if self._shutdown_at is not None or self._gone_for_good(at):
+            if self._closing.shutdown_at is not None or self._closing.is_gone_for_good(at):
                 one.stay_away(at)
-            elif self._gone_at is None:
+            elif self._closing.gone_at is None:
                 before, text = one.take_up(at)
                 yield a.SayAgain(one.id, one.begins_at, before, text)
+
+    def _take_over(self, at: float) -> Iterator[Action]:
+        """What a dead agent owed is said, or what was said over it is answered here."""
+        inherited, self._inherited = self._inherited, []
+        for debt in inherited:
+            again = (debt.redeliver or self.policy.redeliver) is not Redeliver.NEVER
+            if again and debt.text.strip() and self._closing.shutdown_at is None:
+                yield a.GoOnWith(debt.id)
+                continue
+            owner = Owed.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
+            self._heard.said += [Said(Held(text, at), owner, at) for text in debt.words]
+            yield a.LetLie(debt.id)
+
+    def _pass_on(self, _at: float) -> Iterator[Action]:
+        """What is typed while nothing is protected is LiveKit's, as its own words are."""
+        typed, self._passed_on = self._passed_on, []
+        yield from map(a.PassText, typed)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
         if self.holding and not self._holds:
@@ -233,7 +247,7 @@ class Floor:
 
     def _wait_no_longer(self, at: float) -> Iterator[Action]:
         expected = self._expected_since
-        if expected is not None and (self._closing() or at >= expected + self.policy.voice_grace):
+        if expected is not None and (self._closing.begun or at >= expected + self.policy.voice_grace):
             self._expected_since, self._freed_at = None, at
         heard = self._heard
         if heard.owes_words and not heard.guess and at >= self._words_by():
@@ -243,24 +257,21 @@ class Floor:
         yield from ()
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
-        ready = self._prepared
-        if ready is not None and (ready.words != self._heard.to_answer or self._closing()):
-            self._prepared = None
+        ready = self._preparing.ready
+        if ready is not None and (ready.words != self._heard.to_answer or self._closing.begun):
+            self._preparing.take()
             yield a.DropAnswer(ready.number)
 
     def _prepare_an_answer(self, at: float) -> Iterator[Action]:
         begins = self._prepares_at()
         if begins is not None and at >= begins:
-            self._calls += 1
-            self._number += 1
-            self._prepared = a.PrepareAnswer(self._number, self._heard.to_answer)
-            yield self._prepared
+            yield self._preparing.begin(self._heard.to_answer)
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
         heard = self._heard
         if self._debts.open() or self._expected_since is not None:
             return
-        if self._closing():
+        if self._closing.begun:
             yield from self._note_what_is_left(at)
             return
         if self._holds and heard.owes_words:
@@ -270,7 +281,7 @@ class Floor:
         yield from self._settle_what_is_not_answered()
         if not (turn := self._heard.to_answer):
             return
-        ready, self._prepared = self._prepared, None
+        ready = self._preparing.take()
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
         back = heard.talking or self._leftover or self._reply_is_on_its_way
         for said in list(heard.said):
@@ -281,7 +292,7 @@ class Floor:
                 yield a.DropAnswer(ready.number)
             yield a.HandBackWords(turn)
         else:
-            self._answered = (self._last.id, self._freed_at) if self._last.id else None
+            self._answered = (self._last.id, self._freed_at) if self._last.ended_at is not None else None
             self._answer_began_at = None
             yield a.DeliverTurn(turn, ready.number if ready else None)
 
@@ -299,8 +310,8 @@ class Floor:
             yield a.NoteWords(tuple(noted))
 
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
-        gone = self._gone_at is not None
-        if self._gone_at is not None and self._shutdown_at is None and at < self._gone_at + self.policy.return_grace:
+        gone = self._closing.gone_at is not None
+        if gone and self._closing.shutdown_at is None and not self._closing.is_gone_for_good(at):
             return
         self._heard.take_the_guess(at, self._owner())
         yield from self._settle_what_is_not_answered()
@@ -333,7 +344,7 @@ class Floor:
         if self._holds and not self.holding:
             commit = self._leftover and not self._heard.talking
             self._holds = self._leftover = self._reply_is_on_its_way = False
-            self._calls = 0
+            self._preparing.let_go()
             self._last = self._nobodys
             self._heard.let_go()
             yield a.LetGo(commit=commit)
@@ -341,10 +352,10 @@ class Floor:
     def _end(self, at: float) -> Iterator[Action]:
         if self._debts.open(suspended=True) or self._heard.said:
             return
-        if self._shutdown_at is not None and not self._shut_down:
+        if self._closing.shutdown_at is not None and not self._shut_down:
             self._shut_down = True
             yield a.FinishShutdown()
-        if self._gone_for_good(at) and not self._call_ended:
+        if self._closing.is_gone_for_good(at) and not self._call_ended:
             self._call_ended = True
             yield a.EndCall()
 
@@ -353,18 +364,8 @@ class Floor:
     def _owner(self) -> Owed:
         return self._debts.current() or self._last
 
-    def _free_since(self, one: Owed) -> float | None:
-        """Since when no other protected speech stands before it; None while some does."""
-        return None if self._debts.stands_before(one) else self._freed_at
-
-    def _closing(self) -> bool:
-        return self._gone_at is not None or self._shutdown_at is not None
-
-    def _gone_for_good(self, at: float) -> bool:
-        return self._gone_at is not None and at >= self._gone_at + self.policy.return_grace
-
     def _waits_at_the_end(self) -> bool:
-        return self._holds and self._heard.owes_words and not self._closing()
+        return self._holds and self._heard.owes_words and not self._closing.begun
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
@@ -374,7 +375,7 @@ class Floor:
     def _prepares_at(self) -> float | None:
         """When an answer may be prepared; None while it may not."""
         heard, owed = self._heard, self._debts.open()
-        if self._prepared is not None or self._calls >= self.policy.model_calls - 1 or self._closing():
+        if not self._preparing.may_begin or self._closing.begun:
             return None
         if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._heard.to_answer:
             return None
@@ -382,16 +383,18 @@ class Floor:
 
     def _alarms(self) -> Iterator[float]:
         for one in self._debts.open(suspended=True):
-            if (gives_up := one.gives_up_at(self.policy, free_since=self._free_since(one))) is not None:
+            free_since = self._debts.free_since(one, self._freed_at)
+            if (gives_up := one.gives_up_at(self.policy, free_since=free_since)) is not None:
                 yield gives_up
-            if self._cuts_at is not None and not one.stopping:
-                yield self._cuts_at
+            if (cuts_at := self._closing.cuts_at) is not None and not one.stopping:
+                yield cuts_at
         if (begins := self._prepares_at()) is not None:
             yield begins
         if self._expected_since is not None:
             yield self._expected_since + self.policy.voice_grace
-        if self._gone_at is not None and not self._call_ended and not self._debts.open(suspended=True):
-            yield self._gone_at + self.policy.return_grace
+        ends_at = self._closing.gone_for_good_at
+        if ends_at is not None and not self._call_ended and not self._debts.open(suspended=True):
+            yield ends_at
         waits_anyway = self._debts.open() or self._expected_since is not None
         if self._waits_at_the_end() and not (self._heard.guess and waits_anyway):
             yield self._words_by()

@@ -98,7 +98,7 @@ class Owed:
 
     # What happened
 
-    def note(self, event: e.Event, at: float) -> None:  # noqa: C901 - a table: one line an event
+    def note(self, event: e.OfSpeech, at: float) -> None:  # noqa: C901 - a table: one line an event
         """Note one fact about it."""
         self._sign_of_life = at
         match event:

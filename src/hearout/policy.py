@@ -134,7 +134,7 @@ class Policy:
         redeliver: where it is taken up when the caller was gone and is back. `FROM_CUT`: a caller who heard half of a
             disclosure has not been told it, and does not want to hear the first half again.
         prepare: how long before the end an answer is prepared. 3: a cloud model and voice need about 1, and what is
-            asked later than that is then rarely in vain.
+            asked later than that is then rarely in vain. With 0 none is prepared.
         model_calls: how often the model may be asked about what was said over one stretch of protected speech, the
             answer that is heard included. 3: the caller may go on twice before the answer comes without a head start.
         words_grace: wait for a final transcript after the caller fell silent. 1: recognisers take 0.2–0.8 s.

@@ -176,7 +176,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
 
     async def user_typed(self, text: str) -> None:
         """The user wrote `text`: it is answered; after protected speech, if such is owed."""
-        if self._shell is not None and self._shell.floor.holding:
+        if self._shell is not None:
             self._shell.feed(TextTyped(text))
             return
         await self.interrupt()

@@ -79,7 +79,7 @@ class Shell:
             given_up=self._reports.given_up,
         )
         self.announcer = Announcer(session, self)
-        self.taking_up = TakingUp(session, self.announcer, self.speeches)
+        self.taking_up = TakingUp(session, self.announcer, self.speeches, feed=self.feed)
         self._unscheduled: list[SpeechHandle] = []
         self._handed_back: list[str] = []
         self._came_early = False
@@ -332,6 +332,8 @@ class Shell:
                 self._start(self._deliver(action))
             case a.HandBackWords():
                 self._hand_back(action.words)
+            case a.PassText():
+                self._start(self._answers.answer_now(action.text))
             case a.NoteWords():
                 self._start(self._answers.note(words.join(held.text for held in action.words)))
             case a.StopUtterance() if (speech := self.speeches.named(action.id)) is not None:
@@ -340,6 +342,10 @@ class Shell:
                 self.announcer.say_again(action)
             case a.OweAgain():
                 self.receipts.owe_again(action.id, action.of)
+            case a.GoOnWith():
+                self.taking_up.go_on_with(action.id)
+            case a.LetLie():
+                self.taking_up.let_lie(action.id)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:

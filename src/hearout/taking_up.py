@@ -9,15 +9,16 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from livekit.agents import Agent
 from livekit.agents.voice import AgentSession, SpeechHandle
 
+from . import events as e
 from . import words
 from .announcing import Announcer
 from .bookkeeping import Bookkeeper, Inherited
-from .policy import Redeliver
 from .speeches import Asked, Speeches, name_of
 
 logger = logging.getLogger("hearout")
@@ -36,14 +37,23 @@ class TakingUp:
         session: of the new agent.
         announcer: says what is owed.
         speeches: of the session.
+        feed: tells the floor, which decides what is said of what nobody asked for again.
     """
 
-    def __init__(self, session: AgentSession[Any], announcer: Announcer, speeches: Speeches) -> None:
+    def __init__(
+        self,
+        session: AgentSession[Any],
+        announcer: Announcer,
+        speeches: Speeches,
+        *,
+        feed: Callable[[e.Event], None],
+    ) -> None:
         self.book: Bookkeeper | None = None
         """Of the call; None while there is none."""
         self._session = session
         self._announcer = announcer
         self._speeches = speeches
+        self._feed = feed
         self._replies: dict[str, int] = {}
 
     async def remind(self, agent: Agent) -> None:
@@ -72,7 +82,10 @@ class TakingUp:
             finally:
                 entry.clear()
                 _ENTRIES.reset(token)
-                self._say_what_is_left()
+                for old in list(self.book.inherited.values()) if self.book is not None else ():
+                    self._feed(
+                        e.DebtInherited(old.owing.id, old.owing.text, old.held, old.asked.answer, old.asked.redeliver)
+                    )
 
         return entered
 
@@ -98,22 +111,24 @@ class TakingUp:
         old = self.book.inherited.get(name)
         return None if old is None or not old.owing.complete else self._go_on(old)
 
-    def _say_what_is_left(self) -> None:
-        if self.book is None:
+    def go_on_with(self, name: str) -> None:
+        """The floor's decision on what nobody asked for: the rest of it is said."""
+        if self.book is None or (old := self.book.inherited.get(name)) is None:
             return
-        for old in list(self.book.inherited.values()):
-            if old.owing.text and old.owing.policy.get("redeliver") != str(Redeliver.NEVER):
-                self._go_on(old)
-            else:
-                logger.warning("what the dead agent owed as %r is not said again; the ledger has it", old.owing.id)
-                self.book.let_go(old.owing.id)
-                if old.held:
-                    self._session.generate_reply(user_input=words.join(old.held))
+        try:
+            self._go_on(old)
+        except RuntimeError:  # LiveKit's session is closing
+            logger.warning("the session closed before the rest of %r could be said; it stays owed", name)
+
+    def let_lie(self, name: str) -> None:
+        """The floor's decision on what nobody asked for: it is not said, and what was said over it is the floor's."""
+        if self.book is not None:
+            logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
+            self.book.let_go(name)
 
     def _go_on(self, old: Inherited) -> SpeechHandle:
         text = old.owing.text if old.owing.complete else _whole_sentences(old.owing.text)
-        rest = old.after_mark(Asked(id=old.owing.id, text=text))
-        return self._announcer.go_on(rest, held=old.held)
+        return self._announcer.go_on(old.after_mark(replace(old.asked, text=text)), held=old.held)
 
     def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:
         given = (arguments.get(name) or "" for name in ("user_input", "instructions"))

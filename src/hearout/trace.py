@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 
 from . import events as e
 from .actions import Action
+from .choices import chosen, plain
 from .floor import Floor
-from .policy import After, Answer, AnyOf, CutIn, Keys, Nobody, Phrases, Policy, Redeliver, ways
+from .policy import Policy
 
 Step: TypeAlias = tuple[float, e.Event | Action]
 """When, in seconds from the call's start, and what happened or was decided."""
@@ -21,7 +22,7 @@ def line(at: float, what: e.Event | Action) -> str:
     """One step as one line of JSON: events with all their fields, actions as Python writes them."""
     name = type(what).__name__
     if type(what).__module__ == e.__name__:
-        return json.dumps({"at": at, "event": name} | {f.name: _plain(getattr(what, f.name)) for f in _fields(what)})
+        return json.dumps({"at": at, "event": name} | {f.name: plain(getattr(what, f.name)) for f in _fields(what)})
     return json.dumps({"at": at, "action": name, "is": _exact(what)})
 
 
@@ -62,34 +63,9 @@ def _fields(what: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(what)
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case Answer() | Redeliver():
-            return value.value
-        case Nobody() | Phrases() | Keys() | After() | AnyOf():
-            return [{type(way).__name__: [getattr(way, f.name) for f in _fields(way)]} for way in ways(value)]
-        case _:
-            return value
-
-
 def _event(step: dict[str, Any]) -> e.Event:
     given = {name: value for name, value in step.items() if name not in ("at", "event")}
-    for name, read in (("answer", Answer), ("redeliver", Redeliver), ("cut_in", _cut_in)):
-        if given.get(name) is not None:
-            given[name] = read(given[name])
-    made: e.Event = getattr(e, step["event"])(**given)
-    return made
-
-
-def _cut_in(single: list[dict[str, list[Any]]]) -> CutIn:
-    made: CutIn = Nobody()
-    for way in single:
-        for name, (value,) in way.items():
-            match name:
-                case "Phrases":
-                    made = made | Phrases(*value)
-                case "Keys":
-                    made = made | Keys(value)
-                case _:
-                    made = made | After(value)
+    if "words" in given:
+        given["words"] = tuple(given["words"])
+    made: e.Event = getattr(e, step["event"])(**given | chosen(given))
     return made
