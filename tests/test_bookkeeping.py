@@ -24,7 +24,7 @@ class InTheLoop:
     def __init__(self, ledger: Ledger, holder: str) -> None:
         self.ledger, self.holder = ledger, holder
         self.rescued = 1
-        self.dies = False
+        self.dies = self.left = False
         self.owed_at: list[float] = []
 
     async def owe(
@@ -60,7 +60,7 @@ class InTheLoop:
         return self.rescued
 
     def leave(self) -> None:
-        pass
+        self.left = True
 
     async def close(self) -> None:
         pass
@@ -133,6 +133,28 @@ def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered
     assert entry.receipt.played == pytest.approx(Voice().seconds(NOTICE), abs=0.1)
     assert entry.receipt.attempts[0].starts_from == pytest.approx(3.2, abs=0.2)
     assert verify(ledger).fault is None
+
+
+def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(ledger: Ledger) -> None:
+    played: list[float] = []
+
+    def cut_off(session: AgentSession[Any]) -> None:
+        played.append(session._shell.standing("notice").played)  # type: ignore[union-attr]
+        session._shell.receipts.book.abandon()  # type: ignore[union-attr]
+        session.user_left(known_until=None)
+        session.shutdown(drain=False)
+
+    _, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION), Do(first_sound(5.65), cut_off))
+    (owing,) = ledger.owed("room/1")
+    assert (owing.id, owing.holder, scribe.left) == ("notice", "a", False)
+    assert [owing.played] == pytest.approx(played)  # and not what it was up to a second before
+
+    result, scribe = kept(ledger, "b")
+
+    assert said(result)[0] == NOTICE[NOTICE.index("Your data") :]
+    assert result.turns == [QUESTION]
+    assert scribe.left
+    assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED]
 
 
 def test_another_text_under_the_same_id_is_said_from_its_beginning(ledger: Ledger) -> None:

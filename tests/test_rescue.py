@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from livekit import api
+from livekit import api, rtc
 
 from hearout import rescue
 from hearout.errors import LedgerDownError
@@ -28,6 +28,7 @@ class Rooms:
     people: dict[str, Any] = field(default_factory=lambda: {"agent-1": AGENT, "caller": PERSON})
     done: list[str] = field(default_factory=list)
     is_down: bool = False
+    is_unreachable: bool = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,6 +45,8 @@ class Rooms:
         return self
 
     async def list_rooms(self, _: api.ListRoomsRequest) -> Any:
+        if self.is_unreachable:
+            raise TimeoutError("no answer")
         return types.SimpleNamespace(rooms=[types.SimpleNamespace(sid=self.sid)] if self.sid else [])
 
     async def list_participants(self, _: api.ListParticipantsRequest) -> Any:
@@ -172,6 +175,18 @@ def test_a_worker_that_stood_still_itself_takes_nobody_for_dead(play: Any) -> No
     assert play(do) == []
 
 
+def test_a_worker_that_looks_seldom_needs_as_many_looks_to_take_another_for_dead(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a", jobs=("job-1",))
+        for _ in range(LOOKS + 1):
+            assert workers.rooms.done == []
+            workers.now += 1.0  # prompt enough to count, and past `DEAD` with the third
+            await workers.look("b")
+
+    assert play(do) == SENT
+
+
 def test_a_job_that_began_while_the_ledger_was_read_is_no_dead_one(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def do(workers: Workers) -> None:
         look = Custody.look
@@ -203,6 +218,35 @@ def test_a_worker_that_could_not_look_itself_takes_nobody_for_dead(play: Any, mo
         raise LedgerDownError("the ledger cannot be used now")
 
     assert play(do) == []
+
+
+def test_a_worker_that_cannot_reach_the_server_lets_another_send_an_agent(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a", jobs=("job-1",))
+        await workers.look("b", jobs=("job-1",))
+        workers.rooms.is_unreachable = True
+        await workers.look("a")
+        assert workers.rooms.done == []
+        workers.rooms.is_unreachable = False
+        await workers.look("b")
+
+    assert play(do) == SENT
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_cut_off"),
+    [
+        (rtc.DisconnectReason.UNKNOWN_REASON, True),
+        (rtc.DisconnectReason.SERVER_SHUTDOWN, True),
+        (rtc.DisconnectReason.SIGNAL_CLOSE, True),
+        (rtc.DisconnectReason.CLIENT_INITIATED, False),
+        (rtc.DisconnectReason.PARTICIPANT_REMOVED, False),
+        (rtc.DisconnectReason.ROOM_DELETED, False),
+    ],
+)
+def test_only_who_was_taken_out_of_the_room_by_nobody_is_cut_off(reason: Any, is_cut_off: bool) -> None:  # noqa: FBT001
+    assert rescue.is_cut_off(reason) is is_cut_off
 
 
 def test_a_room_without_a_caller_is_sent_an_agent_when_one_returns(play: Any) -> None:

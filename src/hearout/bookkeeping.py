@@ -102,6 +102,7 @@ class Bookkeeper:
         """Of what is over, its row's name and its receipt as the ledger has it."""
         self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
         self._renewal: asyncio.TimerHandle | None = None
+        self._is_abandoned = False
 
     async def inherit(self) -> None:
         """Take over what dead agents owed in this call, and see what they finished, if any died in it."""
@@ -137,9 +138,18 @@ class Bookkeeper:
         """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
         self._scribe.attend(attended)
 
+    def abandon(self) -> None:
+        """This agent reaches nobody any more, and the call goes on: it leaves the book as one that died, for the next.
+
+        What is owed is written a last time, with how far it was; nothing is settled.
+        """
+        if not self._is_abandoned:
+            self._renew()
+            self._is_abandoned = True
+
     def promise(self, key: str, asked: Asked) -> None:
         """It is owed from now on; what was taken over is owed already."""
-        if key in self._open:
+        if key in self._open or self._is_abandoned:
             return
         self._open[key] = asked.id
         old = self.inherited.pop(asked.id, None)
@@ -186,7 +196,7 @@ class Bookkeeper:
             self._amendments[key] = receipt, self._loop.call_later(UNCHANGED, self._add, key)
 
     async def close(self) -> None:
-        """Write what waits, and stop."""
+        """Write what waits, and stop. A call that was abandoned goes on to be looked after."""
         for key in list(self._over):
             self._write(key)
         for key in list(self._amendments):
@@ -195,7 +205,8 @@ class Bookkeeper:
         if self._renewal is not None:
             self._renewal.cancel()
         await asyncio.gather(*self._promises.values(), return_exceptions=True)
-        self._scribe.leave()
+        if not self._is_abandoned:
+            self._scribe.leave()
         await self._scribe.close()
 
     async def _owe(self, asked: Asked) -> None:
@@ -215,6 +226,8 @@ class Bookkeeper:
         self._promises.pop(key, None)
         self._standing.pop(key, None)
         self._untold.discard(key)
+        if self._is_abandoned:
+            return
         entry = secrets.token_hex(16)
         self._settled[key] = entry, receipt
         self._scribe.settle(receipt, call=self.call, now=time.time(), entry=entry)
@@ -223,11 +236,15 @@ class Bookkeeper:
         """What has become known of a row that is written."""
         receipt, later = self._amendments.pop(key)
         later.cancel()
+        if self._is_abandoned:
+            return
         entry, before = self._settled[key]
         self._settled[key] = entry, receipt
         self._scribe.amend(before, receipt, call=self.call, now=time.time(), settled=entry)
 
     def _renew(self) -> None:
+        if self._is_abandoned:
+            return
         self._renewal = self._loop.call_later(RENEW, self._renew) if self._open or self.inherited else None
         for name, old in self.inherited.items():
             self._scribe.renew(self.call, name, played=old.owing.played, now=time.time())

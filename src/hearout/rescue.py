@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import aiohttp
-from livekit import api
+from livekit import api, rtc
 from livekit.agents import AgentServer, JobContext
 
 from .errors import LedgerError
@@ -44,7 +44,7 @@ LOOKS = 4
 everybody keeps everybody from writing, and proves nobody's death."""
 
 PROMPT = 3 * LOOK
-"""Seconds from one look to the next, and for a look, after which what was seen before proves nothing."""
+"""Seconds from the end of one look to that of the next, after which what was seen before proves nothing."""
 
 RESCUES = 3
 """Agents that a call is sent at most: a fault that kills one may kill each."""
@@ -57,6 +57,17 @@ _NO_CALLERS = frozenset(
     (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS, api.ParticipantInfo.Kind.INGRESS)
 )
 
+
+_AS_WANTED = frozenset(
+    (
+        rtc.DisconnectReason.CLIENT_INITIATED,
+        rtc.DisconnectReason.DUPLICATE_IDENTITY,
+        rtc.DisconnectReason.PARTICIPANT_REMOVED,
+        rtc.DisconnectReason.ROOM_DELETED,
+        rtc.DisconnectReason.ROOM_CLOSED,
+    )
+)
+"""Reasons with which somebody takes an agent out of a room, or the room from under it; the others befall it."""
 
 T = TypeVar("T")
 
@@ -110,19 +121,17 @@ class Rescue:
     async def look(self) -> None:
         """Look once into the ledger, and begin what there is to do."""
         self._beat += 1
-        began = time.monotonic()
         try:
             seen = await self._asked(lambda: self._custody.look(worker=self._worker, beat=self._beat))
         except LedgerError as error:
             if not self._down:
                 logger.error("%s; until it is back, no call whose agent dies gets another", error)
             self._down = True
-            self._beats.clear()  # others could not write either: what was seen of them before proves nothing
             return
         self._down = False
         now = time.monotonic()
-        if max(now - began, began - self._looked) > PROMPT:
-            self._beats.clear()  # whoever stood still here may have stood still there
+        if now - self._looked > PROMPT:
+            self._beats.clear()  # whatever stood still here, or could not write, may have stood still there
         self._looked = now
         self._beats = {worker: self._seen(worker, beat, now) for worker, beat in seen.beats.items()}
         jobs = self._jobs  # after the look: a job that began meanwhile is not a dead one
@@ -159,6 +168,10 @@ class Rescue:
                 await self._send_an_agent(livekit, attended)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
             logger.error("room %r lost its agent, and no other could be sent: %s", attended.room, error)
+            if isinstance(error, aiohttp.ClientError | TimeoutError):
+                # what took this worker's agent out of the room may be what keeps this one from the server
+                with contextlib.suppress(LedgerError):
+                    await self._asked(lambda: self._custody.release(attended, by=self._worker))
             await asyncio.sleep(LOOK)
 
     async def _send_an_agent(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
@@ -202,6 +215,11 @@ class Rescue:
 
     async def _asked(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def is_cut_off(reason: rtc.DisconnectReason.ValueType) -> bool:
+    """Whether an agent that lost its room so has left a caller behind, who waits for another."""
+    return reason not in _AS_WANTED
 
 
 def attended(job: JobContext, call: str, environ: Mapping[str, str]) -> Attended | None:

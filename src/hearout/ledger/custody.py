@@ -14,6 +14,9 @@ from .book import Ledger
 from .chain import plain
 from .tables import CALLS, LEASES, WORKERS
 
+NOBODY = ""
+"""The worker of a call that any may take over."""
+
 WORKERS_KEPT = 3600.0
 """Seconds after its last beat when a dead worker without calls is struck off."""
 
@@ -112,6 +115,12 @@ class Custody:
                 return False
             connection.execute(LEASES.update().where(*its_leases).values(until=0.0))
             return True
+
+    def release(self, attended: Attended, *, by: str) -> None:
+        """A worker that can do nothing for its call lets any other take it over."""
+        with self._ledger.transaction() as connection:
+            here = self._of(attended.call, attended.job)
+            connection.execute(CALLS.update().where(*here, CALLS.c.worker == by).values(worker=NOBODY))
 
     def look(self, *, worker: str, beat: int) -> Seen:
         """Say that this worker lives, and see who else does, and who has which call.
