@@ -41,7 +41,8 @@ web: $(READY) $(CLIENT) ## talk with the agent in a browser
 
 test: $(READY) $(CLIENT) ## run all tests; what a machine lacks is skipped and named
 	@$(BIN)/python -m pytest -n 2 -m "not in_real_time"
-	@$(BIN)/python -m pytest -m in_real_time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m in_company
+	@$(BIN)/python -m pytest -m "in_real_time and not in_company"
 
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/test_laws.py

@@ -12,18 +12,21 @@ from support import run
 
 pytest_plugins = ["databases", "rooms.server"]
 
-IN_REAL_TIME = (
-    *("bench", "browser", "console", "gateway", "local", "measure_rooms"),
-    *("readme", "rooms", "scenarios_real", "web"),
-)
-"""What the names of the files begin with whose tests need this machine's time, or measure it."""
+IN_COMPANY = ("clean_clone", "console", "gateway", "local", "readme")
+"""What the names of the files begin with whose tests need this machine's time, and can bear one other beside them."""
+
+IN_REAL_TIME = (*IN_COMPANY, "bench", "browser", "measure_rooms", "rooms", "scenarios_real", "web")
+"""The same of those that need its time, or measure it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Calls in virtual time can be played side by side; one in real time that waits for the machine is another call."""
     for item in items:
-        if item.path.name.removeprefix("test_").startswith(IN_REAL_TIME):
+        name = item.path.name.removeprefix("test_")
+        if name.startswith(IN_REAL_TIME):
             item.add_marker("in_real_time")
+        if name.startswith(IN_COMPANY):
+            item.add_marker("in_company")
 
 
 @pytest.fixture(autouse=True)

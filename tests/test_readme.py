@@ -137,39 +137,11 @@ def test_the_table_of_settings_is_the_one_in_the_code() -> None:
 
 def test_make_test_runs_every_test() -> None:
     shown = subprocess.run(["make", "--dry-run", "test"], cwd=ROOT, capture_output=True, text=True, check=True)
-    first, second = re.findall(r"-m pytest(?: -n 2)? -m (.*)$", shown.stdout, re.MULTILINE)
-    assert first.strip('"') == f"not {second}"
+    chosen = re.findall(r"-m pytest.* -m (?=\D)(.*)$", shown.stdout, re.MULTILINE)
+    assert [one.strip('"') for one in chosen] == ["not in_real_time", "in_company", "in_real_time and not in_company"]
 
 
 @pytest.mark.parametrize("command", ["dev", "start"])
 def test_livekits_commands_say_what_they_need(command: str) -> None:
     assert "LIVEKIT_URL" in run(command).stderr
     assert run(command, "--help").returncode == 0
-
-
-def make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("LIVEKIT_", "HEAROUT_", "VIRTUAL_ENV", "PYTHON"))}
-    return subprocess.run(
-        ["make", *targets], cwd=folder, env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-
-
-@pytest.mark.real
-@pytest.mark.timeout(900)
-@pytest.mark.skipif(not os.environ.get("CI"), reason="sets up a second environment: run with CI=true")
-def test_both_commands_work_in_a_clean_clone(tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    first: Any = make(clone, "run")
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "Setting up .venv" in first.stdout
-    (folder,) = (clone / "calls").iterdir()
-    left = {"call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log"}
-    assert {file.name for file in folder.iterdir()} == left
-    assert "receipt " in first.stdout
-    assert (clone / "receipts.db").exists()
-    again = make(clone, "setup")
-    assert "Setting up" not in again.stdout
-    assert make(clone, "clean").returncode == 0
-    assert not (clone / ".venv").exists()
-    shutil.rmtree(clone)
