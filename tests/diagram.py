@@ -7,7 +7,7 @@ import random
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hearout import events as e
@@ -76,11 +76,7 @@ def _with_alarms(order: bytes, call: Call) -> Iterator[e.Event]:
 
 def drawn() -> str:
     """docs/floor.md."""
-    found = {
-        way: sorted(name for name, calls in events.items() if len(calls) >= RARE) for way, events in ways().items()
-    }
-    found = {way: events for way, events in found.items() if events}
-    name = {one: one.replace(" ", "_") for one in STATES}
+    found = _often()
     lines = [
         "# The floor's states",
         "",
@@ -91,20 +87,9 @@ def drawn() -> str:
             f"least {RARE} of them took."
         ),
         "",
-        "```mermaid",
-        "stateDiagram-v2",
-        "    [*] --> free",
-        *(f"    {name[a]} --> {name[b]}" for a, b in sorted(found)),
-        "```",
+        *_picture(found),
         "",
-        "| state | |",
-        "|---|---|",
-        *(f"| {one} | {what} |" for one, what in STATES.items()),
-        "",
-        *_wrapped(
-            "Whether the caller talks is none of these states: it may be so in each of them. While any state "
-            "but *free* holds, no transcript reaches LiveKit's turn detection."
-        ),
+        *_states(),
         "",
         "| from | to | at |",
         "|---|---|---|",
@@ -126,6 +111,33 @@ def drawn() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _often() -> dict[tuple[str, str], list[str]]:
+    """The ways that are not rare, with the events that they are taken at."""
+    found = {
+        way: sorted(name for name, calls in events.items() if len(calls) >= RARE) for way, events in ways().items()
+    }
+    return {way: events for way, events in found.items() if events}
+
+
+def _picture(found: Iterable[tuple[str, str]]) -> list[str]:
+    name = {one: one.replace(" ", "_") for one in STATES}
+    arrows = [f"    {name[a]} --> {name[b]}" for a, b in sorted(found)]
+    return ["```mermaid", "stateDiagram-v2", "    [*] --> free", *arrows, "```"]
+
+
+def _states() -> list[str]:
+    return [
+        "| state | |",
+        "|---|---|",
+        *(f"| {one} | {what} |" for one, what in STATES.items()),
+        "",
+        *_wrapped(
+            "Whether the caller talks is none of these states: it may be so in each of them. While any state "
+            "but *free* holds, no transcript reaches LiveKit's turn detection."
+        ),
+    ]
 
 
 def _wrapped(text: str) -> list[str]:

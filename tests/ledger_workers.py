@@ -1,4 +1,4 @@
-"""What the ledger's tests run in processes of their own."""
+"""What the ledger's tests share: receipts, ledgers that get closed, and what runs in processes of its own."""
 
 import asyncio
 import multiprocessing
@@ -8,8 +8,10 @@ from functools import partial
 from multiprocessing.context import ForkServerContext
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
+
 from hearout.errors import LedgerDownError
-from hearout.ledger import Ledger, Scribe
+from hearout.ledger import Ledger, Scribe, tables
 from hearout.receipt import Attempt, Cause, Outcome, Receipt
 from hearout.words import Fate, Held
 
@@ -49,6 +51,12 @@ def receipt(id: str = "notice", **fields: Any) -> Receipt:
 
 def cut_in(id: str = "notice") -> Receipt:
     return receipt(id, outcome=Outcome.CUT_IN, cause=Cause.KEY, why="key 0", played=3.0, ended_at=4.0, attempts=())
+
+
+def kinds(ledger: Ledger) -> list[str]:
+    """The kinds of all rows, in order."""
+    with ledger.transaction() as connection:
+        return list(connection.execute(sa.select(tables.ROWS.c.kind).order_by(tables.ROWS.c.seq)).scalars())
 
 
 def processes() -> ForkServerContext:

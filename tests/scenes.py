@@ -113,3 +113,16 @@ def fates(result: Result, number: int = 0) -> list[tuple[str, str]]:
 def said(result: Result) -> Sequence[str]:
     """What the agent said."""
     return [one.said for one in result.utterances]
+
+
+def first(result: Result) -> float:
+    """When the agent's first utterance began."""
+    return result.utterances[0].start
+
+
+def assert_answered_at_once(result: Result, *turns: str, gap: float = 0.1) -> None:
+    """Everything was delivered, and answered once, right after it."""
+    assert result.protected[0].whole, result.describe()
+    assert (result.kept, result.turns, result.false_replies) == (1.0, list(turns), []), result.describe()
+    assert len(result.replies) == len(turns), result.describe()
+    assert result.gaps[0] <= gap, result.describe()

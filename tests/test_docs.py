@@ -3,10 +3,13 @@
 import re
 
 import pytest
+from livekit.agents import AgentSession as LiveKitSession
 
 from diagram import drawn
+from hearout import AgentSession
 from support import ROOT
 
+PRIVATE = {name for name in vars(AgentSession) if name.startswith("_")}
 TABLES = (ROOT / "docs" / "livekit.md").read_text()
 
 
@@ -23,3 +26,9 @@ def test_a_test_that_a_document_names_is_there(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`tests/(\w+\.py)`", TABLES))))
 def test_a_file_that_a_document_names_is_there(name: str) -> None:
     assert (ROOT / "tests" / name).is_file()
+
+
+@pytest.mark.parametrize("name", sorted({*vars(AgentSession)} - {*dir(LiveKitSession)} - PRIVATE))
+def test_what_a_session_has_beyond_livekits_is_in_a_document(name: str) -> None:
+    documents = (ROOT / "README.md").read_text() + TABLES
+    assert any(said in documents for said in (f"`{name}", f"session.{name}", f" {name}("))

@@ -4,12 +4,15 @@ import ast
 import importlib
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 
 import pytest
 
 import hearout
+from hearout import errors
+from hearout.measure import MeasureError
 from support import ROOT
 
 HEAVY = ("livekit", "numpy", "hearout.session")
@@ -28,6 +31,7 @@ def fresh(code: str) -> str:
         "import hearout",
         "import hearout; dir(hearout)",
         "from hearout import Policy, Receipt, Level, Words, HearoutError",
+        "from hearout import Cause, Fate, Held, Ledger, LedgerError, MisspokenError",
         "from hearout.commands import main; main(['--help'])",
         "from hearout.commands import main; main(['receipts', '--help'])",
         "from hearout.commands import main; main(['receipts', 'verify', '--file', '/nowhere'])",
@@ -90,3 +94,17 @@ def test_public_things_can_be_pickled() -> None:
     for name in hearout.__all__:
         assert pickle.loads(pickle.dumps(getattr(hearout, name))) is getattr(hearout, name)
     assert pickle.loads(pickle.dumps(hearout.Policy())) == hearout.Policy()
+
+
+def test_every_error_is_drawn_at_its_place_in_the_tree_or_said_to_stand_outside() -> None:
+    drawn = re.findall(r"^([ │]*[├└]── )(\w+)", errors.__doc__ or "", re.MULTILINE)
+    branch = {1: "HearoutError"}
+    for marks, name in drawn:
+        depth = len(marks) // 4
+        branch[depth + 1] = name
+        assert branch[depth] in [base.__name__ for base in getattr(errors, name).__bases__]
+    assert {"HearoutError", *(name for _, name in drawn)} == {
+        name for name, one in vars(errors).items() if isinstance(one, type)
+    }
+    assert not issubclass(MeasureError, errors.HearoutError)
+    assert "hearout.measure.MeasureError" in (errors.__doc__ or "")

@@ -24,7 +24,7 @@ TESTS = (
     "test_receipt",
     "test_record",
     "test_room",
-    "test_witness",
+    "test_rendered",
 )
 
 

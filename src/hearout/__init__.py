@@ -12,15 +12,19 @@ if TYPE_CHECKING:
         ConsoleError,
         FloorClosedError,
         HearoutError,
+        LedgerError,
         LocalVoiceMissingError,
+        MisspokenError,
         PolicyError,
         ScriptError,
         SettingsError,
     )
+    from .ledger import Ledger
     from .policy import After, Answer, Keys, Nobody, Phrases, Policy, Redeliver
-    from .receipt import Level, Outcome, Receipt
+    from .receipt import Cause, Level, Outcome, Receipt
     from .record import Words
     from .session import AgentSession
+    from .words import Fate, Held
 
 __all__ = [
     "After",
@@ -30,12 +34,18 @@ __all__ = [
     "AnnouncementError",
     "AnnouncementHandle",
     "Answer",
+    "Cause",
     "ConsoleError",
+    "Fate",
     "FloorClosedError",
     "HearoutError",
+    "Held",
     "Keys",
+    "Ledger",
+    "LedgerError",
     "Level",
     "LocalVoiceMissingError",
+    "MisspokenError",
     "Nobody",
     "Outcome",
     "Phrases",
@@ -57,15 +67,19 @@ _NAMES = {
         "ConsoleError",
         "FloorClosedError",
         "HearoutError",
+        "LedgerError",
         "LocalVoiceMissingError",
+        "MisspokenError",
         "PolicyError",
         "ScriptError",
         "SettingsError",
     ),
+    "ledger": ("Ledger",),
     "policy": ("After", "Answer", "Keys", "Nobody", "Phrases", "Policy", "Redeliver"),
-    "receipt": ("Level", "Outcome", "Receipt"),
+    "receipt": ("Cause", "Level", "Outcome", "Receipt"),
     "record": ("Words",),
     "session": ("AgentSession",),
+    "words": ("Fate", "Held"),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 

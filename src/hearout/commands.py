@@ -4,7 +4,10 @@ import importlib
 import os
 import sys
 
+from dotenv import find_dotenv, load_dotenv
+
 from .errors import HearoutError
+from .voices import drop_empty
 
 COMMANDS = {
     "measure": ("hearout.measure.command", "how much of an announcement is in a recording"),
@@ -14,7 +17,19 @@ COMMANDS = {
 
 
 def run() -> None:
-    """Run the command line; ends the process with its exit status: 2 for a wrong call."""
+    """Run the command line; ends the process with its exit status: 2 for a wrong call.
+
+    A `.env` here or in a folder above completes the environment, as it does an agent's: else `hearout receipts` would
+    look for the receipts elsewhere than where the agent writes them.
+    """
+    file = find_dotenv(usecwd=True)
+    try:
+        load_dotenv(file)
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"{file} cannot be read ({error}); make it readable, or call hearout in another folder"
+        print(f"error: {why}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    drop_empty(os.environ)
     sys.exit(main(sys.argv[1:]))
 
 
@@ -27,7 +42,6 @@ def main(arguments: list[str]) -> int:
         return 0 if wanted else 2
     try:
         command = importlib.import_module(COMMANDS[name][0])
-        # the only one that the environment tells where to look
         status: int = command.main(arguments[1:], *([os.environ] if name == "receipts" else []))
     except HearoutError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

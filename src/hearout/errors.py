@@ -1,4 +1,4 @@
-"""Everything that hearout raises on purpose.
+"""Everything that hearout raises on purpose, but for `hearout.measure`, which imports nothing of ours.
 
 HearoutError
 ├── SettingsError            a setting contradicts a promise, or would be ignored
@@ -17,11 +17,13 @@ HearoutError
 ├── AnnouncementError        there is nothing to announce; a ready-made one is missing or changed, or cannot be made
 │   └── MisspokenError       its audio does not say its text
 └── CallError                a scripted call of hearout.testing could not be played, or left tasks behind
+
+hearout.measure.MeasureError (a ValueError): a recording or an announcement could not be measured
 """
 
 
 class HearoutError(Exception):
-    """The root: catch this to catch whatever hearout raises on purpose."""
+    """The root: catch this to catch whatever hearout raises on purpose, but for `hearout.measure`."""
 
 
 class SettingsError(HearoutError, ValueError):

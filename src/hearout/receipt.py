@@ -24,9 +24,9 @@ HOLE = 0.1
 had queued, up to 0.2 s, which is a word; rounding makes no holes."""
 
 MISSED = 0.015
-"""The share of an utterance that its listener's program may have missed of it, and still report it whole: of one longer
-than 7 s, `HOLE` and more, but no more than `SHORT`. A report does not say where its missing seconds are. With
-0.25 s of 8 s missing, 0.96 of the speech was found in what a browser had rendered."""
+"""How much may be missing from a listener's report of a whole utterance: this share of its length, but at least `HOLE`
+and at most `SHORT` (of one shorter than 0.2 s, half). A report does not say where its missing seconds are. With 0.25 s
+of 8 s missing, 0.96 of the speech was found in what a browser had rendered."""
 
 ROUNDING = 1e-6
 """Seconds: what sums of floats may be off."""
@@ -77,8 +77,8 @@ class Level(IntEnum):
     REPORTED = 4
     """The listener's own program says that it played so much of it. Not shown: the program's honesty, and ears."""
     ACKNOWLEDGED = 5
-    """The listener said so (a key, a button, a word) once it was over. Not shown: that it was understood, or by
-    whom. It does not need REPORTED below it: a telephone reports nothing."""
+    """The listener said so (by a button or a key that they were asked for) once it was over. Not shown: that it was
+    understood, or by whom. It does not need REPORTED below it: a telephone reports nothing."""
 
     def __str__(self) -> str:
         return self.name.lower()

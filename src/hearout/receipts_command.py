@@ -62,18 +62,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     def command(name: str, run: Callable[[argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
         one.set_defaults(run=run)
-        one.add_argument(
-            "--ledger",
-            metavar="URL",
-            default=environ.get("HEAROUT_LEDGER") or DEFAULT_URL,
-            help=f"the database ($HEAROUT_LEDGER, or {DEFAULT_URL})",
-        )
-        one.add_argument(
-            "--book",
-            metavar="NAME",
-            default=environ.get("HEAROUT_BOOK") or DEFAULT_BOOK,
-            help=f"which book of it ($HEAROUT_BOOK, or {DEFAULT_BOOK})",
-        )
+        _add_where(one, environ)
         return one
 
     listing = command("list", _list, "list the utterances, one a line (what is done when no command is given)")
@@ -96,14 +85,19 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     forget = command("forget", _forget, "remove what the caller said in a call; the chain stays whole")
     forget.add_argument("call", metavar="CALL", help="which call")
     forget.add_argument("--text", action="store_true", help="the announcements' texts, too")
-    forget.add_argument(
-        "--sign",
-        type=Path,
-        metavar="FILE",
-        default=environ.get("HEAROUT_LEDGER_KEY") or None,
-        help="the private key of a book that is signed ($HEAROUT_LEDGER_KEY)",
-    )
+    key, signs = environ.get("HEAROUT_LEDGER_KEY") or None, "the private key of a book that is signed"
+    forget.add_argument("--sign", type=Path, metavar="FILE", default=key, help=f"{signs} ($HEAROUT_LEDGER_KEY)")
     return parser
+
+
+def _add_where(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    url, name = environ.get("HEAROUT_LEDGER") or DEFAULT_URL, environ.get("HEAROUT_BOOK") or DEFAULT_BOOK
+    parser.add_argument(
+        "--ledger", metavar="URL", default=url, help=f"the database ($HEAROUT_LEDGER, or {DEFAULT_URL})"
+    )
+    parser.add_argument(
+        "--book", metavar="NAME", default=name, help=f"which book of it ($HEAROUT_BOOK, or {DEFAULT_BOOK})"
+    )
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
@@ -262,8 +256,8 @@ def _say(lines: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def _time(seconds: float | None, *, how: str = "%Y-%m-%d %H:%M:%S") -> str:
-    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime(how)
+def _time(seconds: float | None) -> str:
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:

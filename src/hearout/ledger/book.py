@@ -343,32 +343,8 @@ class Ledger:
         )
         query = sa.select(*columns).outerjoin(LEASES, of).outerjoin(SAID, said).order_by(OWED.c.seq)
         open_ones = (OWED.c.book == self.book, OWED.c.kind == Kind.OWED.value, ~IS_SETTLED)
-        owings = []
-        for row in connection.execute(query.where(*open_ones, *which)).all():
-            content, held = json.loads(row.content), tuple(json.loads(row.held or "[]"))
-            text = (json.loads(row.text) if row.text else "", True)
-            text = text if text[0] else told(held) or ("", False)
-            owings.append(
-                (
-                    int(row.seq),
-                    Owing(
-                        call=row.call,
-                        id=row.utterance,
-                        agent=content["agent"],
-                        text=text[0],
-                        policy=content["policy"],
-                        asked=row.at,
-                        holder=row.holder or "",
-                        played=row.played or 0.0,
-                        held=held,
-                        until=row.until or 0.0,
-                        attempts=row.n,
-                        entry=row.entry,
-                        complete=text[1],
-                    ),
-                )
-            )
-        return owings
+        found = connection.execute(query.where(*open_ones, *which)).all()
+        return [(int(row.seq), _owing(row)) for row in found]
 
     def _wipe(self) -> None:
         """Take what was removed out of the database's files as far as it can be: see docs/receipts.md."""
@@ -379,6 +355,27 @@ class Ledger:
         else:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM hearout_said, hearout_leases")
+
+
+def _owing(row: sa.Row[Any]) -> Owing:
+    content, held = json.loads(row.content), tuple(json.loads(row.held or "[]"))
+    text = (json.loads(row.text) if row.text else "", True)
+    text = text if text[0] else told(held) or ("", False)
+    return Owing(
+        call=row.call,
+        id=row.utterance,
+        agent=content["agent"],
+        text=text[0],
+        policy=content["policy"],
+        asked=row.at,
+        holder=row.holder or "",
+        played=row.played or 0.0,
+        held=held,
+        until=row.until or 0.0,
+        attempts=row.n,
+        entry=row.entry,
+        complete=text[1],
+    )
 
 
 def new_holder(host: str, pid: int) -> str:

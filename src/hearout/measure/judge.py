@@ -117,7 +117,10 @@ def measure(
     active = verdict.speech(wanted)
     if not active.any():
         raise MeasureError("the announcement is silent: there is nothing to look for")
-    case = _Case(there, wanted, active)
+    return _judged(_Case(there, wanted, active), active, len(there) / RATE)
+
+
+def _judged(case: "_Case", active: Mask, end: float) -> Measured:
     found = case.finder.everywhere()
     runs = _sure(found)
     follow, delivered = case.judged(runs)
@@ -127,7 +130,7 @@ def measure(
             again = case.judged(spare)
             if again[1].sum() > delivered.sum():
                 runs, (follow, delivered) = spare, again
-    extra = _scraps(case.finder, follow, active, delivered, len(there) / RATE)
+    extra = _scraps(case.finder, follow, active, delivered, end)
     if extra:
         more = case.judged(runs, extra)
         better = [run for run in extra if _more(more[1], delivered, run)]
