@@ -12,6 +12,7 @@ FILE, FUNCTION = 400, 40
 FILES = sorted(path for folder in ("src", "tests", "bench") for path in (ROOT / folder).rglob("*.py"))
 TABLES = {
     ("floor.py", "_note"): "one case an event: to be read beside events.py",
+    ("shell.py", "_perform"): "one case an action: to be read beside actions.py",
     ("orders.py", "_event"): "one case a letter of the random orders",
     ("record.py", "from_json"): "one line a field of the receipt",
 }
