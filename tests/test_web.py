@@ -111,13 +111,13 @@ def test_tokens_are_given_out_slowly_and_the_refusal_says_so() -> None:
     now = [0.0]
 
     async def many(session: aiohttp.ClientSession, url: str) -> tuple[list[int], Any, int]:
-        got = [(await asked(session, url))[0] for _ in range(6)]
+        got = [(await asked(session, url))[0] for _ in range(60)]
         refused = await asked(session, url)
         now[0] = 61.0
         return got, refused, (await asked(session, url))[0]
 
     got, (status, said), later = visit(many, clock=lambda: now[0])
-    assert (got, status, later) == ([200] * 6, 429, 200)
+    assert (got, status, later) == ([200] * 60, 429, 200)
     assert "Wait a little" in said["error"]
 
 
@@ -125,6 +125,11 @@ def test_many_addresses_together_do_not_get_more_than_all_may() -> None:
     allowance = Allowance(each=2, together=3)
     assert [allowance.take(address, 0.0) for address in "aaabbcd"] == [True, True, False, True, False, False, False]
     assert allowance.take("a", 60.0)
+
+
+def test_who_comes_from_this_machine_counts_among_all_only_for_a_proxy_may_speak_for_many() -> None:
+    allowance = Allowance(each=2, together=5)
+    assert [allowance.take(address, 0.0) for address in (None, None, None, "a", "a", None)] == [True] * 5 + [False]
 
 
 def test_the_page_may_load_nothing_from_and_connect_to_nobody_but_its_server_and_the_rooms() -> None:

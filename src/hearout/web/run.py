@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -148,7 +147,7 @@ class _Service:
         port = self._listening.getsockname()[1]
         host = f"[{self._host}]" if ":" in self._host else self._host
         print(f"Open http://{host}:{port} and talk. Ctrl-C ends it.", flush=True)  # noqa: T201
-        if not _is_loopback(self._host):
+        if not site.is_loopback(self._host):
             logger.warning("browsers give a page its microphone over https only; put a proxy with TLS before this one")
 
     def _stop(self) -> None:
@@ -157,9 +156,3 @@ class _Service:
         else:
             self._stopped.set()
             print("Ending the calls ... (Ctrl-C again: at once)", flush=True)  # noqa: T201
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"

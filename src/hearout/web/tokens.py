@@ -48,14 +48,19 @@ class Allowance:
 
     def __init__(self, *, each: int = 6, together: int = 60, seconds: float = 60.0) -> None:
         self._each, self._together, self._seconds = each, together, seconds
-        self._given: deque[tuple[float, str]] = deque()
+        self._given: deque[tuple[float, str | None]] = deque()
 
-    def take(self, address: str, at: float) -> bool:
-        """Whether one more may be given out to this address at this second; if so, it counts."""
+    def take(self, address: str | None, at: float) -> bool:
+        """Whether one more may be given out to this address at this second; if so, it counts.
+
+        Args:
+            address: None where it does not tell one visitor from another.
+            at: in seconds.
+        """
         while self._given and self._given[0][0] <= at - self._seconds:
             self._given.popleft()
         theirs = sum(1 for _, who in self._given if who == address)
-        if theirs >= self._each or len(self._given) >= self._together:
+        if (address is not None and theirs >= self._each) or len(self._given) >= self._together:
             return False
         self._given.append((at, address))
         return True
