@@ -14,8 +14,9 @@ from livekit.agents.voice import SpeechHandle, io
 
 from . import words
 from .ear import Ear
+from .recording import iterated
 from .rehearsal import Rehearsal
-from .retry import SPEECH, Retry, iterated
+from .retry import SPEECH, Retry
 
 Hook = Callable[[Agent, Any, llm.ChatContext, llm.ChatMessage], Awaitable[None]]
 

@@ -7,15 +7,14 @@ that nobody hears, and an answer that is dropped leaves no trace.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import FlushSentinel, ModelSettings, llm
 
-from .retry import LlmNode, TtsNode, iterated
-
-T = TypeVar("T")
+from .recording import Recording, iterated, record
+from .retry import LlmNode, TtsNode
 
 AT_ONCE = 0.5
 """Seconds of prepared audio that are given without a pause; then `PACE`, since a room's transcript synchroniser blocks
@@ -23,40 +22,6 @@ the event loop for 11 ms for each second that it is given (1.8.9, ``_speaking_ra
 
 PACE = 0.25
 """Seconds to wait for each second of prepared audio."""
-
-
-class _Recording(Generic[T]):
-    """Items as they came, to be read from the beginning while more come."""
-
-    def __init__(self) -> None:
-        self.items: list[T] = []
-        self.complete = False
-        self.error: BaseException | None = None
-        self._news = asyncio.Event()
-
-    def add(self, item: T) -> None:
-        self.items.append(item)
-        self._wake()
-
-    def close(self, error: BaseException | None = None) -> None:
-        self.complete, self.error = True, error
-        self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
-
-    async def read(self) -> AsyncIterator[T]:
-        position = 0
-        while True:
-            while position < len(self.items):
-                yield self.items[position]
-                position += 1
-            if self.complete:
-                if self.error is not None:
-                    raise self.error
-                return
-            await self._news.wait()
 
 
 class Rehearsal:
@@ -70,12 +35,12 @@ class Rehearsal:
 
     def __init__(self, context: llm.ChatContext, tools: list[llm.Tool], *, think: LlmNode, speak: TtsNode) -> None:
         self._asked = _fingerprint(context, tools)
-        self._chunks: _Recording[llm.ChatChunk | str | FlushSentinel] = _Recording()
-        self._words: _Recording[str] = _Recording()
-        self._frames: _Recording[rtc.AudioFrame] = _Recording()
+        self._chunks: Recording[llm.ChatChunk | str | FlushSentinel] = Recording()
+        self._words: Recording[str] = Recording()
+        self._frames: Recording[rtc.AudioFrame] = Recording()
         self._tasks = [
-            asyncio.create_task(_record(lambda: think(context, tools, ModelSettings()), self._chunks, self._note)),
-            asyncio.create_task(_record(lambda: speak(self._words.read(), ModelSettings()), self._frames)),
+            asyncio.create_task(record(lambda: think(context, tools, ModelSettings()), self._chunks, self._note)),
+            asyncio.create_task(record(lambda: speak(self._words.read(), ModelSettings()), self._frames)),
         ]
         self._tasks[0].add_done_callback(lambda _: self._words.close())
 
@@ -97,8 +62,8 @@ class Rehearsal:
         LiveKit takes markdown and emoji out before the voice (``tts_text_transforms``), and a user may take out more:
         so the text that comes is compared with the one that was prepared.
         """
-        came: _Recording[str] = _Recording()
-        taking = asyncio.create_task(_record(lambda: text, came))
+        came: Recording[str] = Recording()
+        taking = asyncio.create_task(record(lambda: text, came))
         try:
             if not await self._same(came):
                 async for frame in iterated(otherwise(came.read(), model)):
@@ -114,7 +79,7 @@ class Rehearsal:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)
 
-    async def _same(self, came: _Recording[str]) -> bool:
+    async def _same(self, came: Recording[str]) -> bool:
         """Whether the text that comes is the prepared one; known with its first words while the model still speaks."""
         heard = ""
         async for piece in came.read():
@@ -136,22 +101,6 @@ class Rehearsal:
             self._words.add(chunk)
         elif isinstance(chunk, llm.ChatChunk) and chunk.delta is not None and chunk.delta.content:
             self._words.add(chunk.delta.content)
-
-
-async def _record(
-    start: Callable[[], Any], recording: _Recording[Any], note: Callable[[Any], None] = lambda _: None
-) -> None:
-    try:
-        async for item in iterated(start()):
-            recording.add(item)
-            note(item)
-    except Exception as error:  # noqa: BLE001 - whatever a user's node raises: the answer is then not prepared
-        recording.close(error)
-    except asyncio.CancelledError:
-        recording.close(RuntimeError("the prepared answer was dropped"))
-        raise
-    else:
-        recording.close()
 
 
 def _fingerprint(context: llm.ChatContext, tools: list[llm.Tool]) -> tuple[Any, ...]:

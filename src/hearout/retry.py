@@ -5,6 +5,7 @@ model's stream is retried in the middle (``llm/llm.py``). Both nodes are public 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import APIError, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
+
+from .recording import Recording, iterated, record
 
 SPEECH: ContextVar[SpeechHandle | None] = ContextVar("hearout_speech", default=None)
 """Which speech a node works for. Set when LiveKit announces the speech, so that its tasks inherit it: LiveKit calls a
@@ -25,38 +28,6 @@ LlmNode = Callable[[llm.ChatContext, list[llm.Tool], ModelSettings], Any]
 def _protected() -> SpeechHandle | None:
     handle = SPEECH.get()
     return handle if handle is not None and not handle.allow_interruptions else None
-
-
-async def iterated(made: Any) -> AsyncIterator[Any]:
-    """What a node gave, in whichever of LiveKit's forms: an iterable, one to be awaited, one value, or nothing."""
-    if asyncio.iscoroutine(made):
-        made = await made
-    if isinstance(made, AsyncIterable):
-        async for item in made:
-            yield item
-    elif made is not None:
-        yield made
-
-
-class _Remembered:
-    """The text of an utterance as it comes, kept so that it can be read again from its beginning."""
-
-    def __init__(self, text: AsyncIterable[str]) -> None:
-        self._upcoming = aiter(text)
-        self._chunks: list[str] = []
-        self.complete = asyncio.Event()
-
-    async def again(self) -> AsyncIterator[str]:
-        for chunk in list(self._chunks):
-            yield chunk
-        while not self.complete.is_set():
-            try:
-                chunk = await anext(self._upcoming)
-            except StopAsyncIteration:
-                self.complete.set()
-                return
-            self._chunks.append(chunk)
-            yield chunk
 
 
 class Retry:
@@ -83,25 +54,39 @@ class Retry:
                 async for frame in iterated(original(text, model)):
                     yield frame
                 return
-            remembered, sent = _Remembered(text), 0
-            for _ in range(self._tries):
-                skip = sent
-                try:
-                    async for frame in self._patient(iterated(original(remembered.again(), model)), remembered):
-                        if skip >= frame.samples_per_channel:
-                            skip -= frame.samples_per_channel
-                            continue
-                        rest, skip = _after(frame, skip), 0
-                        sent += rest.samples_per_channel
-                        yield rest
-                except (APIError, TimeoutError):
-                    self._failed(handle, "voice")
-                else:
-                    return
-            # Not raised: LiveKit would then call the speech finished while its audio still plays (1.8.9, say()).
-            self._given_up(handle, "voice")
+            # not read by the voice itself: what it is given ends with it, and with it what the model still writes
+            written: Recording[str] = Recording()
+            reading = asyncio.create_task(record(lambda: text, written))
+            try:
+                async with contextlib.aclosing(self._tried(original, written, model, handle)) as frames:
+                    async for frame in frames:
+                        yield frame
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
 
         return speak
+
+    async def _tried(
+        self, original: TtsNode, written: Recording[str], model: ModelSettings, handle: SpeechHandle
+    ) -> AsyncGenerator[rtc.AudioFrame, None]:
+        sent = 0
+        for _ in range(self._tries):
+            skip = sent
+            try:
+                async for frame in self._patient(iterated(original(written.read(), model)), written):
+                    if skip >= frame.samples_per_channel:
+                        skip -= frame.samples_per_channel
+                        continue
+                    rest, skip = _after(frame, skip), 0
+                    sent += rest.samples_per_channel
+                    yield rest
+            except (APIError, TimeoutError):
+                self._failed(handle, "voice")
+            else:
+                return
+        # Not raised: LiveKit would then call the speech finished while its audio still plays (1.8.9, say()).
+        self._given_up(handle, "voice")
 
     def llm_node(self, original: LlmNode) -> LlmNode:
         """The model; what a retried stream repeats is left out, and what it says otherwise ends the text."""
@@ -124,7 +109,9 @@ class Retry:
 
         return think
 
-    async def _patient(self, frames: AsyncIterator[rtc.AudioFrame], text: _Remembered) -> AsyncIterator[rtc.AudioFrame]:
+    async def _patient(
+        self, frames: AsyncIterator[rtc.AudioFrame], text: Recording[str]
+    ) -> AsyncIterator[rtc.AudioFrame]:
         """The frames; a stall of the voice is a `TimeoutError`, a stall of the model is not the voice's."""
         try:
             while True:
@@ -142,9 +129,9 @@ class Retry:
                 await frames.aclose()
 
     async def _before_patience_ends(
-        self, upcoming: asyncio.Future[rtc.AudioFrame], text: _Remembered
+        self, upcoming: asyncio.Future[rtc.AudioFrame], text: Recording[str]
     ) -> rtc.AudioFrame:
-        complete = asyncio.ensure_future(text.complete.wait())
+        complete = asyncio.ensure_future(text.completed())
         either: set[asyncio.Future[Any]] = {upcoming, complete}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
