@@ -10,17 +10,18 @@ from livekit.agents.voice import AgentSession as LiveKitSession
 from livekit.agents.voice import SpeechHandle
 
 from .. import actions, events, trace
+from ..policy import Policy
 from ..receipt import Receipt
 from ..record import to_json
 from ..session import AgentSession
 from ..words import Fate, Kind
-from .line import Line, Segment
+from .line import SAMPLE_RATE, Line, Segment
 from .report import CallRecord, Held, Reply, Said, Transcript, Turn, Utterance
 
 GAP = 0.3
 """Seconds that an answer may take after protected speech, where the question ended in time."""
 
-IN_TIME = 3.0
+IN_TIME = Policy().prepare
 """Seconds before the end of protected speech by which a question must have ended, so that its answer can be prepared:
 the policy's default."""
 
@@ -58,7 +59,7 @@ class Call:
     def speak(self, words: str, samples: Any) -> None:
         """Let the caller say `words`; call it in the session's loop."""
         start = self.line.speak(samples)
-        self.said.append(Said(start, start + len(samples) / 24_000, words))
+        self.said.append(Said(start, start + len(samples) / SAMPLE_RATE, words))
         self._news("caller", words)
 
     def typed(self, text: str) -> None:

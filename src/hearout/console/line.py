@@ -26,9 +26,6 @@ SAMPLE_RATE = 24_000
 FRAME = SAMPLE_RATE // 50
 """Samples in 20 ms."""
 
-LOUD = 100
-"""Of 32,768: what counts as sound rather than as a pause."""
-
 
 @dataclass
 class Segment:

@@ -11,9 +11,9 @@ from typing import Any
 
 from hearout import spans
 from hearout.receipt import SHORT, Listener, Receipt
-from hearout.record import listener_from_json, to_json
+from hearout.record import Json, listener_from_json, to_json
 
-from .chain import Json, Said
+from .chain import Said
 from .entries import Kind, Record, checked
 
 

@@ -4,14 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-from hearout.record import Words, digest
+from hearout.record import Json, Words, digest, sha256
 
 GENESIS = "0" * 64
 """What stands before a book's first row."""
-
-Json: TypeAlias = dict[str, Any]
 
 
 def canonical(document: Any) -> str:
@@ -90,8 +88,8 @@ def mismatch(content: Mapping[str, Any], said: Said) -> str:
     """What is wrong between a row's content and what was said in it; empty when nothing is."""
     receipt = content.get("receipt", {})
     held: Sequence[Mapping[str, Any]] = receipt.get("held", [])
-    sha256 = receipt.get("text_sha256", content.get("text_sha256"))
-    if said.text is not None and hashlib.sha256(said.text.encode("utf-8", "surrogatepass")).hexdigest() != sha256:
+    hashed = receipt.get("text_sha256", content.get("text_sha256"))
+    if said.text is not None and sha256(said.text) != hashed:
         return "the announcement's text beside it is not the one it has the hash of"
     if said.caller is not None and (said.salt is None or len(said.caller) != len(held)):
         return "the caller's words beside it are not as many as it says"

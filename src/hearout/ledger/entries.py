@@ -5,18 +5,16 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 
 from hearout.errors import LedgerError
 from hearout.receipt import Receipt
-from hearout.record import Words, sha256, to_json
+from hearout.record import Json, Words, sha256, to_json
 
 from .chain import Said, canonical, seal
 
 LEASE = 5.0
 """Seconds for which an utterance counts as being said after it was last renewed: five renewals may be missed."""
-
-Json: TypeAlias = dict[str, Any]
 
 
 class Kind(Enum):

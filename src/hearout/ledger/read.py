@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from hearout.errors import LedgerError
 from hearout.receipt import Outcome, Receipt
-from hearout.record import from_json
+from hearout.record import Json, from_json
 
 from .amendments import amended
 from .book import Ledger
-from .chain import Json, Said, plain, unseal
+from .chain import Said, plain, unseal
 from .checking import Checker, Link, Verdict, Verifier, parsed
 from .entries import Entry, Kind, told
 from .tables import HEADS, LEASES, ROWS, SAID
