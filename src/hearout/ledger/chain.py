@@ -31,7 +31,7 @@ def plain(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Said:
+class Beside:
     """What was said in one row. It stands beside the chain, which has its hashes only, so that it can be forgotten.
 
     Args:
@@ -45,7 +45,7 @@ class Said:
     text: str | None = field(default=None, repr=False)
 
 
-def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, Said]:
+def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, Beside]:
     """Take what was said out of a receipt's JSON, and leave hashes.
 
     Args:
@@ -62,14 +62,14 @@ def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, 
         for entry in receipt["held"]
     ]
     keeps = words is Words.KEEP and any(said)
-    return sealed, Said(
+    return sealed, Beside(
         salt=salt if any(said) and words is not Words.OMIT else None,
         caller=said if keeps else None,
         text=receipt.get("text") if text is Words.KEEP else None,
     )
 
 
-def unseal(sealed: Json, said: Said) -> Json:
+def unseal(sealed: Json, said: Beside) -> Json:
     """The receipt's JSON again, with what is still kept of what was said."""
     held = []
     for number, entry in enumerate(sealed["held"]):
@@ -84,7 +84,7 @@ def unseal(sealed: Json, said: Said) -> Json:
     return sealed | {"held": held} | ({"text": said.text} if said.text is not None else {})
 
 
-def mismatch(content: Mapping[str, Any], said: Said) -> str:
+def mismatch(content: Mapping[str, Any], said: Beside) -> str:
     """What is wrong between a row's content and what was said in it; empty when nothing is."""
     receipt = content.get("receipt", {})
     held: Sequence[Mapping[str, Any]] = receipt.get("held", [])

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from hearout.record import Json
 
-from .chain import GENESIS, Said, mismatch, row_hash
+from .chain import GENESIS, Beside, mismatch, row_hash
 
 
 class Verifier(Protocol):
@@ -70,7 +70,7 @@ class Link:
     content: str = field(repr=False)
     key: str | None
     signature: str | None
-    said: Said | None
+    said: Beside | None
     columns: Mapping[str, Any]
 
     @property
