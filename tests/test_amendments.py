@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hearout import Level, Outcome, Receipt
 from hearout.bookkeeping import Bookkeeper
 from hearout.debts import Standing
-from hearout.ledger import Entry, Kind, Ledger, Record, Scribe, Written, tables
+from hearout.ledger import Entry, Ledger, Record, RowKind, Scribe, Written, tables
 from hearout.ledger.amendments import amended, amendment
 from hearout.ledger.read import entries, rows, verify
 from hearout.receipt import Listener
@@ -193,7 +193,7 @@ def test_an_amendment_of_a_row_that_is_not_in_the_book_or_was_late_changes_nothi
 
 def only_promise(ledger: Ledger) -> str:
     with ledger.transaction() as connection:
-        owed = tables.ROWS.c.kind == Kind.OWED.value
+        owed = tables.ROWS.c.kind == RowKind.OWED.value
         return str(connection.execute(sa.select(tables.ROWS.c.entry).where(owed)).scalar_one())
 
 

@@ -11,9 +11,9 @@ import pytest
 from hearout import ConsoleError, Outcome, Receipt, words
 from hearout.console.report import (
     CallRecord,
-    Held,
+    HeldRow,
     Reply,
-    Said,
+    SaidRow,
     Transcript,
     Turn,
     Utterance,
@@ -27,11 +27,11 @@ ASKED = "Wait, can I change my address first?"
 CALL = CallRecord(
     "finished",
     [Utterance("s1", 1.0, 9.00049, "This call is recorded. " * 8, protected=True, cut=False)],
-    [Said(3.0, 5.0, ASKED)],
+    [SaidRow(3.0, 5.0, ASKED)],
     [Transcript(5.3, ASKED, final=True)],
     [Turn(9.0, ASKED)],
     [Reply(9.02, 0.02)],
-    [Held(5.3, ASKED, "words", "answered")],
+    [HeldRow(5.3, ASKED, "words", "answered")],
 )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hearout.errors import HearoutError, LedgerError
 from hearout.ledger import read, signing, tables
-from hearout.ledger.chain import Said, canonical, mismatch, row_hash, seal, unseal
+from hearout.ledger.chain import Beside, canonical, mismatch, row_hash, seal, unseal
 from hearout.ledger.place import place
 from hearout.ledger.read import Verdict, entries, verify
 from hearout.record import Words, to_json
@@ -242,7 +242,7 @@ def test_what_is_sealed_holds_no_words_and_comes_back_as_far_as_it_is_kept(one: 
         assert back["held"] == document["held"]
     if text is Words.KEEP:
         assert back.get("text") == document.get("text")
-    assert unseal(sealed, Said(None)) == sealed
+    assert unseal(sealed, Beside(None)) == sealed
 
 
 def test_no_two_rows_have_the_same_hash_by_where_their_parts_meet() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from hearout.ledger import Kind, tables
+from hearout.ledger import RowKind, tables
 from hearout.ledger.entries import mark
 from hearout.ledger.read import entries, rows, verify
 from hearout.record import Words
@@ -55,7 +55,7 @@ def test_what_a_caller_said_can_be_forgotten_and_the_chain_stays_whole(url: str)
     assert [held.text for held, _ in other.receipt.held] == [MINE]
     assert MINE not in str(list(rows(ledger, call="room")))
     assert ledger.owed("room")[0].held == ()
-    assert kinds(ledger)[-1] == Kind.FORGOTTEN.value
+    assert kinds(ledger)[-1] == RowKind.FORGOTTEN.value
 
     assert ledger.forget("room", by="ann", now=NOW + 9, text=True) == 3
     assert NOTICE not in str(list(rows(ledger, call="room")))

@@ -110,14 +110,10 @@ def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
             f"{command} joins a LiveKit server, and LIVEKIT_URL is not set; set {', '.join(voices.LIVEKIT)} in .env, "
             "or run `console` or `web`, which need none"
         )
-    from .local.gateway import Gateway, Upstream
+    from .local.gateway import answering
 
-    upstream = _upstream()
-    with (
-        Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway,
-        rescue.watching(server, os.environ),
-    ):
-        os.environ.update(gateway.environment())  # before LiveKit's fork server starts: its jobs inherit it
+    with answering(_upstream()) as environment, rescue.watching(server, os.environ):
+        os.environ.update(environment)  # before LiveKit's fork server starts: its jobs inherit it
         print(choice.because, flush=True)  # noqa: T201
         livekit_cli.run_app(server)
     return 0

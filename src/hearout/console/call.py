@@ -10,17 +10,18 @@ from livekit.agents.voice import AgentSession as LiveKitSession
 from livekit.agents.voice import SpeechHandle
 
 from .. import actions, events, trace
+from ..policy import Policy
 from ..receipt import Receipt
 from ..record import to_json
 from ..session import AgentSession
 from ..words import Fate, Kind
-from .line import Line, Segment
-from .report import CallRecord, Held, Reply, Said, Transcript, Turn, Utterance
+from .line import SAMPLE_RATE, Line, Segment
+from .report import CallRecord, HeldRow, Reply, SaidRow, Transcript, Turn, Utterance
 
 GAP = 0.3
 """Seconds that an answer may take after protected speech, where the question ended in time."""
 
-IN_TIME = 3.0
+IN_TIME = Policy().prepare
 """Seconds before the end of protected speech by which a question must have ended, so that its answer can be prepared:
 the policy's default."""
 
@@ -41,8 +42,8 @@ class Call:
         self.line = Line(on_tick=self._tick, on_attached=self._attached, on_caption=self._caption)
         self.transcripts: list[Transcript] = []
         self.turns: list[Turn] = []
-        self.held: list[Held] = []
-        self.said: list[Said] = []
+        self.held: list[HeldRow] = []
+        self.said: list[SaidRow] = []
         self.on_close: Callable[[], None] = lambda: None
         self.guess = ""
         self.caption = ""
@@ -58,7 +59,7 @@ class Call:
     def speak(self, words: str, samples: Any) -> None:
         """Let the caller say `words`; call it in the session's loop."""
         start = self.line.speak(samples)
-        self.said.append(Said(start, start + len(samples) / 24_000, words))
+        self.said.append(SaidRow(start, start + len(samples) / SAMPLE_RATE, words))
         self._news("caller", words)
 
     def typed(self, text: str) -> None:
@@ -77,7 +78,7 @@ class Call:
 
     def pressed(self, keys: str) -> None:
         """Let the caller press telephone keys; call it in the session's loop."""
-        self.said.append(Said(self.line.now, self.line.now, f"[keys {keys}]"))
+        self.said.append(SaidRow(self.line.now, self.line.now, f"[keys {keys}]"))
         self._news("caller", f"[keys {keys}]")
         if isinstance(self.line.session, AgentSession):
             self.line.session.user_pressed(keys)
@@ -133,7 +134,7 @@ class Call:
                 found.append(f"The turn at {turn.at:.1f} s was not answered.")
         return found + self._late(protected)
 
-    def _was_held(self, said: Said) -> bool:
+    def _was_held(self, said: SaidRow) -> bool:
         """Whether words came of it that the floor held, or that LiveKit heard, while it was said or within 3 s."""
         later = [other.start for other in self.said if other.start > said.start]
         until = min([*later, said.end + 3.0])
@@ -223,10 +224,10 @@ class Call:
         match what:
             case events.WordsHeard() | events.TextTyped():
                 kind = Kind.TYPED if isinstance(what, events.TextTyped) else Kind.SPOKEN
-                self.held.append(Held(now, what.text, kind.value, HELD))
+                self.held.append(HeldRow(now, what.text, kind.value, HELD))
                 self._news("held", what.text)
             case actions.RecordFate(words=words, fate=fate):
-                settled = Held(now - (at - words.at), words.text, words.kind.value, fate.value)
+                settled = HeldRow(now - (at - words.at), words.text, words.kind.value, fate.value)
                 waiting = next((one for one in self.held if one.fate == HELD and one.text == words.text), None)
                 if waiting is not None:
                     self.held.remove(waiting)

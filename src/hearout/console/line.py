@@ -26,9 +26,6 @@ SAMPLE_RATE = 24_000
 FRAME = SAMPLE_RATE // 50
 """Samples in 20 ms."""
 
-LOUD = 100
-"""Of 32,768: what counts as sound rather than as a pause."""
-
 
 @dataclass
 class Segment:
@@ -312,7 +309,7 @@ class Line:
 
 
 def _take(segment: Segment, into: Samples, deadline: float) -> int:
-    """Move samples that came in time from the segment; how many."""
+    """Move samples that came in time from the segment, and say how many they were."""
     filled = 0
     while segment._pieces and filled < len(into) and segment._pieces[0][0] <= deadline:
         came, samples = segment._pieces.popleft()

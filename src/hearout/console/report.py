@@ -39,7 +39,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Said:
+class SaidRow:
     """Something the caller said: from `start` to `end`, in seconds from the start of ``call.wav``."""
 
     start: float
@@ -73,7 +73,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldRow:
     """Words said over protected speech: what they were taken for (`kind`), and what became of them (`fate`)."""
 
     at: float
@@ -88,11 +88,11 @@ class CallRecord:
 
     outcome: str
     agent: list[Utterance] = field(default_factory=list)
-    caller: list[Said] = field(default_factory=list)
+    caller: list[SaidRow] = field(default_factory=list)
     transcripts: list[Transcript] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
+    held: list[HeldRow] = field(default_factory=list)
     receipts: list[dict[str, Any]] = field(default_factory=list)
     """As :mod:`hearout.record` writes them; their times are seconds from the session's start."""
 
@@ -186,7 +186,7 @@ def _rows(record: CallRecord) -> Iterator[tuple[float, str, str]]:
         yield reply.start, "gap", f"{reply.gap * 1000:.0f} ms until the agent went on"
 
 
-def _heard(record: CallRecord, said: Said) -> str:
+def _heard(record: CallRecord, said: SaidRow) -> str:
     """Whether a transcript came of what the caller said: while it was said, or within 3 s."""
     later = [other.start for other in record.caller if other.start > said.start]
     until = min([*later, said.end + 3.0])

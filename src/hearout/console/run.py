@@ -264,10 +264,10 @@ def _models(choice: voices.Choice, upstream: tuple[str, str, str] | None) -> Ite
     if choice.where is not voices.Where.LOCAL:
         yield
         return
-    from ..local.gateway import Gateway, Upstream
+    from ..local.gateway import answering
 
-    with Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway:
-        os.environ.update(gateway.environment())
+    with answering(upstream) as environment:
+        os.environ.update(environment)
         yield
 
 

@@ -4,7 +4,7 @@
 """
 
 from .book import DEFAULT_BOOK, DEFAULT_URL, Ledger
-from .entries import LEASE, Entry, Kind, Owing, Record, Written
+from .entries import LEASE, Entry, Owing, Record, RowKind, Written
 from .scribe import Scribe
 from .tables import Mode
 
@@ -13,11 +13,11 @@ __all__ = [
     "DEFAULT_URL",
     "LEASE",
     "Entry",
-    "Kind",
     "Ledger",
     "Mode",
     "Owing",
     "Record",
+    "RowKind",
     "Scribe",
     "Written",
 ]

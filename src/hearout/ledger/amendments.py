@@ -11,10 +11,10 @@ from typing import Any
 
 from hearout import spans
 from hearout.receipt import SHORT, Listener, Receipt
-from hearout.record import listener_from_json, to_json
+from hearout.record import Json, listener_from_json, to_json
 
-from .chain import Json, Said
-from .entries import Kind, Record, checked
+from .chain import Beside
+from .entries import Record, RowKind, checked
 
 
 def amendment(before: Receipt, after: Receipt, call: str, *, by: str, now: float, settled: str) -> Record | None:
@@ -39,7 +39,7 @@ def amendment(before: Receipt, after: Receipt, call: str, *, by: str, now: float
         for one in document["listeners"]
     ]
     content = checked({"listeners": listeners, "level": document["level"]})
-    return Record(Kind.AMENDED, call, before.id, now, by, content, Said(None), settled)
+    return Record(RowKind.AMENDED, call, before.id, now, by, content, Beside(None), settled)
 
 
 def amended(receipt: Receipt, content: Mapping[str, Any]) -> Receipt:

@@ -14,8 +14,8 @@ from hearout.record import Words
 
 from . import tables
 from .amendments import amendment
-from .chain import GENESIS, Said, canonical, plain, row_hash
-from .entries import LEASE, Kind, Owing, Record, forgotten, promise, settlement, told
+from .chain import GENESIS, Beside, canonical, plain, row_hash
+from .entries import LEASE, Owing, Record, RowKind, forgotten, promise, settlement, told
 from .tables import HEADS, LEASES, ROWS, SAID, Mode
 
 DEFAULT_URL = "sqlite:///receipts.db"
@@ -24,7 +24,7 @@ DEFAULT_BOOK = "main"
 OWED = ROWS.alias("owed")
 SETTLED = ROWS.alias("settled")
 IS_SETTLED = sa.exists().where(
-    SETTLED.c.book == OWED.c.book, SETTLED.c.of == OWED.c.seq, SETTLED.c.kind == Kind.SETTLED.value
+    SETTLED.c.book == OWED.c.book, SETTLED.c.of == OWED.c.seq, SETTLED.c.kind == RowKind.SETTLED.value
 )
 
 
@@ -196,8 +196,8 @@ class Ledger:
                 return None
             of, owing = found[-1]
             content = {"played": owing.played, "from": owing.holder}
-            record = Record(Kind.TAKEN_OVER, call, id, now, by, content, Said(None), owing.entry)
-            self._write(connection, head, record, Kind.TAKEN_OVER, of, spooled=False)
+            record = Record(RowKind.TAKEN_OVER, call, id, now, by, content, Beside(None), owing.entry)
+            self._write(connection, head, record, RowKind.TAKEN_OVER, of, spooled=False)
             connection.execute(
                 LEASES.update()
                 .where(LEASES.c.book == self.book, LEASES.c.of == of)
@@ -222,7 +222,7 @@ class Ledger:
             the number of rows that something was removed from.
         """
         what = ["caller", "text"] if text else ["caller"]
-        record = Record(Kind.FORGOTTEN, call, "", now, by, {"what": what}, Said(None))
+        record = Record(RowKind.FORGOTTEN, call, "", now, by, {"what": what}, Beside(None))
         with self.transaction() as connection:
             head = self._lock(connection)
             said = sa.and_(SAID.c.book == self.book, SAID.c.call == plain(call))
@@ -230,7 +230,7 @@ class Ledger:
             gone: dict[str, None] = {"salt": None, "caller": None} | ({"text": None} if text else {})
             removed = connection.execute(SAID.update().where(said, sa.or_(*kept)).values(gone)).rowcount
             self._forget_leases(connection, plain(call), text=text)
-            self._write(connection, head, record, Kind.FORGOTTEN, None, spooled=False)
+            self._write(connection, head, record, RowKind.FORGOTTEN, None, spooled=False)
         with tables.translated(self.name):
             self._wipe()
         return int(removed)
@@ -246,13 +246,13 @@ class Ledger:
             found = connection.execute(head).one()
         return int(found.seq), str(found.hash)
 
-    def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[Kind, int | None]:
+    def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[RowKind, int | None]:
         """What a record is by now, and which promise it belongs to; an amendment belongs to a settlement."""
-        if record.kind is Kind.AMENDED:
-            to = (ROWS.c.book == self.book, ROWS.c.entry == record.owed, ROWS.c.kind == Kind.SETTLED.value)
+        if record.kind is RowKind.AMENDED:
+            to = (ROWS.c.book == self.book, ROWS.c.entry == record.owed, ROWS.c.kind == RowKind.SETTLED.value)
             of = connection.execute(sa.select(ROWS.c.seq).where(*to)).scalar()
-            return (Kind.LATE, None) if of is None else (record.kind, int(of))
-        mine = [OWED.c.book == self.book, OWED.c.kind == Kind.OWED.value]
+            return (RowKind.LATE, None) if of is None else (record.kind, int(of))
+        mine = [OWED.c.book == self.book, OWED.c.kind == RowKind.OWED.value]
         if record.owed:
             mine.append(OWED.c.entry == record.owed)
         else:
@@ -263,21 +263,21 @@ class Ledger:
         promised = connection.execute(found.where(*mine).order_by(OWED.c.seq.desc()).limit(1)).one_or_none()
         if promised is None:
             return record.kind, None
-        if record.kind is Kind.OWED:
+        if record.kind is RowKind.OWED:
             if not spooled:
                 raise AlreadyOwedError(
                     f"utterance {record.id!r} is owed in call {record.call!r} already; take it over, or use another id"
                 )
-            return Kind.LATE, int(promised.seq)
+            return RowKind.LATE, int(promised.seq)
         late = promised.settled or promised.holder not in (None, record.by)
-        return Kind.LATE if late else record.kind, int(promised.seq)
+        return RowKind.LATE if late else record.kind, int(promised.seq)
 
     def _write(
         self,
         connection: sa.Connection,
         head: tuple[int, str],
         record: Record,
-        kind: Kind,
+        kind: RowKind,
         of: int | None,
         *,
         spooled: bool,
@@ -295,29 +295,29 @@ class Ledger:
         return seq
 
     def _write_beside(
-        self, connection: sa.Connection, seq: int, record: Record, kind: Kind, of: int | None, *, spooled: bool
+        self, connection: sa.Connection, seq: int, record: Record, kind: RowKind, of: int | None, *, spooled: bool
     ) -> None:
         """What was said, and the lease."""
         said, call = record.said, plain(record.call)
         if spooled and self._was_forgotten(connection, call, record.at):
-            said = Said(None, None, said.text)
-        if said != Said(None):
+            said = Beside(None, None, said.text)
+        if said != Beside(None):
             beside = {"book": self.book, "seq": seq, "call": call, "salt": said.salt}
             caller = None if said.caller is None else canonical(said.caller)
             text = None if said.text is None else canonical(said.text)
             connection.execute(SAID.insert().values(beside | {"caller": caller, "text": text}))
-        if kind is Kind.OWED:
+        if kind is RowKind.OWED:
             lease = {"book": self.book, "of": seq, "call": call, "utterance": plain(record.id), "holder": record.by}
             connection.execute(
                 LEASES.insert().values(lease | {"played": 0.0, "held": "[]", "until": record.at + LEASE})
             )
-        elif kind is Kind.SETTLED and of is not None:
+        elif kind is RowKind.SETTLED and of is not None:
             connection.execute(LEASES.delete().where(LEASES.c.book == self.book, LEASES.c.of == of))
             if not record.content["text_kept"]:
                 connection.execute(SAID.update().where(SAID.c.book == self.book, SAID.c.seq == of).values(text=None))
 
     def _was_forgotten(self, connection: sa.Connection, call: str, at: float) -> bool:
-        rows = (ROWS.c.book == self.book, ROWS.c.call == call, ROWS.c.kind == Kind.FORGOTTEN.value, ROWS.c.at >= at)
+        rows = (ROWS.c.book == self.book, ROWS.c.call == call, ROWS.c.kind == RowKind.FORGOTTEN.value, ROWS.c.at >= at)
         return connection.execute(sa.select(ROWS.c.seq).where(*rows).limit(1)).one_or_none() is not None
 
     def _forget_leases(self, connection: sa.Connection, call: str, *, text: bool) -> None:
@@ -330,7 +330,7 @@ class Ledger:
         """What is owed, each with its row's number, oldest first."""
         of = sa.and_(LEASES.c.book == OWED.c.book, LEASES.c.of == OWED.c.seq)
         said = sa.and_(SAID.c.book == OWED.c.book, SAID.c.seq == OWED.c.seq)
-        taken = (SETTLED.c.book == OWED.c.book, SETTLED.c.of == OWED.c.seq, SETTLED.c.kind == Kind.TAKEN_OVER.value)
+        taken = (SETTLED.c.book == OWED.c.book, SETTLED.c.of == OWED.c.seq, SETTLED.c.kind == RowKind.TAKEN_OVER.value)
         attempts = sa.select(sa.func.count()).select_from(SETTLED).where(*taken).scalar_subquery()
         columns = (
             OWED,
@@ -342,7 +342,7 @@ class Ledger:
             attempts.label("n"),
         )
         query = sa.select(*columns).outerjoin(LEASES, of).outerjoin(SAID, said).order_by(OWED.c.seq)
-        open_ones = (OWED.c.book == self.book, OWED.c.kind == Kind.OWED.value, ~IS_SETTLED)
+        open_ones = (OWED.c.book == self.book, OWED.c.kind == RowKind.OWED.value, ~IS_SETTLED)
         found = connection.execute(query.where(*open_ones, *which)).all()
         return [(int(row.seq), _owing(row)) for row in found]
 

@@ -4,14 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-from hearout.record import Words, digest
+from hearout.record import Json, Words, digest, sha256
 
 GENESIS = "0" * 64
 """What stands before a book's first row."""
-
-Json: TypeAlias = dict[str, Any]
 
 
 def canonical(document: Any) -> str:
@@ -33,7 +31,7 @@ def plain(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Said:
+class Beside:
     """What was said in one row. It stands beside the chain, which has its hashes only, so that it can be forgotten.
 
     Args:
@@ -47,7 +45,7 @@ class Said:
     text: str | None = field(default=None, repr=False)
 
 
-def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, Said]:
+def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, Beside]:
     """Take what was said out of a receipt's JSON, and leave hashes.
 
     Args:
@@ -64,14 +62,14 @@ def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, 
         for entry in receipt["held"]
     ]
     keeps = words is Words.KEEP and any(said)
-    return sealed, Said(
+    return sealed, Beside(
         salt=salt if any(said) and words is not Words.OMIT else None,
         caller=said if keeps else None,
         text=receipt.get("text") if text is Words.KEEP else None,
     )
 
 
-def unseal(sealed: Json, said: Said) -> Json:
+def unseal(sealed: Json, said: Beside) -> Json:
     """The receipt's JSON again, with what is still kept of what was said."""
     held = []
     for number, entry in enumerate(sealed["held"]):
@@ -86,12 +84,12 @@ def unseal(sealed: Json, said: Said) -> Json:
     return sealed | {"held": held} | ({"text": said.text} if said.text is not None else {})
 
 
-def mismatch(content: Mapping[str, Any], said: Said) -> str:
+def mismatch(content: Mapping[str, Any], said: Beside) -> str:
     """What is wrong between a row's content and what was said in it; empty when nothing is."""
     receipt = content.get("receipt", {})
     held: Sequence[Mapping[str, Any]] = receipt.get("held", [])
-    sha256 = receipt.get("text_sha256", content.get("text_sha256"))
-    if said.text is not None and hashlib.sha256(said.text.encode("utf-8", "surrogatepass")).hexdigest() != sha256:
+    hashed = receipt.get("text_sha256", content.get("text_sha256"))
+    if said.text is not None and sha256(said.text) != hashed:
         return "the announcement's text beside it is not the one it has the hash of"
     if said.caller is not None and (said.salt is None or len(said.caller) != len(held)):
         return "the caller's words beside it are not as many as it says"

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .chain import GENESIS, Json, Said, mismatch, row_hash
+from hearout.record import Json
+
+from .chain import GENESIS, Beside, mismatch, row_hash
 
 
 class Verifier(Protocol):
@@ -68,7 +70,7 @@ class Link:
     content: str = field(repr=False)
     key: str | None
     signature: str | None
-    said: Said | None
+    said: Beside | None
     columns: Mapping[str, Any]
 
     @property

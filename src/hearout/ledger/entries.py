@@ -5,21 +5,19 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 
 from hearout.errors import LedgerError
 from hearout.receipt import Receipt
-from hearout.record import Words, sha256, to_json
+from hearout.record import Json, Words, sha256, to_json
 
-from .chain import Said, canonical, seal
+from .chain import Beside, canonical, seal
 
 LEASE = 5.0
 """Seconds for which an utterance counts as being said after it was last renewed: five renewals may be missed."""
 
-Json: TypeAlias = dict[str, Any]
 
-
-class Kind(Enum):
+class RowKind(Enum):
     """What a row says."""
 
     OWED = "owed"
@@ -61,13 +59,13 @@ class Record:
         owed: the entry of the promise that it belongs to, of an amendment that of the receipt; empty when not known.
     """
 
-    kind: Kind
+    kind: RowKind
     call: str
     id: str
     at: float
     by: str
     content: Json = field(repr=False)
-    said: Said
+    said: Beside
     owed: str = ""
     entry: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -81,7 +79,7 @@ class Record:
         """What :meth:`to_json` wrote."""
         said = line["said"]
         caller = None if said["caller"] is None else tuple(said["caller"])
-        return cls(**{**line, "kind": Kind(line["kind"]), "said": Said(said["salt"], caller, said["text"])})
+        return cls(**{**line, "kind": RowKind(line["kind"]), "said": Beside(said["salt"], caller, said["text"])})
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def promise(
     hashed = sha256(text)
     kept = ["text"] if keep is Words.KEEP and text else []
     content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept}
-    return Record(Kind.OWED, call, id, now, by, checked(content), Said(None, None, text))
+    return Record(RowKind.OWED, call, id, now, by, checked(content), Beside(None, None, text))
 
 
 def settlement(
@@ -202,7 +200,7 @@ def settlement(
     kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
     content = {"receipt": sealed, "kept": kept, "text_kept": text is Words.KEEP}
     named = {"entry": entry} if entry else {}
-    return Record(Kind.SETTLED, call, receipt.id, now, by, checked(content), said, owed, **named)
+    return Record(RowKind.SETTLED, call, receipt.id, now, by, checked(content), said, owed, **named)
 
 
 def checked(content: Json) -> Json:

@@ -9,9 +9,9 @@ from typing import Any
 
 from hearout.errors import LedgerError
 
-from .chain import Said
+from .chain import Beside
 from .checking import Checker, Fault, Link, Verdict, Verifier, parsed
-from .entries import Kind
+from .entries import RowKind
 
 FIELDS = {"book": str, "seq": int, "before": str, "hash": str, "content": str, "said": dict}
 
@@ -83,12 +83,12 @@ def _link(row: Any) -> Link:
     return Link(*own, said=_said(row["said"]), columns={})
 
 
-def _said(fields: dict[str, Any]) -> Said | None:
+def _said(fields: dict[str, Any]) -> Beside | None:
     salt, caller, text = (fields.get(name) for name in ("salt", "caller", "text"))
     words = caller is None or (isinstance(caller, list) and all(isinstance(one, str) for one in caller))
     if not words or not isinstance(salt, str | None) or not isinstance(text, str | None):
         return None
-    return Said(salt, None if caller is None else tuple(caller), text)
+    return Beside(salt, None if caller is None else tuple(caller), text)
 
 
 def _forgotten(path: Path) -> defaultdict[str, set[str]]:
@@ -97,7 +97,7 @@ def _forgotten(path: Path) -> defaultdict[str, set[str]]:
     for link in _links(path):
         try:
             content = parsed("{}" if isinstance(link, str) else link.content)
-            if content.get("kind") == Kind.FORGOTTEN.value:
+            if content.get("kind") == RowKind.FORGOTTEN.value:
                 found[content["call"]] |= set(content["what"])
         except (ValueError, TypeError, LookupError, RecursionError):
             continue  # the check names it

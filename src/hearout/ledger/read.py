@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from hearout.errors import LedgerError
 from hearout.receipt import Outcome, Receipt
-from hearout.record import from_json
+from hearout.record import Json, from_json
 
 from .amendments import amended
 from .book import Ledger
-from .chain import Json, Said, plain, unseal
+from .chain import Beside, plain, unseal
 from .checking import Checker, Link, Verdict, Verifier, parsed
-from .entries import Entry, Kind, told
+from .entries import Entry, RowKind, told
 from .tables import HEADS, LEASES, ROWS, SAID
 
 CHUNK = 1000
@@ -45,7 +45,7 @@ def entries(
         for row in page:
             try:
                 first, last = parsed(row.content), parsed(row.last_content) if row.last_content else None
-                promised, settled = (first, last) if row.kind == Kind.OWED.value else (None, first)
+                promised, settled = (first, last) if row.kind == RowKind.OWED.value else (None, first)
                 yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now)
             except (ValueError, TypeError, LookupError) as error:
                 raise LedgerError(
@@ -57,7 +57,7 @@ def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int,
     """What was added to the receipts of these rows, by the number of the receipt's row, in order."""
     found: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
     of = ROWS.c.of.in_([row.last_seq or row.seq for row in page])
-    query = sa.select(ROWS).where(ROWS.c.book == ledger.book, ROWS.c.kind == Kind.AMENDED.value, of)
+    query = sa.select(ROWS).where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.AMENDED.value, of)
     with ledger.transaction() as connection:
         for row in connection.execute(query.order_by(ROWS.c.seq)):
             found[row.of].append(row)
@@ -68,7 +68,7 @@ def _utterances(
     ledger: Ledger, *, call: str | None, since: float | None, until: float | None
 ) -> Iterator[Sequence[sa.Row[Any]]]:
     said_first, said_last = SAID.alias("said_first"), SAID.alias("said_last")
-    settled = sa.and_(LAST.c.book == FIRST.c.book, LAST.c.of == FIRST.c.seq, LAST.c.kind == Kind.SETTLED.value)
+    settled = sa.and_(LAST.c.book == FIRST.c.book, LAST.c.of == FIRST.c.seq, LAST.c.kind == RowKind.SETTLED.value)
     query = (
         sa.select(
             FIRST,
@@ -90,7 +90,9 @@ def _utterances(
         .outerjoin(LEASES, sa.and_(LEASES.c.book == FIRST.c.book, LEASES.c.of == FIRST.c.seq))
         .where(FIRST.c.book == ledger.book)
         .where(
-            sa.or_(FIRST.c.kind == Kind.OWED.value, sa.and_(FIRST.c.kind == Kind.SETTLED.value, FIRST.c.of.is_(None)))
+            sa.or_(
+                FIRST.c.kind == RowKind.OWED.value, sa.and_(FIRST.c.kind == RowKind.SETTLED.value, FIRST.c.of.is_(None))
+            )
         )
     )
     if call is not None:
@@ -160,8 +162,8 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
     )
 
 
-def _said(salt: str | None, caller: str | None, text: str | None) -> Said:
-    return Said(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
+def _said(salt: str | None, caller: str | None, text: str | None) -> Beside:
+    return Beside(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
 
 
 def rows(ledger: Ledger, *, call: str | None = None) -> Iterator[Json]:
@@ -207,7 +209,7 @@ def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None
 
 def _link(row: sa.Row[Any]) -> Link:
     try:
-        said: Said | None = _said(row.salt, row.caller, row.text)
+        said: Beside | None = _said(row.salt, row.caller, row.text)
     except (ValueError, TypeError):
         said = None
     columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}
@@ -216,7 +218,7 @@ def _link(row: sa.Row[Any]) -> Link:
 
 def _forgotten(ledger: Ledger, call: str) -> set[str]:
     """What was forgotten of a call by now."""
-    which = (ROWS.c.book == ledger.book, ROWS.c.call == call, ROWS.c.kind == Kind.FORGOTTEN.value)
+    which = (ROWS.c.book == ledger.book, ROWS.c.call == call, ROWS.c.kind == RowKind.FORGOTTEN.value)
     with ledger.transaction() as connection:
         contents = connection.execute(sa.select(ROWS.c.content).where(*which)).scalars().all()
     return {name for content in contents for name in json.loads(content)["what"]}

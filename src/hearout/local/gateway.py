@@ -6,11 +6,12 @@ nothing it does can hold up an agent.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -185,3 +186,17 @@ async def _close_streams(app: web.Application) -> None:
 
 
 __all__ = ["Gateway", "Limits", "Upstream"]
+
+
+@contextlib.contextmanager
+def answering(upstream: tuple[str, str, str] | None) -> Iterator[dict[str, str]]:
+    """Run a gateway while the block runs; what LiveKit must find in the environment to use it.
+
+    Args:
+        upstream: URL, model and key of the model server that answers instead of the built-in script.
+
+    Raises:
+        LocalVoiceMissingError: the packages of the local voice are not installed.
+    """
+    with Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway:
+        yield gateway.environment()

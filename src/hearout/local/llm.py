@@ -21,7 +21,7 @@ ABOUT = (
 )
 
 EARLY = "came before the question"
-"""How hearout's instruction for an early answer is recognised (see `session.py`)."""
+"""How hearout's instruction for an early answer is recognised (`early_instructions` in `policy.py`)."""
 
 LONGEST_ECHO = 1000
 """Characters of the caller that are said back at most: about a minute of talk."""

@@ -26,10 +26,10 @@ SAMPLE_RATE = 16_000
 """What the model works at, in Hz; other rates are converted by moonshine itself."""
 
 LOOK, LOOK_WHEN_QUIET, QUIET_FOR = 0.3, 0.1, 0.1
-"""Seconds of audio between two looks at it: while somebody talks, and once a talker was quiet for the third. A final
-then comes 0.2–0.35 s after the last word (n = 60), for 0.13 of a core while somebody talks; looking every 0.3 s
-throughout, 0.2–0.7 s; every 0.1 s throughout costs the double. A line of 10 s costs up to a second a look: then looks
-are so much rarer that one talker never takes more than a third of a core for long."""
+"""In seconds of audio: it is looked at again after `LOOK` while somebody talks, and after `LOOK_WHEN_QUIET` once they
+were quiet for `QUIET_FOR`. A final then comes 0.2–0.35 s after the last word (n = 60), for 0.13 of a core while
+somebody talks; looking every 0.3 s throughout, 0.2–0.7 s; every 0.1 s throughout costs the double. A line of 10 s costs
+up to a second a look: then looks are so much rarer that one talker never takes more than a third of a core for long."""
 
 _OPTIONS = {
     "vad_window_duration": "0.3",

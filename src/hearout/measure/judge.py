@@ -21,14 +21,15 @@ GAP_MS = 60.0
 """Shorter gaps are not listed: the judge itself errs by as much."""
 
 IN_FULL = {"fraction": 0.98, "front_ms": 60.0, "tail_ms": 100.0, "gap_ms": 200.0}
-"""At least, at most, at most, less than: just outside the judge's own error."""
+"""An announcement is there in full with `fraction` of its speech at least, `front_ms` and `tail_ms` missing at most,
+and each gap shorter than `gap_ms`. All are just outside the judge's own error."""
 
 
 SCRAP_MS = 250.0
-"""Shorter stretches are not looked for once more."""
+"""A missing stretch shorter than this is not looked for a second time, with shorter blocks."""
 
 ELSEWHERE = 10.0
-"""Seconds by which a missing stretch may be displaced, next to what was found."""
+"""A missing stretch is looked for beside what was found next to it, and up to so many seconds further."""
 
 
 _AGAIN = 0.8  # of what was found first: less of it is not worth judging

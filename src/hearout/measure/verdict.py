@@ -88,7 +88,7 @@ class Spectra:
         )
 
     def _settled(self, follow: Follow, like: Sound, active: Mask) -> Follow:
-        """The follow, each frame of a seam in the track of which it sounds."""
+        """The follow, with each frame at a seam of two tracks given to the track whose place sounds more like it."""
         lag, match, track = follow.lag.copy(), follow.match.copy(), follow.track.copy()
         for seam in follow.seams:
             size = seam.lag.shape[1]

@@ -18,7 +18,7 @@ from .orders import Choices, Order, read
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Prepared:
     """What became of an order: ``made``, ``kept``, ``refused`` (it does not say its text) or ``failed``."""
 
     order: Order
@@ -79,21 +79,21 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-async def _all(orders: Sequence[Order], out: Path, *, force: bool) -> list[Outcome]:
+async def _all(orders: Sequence[Order], out: Path, *, force: bool) -> list[Prepared]:
     outcomes = []
     for models, some in groupby(orders, key=lambda one: (one.choices.tts, one.choices.voice, one.choices.stt)):
         async with opened(*models) as (voice, ear):
             for order in some:
                 try:
                     what, announcement = await prepare(order, voice, ear, out, force=force)
-                    outcomes.append(Outcome(order, what.value, announcement))
+                    outcomes.append(Prepared(order, what.value, announcement))
                 except AnnouncementError as error:
                     what_else = "refused" if isinstance(error, MisspokenError) else "failed"
-                    outcomes.append(Outcome(order, what_else, error=str(error)))
+                    outcomes.append(Prepared(order, what_else, error=str(error)))
     return outcomes
 
 
-def _table(outcomes: Sequence[Outcome]) -> str:
+def _table(outcomes: Sequence[Prepared]) -> str:
     width = max(len(outcome.order.id) for outcome in outcomes)
     return "\n".join(
         f"{outcome.what:8} {outcome.order.id:{width}}"
@@ -107,11 +107,11 @@ def _table(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _json(outcomes: Sequence[Outcome]) -> str:
+def _json(outcomes: Sequence[Prepared]) -> str:
     return json.dumps([_told(outcome) for outcome in outcomes], ensure_ascii=False, indent=1)
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _told(outcome: Prepared) -> dict[str, Any]:
     told: dict[str, Any] = {"id": outcome.order.id, "what": outcome.what}
     if (made := outcome.announcement) is not None:
         told |= {"wav": str(made.wav), "seconds": round(made.seconds, 3), "lufs": made.lufs, "wer": made.wer}

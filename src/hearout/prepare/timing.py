@@ -20,7 +20,7 @@ Aligned = tuple[str, float, float]
 
 
 def aligned(text: str, pieces: Sequence[Aligned]) -> tuple[Word, ...]:
-    """The words of a text with the voice's own times; empty where its pieces are not the text, or more than a word.
+    """The words of a text with the voice's own times; none where its pieces are not the text, or several words.
 
     Args:
         text: what was said.

@@ -48,7 +48,9 @@ def web(
         rooms = held.enter_context(_rooms(host))
         os.environ.update(rooms.environment)
         if choice.where is voices.Where.LOCAL:
-            os.environ.update(held.enter_context(_gateway(upstream)))
+            from ..local.gateway import answering
+
+            os.environ.update(held.enter_context(answering(upstream)))
         print(choice.because, flush=True)  # noqa: T201
         _prepare(server, rooms)
         held.enter_context(rescue.watching(server, os.environ))
@@ -81,14 +83,6 @@ def _rooms(host: str) -> Iterator[Rooms]:
         room_server.serving(host, Path(folder) / "livekit-server.log") as rooms,
     ):
         yield rooms
-
-
-@contextlib.contextmanager
-def _gateway(upstream: tuple[str, str, str] | None) -> Iterator[dict[str, str]]:
-    from ..local.gateway import Gateway, Upstream
-
-    with Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway:
-        yield gateway.environment()
 
 
 def _prepare(server: AgentServer, rooms: Rooms) -> None:
