@@ -1,12 +1,15 @@
 """Feeds one call's floor in order, stamps what happens, and holds its alarm."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 
 from . import actions as a
 from . import events as e
 from .floor import Floor
+
+logger = logging.getLogger("hearout")
 
 FloorListener = Callable[[float, e.Event | a.Action], None]
 """Called with the second of the call and what happened or was decided."""
@@ -57,7 +60,7 @@ class Feeder:
                 self._tell(at, event)
                 for action in self._floor.apply(event, at):
                     self._tell(at, action)
-                    self._perform(action)
+                    self._do(action)
         finally:
             self._feeding = False
             self._set_alarm()
@@ -80,6 +83,16 @@ class Feeder:
         # not a rounding error before its time: it would ring again and again
         self.feed(e.AlarmRang(), at=max(at, self.now))
 
+    def _do(self, action: a.Action) -> None:
+        """Whatever goes wrong with one, the floor believes that all of them are done."""
+        try:
+            self._perform(action)
+        except Exception:
+            logger.exception("what the floor decided (%s) could not be done", type(action).__name__)
+
     def _tell(self, at: float, what: e.Event | a.Action) -> None:
-        for listener in self.listeners:
-            listener(at, what)
+        for listener in list(self.listeners):
+            try:
+                listener(at, what)
+            except Exception:  # of the user, or the caller's page: the floor goes on
+                logger.exception("a listener of the floor failed at %s", type(what).__name__)
