@@ -78,7 +78,7 @@ class Tap(io.AudioOutput):
         assert self.next_in_chain is not None
         return self.next_in_chain
 
-    def forget(self, handle: SpeechHandle) -> None:
+    def _forget(self, handle: SpeechHandle) -> None:
         """The speech is over, and its seconds are no longer asked for."""
         for seconds in (self._made, self._reported, self._played, self._leads):
             seconds.pop(handle.id, None)
@@ -88,6 +88,8 @@ class Tap(io.AudioOutput):
         if begins:
             self._captured = self._speaking()
         if (handle := self._captured) is not None:
+            if handle.id not in self._made:
+                handle.add_done_callback(self._forget)
             # before the sink takes it: a room's waits there until somebody has subscribed
             made = self._made[handle.id] = self._made.get(handle.id, 0.0) + frame.duration
             if begins or made >= self._reported.get(handle.id, 0.0) + STEP:

@@ -245,8 +245,6 @@ class Shell:
         if handle.exception() is not None:
             self.feed(e.VoiceFailed(speech.id, "model"))
         self._answers.forget(handle)
-        if self._tap is not None:
-            self._tap.forget(handle)
         self.feed(e.SpeechEnded(speech.id, interrupted=handle.interrupted))
 
     def _look_for_flips(self) -> None:

@@ -127,6 +127,7 @@ class Speeches:
         """LiveKit made a speech."""
         if self._wish is not None:
             self._asked[handle.id] = self._wish
+            handle.add_done_callback(self._forget)
 
     def begin(self, handle: SpeechHandle) -> Speech:
         """It is protected: an attempt at an utterance, which gets its id now if it has none."""
@@ -162,11 +163,10 @@ class Speeches:
 
     def end(self, handle: SpeechHandle) -> Speech:
         """LiveKit finished it."""
-        self._asked.pop(handle.id, None)
         return self._by_handle.pop(handle.id)
 
-    def forget(self, handle: SpeechHandle) -> None:
-        """It was not protected, or never will be."""
+    def _forget(self, handle: SpeechHandle) -> None:
+        """It is over, whether it was protected or not."""
         self._asked.pop(handle.id, None)
 
     def _unused(self, name: str) -> str:
