@@ -83,11 +83,13 @@ class Told:
     """Who wants to know; each is called in the session's event loop.
 
     Args:
+        on_gone: when the caller is gone, and the page with it.
         on_page: with the identity of a page that said hello; again, when it does so again.
         on_report: with an utterance's id, when more of it is reported.
         on_acknowledged: with an utterance's id.
     """
 
+    on_gone: list[Callable[[], None]] = field(default_factory=list)
     on_page: list[Listening] = field(default_factory=list)
     on_report: list[Callable[[str, float], None]] = field(default_factory=list)
     on_acknowledged: list[Callable[[str, float], None]] = field(default_factory=list)
@@ -126,9 +128,10 @@ class Witness:
         return self._of.get(name, _Known()).acknowledged_at
 
     def waits_for_acknowledgement(self, name: str) -> bool:
-        """Whether the caller was asked to say that it got an utterance, and has not said so."""
+        """Whether the caller was asked to say that it got an utterance, can say so, and has not yet."""
         known = self._of.get(name, _Known())
-        return known.asked is not None and known.acknowledged_at is None
+        can = known.asked is not None and known.asked.over and (self.page is not None or bool(known.asked.keys))
+        return can and known.acknowledged_at is None
 
     def ask(self, name: str, label: str, *, keys: str = "") -> None:
         """Ask for the caller's acknowledgement once an utterance was said to its end.
@@ -161,6 +164,8 @@ class Witness:
                 self._end_as_it_stands(name, at)
             case e.CallerLeft():
                 self.page = None
+                for listener in self.told.on_gone:
+                    listener()
             case e.KeysPressed(digits=digits):
                 self._pressed(digits, at)
             case a.WriteReceipt(receipt=receipt):

@@ -29,6 +29,7 @@ class Witnesses:
         self._news = asyncio.Event()
         page.witness.told.on_report.append(lambda *_: self._news.set())
         page.witness.told.on_acknowledged.append(lambda *_: self._news.set())
+        page.witness.told.on_gone.append(self._news.set)
 
     def witnessed(self, key: str, receipt: Receipt) -> Receipt:
         """The receipt with what is known now."""
