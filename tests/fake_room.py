@@ -61,6 +61,8 @@ class Person:
     state: Any = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
     disconnect_reason: Any = None
     answers: bool = False
+    hangs: bool = False
+    """Takes what is asked, and answers nothing."""
     vanished_at: float = float("inf")
     microphone: bool = True
 
@@ -94,6 +96,8 @@ class FakeRoom(EventEmitter[str]):
         assert (method, payload) == (ALIVE, "")
         self.beats.append(destination_identity)
         person = self.remote_participants[destination_identity]
+        if person.hangs:
+            await asyncio.sleep(60.0)
         if not person.answers:
             raise rtc.RpcError(rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD, "unknown")
         if asyncio.get_running_loop().time() >= person.vanished_at:

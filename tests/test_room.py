@@ -170,9 +170,10 @@ def test_what_a_receipt_claims_grows_with_the_signs_of_life_that_come_after_it()
     scene(play)
 
 
-def test_a_receipt_does_not_wait_long_for_a_sign_that_does_not_come() -> None:
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_receipt_does_not_wait_long_for_a_sign_that_does_not_come(hangs: Any) -> None:
     async def play(call: Scene) -> None:
-        caller = await here(call, answers=True)
+        caller = await here(call, answers=True, hangs=hangs)
         caller.vanished_at = call.at(4.0)
         await call.until(6.0)
         call.receipt(2.0, 6.0)

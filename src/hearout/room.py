@@ -1,4 +1,4 @@
-"""What a room's events say about who is there: the only file that uses LiveKit's room.
+"""What a room's events say about who is there.
 
 LiveKit (server 1.13.5) tells nobody who is subscribed: ``local_track_subscribed`` comes once for a track, for its first
 subscriber, whoever that is. So at first nobody may subscribe but the caller, and then everybody. A caller whose line
@@ -7,6 +7,7 @@ their page to :data:`ALIVE`.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
@@ -32,6 +33,9 @@ ALIVE = "hearout.alive"
 
 BEAT, ROUND_TRIP = 1.0, 1.0
 """Seconds from one heartbeat to the next, and those after which an answer is late."""
+
+ANSWERED = 1.5
+"""Seconds until a page that took a heartbeat must have answered it; more than `ROUND_TRIP`, as LiveKit asks for."""
 
 UNANSWERED = 3
 """Heartbeats that a program may refuse before it is not asked again: a page may offer the method after it joined."""
@@ -170,8 +174,11 @@ class Room:
         said = playouts(receipt)
         if not said:
             return
-        for person in [one for one in self._people() if one.identity == self.caller]:
-            await asyncio.gather(self._count(person), self._beat(person))
+        callers = [one for one in self._people() if one.identity == self.caller]
+        signs = [look(one) for one in callers for look in (self._count, self._beat)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONFIRMED):
+                await asyncio.gather(*signs)
         while self._presence.here(self.caller) and self._host.now < until and self._clock and not self._clock.done():
             if (self._presence.known_until(self.caller) or 0.0) >= said[-1][1] - 0.01:
                 return
@@ -346,7 +353,11 @@ class Room:
         asked_at = self._host.now
         try:
             await self._room.local_participant.perform_rpc(
-                destination_identity=person.identity, method=ALIVE, payload="", max_round_trip_latency=ROUND_TRIP
+                destination_identity=person.identity,
+                method=ALIVE,
+                payload="",
+                response_timeout=ANSWERED,
+                max_round_trip_latency=ROUND_TRIP,
             )
         except rtc.RpcError as error:
             if error.code == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD:
