@@ -11,6 +11,7 @@ import pytest
 
 from hearout import AgentSession, Outcome, Receipt
 from hearout.ledger import LEASE, Entry, Ledger, Owing, Written
+from hearout.ledger.custody import Attended
 from hearout.ledger.entries import settlement
 from hearout.ledger.read import entries, verify
 from hearout.testing import Do, Listener, Model, Say, Voice, first_sound
@@ -58,6 +59,9 @@ class InTheLoop:
 
     async def rescues(self, call: str) -> int:
         return self.rescued
+
+    def attend(self, attended: Attended) -> None:
+        pass
 
     def leave(self) -> None:
         self.left = True
@@ -140,7 +144,9 @@ def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(
 
     def cut_off(session: AgentSession[Any]) -> None:
         played.append(session._shell.standing("notice").played)  # type: ignore[union-attr]
-        session._shell.receipts.book.abandon()  # type: ignore[union-attr]
+        book = session._shell.receipts.book  # type: ignore[union-attr]
+        book.attend(Attended("room/1", "room", "1", "job", "agent", "", "", "worker"))  # type: ignore[union-attr]
+        book.abandon()  # type: ignore[union-attr]
         session.user_left(known_until=None)
         session.shutdown(drain=False)
 

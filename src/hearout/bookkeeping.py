@@ -102,7 +102,7 @@ class Bookkeeper:
         """Of what is over, its row's name and its receipt as the ledger has it."""
         self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
         self._renewal: asyncio.TimerHandle | None = None
-        self._is_abandoned = False
+        self._is_attended = self._is_abandoned = False
 
     async def inherit(self) -> None:
         """Take over what dead agents owed in this call, and see what they finished, if any died in it."""
@@ -136,14 +136,16 @@ class Bookkeeper:
 
     def attend(self, attended: Attended) -> None:
         """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
+        self._is_attended = True
         self._scribe.attend(attended)
 
     def abandon(self) -> None:
         """This agent reaches nobody any more, and the call goes on: it leaves the book as one that died, for the next.
 
-        What is owed is written a last time, with how far it was; nothing is settled.
+        What is owed is written a last time, with how far it was; nothing is settled. Where nobody looks after the call,
+        none would come, and it is settled as ever.
         """
-        if not self._is_abandoned:
+        if self._is_attended and not self._is_abandoned:
             self._renew()
             self._is_abandoned = True
 

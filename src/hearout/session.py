@@ -1,10 +1,10 @@
-"""AgentSession: LiveKit's, with the three promises. The only file that touches LiveKit's session."""
+"""AgentSession: LiveKit's, with the three promises. What it is asked goes to its shell."""
 
 import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from livekit import rtc
@@ -19,6 +19,7 @@ from livekit.agents.voice.run_result import RunResult
 
 from . import settings
 from .announcing import AnnouncementHandle, asked
+from .bookkeeping import Bookkeeper
 from .errors import FloorClosedError, SettingsError
 from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped
 from .feeder import FloorListener
@@ -26,7 +27,7 @@ from .ledger import Ledger, Owing, Scribe
 from .ledger.place import place
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
-from .rescue import attended
+from .rescue import attended, is_cut_off
 from .shell import Shell
 from .speeches import Asked
 from .witness import Witness
@@ -70,6 +71,16 @@ def _call_in(room: rtc.Room | None) -> str:
     return (room.name if room is not None else "") or f"call-{uuid.uuid4().hex[:12]}"
 
 
+def _abandoning(book: Bookkeeper) -> Callable[[rtc.DisconnectReason.ValueType], None]:
+    """What an agent that loses its room for good does with its book: the caller is there, and waits for another."""
+
+    def disconnected(reason: rtc.DisconnectReason.ValueType) -> None:
+        if is_cut_off(reason):
+            book.abandon()
+
+    return disconnected
+
+
 def use_stock() -> None:
     """Let the sessions of this process behave as LiveKit's own, for comparison: no settings, no floor."""
     _Process.stock = True
@@ -107,8 +118,11 @@ class AgentSession(LiveKitSession[Userdata_T]):
     async def start(self, agent: Agent, **arguments: Any) -> RunResult[Any] | None:  # type: ignore[override]
         """Start the session, as LiveKit's; in the console it starts on the console's line instead of the room.
 
+        Where it runs already, nothing happens, as in LiveKit's.
+
         Raises:
             SettingsError: ``session_host=True``, or the agent's model decides turns on its server.
+            LedgerError: ``HEAROUT_LEDGER`` names none that makes sense, or none that this version can write.
         """
         given: Mapping[str, Any] = arguments
         if (line := _Process.line) is not None:
@@ -117,17 +131,30 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if self._stock:
             return cast(RunResult[Any] | None, await super().start(agent, **given))
         settings.check_model(agent.llm, whose="agent")
+        started = settings.start_arguments(given, typed=self._typed_in_the_room)
+        if self._shell is not None and not self._shell.may_close.is_set():
+            return cast(RunResult[Any] | None, await super().start(agent, **started))
         shell = self._shell = Shell(self, self._choices)
         shell.listeners.extend(self._floor_listeners)
-        await self._keep_book(shell, arguments.get("room"))
-        await shell.taking_up.remind(agent)
-        shell.wrap(agent)
-        if (room := given.get("room")) is not None:
-            shell.follow(room)
-        started = settings.start_arguments(given, typed=self._typed_in_the_room)
-        result = cast(RunResult[Any] | None, await super().start(agent, **started))
+        try:
+            await self._keep_book(shell, arguments.get("room"))
+            await shell.taking_up.remind(agent)
+            shell.wrap(agent)
+            if (room := given.get("room")) is not None:
+                shell.follow(room)
+            result = cast(RunResult[Any] | None, await super().start(agent, **started))
+        except BaseException:
+            await self._give_up(shell)
+            raise
         shell.listen_to_playout()
         return result
+
+    async def _give_up(self, shell: Shell) -> None:
+        """The session did not start: nothing of it stays but the call, which another agent may be sent to."""
+        if shell.receipts.book is not None:
+            shell.receipts.book.abandon()
+        shell.close()
+        await shell.settled()
 
     async def _keep_book(self, shell: Shell, room: rtc.Room | None) -> None:
         """Keep the book of this call, where it has one: not where it talks in no room and on no line."""
@@ -141,6 +168,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if ledger is not None:
             call, job = _Process.call or _call_in(room), get_job_context(required=False)
             await shell.keep(Scribe(ledger), call, None if job is None else attended(job, call, os.environ))
+            if room is not None and shell.receipts.book is not None:
+                room.on("disconnected", _abandoning(shell.receipts.book))
 
     @property
     def owed(self) -> tuple[Owing, ...]:
@@ -159,7 +188,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
         return None if page is None else page.witness
 
     def on_floor(self, listener: FloorListener) -> None:
-        """Be told everything that the floor is told and decides, as ``listener(at, what)``.
+        """Be told everything that the floor is told and decides, as ``listener(at, what)``, before it is done.
+
+        What a listener raises is logged; it changes nothing.
 
         Args:
             listener: called in the session's event loop with the seconds since its start and an event
