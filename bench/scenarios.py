@@ -19,6 +19,7 @@ from hearout.testing import (
     Model,
     Noise,
     Outage,
+    Press,
     Reply,
     Say,
     Type,
@@ -28,7 +29,6 @@ from hearout.testing import (
     first_sound,
     from_end,
 )
-from hearout.testing import Keys as Press
 from hearout.testing.script import Act
 
 Drawn = Mapping[str, Any]

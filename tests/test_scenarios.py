@@ -12,13 +12,13 @@ from hearout.testing import (
     Do,
     Model,
     Noise,
+    Press,
     Say,
     Type,
     Voice,
     first_sound,
     from_end,
 )
-from hearout.testing import Keys as Press
 from scenes import (
     CONSENT,
     NOTICE,

@@ -10,12 +10,12 @@ from hearout.receipt import Cause
 from hearout.testing import (
     Do,
     Model,
+    Press,
     Reply,
     Say,
     Voice,
     first_sound,
 )
-from hearout.testing import Keys as Press
 from scenes import (
     NOTICE,
     QUESTION,

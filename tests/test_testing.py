@@ -11,20 +11,20 @@ from livekit.agents import AgentSession, RunContext, function_tool
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from hearout import AgentSession as OurSession
-from hearout import Keys as Pressing
-from hearout import Policy
+from hearout import Keys, Outcome, Policy
 from hearout.testing import (
     Call,
     CallError,
     Do,
     Ear,
     HangUp,
-    Keys,
     Model,
     Noise,
     Outage,
+    Press,
     Reply,
     Result,
+    Return,
     Say,
     Type,
     UseTool,
@@ -186,13 +186,14 @@ def test_the_guide_is_true() -> None:
     assert (len(examples), len(tests)) == (2, 1)
 
 
-def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
-    def ours(**models: Any) -> OurSession[Any]:
-        return OurSession(policy=Policy(cut_in=Pressing("1")), **models)
+def ours(**models: Any) -> OurSession[Any]:
+    return OurSession(policy=Policy(cut_in=Keys("1")), **models)
 
+
+def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
     typed = Call(agent=Announcing, caller=[Type(first_sound(1.0), "where are you")]).play()
-    pressed = Call(agent=Announcing, session=ours, caller=[Keys(first_sound(2.0), "1")]).play()
-    ignored = Call(agent=Announcing, session=stock, caller=[Keys(first_sound(2.0), "1")]).play()
+    pressed = Call(agent=Announcing, session=ours, caller=[Press(first_sound(2.0), "1")]).play()
+    ignored = Call(agent=Announcing, session=stock, caller=[Press(first_sound(2.0), "1")]).play()
 
     assert (typed.protected[0].whole, typed.turns) == (True, ["where are you"])
     assert pressed.protected[0].end - pressed.protected[0].start == pytest.approx(2.0, abs=0.1)
@@ -267,3 +268,16 @@ def test_many_errors_may_be_survived_when_the_session_is_told_so() -> None:
 
     assert result.protected[0].whole
     assert result.turns == ["hello"]
+
+
+def test_a_caller_who_hangs_up_at_half_is_not_told_the_rest_and_one_who_returns_is() -> None:
+    gone = Call(agent=Announcing, session=ours, caller=[HangUp(first_sound(5.0))]).play()
+    back = Call(agent=Announcing, session=ours, caller=[HangUp(first_sound(5.0)), Return(first_sound(8.0))]).play()
+
+    (left,), (told,) = gone.session.receipts, back.session.receipts
+    assert (left.outcome, left.why) == (Outcome.CALLER_GONE, "the caller left")
+    assert left.played == pytest.approx(5.0, abs=0.1)
+    assert 0.4 < gone.protected[0].delivered < 0.8
+    assert (told.outcome, len(told.attempts)) == (Outcome.FINISHED, 2)
+    assert back.protected[-1].said != told.text  # from the sentence on in which the caller left
+    assert told.text.endswith(back.protected[-1].said)

@@ -16,7 +16,7 @@ from .ear import Ear, Outage
 from .line import Listener
 from .model import Model, Reply, Request, UseTool, repeat
 from .result import Answered, Result, Utterance
-from .script import Do, HangUp, Keys, Moment, Noise, Say, Type, first_sound, from_end
+from .script import Do, HangUp, Moment, Noise, Press, Return, Say, Type, first_sound, from_end
 from .voice import Voice, VoiceFault
 
 __all__ = [
@@ -26,15 +26,16 @@ __all__ = [
     "Do",
     "Ear",
     "HangUp",
-    "Keys",
     "Listener",
     "Model",
     "Moment",
     "Noise",
     "Outage",
+    "Press",
     "Reply",
     "Request",
     "Result",
+    "Return",
     "Say",
     "Type",
     "UseTool",

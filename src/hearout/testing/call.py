@@ -19,7 +19,7 @@ from .ear import Ear, ScriptedSTT, ScriptedVAD
 from .line import Listener, Loudspeaker, Microphone, Piece
 from .model import Model, ScriptedLLM
 from .result import Result, Segment, answered, utterances
-from .script import Act, Do, HangUp, Keys, Moment, Noise, Say, Type, When
+from .script import Act, Do, HangUp, Moment, Noise, Press, Return, Say, Type, When
 from .sound import NOISE, Lexicon, read
 from .voice import ScriptedTTS, Voice
 
@@ -191,14 +191,25 @@ class _Playing:
                 self._microphone.speak(self.now(), self.now() + act.duration, NOISE)
             case Type():
                 await _awaited(self._call.typed(self._session, act.words))
-            case Keys():
+            case Press():
                 await _awaited(self._call.keyed(self._session, act.digits))
-            case HangUp():
-                self._microphone.silence()
-                self._loudspeaker.hang_up()
-                self._session.shutdown(drain=False)
+            case HangUp() | Return():
+                self._hang_up() if isinstance(act, HangUp) else self._return()
             case Do():
                 await self._do(act)
+
+    def _hang_up(self) -> None:
+        self._microphone.silence()
+        self._loudspeaker.hang_up()
+        if isinstance(self._session, AgentSession):
+            self._session.user_left()
+        else:
+            self._session.shutdown(drain=False)
+
+    def _return(self) -> None:
+        self._loudspeaker.pick_up()
+        if isinstance(self._session, AgentSession):
+            self._session.user_returned()
 
     async def _do(self, act: Do) -> None:
         if act.raises is None:

@@ -1,8 +1,9 @@
 """The two ends of the line: the caller's microphone, and a loudspeaker that behaves like the one of a room."""
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,7 +126,7 @@ class Loudspeaker(io.AudioOutput):
         self._flush_asked = False
         self._cleared = False
         self._finish: asyncio.TimerHandle | None = None
-        self._gone_at: float | None = None
+        self._away: list[tuple[float, float]] = []
         self._played: list[Piece] = []
 
     @property
@@ -194,18 +195,21 @@ class Loudspeaker(io.AudioOutput):
 
     def hang_up(self) -> None:
         """Nobody listens any more: what leaves from now on is not counted as played."""
-        self._gone_at = self._now()
+        self._away.append((self._now(), math.inf))
+
+    def pick_up(self) -> None:
+        """Somebody listens again."""
+        if self._away:
+            self._away[-1] = self._away[-1][0], self._now()
 
     def played(self) -> list[tuple[float, Samples]]:
         """What left while somebody was there, each piece with the second at which it began."""
-        limits = [at for at in (self._gone_at, self._listener.dead_from) if at is not None]
-        until = min(limits, default=float("inf"))
+        dead = self._listener.dead_from
+        unheard = [*self._away, *([] if dead is None else [(dead, math.inf)])]
         return [
-            (
-                piece.start,
-                piece.samples[: max(0, round((until - piece.start) * AGENT_RATE))] if limits else piece.samples,
-            )
+            (start, samples)
             for piece in sorted(self._played, key=lambda piece: piece.start)
+            for start, samples in _heard(piece, unheard)
         ]
 
     def _play(self, samples: Samples) -> None:
@@ -272,3 +276,18 @@ class Loudspeaker(io.AudioOutput):
         if self._waiting is not None and interrupted:
             self._waiting = []
         self.on_playback_finished(playback_position=position, interrupted=interrupted)
+
+
+def _heard(piece: Piece, unheard: Sequence[tuple[float, float]]) -> list[tuple[float, Samples]]:
+    """What of a piece left outside these stretches: at least one part of it, be it empty."""
+    parts = [(piece.start, piece.samples)]
+    for since, until in unheard:
+        kept = []
+        for start, samples in parts:
+            end = start + len(samples) / AGENT_RATE
+            first, last = (round((min(max(at, start), end) - start) * AGENT_RATE) for at in (since, until))
+            kept.append((start, samples[:first]))
+            if last < len(samples):
+                kept.append((start + last / AGENT_RATE, samples[last:]))
+        parts = kept
+    return parts

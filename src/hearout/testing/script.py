@@ -69,7 +69,7 @@ class Type:
 
 
 @dataclass(frozen=True)
-class Keys:
+class Press:
     """The caller presses `digits` on the phone."""
 
     at: When
@@ -78,7 +78,17 @@ class Keys:
 
 @dataclass(frozen=True)
 class HangUp:
-    """The caller hangs up: nothing is heard any more at either end, and the room tells the agent."""
+    """The caller hangs up: nothing is heard any more at either end, and the room tells the agent.
+
+    hearout's session owes what it was saying until the policy's time for returning is over; LiveKit's is closed.
+    """
+
+    at: When
+
+
+@dataclass(frozen=True)
+class Return:
+    """The caller who hung up is back, and hears again; hearout's session only."""
 
     at: When
 
@@ -98,4 +108,4 @@ class Do:
     raises: type[Exception] | None = field(default=None, kw_only=True)
 
 
-Act: TypeAlias = Say | Noise | Type | Keys | HangUp | Do
+Act: TypeAlias = Say | Noise | Type | Press | HangUp | Return | Do
