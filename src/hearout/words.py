@@ -147,14 +147,42 @@ def has_phrase(text: str, phrase: str) -> bool:
 _SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’)\]]*(?=\s|\Z)|[。！？]+|\Z)\s*", re.DOTALL)
 
 
+_BEFORE_A_NAME = frozenset(("mr", "mrs", "ms", "dr", "prof", "st", "vs", "e.g", "i.e", "approx"))
+"""Short forms whose full stop ends no sentence: more follows always."""
+
+_CLOSING = " \n\"'”’)]"
+
+
 def sentences(text: str) -> list[tuple[int, str]]:
-    """The sentences of a text, each with the character at which it begins."""
-    return [(match.start(), match.group()) for match in _SENTENCE.finditer(text)]
+    """The sentences of a text, each with the character at which it begins.
+
+    A full stop after which it goes on in small letters, or after a short form that stands before a name, ends none.
+    """
+    found: list[tuple[int, str]] = []
+    for match in _SENTENCE.finditer(text):
+        begin, before = found[-1] if found else (0, "")
+        if _goes_on(before, match.group()):
+            found[-1] = begin, before + match.group()
+        else:
+            found.append((match.start(), match.group()))
+    return found
+
+
+def _goes_on(before: str, after: str) -> bool:
+    ended = before.rstrip(_CLOSING)
+    word = _last_word(before)
+    small = after[:1].islower() or (word == "no" and after[:1].isdigit())
+    return ended.endswith(".") and (small or word in _BEFORE_A_NAME)
+
+
+def _last_word(text: str) -> str:
+    return text.rstrip(_CLOSING + ".").rpartition(" ")[2].lstrip("\"'“([").lower()
 
 
 def ends_a_sentence(text: str) -> bool:
     """Whether a text ends where a sentence does."""
-    return text.rstrip(" \n\"'”’)]").endswith((".", "!", "?", "…", "。", "！", "？"))
+    ended = text.rstrip(_CLOSING)
+    return ended.endswith((".", "!", "?", "…", "。", "！", "？")) and not _goes_on(text, "")
 
 
 def asks(sentence: str) -> bool:
