@@ -25,8 +25,7 @@ from hearout import (
     Redeliver,
 )
 from hearout.receipt import Cause
-from hearout.testing import Do, Model, Say, UseTool, Voice, first_sound
-from hearout.testing import Keys as Press
+from hearout.testing import Do, Model, Press, Say, UseTool, Voice, first_sound
 from hearout.testing.model import Reply
 from scenes import NOTICE, QUESTION, SECOND, call, fates, said
 
@@ -289,3 +288,15 @@ def test_sound_that_the_scripted_voice_did_not_make_is_on_the_receipt_and_ends_n
     assert (receipt.outcome, receipt.played) == (Outcome.FINISHED, pytest.approx(2.0))
     assert [one.said for one in result.utterances] == [one.said for one in result.replies]
     assert result.turns == [QUESTION]
+
+
+def test_an_agent_without_a_voice_is_told_what_is_missing() -> None:
+    class Mute(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="Answer briefly.", tts=None)
+
+        async def on_enter(self) -> None:
+            with pytest.raises(AnnouncementError, match="neither the session nor its agent has a tts"):
+                self.session.announce(NOTICE, id="notice")  # type: ignore[attr-defined]
+
+    assert said(call(agent=Mute)) == []

@@ -9,8 +9,7 @@ from typing import Any
 
 from hearout import After, Keys, Nobody, Outcome, Phrases, Policy, Receipt, Redeliver
 from hearout.receipt import SHORT, Level
-from hearout.testing import Do, Listener, Noise, Result, Say, Voice, VoiceFault, first_sound
-from hearout.testing import Keys as Press
+from hearout.testing import Do, Listener, Noise, Press, Result, Say, Voice, VoiceFault, first_sound
 from scenes import NOTICE, QUESTION, call, receipts
 
 CALLS = 300

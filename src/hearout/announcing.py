@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livekit.agents.types import NOT_GIVEN
+from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from . import events as e
@@ -106,6 +107,7 @@ class Announcer:
         Raises:
             FloorClosedError: the call is over.
             AlreadyOwedError: this id is owed.
+            AnnouncementError: there is no voice that could speak it.
         """
         call, book, name = self._call, self._call.receipts.book, asked.id or name_of(asked.text)
         words, gone_on = self._gone_on.pop(name, ([], None))
@@ -121,7 +123,18 @@ class Announcer:
                 return self._announced(asked)[1]
             return self._announced(old.rest(dataclasses.replace(asked, id=name)), held=old.held)[1]
         except RuntimeError as error:
+            if asked.frames is None and self._is_mute():
+                raise AnnouncementError(
+                    f"nothing can speak {name!r}: neither the session nor its agent has a tts; pass one, or pass audio="
+                ) from error
             raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
+
+    def _is_mute(self) -> bool:
+        try:
+            own = self._session.current_agent.tts
+        except RuntimeError:  # no agent runs
+            return False
+        return (own if is_given(own) else self._session.tts) is None
 
     def go_on(self, asked: Asked, *, held: Sequence[str]) -> SpeechHandle:
         """Say the rest of what a dead agent owed; whoever announces it after that gets the handle of this.

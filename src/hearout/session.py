@@ -259,7 +259,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
             cut_in, answer, redeliver: as in :class:`hearout.Policy`, whose choices hold where they are None.
 
         Raises:
-            AnnouncementError: there is nothing to say, or the text is not that of `audio`.
+            AnnouncementError: there is nothing to say, or nothing that could speak it, or the text is not that of
+                `audio`.
             AlreadyOwedError: this id is owed now.
             FloorClosedError: the session has not been started, or is closing.
             SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
