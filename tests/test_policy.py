@@ -34,6 +34,11 @@ def test_ways_to_cut_in_are_combined(combined: CutIn, single: Any) -> None:
         (lambda: Keys("0x"), "keys of a telephone"),
         (lambda: After(-1), "seconds of 0 or more"),
         (lambda: After(math.nan), "seconds of 0 or more"),
+        (lambda: After("x"), "seconds of 0 or more"),  # type: ignore[arg-type]
+        (lambda: After(seconds=True), "seconds of 0 or more"),
+        (lambda: Phrases(1), "needs phrases"),  # type: ignore[arg-type]
+        (lambda: Keys(0), "needs keys"),  # type: ignore[arg-type]
+        (lambda: Policy(model_calls=True), "whole number"),
         (lambda: Policy(cut_in="operator"), "cut_in must be"),  # type: ignore[arg-type]
         (lambda: Policy(answer="later"), "answer must be"),  # type: ignore[arg-type]
         (lambda: Policy(prepare=-1), "prepare must be a number of seconds"),

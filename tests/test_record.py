@@ -116,6 +116,8 @@ def test_a_field_that_makes_no_sense_is_refused_and_never_crashes(wrong: dict[st
         ("played", True, "played of the receipt must be a number"),
         ("played", float("nan"), "finite"),
         ("holes", [[1.0]], "pairs of seconds"),
+        ("holes", [[1.0, float("inf")]], "pairs of seconds"),
+        ("holes", [[0.0, True]], "pairs of seconds"),
         ("held", "none", "held of the receipt must be a list"),
         ("held", [{"early": 1, "at": 1.0, "kind": "typed"}], "early of what was held must be true or false"),
         ("attempts", ["one"], "an attempt must be an object"),

@@ -20,6 +20,10 @@ class Answer(Enum):
     """Recorded on the receipt only."""
 
 
+KEYS = "0123456789*#ABCD"
+"""The keys of a telephone (ITU-T Q.23); few have the last four."""
+
+
 class Redeliver(Enum):
     """Where an utterance is taken up again, when the world broke it off and the caller is back."""
 
@@ -49,7 +53,8 @@ class Phrases:
     phrases: tuple[str, ...]
 
     def __init__(self, *phrases: str) -> None:
-        if not phrases or not all(any(sign.isalnum() for sign in phrase) for phrase in phrases):
+        fine = (isinstance(phrase, str) and any(sign.isalnum() for sign in phrase) for phrase in phrases)
+        if not phrases or not all(fine):
             raise PolicyError(f"Phrases needs phrases with words in them, not {phrases!r}; for no cut-in, use Nobody()")
         object.__setattr__(self, "phrases", phrases)
 
@@ -68,7 +73,7 @@ class Keys:
     keys: str
 
     def __init__(self, keys: str) -> None:
-        if not keys or not set(keys) <= set("0123456789*#ABCD"):
+        if not isinstance(keys, str) or not keys or not set(keys) <= set(KEYS):
             raise PolicyError(f"Keys needs keys of a telephone (0-9, *, #, A-D), not {keys!r}")
         object.__setattr__(self, "keys", keys)
 
@@ -87,7 +92,7 @@ class After:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.seconds) or self.seconds < 0:
+        if not _is_number(self.seconds) or self.seconds < 0:
             raise PolicyError(f"After needs seconds of 0 or more, not {self.seconds!r}")
 
     def __or__(self, other: "CutIn") -> "CutIn":
@@ -117,6 +122,10 @@ def ways(cut_in: CutIn) -> tuple[Phrases | Keys | After, ...]:
             return cut_in.ways
         case _:
             return (cut_in,)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _either(one: CutIn, other: CutIn) -> CutIn:
@@ -213,14 +222,14 @@ class Policy:
     def _check_numbers(self) -> None:
         for name in _MAY_BE_ZERO + _POSITIVE:
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+            if not _is_number(value) or value < 0:
                 raise PolicyError(f"{name} must be a number of seconds of 0 or more, not {value!r}")
         for name in _POSITIVE:
             if getattr(self, name) == 0:
                 raise PolicyError(f"{name}=0 would give up before anything could happen; make it longer")
         for name in ("model_calls", "voice_tries"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise PolicyError(f"{name} must be a whole number of 1 or more, not {value!r}")
 
 

@@ -204,7 +204,7 @@ class _Reader:
     def pairs(self, name: str) -> tuple[Span, ...]:
         pairs = self.several(name)
         for pair in pairs:
-            if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(end, int | float) for end in pair):
+            if not isinstance(pair, list) or len(pair) != 2 or not all(_is_finite(end) for end in pair):
                 raise ReceiptError(f"field {name} of {self._of} must be a list of pairs of seconds")
         return tuple((float(begin), float(end)) for begin, end in pairs)
 
@@ -214,6 +214,10 @@ class _Reader:
             return choices(value)
         except ValueError:
             raise ReceiptError(f"field {name} of {self._of} is {value!r}, which this version does not know") from None
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _read_version(version: object) -> tuple[int, int]:

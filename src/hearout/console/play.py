@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import ConsoleError
 from ..local.tts import Voice
+from ..policy import KEYS
 from .call import Call
 from .line import SAMPLE_RATE, Samples
 from .script import Script, Step
@@ -108,8 +109,8 @@ class Player:
         Raises:
             ConsoleError: there is no such key.
         """
-        if not keys or set(keys) - set("0123456789*#"):
-            raise ConsoleError(f"{keys!r}: telephone keys are 0-9, * and #")
+        if not keys or set(keys) - set(KEYS):
+            raise ConsoleError(f"{keys!r}: telephone keys are 0-9, *, # and A-D")
         self._call.pressed(keys)
 
     def end(self, outcome: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import ScriptError
+from ..policy import KEYS
 
 ACTS = ("say", "play", "keys", "type", "do")
 
@@ -108,8 +109,8 @@ class _Reader:
         )
 
     def _checked(self, number: int, act: str, what: str) -> str:
-        if act == "keys" and not re.fullmatch(r"[0-9*#]+", what):
-            self._refuse(number, act, "may hold 0-9, * and #")
+        if act == "keys" and set(what) - set(KEYS):
+            self._refuse(number, act, "may hold 0-9, *, # and A-D")
         if act == "do" and what != "hang-up":
             self._refuse(number, act, 'can be "hang-up"')
         if act == "play":
