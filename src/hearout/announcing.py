@@ -14,7 +14,7 @@ from .actions import SayAgain
 from .debts import Standing
 from .errors import AlreadyOwedError, AnnouncementError, FloorClosedError
 from .page import CallersPage
-from .policy import Answer, CutIn, Redeliver
+from .policy import KEYS
 from .receipt import Receipt
 from .receipts import Receipts
 from .speeches import Asked, Speeches, name_of
@@ -23,44 +23,32 @@ if TYPE_CHECKING:
     from .announcement import Announcement
 
 
-def asked(
-    text: str,
-    id: str | None,
-    audio: "Announcement | None",
-    *,
-    cut_in: CutIn | None,
-    answer: Answer | None,
-    redeliver: Redeliver | None,
-    acknowledge: str,
-) -> Asked:
+def asked(text: str, id: str | None, audio: "Announcement | None", **choices: Any) -> Asked:
     """What was asked for.
 
+    Args:
+        text, id, audio: as in `AgentSession.announce`.
+        choices: the rest of what :class:`hearout.speeches.Asked` takes.
+
     Raises:
-        AnnouncementError: there is nothing to say, or the text is not that of the audio.
+        AnnouncementError: there is nothing to say, the text is not that of the audio, or there are no such keys.
     """
+    if set(keys := choices.get("acknowledge_keys", "")) - set(KEYS):
+        raise AnnouncementError(f"acknowledge_keys: {keys!r} are no keys of a telephone (0-9, *, #, A-D)")
     if id is not None and not id.strip():
         raise AnnouncementError("the id of an announcement is empty; give it a name, or leave it out")
     if audio is None:
         if not text.strip():
             raise AnnouncementError("there is nothing to announce: the text is empty")
-        return Asked(id or "", text, cut_in, answer, redeliver, acknowledge=acknowledge)
+        return Asked(id or "", text, **choices)
     if text.strip() and text.split() != audio.text.split():
         raise AnnouncementError(
             f"the text is not the one that announcement {audio.id!r} was made from; make it again "
             "(hearout prepare), or leave the text out"
         )
     sentences = tuple((sentence.begin, sentence.text) for sentence in audio.sentences)
-    return Asked(
-        id or audio.id,
-        audio.text,
-        cut_in,
-        answer,
-        redeliver,
-        expected=audio.seconds,
-        sentences=sentences,
-        frames=audio.frames,
-        acknowledge=acknowledge,
-    )
+    choices |= {"expected": audio.seconds, "sentences": sentences, "frames": audio.frames}
+    return Asked(id or audio.id, audio.text, **choices)
 
 
 def said_before(receipt: Receipt) -> "AnnouncementHandle":
@@ -156,8 +144,8 @@ class Announcer:
         call.protect(handle)
         speech = call.speeches[handle]
         assert speech is not None
-        if asked.acknowledge and call.page is not None:
-            call.page.witness.ask(speech.id, asked.acknowledge)
+        if (asked.acknowledge or asked.acknowledge_keys) and call.page is not None:
+            call.page.witness.ask(speech.id, asked.acknowledge, keys=asked.acknowledge_keys)
         for text in held:
             call.feed(e.WordsInherited(text))
         announcement = AnnouncementHandle(

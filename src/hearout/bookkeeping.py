@@ -34,6 +34,9 @@ UNCHANGED = 2.0
 presence grows (`room.BEAT`), so that it is one amendment and not one a second. A close waits for none of them."""
 
 
+_ASKS = ("acknowledge", "acknowledge_keys")
+
+
 @dataclass(frozen=True)
 class Inherited:
     """What a dead agent owed.
@@ -59,7 +62,8 @@ class Inherited:
         except (TypeError, ValueError):  # a row of another version
             logger.warning("what was chosen for %r cannot be read; the session's policy holds", self.owing.id)
             choices = {}
-        return Asked(self.owing.id, acknowledge=str(policy.get("acknowledge", "")), **choices)
+        button, keys = (str(policy.get(name, "")) for name in _ASKS)
+        return Asked(self.owing.id, acknowledge=button, acknowledge_keys=keys, **choices)
 
     def rest(self, asked: Asked) -> Asked:
         """What is left of it to say; all of it, where the text is another one now."""
@@ -265,9 +269,8 @@ class Bookkeeper:
 def _policy(asked: Asked) -> Mapping[str, Any]:
     """For whoever says it again; what the agent's own code asks for then counts."""
     choices = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
-    return {name: plain(choice) for name, choice in choices.items() if choice is not None} | (
-        {"acknowledge": asked.acknowledge} if asked.acknowledge else {}
-    )
+    asks = {name: wanted for name in _ASKS if (wanted := getattr(asked, name))}
+    return {name: plain(choice) for name, choice in choices.items() if choice is not None} | asks
 
 
 def _inherited(owing: Owing) -> Inherited:

@@ -243,12 +243,12 @@ class AgentSession(LiveKitSession[Userdata_T]):
         answer: Answer | None = None,
         redeliver: Redeliver | None = None,
         acknowledge: str = "",
+        acknowledge_keys: str = "",
     ) -> AnnouncementHandle:
         """Say something that may not be interrupted; await what this gives back for its receipt.
 
         It is owed from now on: two announcements are said in their order, and one that the caller's leaving breaks off
-        is taken up on return. It may be called wherever LiveKit's ``say()`` may: in ``on_enter``, in tools, in event
-        handlers.
+        is taken up on return. It may be called wherever LiveKit's ``say()`` may.
 
         Args:
             text: what is to be said; that of `audio`, where it is empty.
@@ -256,11 +256,12 @@ class AgentSession(LiveKitSession[Userdata_T]):
             audio: a ready-made announcement: no voice is asked at call time.
             acknowledge: what a button on the caller's page says ("I have understood"), shown when it was said to its
                 end; who presses it makes the receipt's level *acknowledged*. Without a page nobody is asked.
+            acknowledge_keys: keys of a telephone ("1"), each of which does the same once it was said to its end.
             cut_in, answer, redeliver: as in :class:`hearout.Policy`, whose choices hold where they are None.
 
         Raises:
-            AnnouncementError: there is nothing to say, or nothing that could speak it, or the text is not that of
-                `audio`.
+            AnnouncementError: there is nothing to say, nothing to speak it with, another text than `audio` has, or no
+                such key.
             AlreadyOwedError: this id is owed now.
             FloorClosedError: the session has not been started, or is closing.
             SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
@@ -269,7 +270,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
             raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
         if self._shell is None:
             raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
-        wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, acknowledge=acknowledge)
+        asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys}
+        wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, **asks)
         return self._shell.announcer.announce(wanted)
 
     async def stop_announcement(self, reason: str) -> None:

@@ -28,6 +28,7 @@ class Asked:
         begins_at: the second of the utterance at which this attempt begins.
         before: the text of the utterance before it.
         acknowledge: what the caller's page asks for when it was said to its end; empty for nothing.
+        acknowledge_keys: the keys of a telephone that say the same.
         key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
     """
 
@@ -43,6 +44,7 @@ class Asked:
     begins_at: float = 0.0
     before: str = field(default="", repr=False)
     acknowledge: str = ""
+    acknowledge_keys: str = ""
     key: str = ""
 
 

@@ -130,15 +130,17 @@ class Witness:
     def waits_for_acknowledgement(self, name: str) -> bool:
         """Whether the caller was asked to say that it got an utterance, can say so, and has not yet."""
         known = self._of.get(name, _Known())
-        can = known.asked is not None and known.asked.over and (self.page is not None or bool(known.asked.keys))
-        return can and known.acknowledged_at is None
+        asked = known.asked
+        if asked is None or not asked.over or known.acknowledged_at is not None:
+            return False
+        return bool(asked.keys) or (bool(asked.label) and self.page is not None)
 
     def ask(self, name: str, label: str, *, keys: str = "") -> None:
         """Ask for the caller's acknowledgement once an utterance was said to its end.
 
         Args:
             name: the utterance's id, as the floor knows it.
-            label: of the button.
+            label: of the button; empty for none.
             keys: of the telephone, any of which does the same.
         """
         self._known(name).asked = _Asked(label, keys)
@@ -239,7 +241,7 @@ class Witness:
             self._show(receipt.id, asked)
 
     def _show(self, name: str, asked: _Asked) -> None:
-        if self.page is not None:
+        if self.page is not None and asked.label:
             self._start(self._ask(name, asked.label, self.page))
 
     async def _ask(self, name: str, label: str, page: str) -> None:
