@@ -58,7 +58,7 @@ def played(lead: float, played_to: float, *, progress: bool = False, stops_at: f
     async def main() -> tuple[Any, ...]:
         sink, heard = Sink(), Heard()
         leads = iter((lead, 0.0))
-        speech: Any = types.SimpleNamespace(id="speech")
+        speech: Any = types.SimpleNamespace(id="speech", add_done_callback=lambda _: None)
         tap = Tap(sink, speaking=lambda: speech, listener=heard, lead_in=lambda: next(leads))  # type: ignore[arg-type]
         told: list[float] = []
         tap.on("playback_finished", lambda event: told.append(event.playback_position))

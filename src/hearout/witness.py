@@ -25,8 +25,8 @@ logger = logging.getLogger("hearout")
 HELLO, ACKNOWLEDGED = "hearout.hello", "hearout.acknowledged"
 """What a page asks of the agent: to be told, since it is the caller's; to note that its caller pressed the button."""
 
-ALIVE, BEGIN, END, ACKNOWLEDGE = "hearout.alive", "hearout.begin", "hearout.end", "hearout.acknowledge"
-"""What the agent asks of a page: whether it is there; to mark a begin; to mark an end and report; to show a button."""
+BEGIN, END, ACKNOWLEDGE = "hearout.begin", "hearout.end", "hearout.acknowledge"
+"""What the agent asks of a page: to mark a begin; to mark an end and report; to show a button. And `room.ALIVE`."""
 
 ANSWERS = 2.5
 """Seconds within which a page must answer; it takes its jitter buffer's length (0.05 to 0.5 s) to report."""
