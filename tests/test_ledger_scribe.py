@@ -106,7 +106,7 @@ def test_the_next_agent_takes_over_what_is_owed_and_settles_it(url: str) -> None
         owing = await one.take_over("room", "notice", now=NOW + LEASE)
         assert owing is not None
         assert owing.holder == one.holder
-        assert await one.take_over("room", "notice", now=NOW + LEASE) is None
+        assert await one.take_over("room", "notice", now=NOW + LEASE) == owing  # it is this one's by now
         await one.settle(receipt(), call="room", now=NOW + 20)
 
     run(url, call, patience=SLOW)

@@ -14,7 +14,7 @@ from hearout import rescue
 from hearout.errors import LedgerDownError
 from hearout.ledger import Ledger
 from hearout.ledger.custody import Attended, Custody
-from hearout.rescue import DEAD, LOOK, LOOKS, PATIENCE, RESCUES, Rescue
+from hearout.rescue import DEAD, IN_VAIN, LOOK, LOOKS, PATIENCE, RESCUES, Rescue
 
 CALL = Attended("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
 AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDARD
@@ -29,6 +29,7 @@ class Rooms:
     done: list[str] = field(default_factory=list)
     is_down: bool = False
     is_unreachable: bool = False
+    refuses: str = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,6 +55,8 @@ class Rooms:
         return types.SimpleNamespace(participants=people)
 
     async def remove_participant(self, gone: api.RoomParticipantIdentity) -> None:
+        if self.refuses:
+            raise api.TwirpError(self.refuses, "refused", status=404)
         self.done.append(f"out: {gone.identity}")
 
     async def create_dispatch(self, wanted: api.CreateAgentDispatchRequest) -> Any:
@@ -144,6 +147,10 @@ def test_of_workers_that_find_a_call_at_once_one_sends_an_agent(play: Any) -> No
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)  # of a worker that nobody has seen
         await workers.look("b", "c", "d", "e")
+        assert workers.rooms.done == []  # it may be listed in a moment
+        for _ in range(LOOKS + 2):
+            workers.now += LOOK
+            await workers.look("b", "c", "d", "e")
 
     assert play(do) == SENT
 
@@ -309,13 +316,63 @@ def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: A
         workers.rooms.is_down = True
         await workers.look("a")
         workers.rooms.is_down = False
-        for _ in range(LOOKS + 3):
-            await workers.look("b")
-            workers.now += LOOK
+        await workers.look("b")  # the other has let it go
         (call,) = workers.calls
-        assert (call.worker, call.rescues) == ("b", 2)
+        assert (call.worker, call.rescues) == ("b", 1)
 
     assert play(do) == ["out: agent-1", *SENT]
+
+
+def test_a_worker_that_cannot_send_an_agent_does_not_wait_for_one(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        workers.rooms.is_down = True
+        await workers.look("a")
+        workers.rooms.is_down = False
+        await workers.look("a")
+
+    assert play(do) == ["out: agent-1", *SENT]
+
+
+def test_where_no_agent_comes_for_minutes_others_are_sent_and_in_the_end_none(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        for _ in range(IN_VAIN + 3):
+            await workers.look("a")
+            workers.now += PATIENCE
+            await workers.look("a")
+            assert all(call.rescues == 1 for call in workers.calls)  # nobody has died meanwhile
+        assert workers.calls == ()
+
+    assert play(do).count("in: as before") == 1 + IN_VAIN
+
+
+def test_beside_an_agent_that_cannot_be_put_out_none_is_sent(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        workers.rooms.refuses = "permission_denied"
+        await workers.look("a")
+        assert workers.rooms.done == []
+        workers.rooms.refuses = "not_found"
+        await workers.look("a")
+
+    assert play(do) == ["in: as before"]
+
+
+def test_an_agent_that_was_taken_for_dead_and_lives_renews_and_settles_nothing_any_more(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        ledger = workers.ledger
+        ledger.owe("room/RM_1", "notice", "Words.", by="a-job", now=workers.now)
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        ledger.renew("room/RM_1", "notice", by="a-job", played=5.0, now=workers.now + 1.0)
+
+        owing = ledger.take_over("room/RM_1", "notice", by="b-job", now=workers.now + 1.5)
+
+        assert owing is not None
+        assert (owing.holder, owing.played) == ("b-job", 0.0)
+
+    play(do)
 
 
 def test_what_a_dead_agent_owed_is_nobodys_from_the_moment_on_in_which_its_call_is_claimed(play: Any) -> None:

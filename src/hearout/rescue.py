@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -21,7 +22,7 @@ from livekit.agents import AgentServer, JobContext
 
 from .errors import LedgerError
 from .ledger.book import Ledger, new_holder
-from .ledger.custody import Attended, Custody
+from .ledger.custody import NOBODY, Attended, Custody
 from .ledger.place import place
 
 logger = logging.getLogger("hearout")
@@ -46,8 +47,14 @@ everybody keeps everybody from writing, and proves nobody's death."""
 PROMPT = 3 * LOOK
 """Seconds from the end of one look to that of the next, after which what was seen before proves nothing."""
 
+UNLISTED = -1
+"""The beat of a worker that has a call and is not listed."""
+
 RESCUES = 3
 """Agents that a call is sent at most: a fault that kills one may kill each."""
+
+IN_VAIN = 9
+"""How often an agent is asked for while none comes, `PATIENCE` each time: workers may be full for minutes."""
 
 PATIENCE = 20.0
 """Seconds for an agent to come; after that another is sent, and that one called off. A cold process takes 3-5 s on a
@@ -93,6 +100,8 @@ class Rescue:
         self._looked = 0.0
         self._claimed: dict[str, tuple[float, str]] = {}
         """The calls that wait for an agent that was sent from here: until when, and the dispatch."""
+        self._in_vain: Counter[str] = Counter()
+        """How often a call that waits for an agent was sent another, since none came."""
         self._tended: dict[str, asyncio.Task[None]] = {}
         self._down = False
 
@@ -133,11 +142,14 @@ class Rescue:
         if now - self._looked > PROMPT:
             self._beats.clear()  # whatever stood still here, or could not write, may have stood still there
         self._looked = now
-        self._beats = {worker: self._seen(worker, beat, now) for worker, beat in seen.beats.items()}
+        # one that is not listed may be listed in a moment: whoever's clock is an hour fast takes it for long dead
+        beats = dict.fromkeys((one.worker for one in seen.calls), UNLISTED) | dict(seen.beats)
+        self._beats = {worker: self._seen(worker, beat, now) for worker, beat in beats.items()}
         jobs = self._jobs  # after the look: a job that began meanwhile is not a dead one
         for attended in seen.calls:
             if attended.job:
                 self._claimed.pop(attended.call, None)
+                del self._in_vain[attended.call]
             if self._is_orphan(attended, jobs, now) and attended.call not in self._tended:
                 task = asyncio.create_task(self._tend(attended))
                 self._tended[attended.call] = task
@@ -156,7 +168,7 @@ class Rescue:
             if attended.job:
                 return attended.job not in jobs
             return now >= self._claimed.get(attended.call, (0.0, ""))[0]
-        if attended.worker not in self._beats:
+        if attended.worker == NOBODY:
             return True
         _, since, looks = self._beats[attended.worker]
         return looks >= LOOKS and now >= since + DEAD
@@ -168,10 +180,10 @@ class Rescue:
                 await self._send_an_agent(livekit, attended)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
             logger.error("room %r lost its agent, and no other could be sent: %s", attended.room, error)
-            if isinstance(error, aiohttp.ClientError | TimeoutError):
-                # what took this worker's agent out of the room may be what keeps this one from the server
-                with contextlib.suppress(LedgerError):
-                    await self._asked(lambda: self._custody.release(attended, by=self._worker))
+            self._claimed.pop(attended.call, None)
+            # what took this worker's agent out of the room may be what keeps this one from the server
+            with contextlib.suppress(LedgerError):
+                await self._asked(lambda: self._custody.release(attended, by=self._worker))
             await asyncio.sleep(LOOK)
 
     async def _send_an_agent(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
@@ -186,29 +198,36 @@ class Rescue:
         here = {person.identity for person in people.participants if person.kind == api.ParticipantInfo.Kind.AGENT}
         if not attended.job and here - {attended.identity}:
             return  # the one that was sent is there, and its session has not begun
-        if attended.rescues >= RESCUES:
-            logger.error("room %r was sent %d agents; no other is", attended.room, RESCUES)
+        if (attended.rescues >= RESCUES and attended.job) or self._in_vain[attended.call] >= IN_VAIN:
+            logger.error("room %r was sent %d agents; no other is", attended.room, attended.rescues)
             await self._strike_off(attended)
             return
         if not await self._asked(lambda: self._custody.claim(attended, by=self._worker)):
             return  # another worker does it
+        self._in_vain[attended.call] += not attended.job
         _, before = self._claimed.get(attended.call, (0.0, ""))
         self._claimed[attended.call] = time.monotonic() + PATIENCE, ""
-        logger.warning(
-            "room %r lost its agent; another is sent (%d of %d)", attended.room, attended.rescues + 1, RESCUES
-        )
+        number = attended.rescues + bool(attended.job)
+        logger.warning("room %r lost its agent; another is sent (%d of %d)", attended.room, number, RESCUES)
         if before:
             with contextlib.suppress(api.TwirpError):  # it may be over
                 await livekit.agent_dispatch.delete_dispatch(before, attended.room)
         if attended.identity in here:
-            with contextlib.suppress(api.TwirpError):  # it may have been missed by LiveKit meanwhile
-                gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
-                await livekit.room.remove_participant(gone)
+            await self._put_out(livekit, attended)
         wanted = api.CreateAgentDispatchRequest(
             agent_name=attended.name, room=attended.room, metadata=attended.metadata
         )
         sent = await livekit.agent_dispatch.create_dispatch(wanted)
         self._claimed[attended.call] = self._claimed[attended.call][0], sent.id
+
+    async def _put_out(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
+        """See to it that the agent is gone before another comes: should it live after all, two would speak."""
+        gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
+        try:
+            await livekit.room.remove_participant(gone)
+        except api.TwirpError as error:
+            if error.code != api.TwirpErrorCode.NOT_FOUND:  # LiveKit may have missed it by itself meanwhile
+                raise
 
     async def _strike_off(self, attended: Attended) -> None:
         await self._asked(lambda: self._custody.leave(attended.call, job=attended.job))

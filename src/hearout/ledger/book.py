@@ -187,14 +187,16 @@ class Ledger:
     def take_over(self, call: str, id: str, *, by: str, now: float) -> Owing | None:
         """Owe what a process that died owed. Of several that try, one gets it; the others get None.
 
-        None also where nothing is owed, or whoever owes it is alive.
+        None also where nothing is owed, or whoever owes it is alive; what `by` owes itself is given to it again.
         """
         with self.transaction() as connection:
             head = self._lock(connection)
             found = self._owings(connection, OWED.c.call == plain(call), OWED.c.utterance == plain(id))
-            if not found or found[-1][1].is_alive(now):
+            if not found:
                 return None
             of, owing = found[-1]
+            if owing.is_alive(now):
+                return owing if owing.holder == by else None
             content = {"played": owing.played, "from": owing.holder}
             record = Record(RowKind.TAKEN_OVER, call, id, now, by, content, Beside(None), owing.entry)
             self._write(connection, head, record, RowKind.TAKEN_OVER, of, spooled=False)
@@ -375,6 +377,7 @@ def _owing(row: sa.Row[Any]) -> Owing:
         attempts=row.n,
         entry=row.entry,
         complete=text[1],
+        text_sha256=content.get("text_sha256", ""),
     )
 
 

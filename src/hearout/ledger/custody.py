@@ -98,9 +98,10 @@ class Custody:
     def claim(self, attended: Attended, *, by: str) -> bool:
         """Take over a call as it was seen; of several workers that try, one gets True.
 
-        What its agent owed counts as nobody's from now on.
+        What its agent owed is that one's no longer, should it live: it renews and settles nothing any more. Only a call
+        that an agent had counts as rescued: one that waits for an agent is sent another where none came.
         """
-        mine = {"worker": by, "job": "", "rescues": attended.rescues + 1}
+        mine = {"worker": by, "job": "", "rescues": attended.rescues + bool(attended.job)}
         its_leases = (
             LEASES.c.book == self._book,
             LEASES.c.call == plain(attended.call),
@@ -113,14 +114,15 @@ class Custody:
                 == 0
             ):
                 return False
-            connection.execute(LEASES.update().where(*its_leases).values(until=0.0))
+            connection.execute(LEASES.update().where(*its_leases).values(until=0.0, holder=by))
             return True
 
     def release(self, attended: Attended, *, by: str) -> None:
         """A worker that can do nothing for its call lets any other take it over."""
         with self._ledger.transaction() as connection:
-            here = self._of(attended.call, attended.job)
-            connection.execute(CALLS.update().where(*here, CALLS.c.worker == by).values(worker=NOBODY))
+            here = (CALLS.c.book == self._book, CALLS.c.call == plain(attended.call), CALLS.c.worker == by)
+            mine = CALLS.c.job.in_((attended.job, ""))  # not one whose agent has come meanwhile
+            connection.execute(CALLS.update().where(*here, mine).values(worker=NOBODY))
 
     def look(self, *, worker: str, beat: int) -> Seen:
         """Say that this worker lives, and see who else does, and who has which call.

@@ -98,6 +98,7 @@ class Owing:
         attempts: how often it was taken over.
         entry: names the promise.
         complete: whether `text` is all of it, as far as could be told.
+        text_sha256: of what was promised, where the policy keeps no text of it.
     """
 
     call: str
@@ -113,6 +114,7 @@ class Owing:
     attempts: int
     entry: str
     complete: bool = True
+    text_sha256: str = ""
 
     def is_alive(self, now: float) -> bool:
         """Whether somebody is saying it, or about to: then it is nobody else's."""

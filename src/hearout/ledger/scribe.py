@@ -25,6 +25,9 @@ from .spool import Spool
 
 logger = logging.getLogger("hearout.ledger")
 
+TAKES_OVER = 5.0
+"""Seconds to wait for what a dead agent owed: the caller hears silence anyway, and would hear all of it once more."""
+
 PATIENCE = 0.5
 """Seconds for which an announcement waits for its promise to be in the ledger. A healthy one takes some milliseconds;
 after that, the promise is on the disk beside it."""
@@ -152,14 +155,15 @@ class Scribe:
 
     async def entries(self, call: str, *, now: float) -> tuple[Entry, ...]:
         """What has been said in a call, in order; nothing where the ledger is down, which is logged."""
-        return await self._ask(lambda: tuple(read.entries(self._ledger, now=now, call=call)), ())
+        return await self._ask(lambda: tuple(read.entries(self._ledger, now=now, call=call)), (), within=TAKES_OVER)
 
     async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
         """Owe here what a process that died owed; then renew and settle it as if it had been promised here.
 
         None where another process has it, nothing is owed, or the ledger is down, which is logged.
         """
-        owing = await self._ask(lambda: self._ledger.take_over(call, id, by=self.holder, now=now), None)
+        work = lambda: self._ledger.take_over(call, id, by=self.holder, now=now)  # noqa: E731
+        owing = await self._ask(work, None, within=TAKES_OVER)
         if owing is not None:
             self._promises[call, id] = owing.entry
         return owing
@@ -222,9 +226,9 @@ class Scribe:
         self._jobs.put(run)
         return asyncio.wrap_future(done)
 
-    async def _ask(self, work: Callable[[], T], otherwise: T) -> T:
+    async def _ask(self, work: Callable[[], T], otherwise: T, *, within: float = 0.0) -> T:
         asked = self._submit(work)
-        done, _ = await asyncio.wait({asked}, timeout=self._patience)
+        done, _ = await asyncio.wait({asked}, timeout=max(within, self._patience))
         asked.add_done_callback(_noted)
         if done and asked.exception() is None:
             return asked.result()
