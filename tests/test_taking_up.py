@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from livekit.agents.llm import ChatMessage
 
-from hearout import AgentSession, Keys, Outcome, Phrases, Redeliver
+from hearout import AgentSession, Keys, Outcome, Phrases, Redeliver, Words
 from hearout.bookkeeping import Inherited
 from hearout.errors import AlreadyOwedError
 from hearout.ledger import Ledger
@@ -32,9 +32,18 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def play(
-    ledger: Ledger, *saying: Saying, dies_at: float | None = None, acts: Any = (), rescued: int = 1, **more: Any
+    ledger: Ledger,
+    *saying: Saying,
+    dies_at: float | None = None,
+    acts: Any = (),
+    rescued: int = 1,
+    begins: float = 0.0,
+    **more: Any,
 ) -> Result:
-    """A call whose agent says this on entering; it dies so many seconds after its first sound, if it does."""
+    """A call whose agent says this on entering; it dies so many seconds after its first sound, if it does.
+
+    The call ends a moment after that; a model that takes its time `begins` so much later.
+    """
     scribe = InTheLoop(ledger, "the dead one" if dies_at else "the new one")
     scribe.rescued = rescued
 
@@ -49,7 +58,7 @@ def play(
 
     if dies_at is None:
         return call(*acts, agent=reading(read), **more)
-    return call(Do(first_sound(dies_at), die), *acts, agent=reading(read), ends_after=dies_at + 0.9, **more)
+    return call(Do(first_sound(dies_at), die), *acts, agent=reading(read), ends_after=begins + dies_at + 0.9, **more)
 
 
 def say(text: str) -> Saying:
@@ -98,12 +107,43 @@ def test_another_reply_than_the_dead_agents_is_made_and_that_ones_is_gone_on_wit
 
 
 def test_a_reply_that_the_model_had_not_finished_is_asked_for_again(ledger: Ledger) -> None:
-    slow = Model(answers=(REPLY,), rate=2.0)
-    play(ledger, tell, dies_at=3.0, model=slow)
+    slow = Model(answers=(REPLY, "Fine."), rate=3.0)
+    play(ledger, tell, dies_at=3.0, acts=(Say(first_sound(0.5), QUESTION),), model=slow, begins=4.0)
+    (owing,) = ledger.owed("room/1")
+    assert 0 < len(owing.text) < len(REPLY)
+    assert not owing.complete
 
-    result = play(ledger, tell, model=Model(answers=(REPLY,)))
+    result = play(ledger, tell, model=Model(answers=(REPLY, "Fine.")))
 
-    assert said(result) == [REPLY]
+    assert said(result) == [REPLY, "Fine."]  # once, and what was asked over the first half of it is answered
+    assert result.turns == [QUESTION]
+    assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED]
+
+
+def test_a_reply_that_is_asked_for_again_and_may_be_interrupted_leaves_the_words_over_the_old_one_to_be_answered(
+    ledger: Ledger,
+) -> None:
+    def tell_otherwise(session: AgentSession[Any]) -> None:
+        session.generate_reply(instructions="Tell something.", allow_interruptions=True)
+
+    slow = Model(answers=(REPLY, "Fine."), rate=3.0)
+    play(ledger, tell, dies_at=3.0, acts=(Say(first_sound(0.5), QUESTION),), model=slow, begins=4.0)
+
+    assert play(ledger, tell_otherwise, model=Model(answers=(REPLY, "Fine."))).turns == [QUESTION]
+
+
+@pytest.mark.parametrize("kept", [Words.HASH, Words.OMIT])
+def test_where_the_ledger_keeps_no_text_what_was_finished_is_not_said_again_and_what_was_begun_is_gone_on_with(
+    tmp_path: Path, kept: Words
+) -> None:
+    hashes = Ledger(f"sqlite:///{tmp_path}/hashes.db", text=kept)
+    play(hashes, say(GREETING), announce(), dies_at=9.0)
+
+    result = play(hashes, say(GREETING), announce())
+
+    assert len(said(result)) == 1
+    assert NOTICE.endswith(said(result)[0])
+    assert said(result)[0] != NOTICE
 
 
 def test_what_a_dead_agent_had_finished_is_not_said_again_and_the_rest_is(ledger: Ledger) -> None:

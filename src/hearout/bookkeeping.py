@@ -18,6 +18,7 @@ from .ledger import Owing, Scribe
 from .ledger.custody import Attended
 from .ledger.entries import mark, marks, told
 from .receipt import Outcome, Receipt
+from .record import sha256
 from .speeches import Asked
 
 logger = logging.getLogger("hearout")
@@ -67,7 +68,11 @@ class Inherited:
 
     def rest(self, asked: Asked) -> Asked:
         """What is left of it to say; all of it, where the text is another one now."""
-        return self.after_mark(asked) if asked.text.split() == self.owing.text.split() else asked
+        return self.after_mark(asked) if self.is_of(asked.text) else asked
+
+    def is_of(self, text: str) -> bool:
+        """Whether this is the text that the dead agent had to say."""
+        return _same(text, self.owing.text, self.owing.text_sha256)
 
     def after_mark(self, asked: Asked) -> Asked:
         """What is left of a text that begins as the dead agent's did."""
@@ -129,7 +134,8 @@ class Bookkeeper:
             name: its id.
             text: what is to be said now; None where nobody knows it yet.
         """
-        if (receipt := self.finished.get(name)) is None or (text is not None and text.split() != receipt.text.split()):
+        receipt = self.finished.get(name)
+        if receipt is None or (text is not None and not _same(text, receipt.text, receipt.text_sha256)):
             return None
         return self.finished.pop(name)
 
@@ -157,6 +163,8 @@ class Bookkeeper:
         """It is owed from now on; what was taken over is owed already."""
         if key in self._open or self._is_abandoned:
             return
+        for over in [over for over in self._over if self._open[over] == asked.id]:
+            self._write(over)  # its row waits for its answer, and two of one id cannot be owed
         self._open[key] = asked.id
         old = self.inherited.pop(asked.id, None)
         if old is None:
@@ -264,6 +272,11 @@ class Bookkeeper:
             said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
             played = now.played if over is None else over[0].played
             self._scribe.renew(self.call, name, played=played, now=time.time(), held=[so_far, *said])
+
+
+def _same(text: str, known: str, known_sha256: str) -> bool:
+    """Whether a text is the one that is known; by its hash, where the policy keeps no more of it."""
+    return text.split() == known.split() if known else sha256(text) == known_sha256
 
 
 def _policy(asked: Asked) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ was asked: what the dead agent had finished of it is not said again, and what it
 that one owed is said when `on_enter` is through.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -55,6 +56,8 @@ class TakingUp:
         self._speeches = speeches
         self._feed = feed
         self._replies: dict[str, int] = {}
+        self._asked_again: set[str] = set()
+        """What is made afresh, for the dead agent had not got to the end of its text."""
 
     async def remind(self, agent: Agent) -> None:
         """Put into the new agent's chat context what the dead ones had said, and what was said to them meanwhile."""
@@ -83,9 +86,10 @@ class TakingUp:
                 entry.clear()
                 _ENTRIES.reset(token)
                 for old in list(self.book.inherited.values()) if self.book is not None else ():
-                    self._feed(
-                        e.DebtInherited(old.owing.id, old.owing.text, old.held, old.asked.answer, old.asked.redeliver)
-                    )
+                    if old.owing.id in self._asked_again:
+                        asyncio.get_running_loop().call_soon(self._give_words, old)  # once its speech is the floor's
+                    else:
+                        self._hand_over(old, old.owing.text)
 
         return entered
 
@@ -103,20 +107,38 @@ class TakingUp:
         """What stands in the place of this text, if it is said on entering; None where it is to be said."""
         return self._instead(name_of(text), text) if text and _ENTRIES.get([]) else None
 
+    def _hand_over(self, old: Inherited, text: str) -> None:
+        chosen = old.asked
+        self._feed(e.DebtInherited(old.owing.id, text, old.held, chosen.answer, chosen.redeliver))
+
+    def _give_words(self, old: Inherited) -> None:
+        """What was said over a reply that is made afresh is answered after it; at once, where none came of it."""
+        if self.book is not None and old.owing.id in self.book.inherited:
+            self._hand_over(old, "")
+            return
+        for text in old.held:
+            self._feed(e.WordsInherited(text))
+
     def _instead(self, name: str, text: str | None = None) -> SpeechHandle | None:
         if self.book is None:
             return None
         if self.book.said(name, text) is not None:
             return self._session.say(_nothing(), allow_interruptions=True, add_to_chat_ctx=False)
-        old = self.book.inherited.get(name)
-        return None if old is None or not old.owing.complete else self._go_on(old)
+        if (old := self.book.inherited.get(name)) is None:
+            return None
+        if text is not None and old.is_of(text):
+            return self._go_on(old, text)
+        if old.owing.complete and old.owing.text:
+            return self._go_on(old, old.owing.text)
+        self._asked_again.add(name)
+        return None
 
     def go_on_with(self, name: str) -> None:
         """The floor's decision on what nobody asked for: the rest of it is said."""
         if self.book is None or (old := self.book.inherited.get(name)) is None:
             return
         try:
-            self._go_on(old)
+            self._go_on(old, old.owing.text if old.owing.complete else _whole_sentences(old.owing.text))
         except RuntimeError:  # LiveKit's session is closing
             logger.warning("the session closed before the rest of %r could be said; it stays owed", name)
 
@@ -126,8 +148,7 @@ class TakingUp:
             logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
             self.book.let_go(name)
 
-    def _go_on(self, old: Inherited) -> SpeechHandle:
-        text = old.owing.text if old.owing.complete else _whole_sentences(old.owing.text)
+    def _go_on(self, old: Inherited, text: str) -> SpeechHandle:
         return self._announcer.go_on(old.after_mark(replace(old.asked, text=text)), held=old.held)
 
     def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:
