@@ -47,7 +47,10 @@ def test_a_caller_who_never_subscribes_keeps_the_others_out_for_a_bounded_time_a
         await call.until(14.0)
         assert call.room.permissions == [[], ["caller"]]
         await call.until(16.0)
-        call.subscribe()  # somebody else
+        stranger = Person("stranger")
+        call.join(stranger)
+        call.subscribe()  # the stranger, as it may be
+        await call.until(22.0)
         call.receipt(16.0, 20.0)
 
     played = scene(play, Policy(listener_grace=15.0))

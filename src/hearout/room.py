@@ -114,6 +114,8 @@ class Room:
         self._presence = Presence(policy.vanish_grace)
         self._own_line = OwnLine(room, self._presence)
         self._granted = ""
+        self._deaf = ""
+        """Who did not subscribe in time: that they listen is not known from then on, until they have left."""
         self._open = False
         self._gone = False
         self._lost: set[str] = set()
@@ -225,6 +227,7 @@ class Room:
         for task in self._watched.pop(person.identity, ()):
             task.cancel()
         self._lost.discard(person.identity)
+        self._deaf = "" if self._deaf == person.identity else self._deaf
         self._went(person.identity, certain=person.disconnect_reason in _SAID_SO)
 
     def _attributes_changed(self, _changed: dict[str, str], person: rtc.Participant) -> None:
@@ -243,8 +246,11 @@ class Room:
             self._look_soon()
 
     def _subscribed(self, track: rtc.Track) -> None:
-        if not self._open and track.kind == rtc.TrackKind.KIND_AUDIO:
+        if track.kind == rtc.TrackKind.KIND_AUDIO and not self._open:
             self._open_to_everybody()
+        elif track.kind == rtc.TrackKind.KIND_AUDIO and [one.identity for one in self._people()] == [self._deaf]:
+            self._deaf = ""  # nobody else is there who could have
+            self._look_soon()
 
     def _pressed(self, pressed: rtc.SipDTMF) -> None:
         self._look()
@@ -269,7 +275,7 @@ class Room:
             self.caller = linked.identity
         if self._open:
             for person in self._people():
-                if self._is_here(person):
+                if self._is_here(person) and person.identity != self._deaf:
                     self._presence.came(person.identity, self._host.now)
         if linked is None or not self._is_here(linked):
             return
@@ -299,7 +305,7 @@ class Room:
     def _open_anyway(self, identity: str) -> None:
         if not self._open and identity == self._granted and self._clock is not None and not self._clock.done():
             logger.warning("the caller has not subscribed to the agent's track; others may now")
-            self._open = True
+            self._open, self._deaf = True, identity
             self._room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
 
     def _open_to_everybody(self) -> None:
