@@ -87,8 +87,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "a shutdown has no grace": (
         floor,
-        "elif self._closing.cuts(at):",
-        "elif self._closing.cuts_at is not None:",
+        "elif self.closing.cuts(at):",
+        "elif self.closing.cuts_at is not None:",
         l2,
     ),
     "keys cut in that are not allowed": (
@@ -145,7 +145,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "speaks to a caller who is gone": (
         floor,
-        "elif self._closing.gone_at is None:\n                before",
+        "elif self.closing.gone_at is None:\n                before",
         "else:\n                before",
         l2,
     ),

@@ -9,8 +9,9 @@ import pytest
 from livekit.agents import Agent
 from livekit.agents.voice import AgentSession as LiveKitSession
 
-from hearout import AgentSession, SettingsError
+from hearout import AgentSession, FloorClosedError, SettingsError
 from hearout.ledger import Ledger
+from hearout.testing import Do, Type, first_sound
 from scenes import NOTICE, Announcing, call, said
 from test_announce import reading
 
@@ -74,3 +75,27 @@ def test_what_may_be_interrupted_is_forgotten_when_it_was_said() -> None:
 
     assert len(said(result)) == 5
     assert max(kept) <= 1  # the last one's callbacks may still be due
+
+
+@pytest.mark.parametrize(
+    "speak",
+    [
+        lambda session: session.announce("Something new."),
+        lambda session: session.say("Something new.", allow_interruptions=False),
+        lambda session: session.say("Something new."),
+        lambda session: session.generate_reply(instructions="Say something new."),
+    ],
+)
+def test_a_session_that_is_closing_finishes_what_is_owed_and_says_nothing_new(speak: Any) -> None:
+    def refused(session: AgentSession[Any]) -> None:
+        with pytest.raises(FloorClosedError, match="is closing"):
+            speak(session)
+
+    result = call(
+        Do(first_sound(2.0), lambda session: session.shutdown(drain=False)),
+        Do(first_sound(3.0), refused),
+        Type(first_sound(4.0), "hello"),
+    )
+
+    assert said(result) == [NOTICE]
+    assert result.protected[0].whole

@@ -37,15 +37,14 @@ class Floor:
         self._freed_at = 0.0
         self._heard = Heard()
         self._preparing = Preparing(self.policy.model_calls - 1 if self.policy.prepare > 0 else 0)
-        self._inherited: list[e.DebtInherited] = []
-        self._passed_on: list[str] = []
+        self._arrived: list[e.DebtInherited | e.TextTyped] = []
         self._holds = self._passed = self._leftover = False
         self._expected_since: float | None = None
         self._reply_is_on_its_way = False
         self._breaks_in = False
         self._answered: tuple[str, float] | None = None
         self._answer_began_at: float | None = None
-        self._closing = Closing(self.policy.return_grace, self.policy.shutdown_grace)
+        self.closing = Closing(self.policy.return_grace, self.policy.shutdown_grace)
         self._shut_down = False
         self._call_ended = False
 
@@ -100,18 +99,18 @@ class Floor:
                 self._passed = self._leftover = False
             case e.CallerLeft():
                 self._heard.talking = False
-                self._closing.left(at, event.known_until)
+                self.closing.left(at, event.known_until)
             case e.CallerReturned():
-                self._closing.returned()
+                self.closing.returned()
                 self._call_ended = False
             case e.ReplyStarted():
                 self._answer_began_at = at
             case e.ShutdownAsked():
-                self._closing.asked(at, drain=event.drain)
+                self.closing.asked(at, drain=event.drain)
             case e.SessionClosed():
                 self._debts.shut_down(at)
             case e.DebtInherited():
-                self._inherited.append(event)
+                self._arrived.append(event)
             case e.StopAsked():
                 for one in self._debts.open(suspended=True):
                     if event.id == one.id or (event.id is None and one is self._debts.current()):
@@ -121,7 +120,7 @@ class Floor:
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
                 self._note_sound(event, at)
             case e.TextTyped() if not self.holding:
-                self._passed_on.append(event.text)
+                self._arrived.append(event)
             case e.TextTyped() | e.WordsInherited() | e.KeysPressed():
                 self._note_signs(event, at)
             case _:
@@ -167,8 +166,7 @@ class Floor:
             self._stop_what_must_stop,
             self._owe_again,
             self._say_again,
-            self._take_over,
-            self._pass_on,
+            self._take_in,
             self._begin_to_hold,
             self._make_room,
             self._wait_no_longer,
@@ -191,9 +189,9 @@ class Floor:
 
     def _stop_what_must_stop(self, at: float) -> Iterator[Action]:
         for one in self._debts.open(suspended=True):
-            if self._closing.gone_at is not None:
-                one.leave(self._closing.known_until)
-            elif self._closing.cuts(at):
+            if self.closing.gone_at is not None:
+                one.leave(self.closing.known_until)
+            elif self.closing.cuts(at):
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
                 one.give_up(at, self.policy, free_since=self._debts.free_since(one, self._freed_at))
@@ -204,7 +202,7 @@ class Floor:
 
     def _owe_again(self, at: float) -> Iterator[Action]:
         """A caller who vanished is missed only later: what ended since then was said to nobody."""
-        ending = self._closing
+        ending = self.closing
         if ending.gone_at is None or ending.known_until is None or ending.shutdown_at is not None:
             return
         for name, of in self._debts.owe_again(ending.known_until, at):
@@ -212,28 +210,26 @@ class Floor:
 
     def _say_again(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._debts.all if one.away]:
-            if self._closing.shutdown_at is not None or self._closing.is_gone_for_good(at):
+            if self.closing.shutdown_at is not None or self.closing.is_gone_for_good(at):
                 one.stay_away(at)
-            elif self._closing.gone_at is None:
+            elif self.closing.gone_at is None:
                 before, text = one.take_up(at)
                 yield a.SayAgain(one.id, one.begins_at, before, text)
 
-    def _take_over(self, at: float) -> Iterator[Action]:
-        """What a dead agent owed is said, or what was said over it is answered here."""
-        inherited, self._inherited = self._inherited, []
-        for debt in inherited:
+    def _take_in(self, at: float) -> Iterator[Action]:
+        """What is typed over nothing is LiveKit's; what a dead agent owed is said, or what was said over it is held."""
+        arrived, self._arrived = self._arrived, []
+        for debt in arrived:
+            if isinstance(debt, e.TextTyped):
+                yield a.PassText(debt.text)
+                continue
             again = (debt.redeliver or self.policy.redeliver) is not Redeliver.NEVER
-            if again and debt.text.strip() and self._closing.shutdown_at is None:
+            if again and debt.text.strip() and self.closing.shutdown_at is None:
                 yield a.GoOnWith(debt.id)
                 continue
             owner = Owed.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
             self._heard.said += [Said(Held(text, at), owner, at) for text in debt.words]
             yield a.LetLie(debt.id)
-
-    def _pass_on(self, _at: float) -> Iterator[Action]:
-        """What is typed while nothing is protected is LiveKit's, as its own words are."""
-        typed, self._passed_on = self._passed_on, []
-        yield from map(a.PassText, typed)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
         if self.holding and not self._holds:
@@ -247,7 +243,7 @@ class Floor:
 
     def _wait_no_longer(self, at: float) -> Iterator[Action]:
         expected = self._expected_since
-        if expected is not None and (self._closing.begun or at >= expected + self.policy.voice_grace):
+        if expected is not None and (self.closing.begun or at >= expected + self.policy.voice_grace):
             self._expected_since, self._freed_at = None, at
         heard = self._heard
         if heard.owes_words and not heard.guess and at >= self._words_by():
@@ -258,7 +254,7 @@ class Floor:
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
         ready = self._preparing.ready
-        if ready is not None and (ready.words != self._heard.to_answer or self._closing.begun):
+        if ready is not None and (ready.words != self._heard.to_answer or self.closing.begun):
             self._preparing.take()
             yield a.DropAnswer(ready.number)
 
@@ -271,7 +267,7 @@ class Floor:
         heard = self._heard
         if self._debts.open() or self._expected_since is not None:
             return
-        if self._closing.begun:
+        if self.closing.begun:
             yield from self._note_what_is_left(at)
             return
         if self._holds and heard.owes_words:
@@ -310,8 +306,8 @@ class Floor:
             yield a.NoteWords(tuple(noted))
 
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
-        gone = self._closing.gone_at is not None
-        if gone and self._closing.shutdown_at is None and not self._closing.is_gone_for_good(at):
+        gone = self.closing.gone_at is not None
+        if gone and self.closing.shutdown_at is None and not self.closing.is_gone_for_good(at):
             return
         self._heard.take_the_guess(at, self._owner())
         yield from self._settle_what_is_not_answered()
@@ -352,10 +348,10 @@ class Floor:
     def _end(self, at: float) -> Iterator[Action]:
         if self._debts.open(suspended=True) or self._heard.said:
             return
-        if self._closing.shutdown_at is not None and not self._shut_down:
+        if self.closing.shutdown_at is not None and not self._shut_down:
             self._shut_down = True
             yield a.FinishShutdown()
-        if self._closing.is_gone_for_good(at) and not self._call_ended:
+        if self.closing.is_gone_for_good(at) and not self._call_ended:
             self._call_ended = True
             yield a.EndCall()
 
@@ -365,7 +361,7 @@ class Floor:
         return self._debts.current() or self._last
 
     def _waits_at_the_end(self) -> bool:
-        return self._holds and self._heard.owes_words and not self._closing.begun
+        return self._holds and self._heard.owes_words and not self.closing.begun
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
@@ -375,7 +371,7 @@ class Floor:
     def _prepares_at(self) -> float | None:
         """When an answer may be prepared; None while it may not."""
         heard, owed = self._heard, self._debts.open()
-        if not self._preparing.may_begin or self._closing.begun:
+        if not self._preparing.may_begin or self.closing.begun:
             return None
         if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._heard.to_answer:
             return None
@@ -386,13 +382,13 @@ class Floor:
             free_since = self._debts.free_since(one, self._freed_at)
             if (gives_up := one.gives_up_at(self.policy, free_since=free_since)) is not None:
                 yield gives_up
-            if (cuts_at := self._closing.cuts_at) is not None and not one.stopping:
+            if (cuts_at := self.closing.cuts_at) is not None and not one.stopping:
                 yield cuts_at
         if (begins := self._prepares_at()) is not None:
             yield begins
         if self._expected_since is not None:
             yield self._expected_since + self.policy.voice_grace
-        ends_at = self._closing.gone_for_good_at
+        ends_at = self.closing.gone_for_good_at
         if ends_at is not None and not self._call_ended and not self._debts.open(suspended=True):
             yield ends_at
         waits_anyway = self._debts.open() or self._expected_since is not None

@@ -260,19 +260,19 @@ class AgentSession(LiveKitSession[Userdata_T]):
             cut_in, answer, redeliver: as in :class:`hearout.Policy`, whose choices hold where they are None.
 
         Raises:
-            AnnouncementError: there is nothing to say, nothing to speak it with, another text than `audio` has, or no
-                such key.
+            AnnouncementError: nothing to say, nothing to speak it with, another text than that of `audio`, or no key.
             AlreadyOwedError: this id is owed now.
             FloorClosedError: the session has not been started, or is closing.
             SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
         """
         if self._stock:
             raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
-        if self._shell is None:
+        if (shell := self._shell) is None:
             raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
+        self._check_open(shell)
         asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys}
         wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, **asks)
-        return self._shell.announcer.announce(wanted)
+        return shell.announcer.announce(wanted)
 
     async def stop_announcement(self, reason: str) -> None:
         """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.
@@ -289,6 +289,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         known = text if isinstance(text, str) else ""
         if self._shell is None:
             return super().say(text, **arguments)
+        self._check_open(self._shell)
         if not self._shell.speeches.is_wished and (instead := self._shell.taking_up.saying(known)) is not None:
             return instead
         with self._shell.speeches.wished(Asked(text=known, context=arguments.get("add_to_chat_ctx", True))):
@@ -298,7 +299,14 @@ class AgentSession(LiveKitSession[Userdata_T]):
         """As LiveKit's; in the place of an agent that died, what that one had begun to say of it is gone on with."""
         if self._shell is None:
             return super().generate_reply(**arguments)
+        self._check_open(self._shell)
         return self._shell.taking_up.reply(super().generate_reply, arguments)
+
+    @staticmethod
+    def _check_open(shell: Shell) -> None:
+        """As LiveKit's session refuses it once it is closing; here it finishes what is owed before."""
+        if shell.floor.closing.refuses:
+            raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
         room = None if self._shell is None else self._shell.room
