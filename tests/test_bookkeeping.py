@@ -3,6 +3,7 @@
 The ledger is a real one; it is written in the loop and not in a thread, since the calls are in virtual time.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,22 @@ def test_nobody_listens_is_in_the_ledger(ledger: Ledger) -> None:
     (entry,) = in_the_book(ledger)
     assert entry.receipt is not None
     assert (entry.receipt.outcome, entry.receipt.played) == (Outcome.FAILED, 0.0)
+
+
+def test_an_id_that_is_announced_again_before_the_first_was_answered_is_promised_each_time(ledger: Ledger) -> None:
+    scribe = InTheLoop(ledger, "a")
+    owed: list[str] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session.announce(NOTICE, id="notice")
+        session.announce("The notice is out of date.", id="notice")
+        await asyncio.sleep(0.5)
+        owed.extend(one.text for one in ledger.owed("room/1"))
+
+    call(Say(first_sound(1.0), QUESTION), agent=reading(read), model=Model(first_token=3.0))
+
+    assert owed == ["The notice is out of date."]
+    assert [(entry.asked is not None, entry.receipt and entry.receipt.outcome) for entry in in_the_book(ledger)] == [
+        (True, Outcome.FINISHED)
+    ] * 2
