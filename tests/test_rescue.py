@@ -112,7 +112,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
         clock = types.SimpleNamespace(monotonic=lambda: workers.now, time=lambda: workers.now)
         monkeypatch.setattr(rescue, "time", clock)
         monkeypatch.setattr(rescue, "LOOK", 0.0)  # what it waits for at the end of a look
-        monkeypatch.setattr(rescue.api, "LiveKitAPI", lambda: rooms)
+        monkeypatch.setattr(rescue.api, "LiveKitAPI", lambda *, session: rooms)
         asyncio.run(workers_do(workers))
         return rooms.done
 

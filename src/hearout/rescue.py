@@ -176,7 +176,8 @@ class Rescue:
     async def _tend(self, attended: Attended) -> None:
         """Do for one call whose agent died what can be done now; it is looked at again as long as it is listed."""
         try:
-            async with api.LiveKitAPI() as livekit:
+            # by HTTPS_PROXY, as LiveKit's worker goes
+            async with aiohttp.ClientSession(trust_env=True) as web, api.LiveKitAPI(session=web) as livekit:
                 await self._send_an_agent(livekit, attended)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
             logger.error("room %r lost its agent, and no other could be sent: %s", attended.room, error)
