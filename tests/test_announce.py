@@ -25,7 +25,7 @@ from hearout import (
     Redeliver,
 )
 from hearout.receipt import Cause
-from hearout.testing import Do, Model, Press, Say, UseTool, Voice, first_sound
+from hearout.testing import Call, Do, Model, Press, Say, UseTool, Voice, first_sound
 from hearout.testing.model import Reply
 from scenes import NOTICE, QUESTION, SECOND, call, fates, said
 
@@ -272,6 +272,51 @@ def test_before_and_after_the_call_it_is_refused() -> None:
     assert handles[0].done()
 
 
+def test_where_there_is_no_voice_it_is_refused_with_what_to_pass_until_the_session_closes() -> None:
+    complaints: list[AnnouncementError | FloorClosedError] = []
+
+    async def ask(session: AgentSession[Any]) -> None:
+        try:
+            session.announce(NOTICE, id="notice")
+        except (AnnouncementError, FloorClosedError) as error:
+            complaints.append(error)
+
+    async def close(session: AgentSession[Any]) -> None:
+        await session.aclose()
+        await ask(session)
+
+    def mute(*, tts: Any, **models: Any) -> AgentSession[Any]:
+        return AgentSession(**models)
+
+    Call(agent=reading(ask), session=mute, caller=[Do(1.0, close)]).play()
+    running, closed = complaints
+
+    assert isinstance(running, AnnouncementError)
+    assert "'notice'" in str(running)
+    assert "tts=" in str(running)
+    assert "without a TTS" in str(running.__cause__)
+    assert isinstance(closed, FloorClosedError)
+
+
+def test_an_agent_that_was_given_no_voice_is_told_so_though_the_session_has_one() -> None:
+    complaints: list[str] = []
+
+    async def ask(session: AgentSession[Any]) -> None:
+        with pytest.raises(AnnouncementError) as refused:
+            session.announce(NOTICE)
+        complaints.append(str(refused.value))
+
+    class Mute(Reading):
+        def __init__(self) -> None:
+            Agent.__init__(self, instructions="Answer briefly.", tts=None)
+            self.read = ask
+
+    result = call(agent=Mute)
+
+    assert len(complaints) == 1
+    assert result.utterances == []
+
+
 def test_sound_that_the_scripted_voice_did_not_make_is_on_the_receipt_and_ends_no_call() -> None:
     dice = np.random.default_rng(1)
 
@@ -288,15 +333,3 @@ def test_sound_that_the_scripted_voice_did_not_make_is_on_the_receipt_and_ends_n
     assert (receipt.outcome, receipt.played) == (Outcome.FINISHED, pytest.approx(2.0))
     assert [one.said for one in result.utterances] == [one.said for one in result.replies]
     assert result.turns == [QUESTION]
-
-
-def test_an_agent_without_a_voice_is_told_what_is_missing() -> None:
-    class Mute(Agent):
-        def __init__(self) -> None:
-            super().__init__(instructions="Answer briefly.", tts=None)
-
-        async def on_enter(self) -> None:
-            with pytest.raises(AnnouncementError, match="neither the session nor its agent has a tts"):
-                self.session.announce(NOTICE, id="notice")  # type: ignore[attr-defined]
-
-    assert said(call(agent=Mute)) == []

@@ -1,10 +1,13 @@
 """Call scripts: what is read, and that a mistake is named by file, line and field."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from hearout import ScriptError
+from hearout import ConsoleError, ScriptError
+from hearout.console.play import Player
 from hearout.console.script import Script, Step, read
 
 TALK_OVER = Path(__file__).parent.parent / "bench" / "calls" / "talk-over.toml"
@@ -20,12 +23,12 @@ def test_every_act_and_both_times_are_read(tmp_path: Path) -> None:
     (tmp_path / "cough.wav").write_bytes(b"")
     file = tmp_path / "call.toml"
     file.write_text(
-        '[call]\nends_after = 2\nat_most = 30\n[[caller]]\nat = 1\nkeys = "1#"\n[[caller]]\nfrom_end = -0.5\n'
+        '[call]\nends_after = 2\nat_most = 30\n[[caller]]\nat = 1\nkeys = "1#D"\n[[caller]]\nfrom_end = -0.5\n'
         'type = "hello"\n[[caller]]\nat=2\nplay="cough.wav"\n[[caller]]\nat=3\ndo="hang-up"\n'
     )
     assert read(file) == Script(
         (
-            Step("keys", "1#", at=1.0),
+            Step("keys", "1#D", at=1.0),
             Step("type", "hello", from_end=-0.5),
             Step("play", str(tmp_path / "cough.wav"), at=2.0),
             Step("do", "hang-up", at=3.0),
@@ -79,3 +82,16 @@ def test_a_file_that_is_no_toml_or_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ScriptError, match="UTF-8"):
         read(tmp_path / "binary.toml")
+
+
+def test_a_person_may_press_the_keys_that_a_script_may_and_no_other() -> None:
+    pressed: list[str] = []
+    call: Any = SimpleNamespace(tickers=[], pressed=pressed.append)
+    player = Player(call, Script(), ends_itself=False)
+
+    player.press("1*#D")
+    for wrong in ("", "E", "1 2"):
+        with pytest.raises(ConsoleError, match="A-D"):
+            player.press(wrong)
+
+    assert pressed == ["1*#D"]

@@ -85,9 +85,9 @@ class Rehearsal:
         async for piece in came.read():
             heard += piece
             prepared = "".join(self._words.items)
-            if not self._words.complete and heard.strip():
+            if not self._words.whole.is_set() and heard.strip():
                 return prepared.startswith(heard)
-        failed = self._frames.error is not None or (self._frames.complete and not self._frames.items)
+        failed = self._frames.error is not None or (self._frames.whole.is_set() and not self._frames.items)
         return heard.split() == "".join(self._words.items).split() and not failed
 
     async def drop(self) -> None:

@@ -5,8 +5,8 @@ model's stream is retried in the middle (``llm/llm.py``). Both nodes are public 
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
 
@@ -54,11 +54,12 @@ class Retry:
                 async for frame in iterated(original(text, model)):
                     yield frame
                 return
-            # not read by the voice itself: what it is given ends with it, and with it what the model still writes
-            written: Recording[str] = Recording()
-            reading = asyncio.create_task(record(lambda: text, written))
+            # Read by a task of its own: the default node cancels its reader when its voice fails (1.8.9, ``agent.py``),
+            # and with it, while the model still writes, the text itself would end for the next try.
+            kept: Recording[str] = Recording()
+            reading = asyncio.create_task(record(lambda: text, kept))
             try:
-                async with contextlib.aclosing(self._tried(original, written, model, handle)) as frames:
+                async with aclosing(self._tried(original, kept, model, handle)) as frames:
                     async for frame in frames:
                         yield frame
             finally:
@@ -68,19 +69,21 @@ class Retry:
         return speak
 
     async def _tried(
-        self, original: TtsNode, written: Recording[str], model: ModelSettings, handle: SpeechHandle
+        self, original: TtsNode, text: Recording[str], model: ModelSettings, handle: SpeechHandle
     ) -> AsyncGenerator[rtc.AudioFrame, None]:
         sent = 0
         for _ in range(self._tries):
-            skip = sent
+            skip, given = sent, asyncio.Event()
+            made = self._patient(iterated(original(_all(text, given), model)), given)
             try:
-                async for frame in self._patient(iterated(original(written.read(), model)), written):
-                    if skip >= frame.samples_per_channel:
-                        skip -= frame.samples_per_channel
-                        continue
-                    rest, skip = _after(frame, skip), 0
-                    sent += rest.samples_per_channel
-                    yield rest
+                async with aclosing(made) as frames:
+                    async for frame in frames:
+                        if skip >= frame.samples_per_channel:
+                            skip -= frame.samples_per_channel
+                            continue
+                        rest, skip = _after(frame, skip), 0
+                        sent += rest.samples_per_channel
+                        yield rest
             except (APIError, TimeoutError):
                 self._failed(handle, "voice")
             else:
@@ -110,14 +113,14 @@ class Retry:
         return think
 
     async def _patient(
-        self, frames: AsyncIterator[rtc.AudioFrame], text: Recording[str]
-    ) -> AsyncIterator[rtc.AudioFrame]:
+        self, frames: AsyncGenerator[rtc.AudioFrame, None], given: asyncio.Event
+    ) -> AsyncGenerator[rtc.AudioFrame, None]:
         """The frames; a stall of the voice is a `TimeoutError`, a stall of the model is not the voice's."""
         try:
             while True:
                 upcoming = asyncio.ensure_future(anext(frames))
                 try:
-                    frame = await self._before_patience_ends(upcoming, text)
+                    frame = await self._before_patience_ends(upcoming, given)
                 except StopAsyncIteration:
                     return
                 finally:
@@ -125,13 +128,12 @@ class Retry:
                     await asyncio.gather(upcoming, return_exceptions=True)
                 yield frame
         finally:
-            if isinstance(frames, AsyncGenerator):
-                await frames.aclose()
+            await frames.aclose()
 
     async def _before_patience_ends(
-        self, upcoming: asyncio.Future[rtc.AudioFrame], text: Recording[str]
+        self, upcoming: asyncio.Future[rtc.AudioFrame], given: asyncio.Event
     ) -> rtc.AudioFrame:
-        complete = asyncio.ensure_future(text.completed())
+        complete = asyncio.ensure_future(given.wait())
         either: set[asyncio.Future[Any]] = {upcoming, complete}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -172,6 +174,13 @@ class _Said:
         self._text += chunk.delta.content
         self._repeated = len(self._text)
         return True
+
+
+async def _all(text: Recording[str], given: asyncio.Event) -> AsyncIterator[str]:
+    """The text from its beginning; `given` is set once the voice has taken the last of it."""
+    async for piece in text.read():
+        yield piece
+    given.set()
 
 
 def _after(frame: rtc.AudioFrame, samples: int) -> rtc.AudioFrame:

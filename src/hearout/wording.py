@@ -42,10 +42,10 @@ class Wording:
             length: of all of it in seconds; None where that is not known.
         """
         whole = words.sentences(self.text)
-        if placed := [one for one in self.placed if one[0] <= played]:
-            seconds, sentence = placed[-1]
+        if placed := self._sentence_placed(played):
+            seconds, sentence = placed
             squeezed = "".join(sentence.split())  # a voice's words may come without the spaces between them
-            same = (begin for begin, text in whole if "".join(text.split()) == squeezed)
+            same = (begin for begin, text in whole if "".join(text.split()).startswith(squeezed))
             if (begin := next(same, None)) is not None:
                 return seconds, begin
         characters = max(1, len(self.text))
@@ -53,6 +53,15 @@ class Wording:
         reached = max(0.0, played - QUESTION_MARGIN) / length * characters
         begin = max((begin for begin, _ in whole if begin <= reached), default=0)
         return min(played, begin / characters * length), begin
+
+    def _sentence_placed(self, played: float) -> tuple[float, str] | None:
+        """The last sentence that was placed before, as far as it was: a voice may end one after a short form."""
+        sentence: tuple[float, str] | None = None
+        for seconds, piece in self.placed:
+            if seconds <= played:
+                goes_on = sentence is not None and words.goes_on(sentence[1], piece)
+                sentence = (sentence[0], f"{sentence[1]} {piece}") if sentence and goes_on else (seconds, piece)
+        return sentence
 
     def question_at(self, length: float) -> float | None:
         """The second at which its last question begins, rather too late; None if it asks none.

@@ -147,42 +147,43 @@ def has_phrase(text: str, phrase: str) -> bool:
 _SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’)\]]*(?=\s|\Z)|[。！？]+|\Z)\s*", re.DOTALL)
 
 
-_BEFORE_A_NAME = frozenset(("mr", "mrs", "ms", "dr", "prof", "st", "vs", "e.g", "i.e", "approx"))
-"""Short forms whose full stop ends no sentence: more follows always."""
-
 _CLOSING = " \n\"'”’)]"
+
+_TITLES = frozenset({"dr", "e.g", "i.e", "mr", "mrs", "ms", "prof", "vs"})
+"""Short forms that end no sentence: more follows always."""
 
 
 def sentences(text: str) -> list[tuple[int, str]]:
-    """The sentences of a text, each with the character at which it begins.
-
-    A full stop after which it goes on in small letters, or after a short form that stands before a name, ends none.
-    """
+    """The sentences of a text, each with the character at which it begins. Rather too long than too short."""
     found: list[tuple[int, str]] = []
     for match in _SENTENCE.finditer(text):
-        begin, before = found[-1] if found else (0, "")
-        if _goes_on(before, match.group()):
-            found[-1] = begin, before + match.group()
+        if found and goes_on(found[-1][1], match.group()):
+            begin, before = found.pop()
+            found.append((begin, before + match.group()))
         else:
             found.append((match.start(), match.group()))
     return found
 
 
-def _goes_on(before: str, after: str) -> bool:
-    ended = before.rstrip(_CLOSING)
+def goes_on(before: str, after: str) -> bool:
+    """Whether the full stop at the end of `before` ends no sentence, but is a short form's, seen what comes after."""
+    if not before.rstrip(_CLOSING).endswith((".", "…")):
+        return False
     word = _last_word(before)
-    small = after[:1].islower() or (word == "no" and after[:1].isdigit())
-    return ended.endswith(".") and (small or word in _BEFORE_A_NAME)
+    # an initial ("J. Smith"), or the "St." of a name; where it was the end after all, the sentence is too long
+    short = word in _TITLES or word == "st" or (len(word) == 1 and word.isascii() and word.isalpha())
+    return short or after[:1].islower() or (word == "no" and after[:1].isdigit())
 
 
 def _last_word(text: str) -> str:
-    return text.rstrip(_CLOSING + ".").rpartition(" ")[2].lstrip("\"'“([").lower()
+    words = text.split()
+    return words[-1].strip(".…\"'“”’()[]").casefold() if words else ""
 
 
 def ends_a_sentence(text: str) -> bool:
-    """Whether a text ends where a sentence does."""
+    """Whether a text ends where a sentence does, as far as is known without what comes after."""
     ended = text.rstrip(_CLOSING)
-    return ended.endswith((".", "!", "?", "…", "。", "！", "？")) and not _goes_on(text, "")
+    return ended.endswith((".", "!", "?", "…", "。", "！", "？")) and _last_word(ended) not in _TITLES
 
 
 def asks(sentence: str) -> bool:
@@ -195,8 +196,8 @@ def breaks_off(text: str) -> bool:
 
     Where there is no full stop before, nothing is said: not every script and not every short reply has one.
     """
-    whole = sentences(text.strip())
-    last = whole[-1][1].rstrip("\"'”’)]*_") if len(whole) > 1 else "."
+    whole = _SENTENCE.findall(text.strip())  # whichever full stop: also where a model writes small letters only
+    last = whole[-1].rstrip("\"'”’)]*_") if len(whole) > 1 else "."
     return last[-1:].isalnum() or last.endswith((",", ";", ":", "-", "–"))
 
 
