@@ -150,13 +150,29 @@ def test_who_returns_when_the_agent_has_gone_is_in_a_new_call_with_an_agent(site
     page.close()
 
 
-def test_somebody_whose_room_is_gone_is_told_that_there_is_nothing_to_return_to(site: Site, browser: "Browser") -> None:
+def test_whom_the_server_sends_away_is_told_that_the_call_is_over_and_begins_a_new_one(
+    site: Site, browser: "Browser"
+) -> None:
     page = browser.new_page()
     join(page, site.url)
     page.locator("#playing progress").wait_for(timeout=SPEAKS)
     page.evaluate("() => { window.hearout.room.simulateScenario('server-leave'); }")
-    page.wait_for_timeout(3_000)
-    page.screenshot(path=site.folder / "over.png")
+    page.get_by_role("status").get_by_text("The call is over.").wait_for(timeout=SOON)
+    page.get_by_role("button", name="Join with microphone").wait_for(timeout=SOON)
+    assert page.evaluate("sessionStorage.getItem('hearout.call')") is None
+    page.close()
+
+
+def test_who_does_not_return_in_time_is_offered_a_new_call(site: Site, browser: "Browser") -> None:
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    join(page, site.url)
+    page.locator("#playing progress").wait_for(timeout=SPEAKS)
+    page.evaluate("() => { window.hearout.room.disconnect(); }")  # nobody hung up: as when the line is given up
+    page.get_by_role("status").get_by_text("Return at once").wait_for(timeout=SOON)
+    page.get_by_role("button", name="Return to the call").wait_for(timeout=SOON)
+    page.screenshot(path=site.folder / "lost-line.png")
+    page.get_by_role("status").get_by_text("Joining begins a new call.").wait_for(timeout=25_000)
+    assert page.get_by_role("button", name="Join with microphone").is_visible()
     page.close()
 
 
@@ -187,7 +203,7 @@ def test_the_button_of_an_agent_that_was_replaced_is_the_new_ones_and_a_press_th
     page.locator(f".asked:not([data-by={first}]) button").wait_for(timeout=SPEAKS + SAID)
     assert page.locator(".asked").count() == 1
     page.locator(".asked button").press("Enter")
-    page.locator('#receipts .card[data-receipt*=\'"level":"acknowledged"\']').wait_for(timeout=SOON)
+    page.locator("#receipts .card dt", has_text="acknowledged").wait_for(timeout=SOON)
     assert page.locator(".asked").count() == 0
     assert errors == []
     page.close()
