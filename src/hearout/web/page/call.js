@@ -27,7 +27,7 @@ export class Call {
     this.joined = this.returned = false;
     this.agents = []; // identities, the newest last: one that died stays for a while beside the next
     this.greeting = null; // the agent that is greeted, as an object of its own for each time
-    this.answered = false; // whether an agent of this call knows this page
+    this.met = this.answered = false; // whether an agent was here, and whether one knows this page
     this.known = new Map(); // of each agent's call: the number of the last message
     [this.notEnded, this.notDeserted] = [ended, deserted];
     this.listen();
@@ -112,6 +112,7 @@ export class Call {
     const { identity } = participant;
     if (!this.agents.includes(identity)) {
       this.agents.push(identity);
+      this.met = true;
       clearTimeout(this.late);
       this.view.agentCame();
     }
@@ -135,7 +136,7 @@ export class Call {
     this.late = setTimeout(() => {
       if (this.room.state !== ConnectionState.Connected) this.expectAgent(); // nobody can be seen to come
       else if (waited) this.notDeserted();
-      else this.view.noAgent(this.answered);
+      else this.view.noAgent(this.met);
     }, waited ? AGENT_WAITED : AGENT_COMES);
   }
 
