@@ -18,12 +18,13 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from hearout.errors import WebError
+from hearout.policy import Policy
 from hearout.web import rooms as room_server
 from hearout.web import run as web_run
 from hearout.web import site
 from hearout.web.rooms import Rooms
 from hearout.web.site import Site
-from hearout.web.tokens import LIVES, Allowance, token
+from hearout.web.tokens import LIVES, RETURNS, Allowance, token
 from support import ROOT, run
 
 ROOMS = Rooms("ws://127.0.0.1:7880", "key", "secret" * 8, 7880)
@@ -68,6 +69,12 @@ def test_a_token_lets_one_visitor_into_one_room_for_a_short_time_with_a_micropho
     assert room != second["video"]["room"]
     assert first["sub"] != second["sub"]
     assert not {"metadata", "attributes", "sip", "agents"} & {name for name, value in first.items() if value}
+
+
+def test_a_room_outlives_the_agent_that_waits_for_a_return_by_little() -> None:
+    stays = claims(token(ROOMS))["roomConfig"]
+    assert stays["departureTimeout"] == RETURNS
+    assert 1 <= RETURNS - Policy().return_grace <= 3
 
 
 def test_the_page_gets_a_token_for_the_rooms_under_the_name_that_it_is_open_under() -> None:

@@ -6,13 +6,20 @@ from collections import deque
 
 from livekit import api
 
+from ..policy import Policy
 from .rooms import Rooms
 
 LIVES = datetime.timedelta(minutes=5)
 """How long a token lets somebody in. Who is in stays in: the server renews the token of whoever is connected."""
 
-RETURNS = 60
-"""Seconds for which a room waits for its visitor's return; 20 in LiveKit (1.13.5), too little to find the button."""
+RETURNS = round(Policy().return_grace) + 2
+"""Seconds for which a room waits for its visitor's return: what its agent waits, where its policy says nothing else.
+
+An agent is sent into a room when that begins, so whoever returned into one that its agent has left would sit there
+alone; into one that is closed, they begin a new call. The two seconds are for LiveKit (1.13.5), which counts whole
+ones: the agent is to end the call, not the room under it. Under a shorter `return_grace` the page, which finds nobody
+in the room, begins a new call by itself; a longer one ends here, as it does in LiveKit's rooms elsewhere (20).
+"""
 
 
 def token(rooms: Rooms) -> str:

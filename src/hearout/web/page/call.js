@@ -1,69 +1,63 @@
 // One call: the room, the microphone, the agent's sound, and what the agent tells.
+import { Trouble } from "./microphone.js";
 import { Witness } from "./witness.js";
 
-const { Room, RoomEvent, ParticipantKind, Track, createLocalAudioTrack } = window.LivekitClient;
+const { ConnectionState, DisconnectReason, Room, RoomEvent, ParticipantKind, Track } = window.LivekitClient;
 
 const TOPIC = "hearout"; // of the agent's messages
-const AGENT_COMES = 20_000; // ms
-const HELLO_AGAIN = 300; // ms; an agent that has just come may not answer yet
-const HELLOS = 30;
+const AGENT_COMES = 20_000; // ms; a new one for one that died takes some 5 s
+const AGENT_WAITED = 8_000; // ms; an agent that waited for a return is there at once, a new one for it soon
+const HELLO_AGAIN = { soon: 300, later: 2_000 }; // ms; an agent that has just come may not answer yet
+const HELLOS_SOON = 30;
 
-// Something that a person can do something about: its message is shown as it is.
-export class Trouble extends Error {}
+const OVER = [ // the other side ended the call: there is none to return to
+  DisconnectReason.SERVER_SHUTDOWN, DisconnectReason.PARTICIPANT_REMOVED, DisconnectReason.ROOM_DELETED,
+  DisconnectReason.ROOM_CLOSED,
+];
 
 export class Call {
-  constructor(view, { ended }) {
+  // ended is called with how it ended: "left", "over", "elsewhere" or "lost"; deserted, when a call that was returned to
+  // has no agent any more.
+  constructor(view, { ended, deserted }) {
     this.view = view;
     this.room = new Room({ disconnectOnPageLeave: true });
     this.witness = new Witness(this.room, view);
     this.microphone = null;
     this.wanted = false; // whether this end hung up
-    this.joined = false;
+    this.joined = this.returned = false;
+    this.agents = []; // identities, the newest last: one that died stays for a while beside the next
+    this.greeting = null; // the agent that is greeted, as an object of its own for each time
+    this.met = this.answered = false; // whether an agent was here, and whether one knows this page
     this.known = new Map(); // of each agent's call: the number of the last message
-    this.notEnded = ended;
+    [this.notEnded, this.notDeserted] = [ended, deserted];
     this.listen();
   }
 
-  async openMicrophone() {
-    if (!navigator.mediaDevices?.getUserMedia) {
-      throw new Trouble("A browser gives its microphone to a page on this machine (127.0.0.1) or over https only.");
-    }
-    try {
-      this.microphone = await createLocalAudioTrack({
-        echoCancellation: true, noiseSuppression: true, autoGainControl: true,
-      });
-    } catch (error) {
-      throw new Trouble(microphoneTrouble(error));
-    }
-    return this.microphone;
-  }
-
-  async join(url, token, microphone) {
+  async join({ url, token }, microphone, { returned }) {
+    [this.url, this.token, this.microphone, this.returned] = [url, token, microphone, returned];
     try {
       await this.room.connect(url, token);
     } catch (error) {
       throw new Trouble(`The room cannot be reached (${error.message}).`);
     }
     this.joined = true;
-    await this.room.localParticipant.publishTrack(microphone, { source: Track.Source.Microphone });
-    this.meter = meter(microphone.mediaStreamTrack, (level) => this.view.level(level));
-    for (const participant of this.room.remoteParticipants.values()) this.here(participant);
-    this.late = setTimeout(() => {
-      if (this.agent() === undefined) {
-        this.view.alert("No agent has come. Is its worker running? It says so where it was started.");
-      }
-    }, AGENT_COMES);
+    await this.room.localParticipant.publishTrack(microphone.track, { source: Track.Source.Microphone });
+    microphone.measure();
+    this.expectAgent();
+    this.allHere();
   }
 
   async leave() {
     this.wanted = true;
     await this.room.disconnect();
-    this.close();
+    this.close("left");
   }
 
-  async toggleMicrophone() {
-    await (this.microphone.isMuted ? this.microphone.unmute() : this.microphone.mute());
-    return this.microphone.isMuted;
+  // The way back into this call while it is connected, else null. LiveKit renews the token at the beginning and every
+  // five minutes, for ten.
+  way() {
+    if (this.room.state !== ConnectionState.Connected) return null;
+    return { url: this.url, token: this.room.engine?.token ?? this.token };
   }
 
   // As LiveKit's clients do; the agent takes it from its caller only.
@@ -71,80 +65,113 @@ export class Call {
     await this.room.localParticipant.sendText(text, { topic: "lk.chat" });
   }
 
-  agent() {
-    return [...this.room.remoteParticipants.values()].find(isAgent);
-  }
-
-  close() {
+  close(how) {
     clearTimeout(this.late);
-    this.meter?.();
-    this.meter = null;
-    this.microphone?.stop();
+    this.greeting = null;
+    this.microphone?.close();
     this.witness.close();
     if (this.joined) {
       this.joined = false;
-      this.notEnded(this.wanted);
+      this.notEnded(this.wanted ? "left" : how);
     }
   }
 
   listen() {
     const { room, view } = this;
     room.on(RoomEvent.ParticipantConnected, (participant) => this.here(participant));
-    room.on(RoomEvent.ParticipantDisconnected, (participant) => {
-      if (isAgent(participant)) view.agentLeft();
-    });
+    room.on(RoomEvent.ParticipantDisconnected, (participant) => this.gone(participant));
     room.on(RoomEvent.ParticipantAttributesChanged, (_, participant) => this.state(participant));
     room.on(RoomEvent.TrackSubscribed, (track, _, participant) => {
       if (track.kind === Track.Kind.Audio && isAgent(participant)) this.witness.listenTo(track);
     });
     room.on(RoomEvent.TrackUnsubscribed, (track) => this.witness.listenNoMore(track));
     room.on(RoomEvent.AudioPlaybackStatusChanged, () => this.sound());
-    room.on(RoomEvent.Reconnecting, () => view.status("The connection is lost; trying again ..."));
+    for (const event of [RoomEvent.SignalReconnecting, RoomEvent.Reconnecting]) {
+      room.on(event, () => view.status("The connection is lost; trying again ..."));
+    }
     room.on(RoomEvent.Reconnected, () => {
-      view.joined();
-      const agent = this.agent();
-      if (agent !== undefined) this.hello(agent, HELLOS);
+      view.status("You are in the call.");
+      this.microphone.show();
+      this.allHere();
     });
-    room.on(RoomEvent.Disconnected, () => this.close());
+    room.on(RoomEvent.Disconnected, (reason) => this.close(how(reason)));
     room.on(RoomEvent.DataReceived, (message, participant, _, topic) => {
-      if (topic === TOPIC && participant !== undefined && isAgent(participant)) this.told(message);
+      if (topic === TOPIC && participant !== undefined && isAgent(participant)) this.told(message, participant.identity);
     });
     room.registerTextStreamHandler("lk.transcription", (reader, { identity }) => this.caption(reader, identity));
   }
 
-  here(participant) {
-    if (!isAgent(participant)) return;
-    this.view.agentCame();
-    this.state(participant);
-    this.hello(participant, HELLOS);
+  // The agent
+
+  allHere() {
+    for (const participant of this.room.remoteParticipants.values()) this.here(participant);
   }
 
-  // Say that this caller has a page. The agent answers once its session has begun.
-  async hello(agent, tries) {
+  here(participant) {
+    if (!isAgent(participant)) return;
+    const { identity } = participant;
+    if (!this.agents.includes(identity)) {
+      this.agents.push(identity);
+      this.met = true;
+      clearTimeout(this.late);
+      this.view.agentCame();
+    }
+    this.state(participant);
+    if (identity !== this.agents.at(-1)) return;
+    this.greeting = { identity };
+    this.hello(this.greeting, 1);
+  }
+
+  gone(participant) {
+    if (!isAgent(participant)) return;
+    this.agents = this.agents.filter((one) => one !== participant.identity);
+    this.view.agentLeft(participant.identity, { another: this.agents.length > 0 });
+    if (this.agents.length === 0) this.expectAgent();
+    else this.allHere();
+  }
+
+  expectAgent() {
+    clearTimeout(this.late);
+    const waited = this.returned && !this.answered;
+    this.late = setTimeout(() => {
+      if (this.room.state !== ConnectionState.Connected) this.expectAgent(); // nobody can be seen to come
+      else if (waited) this.notDeserted();
+      else this.view.noAgent(this.met);
+    }, waited ? AGENT_WAITED : AGENT_COMES);
+  }
+
+  // Say that this caller has a page. The agent answers once its session has begun, however long it takes.
+  async hello(greeting, times) {
     try {
       await this.room.localParticipant.performRpc({
-        destinationIdentity: agent.identity, method: "hearout.hello", payload: "",
+        destinationIdentity: greeting.identity, method: "hearout.hello", payload: "",
       });
+      if (greeting !== this.greeting) return;
+      this.answered = true;
+      if (times > HELLOS_SOON) this.view.status("You are in the call.");
     } catch {
-      const still = this.room.remoteParticipants.has(agent.identity);
-      if (still && tries > 1) setTimeout(() => this.hello(agent, tries - 1), HELLO_AGAIN);
-      else if (still) this.view.status("This agent tells no page about its call: no receipts are shown.");
+      if (greeting !== this.greeting || !this.agents.includes(greeting.identity)) return;
+      if (times === HELLOS_SOON) this.view.status("The agent tells this page nothing so far: no receipts are shown.");
+      setTimeout(() => {
+        if (greeting === this.greeting) this.hello(greeting, times + 1);
+      }, times < HELLOS_SOON ? HELLO_AGAIN.soon : HELLO_AGAIN.later);
     }
   }
 
   state(participant) {
-    if (isAgent(participant)) this.view.agentIs(participant.attributes["lk.agent.state"] ?? "");
+    if (participant.identity !== this.agents.at(-1)) return;
+    this.view.agentIs(participant.attributes["lk.agent.state"] ?? "");
   }
 
   sound() {
     this.view.soundBlocked(this.room.canPlaybackAudio ? null : () => this.room.startAudio());
   }
 
-  told(bytes) {
+  told(bytes, identity) {
     const message = JSON.parse(new TextDecoder().decode(bytes));
     if (message.n <= (this.known.get(message.call) ?? 0)) return; // told again after a return
     this.known.set(message.call, message.n);
-    this.view.told(message);
+    this.view.told(message, identity);
   }
 
   async caption(reader, identity) {
@@ -168,33 +195,7 @@ function isAgent(participant) {
   return participant.kind === ParticipantKind.AGENT;
 }
 
-function microphoneTrouble(error) {
-  switch (error.name) {
-    case "NotAllowedError":
-      return "The browser refuses the microphone. Allow it for this page (beside the address), then join again.";
-    case "NotFoundError":
-      return "This machine has no microphone that the browser can find. Plug one in, then join again.";
-    case "NotReadableError":
-      return "The microphone is in use by another program. Close that one, then join again.";
-    default:
-      return `The microphone cannot be used (${error.message}).`;
-  }
-}
-
-// Tell the level of a microphone ten times a second, from 0 to 1; call what it gives back to stop.
-function meter(track, tell) {
-  const context = new AudioContext();
-  const analyser = context.createAnalyser();
-  context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
-  const samples = new Float32Array(analyser.fftSize);
-  const timer = setInterval(() => {
-    analyser.getFloatTimeDomainData(samples);
-    const loudness = Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length);
-    tell(Math.min(1, loudness * 4));
-  }, 100);
-  return () => {
-    clearInterval(timer);
-    context.close();
-    tell(0);
-  };
+function how(reason) {
+  if (OVER.includes(reason)) return "over";
+  return reason === DisconnectReason.DUPLICATE_IDENTITY ? "elsewhere" : "lost";
 }

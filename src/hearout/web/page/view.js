@@ -25,9 +25,9 @@ export class View {
   forget() {
     this.inCall = false;
     this.agentState = null; // LiveKit's; null while no agent is here
-    this.talks = false;
-    this.speech = new Map(); // protected speech that is owed, by id: {length, began, playing}
-    this.blocked = null;
+    this.expected = true; // whether one may come
+    this.hears = null; // the agent that hears the caller talk now
+    this.speech = new Map(); // protected speech that is owed, by id: {by, length, began, playing}
   }
 
   // The buttons
@@ -75,7 +75,6 @@ export class View {
     this.joinButton.textContent = "Hang up";
     this.joinButton.classList.remove("main");
     this.muteButton.hidden = this.levelLabel.hidden = this.typeForm.hidden = false;
-    this.muted(false);
     this.status("You are in the call.");
     this.floor();
   }
@@ -88,7 +87,7 @@ export class View {
     this.muteButton.hidden = this.levelLabel.hidden = this.typeForm.hidden = true;
     this.status("Not joined.");
     this.asked.replaceChildren();
-    this.alerts.querySelector(".sound")?.remove();
+    for (const kind of ["sound", "microphone", "agent"]) this.tell(kind, null);
     this.floor();
   }
 
@@ -115,41 +114,76 @@ export class View {
     return made;
   }
 
+  // The one alert of a kind; null where there is nothing to tell any more.
+  tell(kind, text) {
+    this.alerts.querySelector(`.${kind}`)?.remove();
+    return text === null ? null : this.alert(text, kind);
+  }
+
   clearAlerts() {
     this.alerts.replaceChildren();
   }
 
   soundBlocked(unblock) {
-    this.alerts.querySelector(".sound")?.remove();
-    if (unblock === null) return;
-    const made = this.alert("Your browser blocks the sound: you do not hear the agent.", "sound");
-    made.append(button("Play the sound", unblock));
+    const text = unblock === null ? null : "Your browser blocks the sound: you do not hear the agent.";
+    this.tell("sound", text)?.append(button("Play the sound", unblock));
   }
 
-  ask(id, label, acknowledge) {
-    if (this.asked.querySelector(`[data-id="${CSS.escape(id)}"]`)) return;
+  // An agent that asks again, or another in its place, has its button instead of the one before.
+  ask(id, label, { by, acknowledge }) {
+    const before = this.asked.querySelector(`[data-id="${CSS.escape(id)}"]`);
     const made = document.createElement("div");
     made.className = "asked";
-    made.dataset.id = id;
-    made.append("Please confirm what the agent said.", button(label, async () => {
-      await acknowledge();
-      made.remove();
+    [made.dataset.id, made.dataset.by] = [id, by];
+    const text = document.createElement("span");
+    text.textContent = "Please confirm what the agent said.";
+    let pressed = false;
+    made.append(text, button(label, async () => {
+      if (pressed) return;
+      pressed = true;
+      try {
+        await acknowledge();
+        made.remove();
+      } catch {
+        pressed = false;
+        text.textContent = "This did not reach the agent. Please press again.";
+      }
     }));
-    this.asked.append(made);
+    text.setAttribute("role", "status");
+    const free = before === null ? document.activeElement !== this.typeField : before.contains(document.activeElement);
+    if (before === null) this.asked.append(made);
+    else before.replaceWith(made);
     // whoever is typing would press it with the next key
-    if (document.activeElement !== this.typeField) made.querySelector("button").focus();
+    if (free) made.querySelector("button").focus();
   }
 
   // The agent
 
   agentCame() {
-    this.agentState = "";
+    [this.agentState, this.expected] = ["", true];
+    this.tell("agent", null);
     this.floor();
   }
 
-  agentLeft() {
-    this.agentState = null;
-    this.speech.clear();
+  // What was this agent's goes with it; another may be here in its place already.
+  agentLeft(identity, { another }) {
+    if (!another) this.agentState = null;
+    if (this.hears === identity) this.hears = null;
+    for (const [id, { by }] of this.speech) {
+      if (by === identity) this.speech.delete(id);
+    }
+    for (const made of [...this.asked.children]) {
+      if (made.dataset.by === identity) made.remove();
+    }
+    this.floor();
+  }
+
+  // None has come for a while.
+  noAgent(before) {
+    this.expected = false;
+    this.tell("agent", before
+      ? "The agent has left, and no other has come. Hang up and join again: that begins a new call."
+      : "No agent has come. Is its worker running? It says so where it was started.");
     this.floor();
   }
 
@@ -168,11 +202,11 @@ export class View {
     this.lanes.callerSays(segment, text, final);
   }
 
-  told(message) {
+  told(message, by) {
     const speech = this.speech.get(message.id);
     switch (message.what) {
       case "owed":
-        this.speech.set(message.id, { length: message.expected, began: null, playing: false });
+        this.speech.set(message.id, { by, length: message.expected, began: null, playing: false });
         break;
       case "made":
         if (speech !== undefined) speech.length = Math.max(speech.length ?? 0, message.seconds);
@@ -187,8 +221,10 @@ export class View {
         this.speech.delete(message.id);
         break;
       case "talks":
+        this.hears = by;
+        break;
       case "silent":
-        this.talks = message.what === "talks";
+        if (this.hears === by) this.hears = null;
         break;
       case "held":
         this.lanes.held(message.text);
@@ -218,11 +254,11 @@ export class View {
 
   held() {
     if (!this.inCall) return ["", "Nobody is in the call."];
-    if (this.agentState === null) return ["", "Waiting for the agent."];
-    const over = this.talks ? " You speak over it: you are heard." : "";
+    if (this.agentState === null) return ["", this.expected ? "Waiting for the agent." : "No agent is here."];
+    const over = this.hears !== null ? " You speak over it: you are heard." : "";
     if (this.spoken() !== undefined) return ["agent", `The agent speaks, and will finish.${over}`];
     if (this.agentState === "speaking") return ["agent", `The agent speaks.${over}`];
-    if (this.talks) return ["caller", "You speak."];
+    if (this.hears !== null) return ["caller", "You speak."];
     if (this.speech.size > 0) return ["agent", "The agent is about to speak."];
     if (this.agentState === "thinking") return ["agent", "The agent thinks."];
     if (this.agentState === "" || this.agentState === "initializing") return ["", "The agent is coming."];

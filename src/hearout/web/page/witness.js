@@ -127,9 +127,10 @@ export class Witness {
   }
 
   async ask(id, label, destinationIdentity) {
-    this.view.ask(id, label, () => this.room.localParticipant.performRpc({
+    const acknowledge = () => this.room.localParticipant.performRpc({
       destinationIdentity, method: "hearout.acknowledged", payload: JSON.stringify({ id }),
-    }));
+    });
+    this.view.ask(id, label, { by: destinationIdentity, acknowledge });
     return "";
   }
 }
