@@ -113,7 +113,8 @@ class Announcer:
         except RuntimeError as error:
             if asked.frames is None and self._is_mute():
                 raise AnnouncementError(
-                    f"nothing can speak {name!r}: neither the session nor its agent has a voice; pass tts= to one of them, or audio= here"
+                    f"nothing can speak {name!r}: neither the session nor its agent has a voice; pass tts= to one of "
+                    "them, or audio= here"
                 ) from error
             raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
 
