@@ -35,7 +35,7 @@ from hearout.testing import (
     run,
 )
 from hearout.testing.clock import BUSY_LIMIT
-from scripted import SIX_WORDS, Announcing, Interruptible, hearing, stock
+from scripted import NOTICE, SIX_WORDS, Announcing, Interruptible, hearing, stock, words_heard
 from support import ROOT
 
 
@@ -123,6 +123,53 @@ def test_a_reply_to_a_backchannel_is_false_and_so_is_one_to_nothing() -> None:
     assert [one.answers for one in result.false_replies] == ["okay", ""]
 
 
+def test_a_hang_up_at_half_is_one_to_hearouts_session_and_ends_livekits() -> None:
+    caller = [HangUp(first_sound(4.0))]
+    ours = Call(agent=Announcing, caller=caller).play()
+    livekits = Call(agent=Announcing, session=stock, caller=caller).play()
+
+    (receipt,) = ours.session.receipts
+    assert (receipt.outcome, receipt.played) == (Outcome.CALLER_GONE, pytest.approx(4.0, abs=0.1))
+    assert ours.closed is not None
+    assert livekits.closed is not None
+    assert ours.closed[0] - livekits.closed[0] == pytest.approx(Policy().return_grace)
+    for result in (ours, livekits):
+        assert 0.4 < result.protected[0].delivered < 0.5
+
+
+def test_a_caller_who_hung_up_and_returns_hears_the_rest_and_is_heard() -> None:
+    caller = [HangUp(first_sound(4.0)), Return(first_sound(8.0)), Say(first_sound(9.0), SIX_WORDS)]
+    result = Call(agent=Announcing, caller=caller).play()
+
+    receipt = result.session.receipts[0]
+    assert (receipt.outcome, len(receipt.attempts)) == (Outcome.FINISHED, 2)
+    assert NOTICE.endswith(result.protected[1].said)
+    assert result.protected[1].whole
+    assert (result.turns, len(result.replies)) == ([SIX_WORDS], 1)
+
+
+def test_a_caller_who_hung_up_neither_hears_nor_is_heard_until_they_return() -> None:
+    caller = [
+        HangUp(first_sound(2.0)),
+        Say(first_sound(3.0), "is anybody there"),
+        Return(first_sound(4.0)),
+        Say(first_sound(12.0), SIX_WORDS),
+        HangUp(first_sound(19.0)),
+    ]
+    result = Call(agent=Interruptible, caller=caller, voice=Voice(rate=10.0)).play()
+
+    assert words_heard(result) == SIX_WORDS.split()
+    ((at, seconds),) = result.utterances[0].silences
+    assert (at - result.utterances[0].start, seconds) == pytest.approx((2.0, 2.0), abs=0.05)
+
+
+def test_a_return_says_nothing_to_livekits_session_which_ended() -> None:
+    result = Call(agent=Announcing, session=stock, caller=[HangUp(first_sound(2.0)), Return(first_sound(4.0))]).play()
+
+    assert len(result.utterances) == 1
+    assert result.closed is not None
+
+
 def test_the_same_call_with_the_same_seed_gives_the_same_result() -> None:
     call = Call(
         agent=WithTool,
@@ -186,11 +233,10 @@ def test_the_guide_is_true() -> None:
     assert (len(examples), len(tests)) == (2, 1)
 
 
-def ours(**models: Any) -> OurSession[Any]:
-    return OurSession(policy=Policy(cut_in=Keys("1")), **models)
-
-
 def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
+    def ours(**models: Any) -> OurSession[Any]:
+        return OurSession(policy=Policy(cut_in=Keys("1")), **models)
+
     typed = Call(agent=Announcing, caller=[Type(first_sound(1.0), "where are you")]).play()
     pressed = Call(agent=Announcing, session=ours, caller=[Press(first_sound(2.0), "1")]).play()
     ignored = Call(agent=Announcing, session=stock, caller=[Press(first_sound(2.0), "1")]).play()
@@ -268,16 +314,3 @@ def test_many_errors_may_be_survived_when_the_session_is_told_so() -> None:
 
     assert result.protected[0].whole
     assert result.turns == ["hello"]
-
-
-def test_a_caller_who_hangs_up_at_half_is_not_told_the_rest_and_one_who_returns_is() -> None:
-    gone = Call(agent=Announcing, session=ours, caller=[HangUp(first_sound(5.0))]).play()
-    back = Call(agent=Announcing, session=ours, caller=[HangUp(first_sound(5.0)), Return(first_sound(8.0))]).play()
-
-    (left,), (told,) = gone.session.receipts, back.session.receipts
-    assert (left.outcome, left.why) == (Outcome.CALLER_GONE, "the caller left")
-    assert left.played == pytest.approx(5.0, abs=0.1)
-    assert 0.4 < gone.protected[0].delivered < 0.8
-    assert (told.outcome, len(told.attempts)) == (Outcome.FINISHED, 2)
-    assert back.protected[-1].said != told.text  # from the sentence on in which the caller left
-    assert told.text.endswith(back.protected[-1].said)

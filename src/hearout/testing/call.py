@@ -43,6 +43,20 @@ def as_pressed(session: Any, digits: str) -> None:
         session.user_pressed(digits)
 
 
+def hung_up(session: Any) -> None:
+    """What becomes of a hang-up in a room: hearout's session waits for a return, LiveKit's ends (1.8.9)."""
+    if isinstance(session, AgentSession):
+        session.user_left()
+    else:
+        session.shutdown(drain=False)
+
+
+def returned(session: Any) -> None:
+    """What becomes of a return: LiveKit's session is over by then."""
+    if isinstance(session, AgentSession):
+        session.user_returned()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """A call: who the agent is, what the caller does, and how ear, model and voice work and fail.
@@ -193,23 +207,16 @@ class _Playing:
                 await _awaited(self._call.typed(self._session, act.words))
             case Press():
                 await _awaited(self._call.keyed(self._session, act.digits))
-            case HangUp() | Return():
-                self._hang_up() if isinstance(act, HangUp) else self._return()
+            case HangUp():
+                self._microphone.hang_up()
+                self._loudspeaker.hang_up()
+                hung_up(self._session)
+            case Return():
+                self._microphone.take_up()
+                self._loudspeaker.take_up()
+                returned(self._session)
             case Do():
                 await self._do(act)
-
-    def _hang_up(self) -> None:
-        self._microphone.silence()
-        self._loudspeaker.hang_up()
-        if isinstance(self._session, AgentSession):
-            self._session.user_left()
-        else:
-            self._session.shutdown(drain=False)
-
-    def _return(self) -> None:
-        self._loudspeaker.pick_up()
-        if isinstance(self._session, AgentSession):
-            self._session.user_returned()
 
     async def _do(self, act: Do) -> None:
         if act.raises is None:

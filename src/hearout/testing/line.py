@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,15 +30,23 @@ class Microphone(io.AudioInput):
         super().__init__(label="caller")
         self._now = now
         self._frames = 0
+        self._away = False
         self._pieces: list[tuple[int, int, int]] = []
 
     def speak(self, start: float, end: float, value: int) -> None:
-        """From `start` to `end` (seconds of the call), the samples are `value`."""
+        """From `start` to `end` (seconds of the call), the samples are `value`; nothing while the caller is away."""
+        if self._away:
+            return
         self._pieces.append((round(start * CALLER_RATE), round(end * CALLER_RATE), value))
 
-    def silence(self) -> None:
-        """Nothing of what was to be spoken from now on is."""
+    def hang_up(self) -> None:
+        """The caller is away: nothing of what was to be spoken is."""
+        self._away = True
         self._pieces.clear()
+
+    def take_up(self) -> None:
+        """The caller is back."""
+        self._away = False
 
     async def __anext__(self) -> rtc.AudioFrame:
         self._frames += 1
@@ -194,23 +202,18 @@ class Loudspeaker(io.AudioOutput):
             self.on_playback_finished(playback_position=0.0, interrupted=True)
 
     def hang_up(self) -> None:
-        """Nobody listens any more: what leaves from now on is not counted as played."""
+        """Nobody listens: what leaves from now on is not counted as played."""
         self._away.append((self._now(), math.inf))
 
-    def pick_up(self) -> None:
+    def take_up(self) -> None:
         """Somebody listens again."""
-        if self._away:
-            self._away[-1] = self._away[-1][0], self._now()
+        self._away = [(gone, min(back, self._now())) for gone, back in self._away]
 
     def played(self) -> list[tuple[float, Samples]]:
         """What left while somebody was there, each piece with the second at which it began."""
-        dead = self._listener.dead_from
-        unheard = [*self._away, *([] if dead is None else [(dead, math.inf)])]
-        return [
-            (start, samples)
-            for piece in sorted(self._played, key=lambda piece: piece.start)
-            for start, samples in _heard(piece, unheard)
-        ]
+        dead_from = self._listener.dead_from
+        away = sorted(self._away if dead_from is None else [*self._away, (dead_from, math.inf)])
+        return [part for piece in sorted(self._played, key=lambda piece: piece.start) for part in _without(piece, away)]
 
     def _play(self, samples: Samples) -> None:
         now = self._now()
@@ -278,16 +281,12 @@ class Loudspeaker(io.AudioOutput):
         self.on_playback_finished(playback_position=position, interrupted=interrupted)
 
 
-def _heard(piece: Piece, unheard: Sequence[tuple[float, float]]) -> list[tuple[float, Samples]]:
-    """What of a piece left outside these stretches: at least one part of it, be it empty."""
-    parts = [(piece.start, piece.samples)]
-    for since, until in unheard:
-        kept = []
-        for start, samples in parts:
-            end = start + len(samples) / AGENT_RATE
-            first, last = (round((min(max(at, start), end) - start) * AGENT_RATE) for at in (since, until))
-            kept.append((start, samples[:first]))
-            if last < len(samples):
-                kept.append((start + last / AGENT_RATE, samples[last:]))
-        parts = kept
-    return parts
+def _without(piece: Piece, away: list[tuple[float, float]]) -> list[tuple[float, Samples]]:
+    """What of a piece lies outside of these stretches, which are in the order of their beginnings."""
+    kept, begin = [], piece.start
+    for gone, back in [*away, (piece.end, piece.end)]:
+        if (end := min(gone, piece.end)) > begin:
+            first, last = (round((second - piece.start) * AGENT_RATE) for second in (begin, end))
+            kept.append((begin, piece.samples[first:last]))
+        begin = max(begin, back)
+    return kept

@@ -78,9 +78,9 @@ class Press:
 
 @dataclass(frozen=True)
 class HangUp:
-    """The caller hangs up: nothing is heard any more at either end, and the room tells the agent.
+    """The caller hangs up: nothing is heard any more at either end, and the session learns of it as in a room.
 
-    hearout's session owes what it was saying until the policy's time for returning is over; LiveKit's is closed.
+    hearout's is told that the user left, LiveKit's is shut down.
     """
 
     at: When
@@ -88,7 +88,7 @@ class HangUp:
 
 @dataclass(frozen=True)
 class Return:
-    """The caller who hung up is back, and hears again; hearout's session only."""
+    """The caller who hung up is back, and hearout's session is told so; LiveKit's ended when they hung up."""
 
     at: When
 
