@@ -176,6 +176,40 @@ def test_who_does_not_return_in_time_is_offered_a_new_call(site: Site, browser: 
     page.close()
 
 
+REPLACED = """async () => {
+  const { View } = await import("/view.js");
+  const view = new View(document);
+  const holder = document.getElementById("holder");
+  const shown = [];
+  const show = (does) => { does(); shown.push(holder.textContent); };
+  view.joined();
+  view.agentCame();
+  view.told({ what: "owed", id: "notice", expected: 9 }, "first");
+  view.told({ what: "playing", id: "notice" }, "first");
+  show(() => view.told({ what: "talks" }, "first"));
+  show(() => view.agentCame()); // the next one, before LiveKit has noticed that the first is dead
+  show(() => view.agentLeft("first", { another: true }));
+  show(() => view.agentIs("listening"));
+  show(() => view.agentIs("speaking"));
+  show(() => view.agentLeft("second", { another: false }));
+  return shown;
+}"""
+
+
+def test_what_was_an_agents_goes_with_it_and_not_with_the_one_before(site: Site, browser: "Browser") -> None:
+    page = browser.new_page()
+    page.goto(site.url)
+    assert page.evaluate(REPLACED) == [
+        "The agent speaks, and will finish. You speak over it: you are heard.",
+        "The agent speaks, and will finish. You speak over it: you are heard.",
+        "The agent is coming.",
+        "The floor is yours.",
+        "The agent speaks.",
+        "Waiting for the agent.",
+    ]
+    page.close()
+
+
 REFUSES = """() => {
   const mine = window.hearout.room.localParticipant;
   window.performRpc = mine.performRpc;
