@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from livekit import rtc
@@ -19,7 +19,7 @@ from livekit.agents.voice.run_result import RunResult
 
 from . import settings
 from .announcing import AnnouncementHandle, asked
-from .bookkeeping import Bookkeeper
+from .cut_off import CutOff
 from .errors import FloorClosedError, SettingsError
 from .events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped
 from .feeder import FloorListener
@@ -27,7 +27,7 @@ from .ledger import Ledger, Owing, Scribe
 from .ledger.place import place
 from .policy import Answer, CutIn, Policy, Redeliver
 from .receipt import Receipt
-from .rescue import attended, is_cut_off
+from .rescue import attended
 from .shell import Shell
 from .speeches import Asked
 from .witness import Witness
@@ -69,16 +69,6 @@ def _call_in(room: rtc.Room | None) -> str:
     if job is not None and job.job.room.sid:
         return f"{job.job.room.name}/{job.job.room.sid}"
     return (room.name if room is not None else "") or f"call-{uuid.uuid4().hex[:12]}"
-
-
-def _abandoning(book: Bookkeeper) -> Callable[[rtc.DisconnectReason.ValueType], None]:
-    """What an agent that loses its room for good does with its book: the caller is there, and waits for another."""
-
-    def disconnected(reason: rtc.DisconnectReason.ValueType) -> None:
-        if is_cut_off(reason):
-            book.abandon()
-
-    return disconnected
 
 
 def use_stock() -> None:
@@ -167,9 +157,15 @@ class AgentSession(LiveKitSession[Userdata_T]):
             ledger = place(os.environ, **kept) if real else None
         if ledger is not None:
             call, job = _Process.call or _call_in(room), get_job_context(required=False)
-            await shell.keep(Scribe(ledger), call, None if job is None else attended(job, call, os.environ))
-            if room is not None and shell.receipts.book is not None:
-                room.on("disconnected", _abandoning(shell.receipts.book))
+            looked_after = None if job is None else attended(job, call, os.environ)
+            await shell.keep(Scribe(ledger), call, looked_after)
+            if room is not None and looked_after is not None and shell.receipts.book is not None:
+                CutOff(
+                    room,
+                    shell.receipts.book,
+                    nobody_hears=lambda since: self.user_left(known_until=since),
+                    now=lambda: shell.now,
+                )
 
     @property
     def owed(self) -> tuple[Owing, ...]:

@@ -1,0 +1,75 @@
+"""An agent that reaches its room no more leaves its call to another, and one that comes back in time does not."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from livekit import rtc
+
+from hearout import cut_off
+from hearout.cut_off import CUT_OFF, CutOff
+from hearout.testing.clock import run
+
+LOST, TAKEN_OUT = rtc.DisconnectReason.SIGNAL_CLOSE, rtc.DisconnectReason.PARTICIPANT_REMOVED
+
+
+class Played:
+    """One agent's room, in virtual time, and what became of its call."""
+
+    def __init__(self) -> None:
+        self.room: Any = rtc.EventEmitter()
+        self.done: list[str] = []
+        self.began = asyncio.get_running_loop().time()
+        book: Any = self
+        CutOff(self.room, book, nobody_hears=lambda at: self.done.append(f"unheard from {at:g}"), now=self.now)
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() - self.began
+
+    def abandon(self) -> None:
+        self.done.append("abandoned")
+
+    def shutdown(self, *, reason: str) -> None:
+        self.done.append("job ended")
+
+
+def played(monkeypatch: pytest.MonkeyPatch, *happens: Any) -> list[str]:
+    """What is done when these events come: each with its arguments, or seconds that pass."""
+
+    async def main() -> list[str]:
+        call: Any = Played.__new__(Played)
+        monkeypatch.setattr(cut_off, "get_job_context", lambda **_: call)
+        call.__init__()
+        for one in happens:
+            if isinstance(one, float):
+                await asyncio.sleep(one)
+            else:
+                call.room.emit(*one)
+        done: list[str] = call.done
+        return done
+
+    return run(main)
+
+
+LEFT = ["abandoned", "unheard from 2", "job ended"]
+
+
+def test_an_agent_that_does_not_come_back_leaves_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF - 0.5) == []
+    assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF + 0.1) == LEFT
+
+
+def test_an_agent_that_comes_back_keeps_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert played(monkeypatch, ("reconnecting",), 3.0, ("reconnected",), 60.0) == []
+
+
+def test_of_several_tries_in_one_outage_the_first_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    again: Any = [step for _ in range(3) for step in (("reconnecting",), 2.0)]
+    assert played(monkeypatch, 2.0, *again) == LEFT
+
+
+def test_a_room_that_is_lost_is_left_at_once_and_one_that_the_agent_was_put_out_of_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert played(monkeypatch, ("reconnecting",), 1.0, ("disconnected", LOST), 60.0) == ["abandoned"]
+    assert played(monkeypatch, ("disconnected", TAKEN_OUT), 60.0) == []
