@@ -26,7 +26,7 @@ class InTheLoop:
     def __init__(self, ledger: Ledger, holder: str) -> None:
         self.ledger, self.holder = ledger, holder
         self.rescued = 1
-        self.dies = self.left = False
+        self.dies = self.left = self.released = False
         self.owed_at: list[float] = []
 
     async def owe(
@@ -63,6 +63,9 @@ class InTheLoop:
 
     def attend(self, attended: Attended) -> None:
         pass
+
+    def release(self) -> None:
+        self.released = True
 
     def leave(self) -> None:
         self.left = True
@@ -153,7 +156,7 @@ def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(
 
     _, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION), Do(first_sound(5.65), cut_off))
     (owing,) = ledger.owed("room/1")
-    assert (owing.id, owing.holder, scribe.left) == ("notice", "a", False)
+    assert (owing.id, owing.holder, scribe.left, scribe.released) == ("notice", "a", False, True)
     assert [owing.played] == pytest.approx(played)  # and not what it was up to a second before
 
     result, scribe = kept(ledger, "b")

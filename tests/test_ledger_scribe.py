@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from databases import Postgres
 from hearout.errors import AlreadyOwedError, LedgerError
 from hearout.ledger import LEASE, Ledger, Scribe, Written, scribe, spool, tables
+from hearout.ledger.custody import NOBODY, Attended, Custody
 from hearout.ledger.entries import promise
 from hearout.ledger.read import entries, verify
 from hearout.record import Words
@@ -379,3 +380,17 @@ def test_what_a_hanging_ledger_has_not_taken_when_the_process_ends_is_on_disk(
 
     run(sqlite_url, next_one)
     assert verify(Opened(sqlite_url)).rows == 2
+
+
+def test_a_call_that_is_released_is_anybodys_at_once(url: str) -> None:
+    attended = Attended("room", "room", "RM_1", "job-1", "agent-1", "", "", worker="a")
+
+    async def call(one: Scribe) -> None:
+        one.attend(attended)
+        await one.owed("room")  # listed by then
+        one.release()
+
+    run(url, call, patience=SLOW)
+
+    (listed,) = Custody(Opened(url)).look(worker="b", beat=1).calls
+    assert (listed.job, listed.worker) == ("job-1", NOBODY)

@@ -158,6 +158,7 @@ class Bookkeeper:
         if self._is_attended and not self._is_abandoned:
             self._renew()
             self._is_abandoned = True
+            self._scribe.release()
 
     def promise(self, key: str, asked: Asked) -> None:
         """It is owed from now on; what was taken over is owed already."""

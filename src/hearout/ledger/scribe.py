@@ -69,7 +69,7 @@ class Scribe:
         self._promises: dict[tuple[str, str], str] = {}
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
         self._attended: Attended | None = None
-        self._is_listed = self._has_left = False
+        self._is_listed = self._has_left = self._has_released = False
         self._down_until = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="hearout-ledger", daemon=True)
@@ -181,6 +181,11 @@ class Scribe:
         """The call is over, and needs nobody any more."""
         self._has_left = True
         self._jobs.put(self._list)
+
+    def release(self) -> None:
+        """The call goes on, and needs another agent at once: this process can do nothing for it, and may linger."""
+        self._has_released = True
+        self.leave()
 
     async def close(self) -> None:
         """Write what waits, for `CLOSES` seconds at most, and stop; what is left is on disk for the next process."""
@@ -305,7 +310,9 @@ class Scribe:
         if self._attended is None or self._is_listed is not self._has_left or time.monotonic() < self._down_until:
             return
         try:
-            if self._has_left:
+            if self._has_released:
+                Custody(self._ledger).release(self._attended, by=self._attended.worker)
+            elif self._has_left:
                 Custody(self._ledger).leave(self._attended.call, job=self._attended.job)
             else:
                 Custody(self._ledger).attend(self._attended)
