@@ -7,6 +7,7 @@ import pytest
 from livekit import rtc
 
 from hearout import cut_off
+from hearout.bookkeeping import RENEW
 from hearout.cut_off import CUT_OFF, CutOff
 from hearout.testing.clock import run
 
@@ -19,12 +20,11 @@ class Played:
     def __init__(self) -> None:
         self.room: Any = rtc.EventEmitter()
         self.done: list[str] = []
-        self.began = asyncio.get_running_loop().time()
         book: Any = self
-        CutOff(self.room, book, nobody_hears=lambda at: self.done.append(f"unheard from {at:g}"), now=self.now)
+        CutOff(self.room, book, follows=lambda: book)
 
-    def now(self) -> float:
-        return asyncio.get_running_loop().time() - self.began
+    def nobody_hears(self) -> None:
+        self.done.append("unheard")
 
     def abandon(self) -> None:
         self.done.append("abandoned")
@@ -51,12 +51,12 @@ def played(monkeypatch: pytest.MonkeyPatch, *happens: Any) -> list[str]:
     return run(main)
 
 
-LEFT = ["abandoned", "unheard from 2", "job ended"]
+LEFT = ["unheard", "abandoned", "job ended"]
 
 
 def test_an_agent_that_does_not_come_back_leaves_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF - 0.5) == []
-    assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF + 0.1) == LEFT
+    assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF + 2 * RENEW + 0.1) == LEFT
 
 
 def test_an_agent_that_comes_back_keeps_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,8 +64,8 @@ def test_an_agent_that_comes_back_keeps_its_call(monkeypatch: pytest.MonkeyPatch
 
 
 def test_of_several_tries_in_one_outage_the_first_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    again: Any = [step for _ in range(3) for step in (("reconnecting",), 2.0)]
-    assert played(monkeypatch, 2.0, *again) == LEFT
+    again: Any = [step for _ in range(4) for step in (("reconnecting",), 2.0)]
+    assert played(monkeypatch, *again) == LEFT
 
 
 def test_a_room_that_is_lost_is_left_at_once_and_one_that_the_agent_was_put_out_of_is_not(

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from livekit import rtc
 from livekit.agents import get_job_context
 
-from .bookkeeping import Bookkeeper
+from .bookkeeping import RENEW, Bookkeeper
 from .rescue import is_cut_off
+from .room import Room
 
 CUT_OFF = 5.0
 """Seconds of trying to come back after which the call is left. What comes back at all mostly does so in 1-3 s."""
@@ -23,16 +24,12 @@ class CutOff:
     Args:
         room: LiveKit's.
         book: of the call; as an agent that died leaves it, so does this one.
-        nobody_hears: told since when, in seconds from the call's start, nobody is spoken to.
-        now: the second of the call.
+        follows: who is there, as the session's :class:`Room` knows it, once it does.
     """
 
-    def __init__(
-        self, room: rtc.Room, book: Bookkeeper, *, nobody_hears: Callable[[float], None], now: Callable[[], float]
-    ) -> None:
+    def __init__(self, room: rtc.Room, book: Bookkeeper, *, follows: Callable[[], Room | None]) -> None:
         self._book = book
-        self._nobody_hears = nobody_hears
-        self._now = now
+        self._follows = follows
         self._job = get_job_context(required=False)
         self._waits: asyncio.TimerHandle | None = None
         room.on("reconnecting", self._reconnecting)
@@ -41,7 +38,7 @@ class CutOff:
 
     def _reconnecting(self) -> None:
         if self._waits is None:  # a try after another is the same outage
-            self._waits = asyncio.get_running_loop().call_later(CUT_OFF, self._leave, self._now())
+            self._waits = asyncio.get_running_loop().call_later(CUT_OFF, self._leave)
 
     def _stop_waiting(self) -> None:
         if self._waits is not None:
@@ -53,9 +50,13 @@ class CutOff:
         if is_cut_off(reason):
             self._book.abandon()
 
-    def _leave(self, since: float) -> None:
-        """The job ends, by which its worker knows that the call wants another agent."""
+    def _leave(self) -> None:
+        if (follows := self._follows()) is not None:
+            follows.nobody_hears()
+        # what is owed again by that is in the ledger first, with where it begins
+        self._waits = asyncio.get_running_loop().call_later(2 * RENEW, self._end)
+
+    def _end(self) -> None:
         self._book.abandon()
-        self._nobody_hears(since)
         if self._job is not None:
             self._job.shutdown(reason="the agent was cut off from its room")

@@ -147,15 +147,13 @@ class Room:
         """Listen no longer."""
         for name, handler in self._handlers.items():
             self._room.off(name, handler)  # type: ignore[arg-type]
-        for tasks in [*self._watched.values(), [self._clock] if self._clock else []]:
-            for task in tasks:
-                task.cancel()
+        for task in [task for tasks in self._watched.values() for task in tasks] + [*filter(None, [self._clock])]:
+            task.cancel()
         self._watched.clear()
 
     def end(self) -> None:
         """The caller did not return: the job ends when the session has closed."""
-        job = self._job
-        if job is not None:
+        if (job := self._job) is not None:
             self._session.once("close", lambda _: job.shutdown(reason="the caller left and did not return"))
 
     # For the rest of hearout
@@ -173,8 +171,7 @@ class Room:
     async def confirm(self, receipt: Receipt) -> None:
         """Wait for a sign that the caller was there at its end, where one can still come."""
         until = self._host.now + CONFIRMED
-        said = playouts(receipt)
-        if not said:
+        if not (said := playouts(receipt)):
             return
         callers = [one for one in self._people() if one.identity == self.caller]
         signs = [look(one) for one in callers for look in (self._count, self._beat)]
@@ -196,14 +193,18 @@ class Room:
         self._look()
         return identity == self.caller
 
+    def nobody_hears(self) -> None:
+        """The agent itself is cut off: everybody was there as long as they gave signs of life, and is gone."""
+        for person in self._people():
+            self._went(person.identity, certain=False)
+
     # What the room says
 
     def _connection_changed(self, state: rtc.ConnectionState.ValueType) -> None:
         if state == rtc.ConnectionState.CONN_CONNECTED:
             self._connected()
         elif state == rtc.ConnectionState.CONN_DISCONNECTED:
-            for person in self._people():
-                self._went(person.identity, certain=False)
+            self.nobody_hears()
 
     def _connected(self) -> None:
         if self._clock is not None:

@@ -160,12 +160,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             looked_after = None if job is None else attended(job, call, os.environ)
             await shell.keep(Scribe(ledger), call, looked_after)
             if room is not None and looked_after is not None and shell.receipts.book is not None:
-                CutOff(
-                    room,
-                    shell.receipts.book,
-                    nobody_hears=lambda since: self.user_left(known_until=since),
-                    now=lambda: shell.now,
-                )
+                CutOff(room, shell.receipts.book, follows=lambda: shell.room)
 
     @property
     def owed(self) -> tuple[Owing, ...]:
