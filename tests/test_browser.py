@@ -152,8 +152,8 @@ def test_the_lanes_show_both_sides_and_what_became_of_the_words(talk_over: Shown
     assert alike(answer, f"You said: {FIRST} {SECOND}") >= 0.8
     assert alike(" ".join(talk_over.caller), f"{FIRST} {SECOND}") >= 0.8
     # Two questions, or more pieces where the recogniser hears a full stop in one.
-    assert len(talk_over.caller) >= 2
-    assert talk_over.fates == ["held → answered"] * len(talk_over.caller)
+    assert 2 <= len(talk_over.fates) <= len(talk_over.caller)  # a guess that came to nothing may stand there without one
+    assert set(talk_over.fates) == {"held → answered"}
 
 
 def test_the_page_contacts_this_machine_only_and_fits_a_phone(talk_over: Shown) -> None:
