@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-CLIENT := src/hearout/web/vendor/livekit-client.umd.js
+CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run web test page livekit nightly bench check docs lock clean

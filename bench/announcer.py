@@ -34,10 +34,12 @@ from livekit.agents.utils import AudioBuffer
 from livekit.plugins import silero
 
 from hearout import AgentSession, Announcement, cli
-from hearout.record import to_json
+from hearout.receipts._codec import (
+    to_json,
+)
 from hearout.testing import Model, Voice
-from hearout.testing.model import ScriptedLLM
-from hearout.testing.voice import ScriptedTTS
+from hearout.testing._llm import ScriptedLLM
+from hearout.testing._tts import ScriptedTTS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -11,12 +11,18 @@ from statistics import mean, median
 
 from tests.scenes import QUESTION, Announcing
 
-from hearout.testing import Ear, Listener, Model, Voice, run
-from hearout.testing.ear import ScriptedSTT, ScriptedVAD
-from hearout.testing.line import Loudspeaker, Microphone
-from hearout.testing.model import ScriptedLLM
-from hearout.testing.sound import Lexicon
-from hearout.testing.voice import ScriptedTTS
+from hearout.testing import (
+    Ear,
+    Listener,
+    Model,
+    Voice,
+    run,
+)
+from hearout.testing._line import Loudspeaker, Microphone
+from hearout.testing._llm import ScriptedLLM
+from hearout.testing._sound import Lexicon
+from hearout.testing._stt import ScriptedSTT, ScriptedVAD
+from hearout.testing._tts import ScriptedTTS
 
 from . import peers
 from .table import Row, Table, check, percentile

@@ -60,7 +60,7 @@ class Case:
 
 @functools.cache
 def hibari(text: str) -> Samples:
-    from hearout.local.tts import Voice
+    from hearout._local.tts import Voice
 
     return at_rate(Voice().synthesise(text).astype(np.float32) / 32768, 24_000, RATE)
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearout.ledger import Ledger, Scribe, Written
-from hearout.ledger.read import entries, verify
-from hearout.ledger.scribe import PATIENCE
-from hearout.receipt import Attempt, Listener, Outcome, Receipt
-from hearout.words import Fate, Held
+from hearout.ledger._read import entries, verify
+from hearout.ledger._writer import PATIENCE
+from hearout.receipts import Attempt, Fate, Held, Listener, Outcome, Receipt
 
 from .table import Row, Table, check, milliseconds, percentile
 

@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from hearout import Announcement, commands, record
+from hearout import Announcement
+from hearout import __main__ as commands
 from hearout.measure import Measured, measure
-from hearout.receipt import Level, Outcome
+from hearout.receipts import Level, Outcome
+from hearout.receipts import _codec as record
 
 from . import peers, processor, rooms
 from .callers import RATE

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hearout._failover import DEAD, LOOK
 from hearout.ledger import Ledger
-from hearout.rescue import DEAD, LOOK
 
 from . import rooms
 from .table import Row, Table, check, percentile

@@ -29,7 +29,7 @@ from hearout.testing import (
     first_sound,
     from_end,
 )
-from hearout.testing.script import Act
+from hearout.testing._script import Act
 
 Drawn = Mapping[str, Any]
 """Arguments of a `Call`."""

@@ -9,8 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from hearout.testing import Call, CallError, Result, Say, Type
-from hearout.testing.result import words
+from hearout.testing import (
+    Call,
+    CallError,
+    Result,
+    Say,
+    Type,
+)
+from hearout.testing._result import words
 
 from . import peers, scenarios
 from .table import Row, Table, check, hundredths, milliseconds, percentile, thousandths

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import hearout.session
+import hearout._session.agent_session
 from support import run
 
 pytest_plugins = ["databases", "rooms.server"]
@@ -35,7 +35,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("URL", "API_KEY", "API_SECRET", "INFERENCE_URL", "INFERENCE_API_KEY", "INFERENCE_API_SECRET"):
         monkeypatch.delenv(f"LIVEKIT_{name}", raising=False)
     yield
-    hearout.session.use_line(None)
+    hearout._session.agent_session.use_line(None)
 
 
 @pytest.fixture(scope="session")

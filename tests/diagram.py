@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hearout import events as e
-from hearout.floor import Floor
+from hearout._floor import events as e
+from hearout._floor.floor import Floor
 from orders import POLICY, Call, decoded
 
 CALLS = 1500

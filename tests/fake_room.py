@@ -10,11 +10,11 @@ from livekit import rtc
 from livekit.rtc._proto import stats_pb2
 from livekit.rtc.event_emitter import EventEmitter
 
-from hearout import events as e
+from hearout._floor import events as e
+from hearout._room.participants import ALIVE, Room
 from hearout.policy import Policy
-from hearout.receipt import Attempt, Outcome, Receipt
-from hearout.room import ALIVE, Room
-from hearout.testing.clock import run
+from hearout.receipts import Attempt, Outcome, Receipt
+from hearout.testing._clock import run
 
 STANDARD, SIP = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 Loop = asyncio.AbstractEventLoop

@@ -3,8 +3,8 @@
 import copy
 from collections import Counter
 
-from hearout import events as e
-from hearout.actions import (
+from hearout._floor import events as e
+from hearout._floor.actions import (
     DeliverTurn,
     EndCall,
     FinishShutdown,
@@ -20,10 +20,17 @@ from hearout.actions import (
     StopUtterance,
     WriteReceipt,
 )
-from hearout.owed import STOP_GRACE
-from hearout.policy import After, Keys, Phrases, Redeliver
-from hearout.receipt import SHORT, Outcome, Receipt
-from hearout.words import Fate, Kind
+from hearout._floor.utterance import STOP_GRACE
+from hearout.policy import (
+    After,
+    Keys,
+    Phrases,
+    Redeliver,
+)
+from hearout.receipts import Fate, Kind, Outcome, Receipt
+from hearout.receipts._receipt import (
+    SHORT,
+)
 from orders import Call, Step
 
 CARRIED = {

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from hearout.errors import LedgerDownError
-from hearout.ledger import Ledger, Scribe, tables
-from hearout.receipt import Attempt, Cause, Outcome, Receipt
-from hearout.words import Fate, Held
+from hearout.ledger import Ledger, Scribe
+from hearout.ledger import _tables as tables
+from hearout.receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
 
 NOW = 1_800_000_000.0
 """A moment in 2027."""

@@ -11,8 +11,8 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, inference, llm, stt, utils
 from livekit.agents.inference._utils import create_access_token
 
-from hearout.local.gateway import Gateway
-from hearout.local.tts import SAMPLE_RATE, Voice
+from hearout._local.gateway import Gateway
+from hearout._local.tts import SAMPLE_RATE, Voice
 
 ONCE = APIConnectOptions(max_retry=0, timeout=10)
 

@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from hearout import events as e
-from hearout.actions import Action, OweAgain, SayAgain
-from hearout.floor import Floor
-from hearout.heard import REPEAT_WINDOW
-from hearout.policy import After, Answer, Keys, Phrases, Policy, Redeliver
+from hearout._floor import events as e
+from hearout._floor.actions import Action, OweAgain, SayAgain
+from hearout._floor.floor import Floor
+from hearout._floor.held import REPEAT_WINDOW
+from hearout.policy import (
+    After,
+    Answer,
+    Keys,
+    Phrases,
+    Policy,
+    Redeliver,
+)
 
 POLICY = Policy(model_calls=3)
 NOTICE = "This call is recorded for training. Your data is kept for thirty days. Do you agree to that?"

@@ -13,10 +13,10 @@ from livekit.agents import APIConnectionError, stt, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, TimedString
 
 from hearout.announcement import Announcement
-from hearout.prepare.make import Done, prepare
-from hearout.prepare.models import Piece
-from hearout.prepare.orders import Choices, Order
-from hearout.prepare.sound import SAMPLE_RATE
+from hearout.prepare._make import Done, prepare
+from hearout.prepare._models import Piece
+from hearout.prepare._orders import Choices, Order
+from hearout.prepare._sound import SAMPLE_RATE
 
 LETTER, GAP, COMMA = 0.06, 0.02, 0.25
 BEFORE, AFTER = 0.33, 0.46

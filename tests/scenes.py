@@ -6,9 +6,9 @@ from typing import Any
 from livekit.agents import Agent, RunContext, function_tool
 
 from hearout import AgentSession, Policy, Receipt
-from hearout.feeder import FloorListener
+from hearout._session.runner import FloorListener
 from hearout.testing import Call, Result
-from hearout.testing.script import Act
+from hearout.testing._script import Act
 
 NOTICE = (
     "This call is recorded for training and quality. Your data is kept for thirty days. "

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hearout import AgentSession, AnnouncementError, Outcome
-from hearout import actions as a
-from hearout import events as e
-from hearout.page import CallersPage
+from hearout._floor import actions as a
+from hearout._floor import events as e
+from hearout._room.page import CallersPage
 from hearout.testing import Press, first_sound, from_end
 from scenes import NOTICE, call, said
 from test_announce import reading

@@ -15,13 +15,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearout import Level, Outcome, Receipt
-from hearout.bookkeeping import Bookkeeper
-from hearout.debts import Standing
-from hearout.ledger import Entry, Ledger, Record, RowKind, Scribe, Written, tables
-from hearout.ledger.amendments import amended, amendment
-from hearout.ledger.read import entries, rows, verify
-from hearout.receipt import Listener
-from hearout.speeches import Asked
+from hearout._floor.state import Standing
+from hearout._session.call_ledger import Bookkeeper
+from hearout._session.speeches import Asked
+from hearout.ledger import (
+    Entry,
+    Ledger,
+    Record,
+    RowKind,
+    Scribe,
+    Written,
+)
+from hearout.ledger import (
+    _tables as tables,
+)
+from hearout.ledger._amendments import amended, amendment
+from hearout.ledger._read import entries, rows, verify
+from hearout.receipts import Listener
 from hearout.testing import run as virtually
 from ledger_workers import MINE, NOW, Opened, cut_in, kinds, receipt
 from test_bookkeeping import InTheLoop

@@ -9,12 +9,17 @@ import pytest
 from livekit import rtc
 
 from fake_room import FakeRoom
-from hearout import AgentSession, Level, Policy, Receipt
-from hearout.bookkeeping import Bookkeeper
+from hearout import (
+    AgentSession,
+    Level,
+    Policy,
+    Receipt,
+)
+from hearout._room.page_reports import ACKNOWLEDGED, END, HELLO
+from hearout._session.call_ledger import Bookkeeper
 from hearout.ledger import Entry, Ledger
-from hearout.ledger.read import entries, verify
+from hearout.ledger._read import entries, verify
 from hearout.testing import Do, Voice, from_end
-from hearout.witness import ACKNOWLEDGED, END, HELLO
 from ledger_workers import Opened, kinds
 from scenes import NOTICE, call
 from test_announce import reading
@@ -90,7 +95,7 @@ def in_the_book(ledger: Ledger) -> Entry:
 def test_a_late_report_a_late_acknowledgement_and_late_presence_reach_the_ledger(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hearout.witnesses.REPORTED", 0.1)
+    monkeypatch.setattr("hearout._room.evidence.REPORTED", 0.1)
     seen: list[tuple[list[str], Level]] = []
 
     def look(_: Any) -> None:
@@ -124,7 +129,7 @@ def test_a_late_report_a_late_acknowledgement_and_late_presence_reach_the_ledger
 
 
 def test_a_late_report_alone_is_an_amendment(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearout.witnesses.REPORTED", 0.1)
+    monkeypatch.setattr("hearout._room.evidence.REPORTED", 0.1)
     seen: list[tuple[list[str], float | None]] = []
 
     def look(session_and_page: tuple[Any, PagesRoom]) -> None:

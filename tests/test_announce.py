@@ -24,9 +24,18 @@ from hearout import (
     Receipt,
     Redeliver,
 )
-from hearout.receipt import Cause
-from hearout.testing import Call, Do, Model, Press, Say, UseTool, Voice, first_sound
-from hearout.testing.model import Reply
+from hearout.receipts import Cause
+from hearout.testing import (
+    Call,
+    Do,
+    Model,
+    Press,
+    Say,
+    UseTool,
+    Voice,
+    first_sound,
+)
+from hearout.testing._llm import Reply
 from scenes import NOTICE, QUESTION, SECOND, call, fates, said
 
 

@@ -19,10 +19,24 @@ from livekit.agents.types import TimedString
 from livekit.agents.voice import io as livekit_io
 from livekit.agents.voice.transcription.synchronizer import TranscriptSynchronizer
 
-from hearout.announcement import AHEAD, AT_ONCE, FRAME, SPEED, Announcement, Rest, Sentence, Word
+from hearout.announcement import (
+    AHEAD,
+    AT_ONCE,
+    FRAME,
+    SPEED,
+    Announcement,
+    Rest,
+    Sentence,
+    Word,
+)
 from hearout.errors import AnnouncementError
-from hearout.prepare.sound import LEADING, TRAILING
-from hearout.testing import Call, Say, first_sound, run
+from hearout.prepare._sound import LEADING, TRAILING
+from hearout.testing import (
+    Call,
+    Say,
+    first_sound,
+    run,
+)
 from ready import TEXT, Noises, make
 
 LONG = "One two three four five. " * 12

@@ -11,11 +11,24 @@ from typing import Any
 import pytest
 
 from hearout import AgentSession, Outcome, Receipt
-from hearout.ledger import LEASE, Entry, Ledger, Owing, Written
-from hearout.ledger.custody import Attended
-from hearout.ledger.entries import settlement
-from hearout.ledger.read import entries, verify
-from hearout.testing import Do, Listener, Model, Say, Voice, first_sound
+from hearout.ledger import (
+    LEASE,
+    Entry,
+    Ledger,
+    Owing,
+    Written,
+)
+from hearout.ledger._calls import Attended
+from hearout.ledger._entries import settlement
+from hearout.ledger._read import entries, verify
+from hearout.testing import (
+    Do,
+    Listener,
+    Model,
+    Say,
+    Voice,
+    first_sound,
+)
 from scenes import NOTICE, QUESTION, call, said
 from test_announce import reading
 

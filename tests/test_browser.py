@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
+from hearout._local.llm import MONOLOGUE
+from hearout._local.tts import SAMPLE_RATE
 from hearout.ledger import Ledger
-from hearout.ledger.read import entries
-from hearout.local.llm import MONOLOGUE
-from hearout.local.tts import SAMPLE_RATE
+from hearout.ledger._read import entries
 from hearout.measure import Measured
 from rooms.caller import spoken
 from rooms.visitor import LOUD, Hearing, browsing, join, ledger, microphone, need_everything, receipts, served

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from hearout import words
-from hearout.local.tts import SAMPLE_RATE
+from hearout import _text as words
+from hearout._local.tts import SAMPLE_RATE
 from hearout.measure import Measured
-from hearout.receipt import Level, Outcome
-from hearout.words import Kind
+from hearout.receipts import Kind, Level, Outcome
 from rooms.caller import spoken
 from rooms.notes import Notes
 from rooms.notice import POLICY, SHORT

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hearout import ConsoleError, voices
+from hearout import ConsoleError
+from hearout._local import choice as voices
 from support import AGENT, ROOT, run
 
 ENVIRONMENT = {"LIVEKIT_URL": "wss://x.example", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": "s"}
@@ -114,7 +115,7 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path: Path
 
 def test_the_local_models_are_named_with_the_extra_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
     from hearout import LocalVoiceMissingError
-    from hearout.local import stt, tts
+    from hearout._local import stt, tts
 
     for module, name in ((tts, "hibari"), (stt, "moonshine_voice")):
         module._model.cache_clear()

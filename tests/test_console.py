@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearout.local.llm import MONOLOGUE
-from hearout.local.stt import Ear
+from hearout._local.llm import MONOLOGUE
+from hearout._local.stt import Ear
 from support import ROOT, alike, run
 
 pytestmark = pytest.mark.real

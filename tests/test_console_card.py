@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearout.console import card
-from hearout.console.line import FRAME, SAMPLE_RATE
+from hearout._console import card
+from hearout._console.line import FRAME, SAMPLE_RATE
 
 
 class PortAudioError(Exception):

@@ -12,8 +12,8 @@ from livekit import rtc
 from livekit.agents.voice import io
 
 from hearout import ConsoleError
-from hearout.console.line import FRAME, SAMPLE_RATE, Loudspeaker
-from hearout.console.play import LONGEST, cleaned, read_audio
+from hearout._console.line import FRAME, SAMPLE_RATE, Loudspeaker
+from hearout._console.play import LONGEST, cleaned, read_audio
 
 LATER = 1e12  # a deadline that everything makes
 

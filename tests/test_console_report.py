@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearout import ConsoleError, Outcome, Receipt, words
-from hearout.console.report import (
+from hearout import (
+    ConsoleError,
+    Outcome,
+    Receipt,
+)
+from hearout._console.report import (
     CallRecord,
     HeldRow,
     Reply,
@@ -22,6 +26,7 @@ from hearout.console.report import (
     table,
     write,
 )
+from hearout.receipts import Fate, Held
 
 ASKED = "Wait, can I change my address first?"
 CALL = CallRecord(
@@ -82,7 +87,7 @@ def test_the_table_reads_well_at_eighty_columns() -> None:
 
 
 def test_a_receipt_is_told_in_a_sentence() -> None:
-    held = (words.Held("what does it cost", 2.0), words.Fate.DELIVERED)
+    held = (Held("what does it cost", 2.0), Fate.DELIVERED)
     written = Receipt("notice", Outcome.FINISHED, "", 0.0, 0.5, 6.5, 6.0, 6.0, "A notice.", (held,), gap=0.017)
     cut = dataclasses.replace(written, outcome=Outcome.CUT_IN, why="key 0", played=2.0, held=(), gap=None)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hearout import ConsoleError, ScriptError
-from hearout.console.play import Player
-from hearout.console.script import Script, Step, read
+from hearout._console.play import Player
+from hearout._console.script import Script, Step, read
 
 TALK_OVER = Path(__file__).parent.parent / "bench" / "calls" / "talk-over.toml"
 

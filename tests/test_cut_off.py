@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from livekit import rtc
 
-from hearout import cut_off
-from hearout.bookkeeping import RENEW
-from hearout.cut_off import CUT_OFF, CutOff
-from hearout.testing.clock import run
+from hearout._room import connection as cut_off
+from hearout._room.connection import CUT_OFF, CutOff
+from hearout._session.call_ledger import RENEW
+from hearout.testing._clock import run
 
 LOST, TAKEN_OUT = rtc.DisconnectReason.SIGNAL_CLOSE, rtc.DisconnectReason.PARTICIPANT_REMOVED
 

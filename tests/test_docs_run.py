@@ -13,8 +13,8 @@ import pytest
 from hearout import AgentSession, Announcement, Outcome
 from hearout.announcement import Word
 from hearout.ledger import Ledger
-from hearout.ledger.place import place
-from hearout.prepare.orders import read
+from hearout.ledger._environment import place
+from hearout.prepare._orders import read
 from hearout.testing import Do, first_sound
 from ledger_workers import MINE, NOTICE, NOW, receipt
 from ready import Noises, make
@@ -44,7 +44,7 @@ class Terminal:
         self.folder = folder
         program = folder / "bin" / "hearout"
         program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from hearout.commands import run; run()' \"$@\"\n")
+        program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from hearout.__main__ import run; run()' \"$@\"\n")
         program.chmod(0o755)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("LIVEKIT_", "HEAROUT_"))}
         self.environment = clean | {"PATH": f"{program.parent}:{os.environ['PATH']}"}

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from hearout import commands
+from hearout import __main__ as commands
 from hearout.ledger import Ledger
 from ledger_workers import NOW, receipt
 from support import ROOT

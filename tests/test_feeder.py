@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from hearout import actions as a
-from hearout import events as e
-from hearout.feeder import Feeder
-from hearout.floor import Floor
+from hearout._floor import actions as a
+from hearout._floor import events as e
+from hearout._floor.floor import Floor
+from hearout._session.runner import Feeder
 from hearout.testing import Say, first_sound
 from scenes import QUESTION, assert_answered_at_once, call
 

@@ -2,9 +2,17 @@
 
 import pytest
 
-from hearout import After, Answer, Keys, Outcome, Phrases, Policy, Redeliver
-from hearout import events as e
-from hearout.actions import (
+from hearout import (
+    After,
+    Answer,
+    Keys,
+    Outcome,
+    Phrases,
+    Policy,
+    Redeliver,
+)
+from hearout._floor import events as e
+from hearout._floor.actions import (
     Action,
     DeliverTurn,
     GoOnWith,
@@ -20,9 +28,11 @@ from hearout.actions import (
     StopUtterance,
     WriteReceipt,
 )
-from hearout.floor import Floor
-from hearout.receipt import SHORT
-from hearout.words import Fate, Held
+from hearout._floor.floor import Floor
+from hearout.receipts import Fate, Held
+from hearout.receipts._receipt import (
+    SHORT,
+)
 
 TEXT = "This call is recorded. Please have your customer number ready."
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from livekit.agents import AgentSession, APIError, APIStatusError, inference, stt
 
+from hearout._local.gateway import Gateway, Limits
+from hearout._local.llm import MONOLOGUE
+from hearout._local.stt import Ear
+from hearout._local.tts import SAMPLE_RATE, Spoken, Voice
 from hearout.errors import LocalVoiceMissingError
-from hearout.local.gateway import Gateway, Limits
-from hearout.local.llm import MONOLOGUE
-from hearout.local.stt import Ear
-from hearout.local.tts import SAMPLE_RATE, Spoken, Voice
 from livekit_calls import (
     ONCE,
     answered,
@@ -355,7 +355,7 @@ def test_a_gateway_whose_voice_is_not_installed_says_so_and_leaves_nothing_behin
         raise LocalVoiceMissingError
 
     before = threading.active_count()
-    monkeypatch.setattr("hearout.local.tts.load", missing)
+    monkeypatch.setattr("hearout._local.tts.load", missing)
     with pytest.raises(LocalVoiceMissingError):
         Gateway.start()
     assert threading.active_count() == before

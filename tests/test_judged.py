@@ -7,9 +7,31 @@ is `hearout.measure` (`tests/test_rooms_presence.py`, `tests/test_scenarios_real
 import random
 from typing import Any
 
-from hearout import After, Keys, Nobody, Outcome, Phrases, Policy, Receipt, Redeliver
-from hearout.receipt import SHORT, Level
-from hearout.testing import Do, Listener, Noise, Press, Result, Say, Voice, VoiceFault, first_sound
+from hearout import (
+    After,
+    Keys,
+    Nobody,
+    Outcome,
+    Phrases,
+    Policy,
+    Receipt,
+    Redeliver,
+)
+from hearout.receipts import Level
+from hearout.receipts._receipt import (
+    SHORT,
+)
+from hearout.testing import (
+    Do,
+    Listener,
+    Noise,
+    Press,
+    Result,
+    Say,
+    Voice,
+    VoiceFault,
+    first_sound,
+)
 from scenes import NOTICE, QUESTION, call, receipts
 
 CALLS = 300

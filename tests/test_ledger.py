@@ -10,9 +10,9 @@ import pytest
 
 from hearout.errors import AlreadyOwedError
 from hearout.ledger import LEASE
-from hearout.ledger.chain import GENESIS
-from hearout.ledger.read import entries, verify
-from hearout.receipt import Outcome
+from hearout.ledger._chain import GENESIS
+from hearout.ledger._read import entries, verify
+from hearout.receipts import Outcome
 from ledger_workers import (
     MINE,
     NOTICE,

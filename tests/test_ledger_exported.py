@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearout.errors import LedgerError
-from hearout.ledger.chain import GENESIS, row_hash
-from hearout.ledger.exported import verify
-from hearout.ledger.read import rows
-from hearout.ledger.read import verify as verify_in_the_database
-from hearout.ledger.signing import load_signer, load_verifier
-from hearout.receipt import Listener
-from hearout.receipts_command import main
+from hearout.ledger._chain import GENESIS, row_hash
+from hearout.ledger._command import main
+from hearout.ledger._exported import verify
+from hearout.ledger._read import rows
+from hearout.ledger._read import verify as verify_in_the_database
+from hearout.ledger._signing import load_signer, load_verifier
+from hearout.receipts import Listener
 from ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 
 Rows = list[dict[str, Any]]

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from hearout.errors import LedgerDownError, LedgerError
-from hearout.ledger import Mode, tables
-from hearout.ledger.read import verify
+from hearout.ledger import Mode
+from hearout.ledger import _tables as tables
+from hearout.ledger._read import verify
 from ledger_workers import (
     NOTICE,
     NOW,
@@ -40,9 +41,9 @@ def test_a_missing_driver_names_the_extra_that_brings_it(monkeypatch: pytest.Mon
 
 def test_missing_cryptography_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
-    monkeypatch.delitem(sys.modules, "hearout.ledger.signing", raising=False)
+    monkeypatch.delitem(sys.modules, "hearout.ledger._signing", raising=False)
     with pytest.raises(LedgerError, match=r"install hearout\[signed\]"):
-        importlib.import_module("hearout.ledger.signing")
+        importlib.import_module("hearout.ledger._signing")
 
 
 def test_a_book_needs_a_name(tmp_path: Path) -> None:

@@ -16,11 +16,25 @@ import sqlalchemy as sa
 
 from databases import Postgres
 from hearout.errors import AlreadyOwedError, LedgerError
-from hearout.ledger import LEASE, Ledger, Scribe, Written, scribe, spool, tables
-from hearout.ledger.custody import NOBODY, Attended, Custody
-from hearout.ledger.entries import promise
-from hearout.ledger.read import entries, verify
-from hearout.record import Words
+from hearout.ledger import (
+    LEASE,
+    Ledger,
+    Scribe,
+    Written,
+)
+from hearout.ledger import (
+    _spool as spool,
+)
+from hearout.ledger import (
+    _tables as tables,
+)
+from hearout.ledger import (
+    _writer as scribe,
+)
+from hearout.ledger._calls import NOBODY, Attended, Custody
+from hearout.ledger._entries import promise
+from hearout.ledger._read import entries, verify
+from hearout.policy import Words
 from ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 
 SLOW = 20.0

@@ -12,11 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearout.errors import HearoutError, LedgerError
-from hearout.ledger import read, signing, tables
-from hearout.ledger.chain import Beside, canonical, mismatch, row_hash, seal, unseal
-from hearout.ledger.place import place
-from hearout.ledger.read import Verdict, entries, verify
-from hearout.record import Words, to_json
+from hearout.ledger import _read as read
+from hearout.ledger import _signing as signing
+from hearout.ledger import _tables as tables
+from hearout.ledger._chain import (
+    Beside,
+    canonical,
+    mismatch,
+    row_hash,
+    seal,
+    unseal,
+)
+from hearout.ledger._environment import place
+from hearout.ledger._read import Verdict, entries, verify
+from hearout.policy import Words
+from hearout.receipts._codec import (
+    to_json,
+)
 from ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 from test_record import receipts
 

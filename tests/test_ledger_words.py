@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from hearout.ledger import RowKind, tables
-from hearout.ledger.entries import mark
-from hearout.ledger.read import entries, rows, verify
-from hearout.record import Words
+from hearout.ledger import RowKind
+from hearout.ledger import _tables as tables
+from hearout.ledger._entries import mark
+from hearout.ledger._read import entries, rows, verify
+from hearout.policy import Words
 from ledger_workers import (
     MINE,
     NOTICE,

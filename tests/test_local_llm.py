@@ -4,8 +4,15 @@ from typing import Any
 
 import pytest
 
-from hearout.local.llm import ABOUT, EARLY, LONGEST_ECHO, MONOLOGUE, chunks, reply
-from hearout.local.tts import SAMPLE_RATE, Voice
+from hearout._local.llm import (
+    ABOUT,
+    EARLY,
+    LONGEST_ECHO,
+    MONOLOGUE,
+    chunks,
+    reply,
+)
+from hearout._local.tts import SAMPLE_RATE, Voice
 
 
 def user(*texts: Any) -> list[dict[str, Any]]:

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from hearout._local import stt
+from hearout._local.stt import Ear, Heard, Listening
+from hearout._local.tts import SAMPLE_RATE, Voice
 from hearout.errors import LocalVoiceMissingError
-from hearout.local import stt
-from hearout.local.stt import Ear, Heard, Listening
-from hearout.local.tts import SAMPLE_RATE, Voice
 from support import words
 
 pytestmark = pytest.mark.real
@@ -72,7 +72,7 @@ def test_a_word_that_follows_a_pause_is_not_cut(pause: float) -> None:
 
 
 def test_no_word_is_cut_where_one_native_stream_follows_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearout.local.stt._OLD", 5.0)  # seconds instead of 30: a talk without a long pause
+    monkeypatch.setattr("hearout._local.stt._OLD", 5.0)  # seconds instead of 30: a talk without a long pause
     sentence = "I would like to change my address, please."
     heard = finals(np.concatenate([silence(0.5), *[bare(sentence), silence(0.45)] * 6]))
     assert said(heard) == words(sentence) * 6

@@ -6,11 +6,19 @@ import time
 import numpy as np
 import pytest
 
+from hearout._local import tts
+from hearout._local.llm import MONOLOGUE
+from hearout._local.stt import Ear
+from hearout._local.tts import (
+    LEADING,
+    LONGEST,
+    SAMPLE_RATE,
+    TRAILING,
+    Voice,
+    speakable,
+    trimmed,
+)
 from hearout.errors import LocalVoiceMissingError
-from hearout.local import tts
-from hearout.local.llm import MONOLOGUE
-from hearout.local.stt import Ear
-from hearout.local.tts import LEADING, LONGEST, SAMPLE_RATE, TRAILING, Voice, speakable, trimmed
 from support import words
 
 pytestmark = pytest.mark.real

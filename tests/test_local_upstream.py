@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from livekit.agents import APIConnectOptions, inference, llm
 
-from hearout.local.gateway import Gateway, Upstream
+from hearout._local.gateway import Gateway, Upstream
 from livekit_calls import ONCE, answered, in_a_job, text_of, use
 
 pytestmark = pytest.mark.real
@@ -133,8 +133,8 @@ def test_a_page_of_the_web_is_no_model_server() -> None:
 
 
 def test_a_model_server_that_stalls_is_given_up_before_livekit_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearout.local.upstream.STALL", 2.0)
-    monkeypatch.setattr("hearout.local.chat.BEAT", 0.3)
+    monkeypatch.setattr("hearout._local.upstream.STALL", 2.0)
+    monkeypatch.setattr("hearout._local.chat.BEAT", 0.3)
     asked = 0
 
     async def stall(request: web.Request) -> web.StreamResponse:
@@ -200,7 +200,7 @@ def test_a_stream_without_its_last_line_and_in_single_bytes_is_whole() -> None:
 
 
 def test_a_slow_answer_that_goes_on_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearout.local.upstream.STALL", 0.6)
+    monkeypatch.setattr("hearout._local.upstream.STALL", 0.6)
 
     async def slowly(request: web.Request) -> web.StreamResponse:
         response = await begin(request)

@@ -15,8 +15,18 @@ import numpy as np
 import pytest
 from bench import damage as bench
 
-from hearout.measure import RATE, MeasureError, Stretch, judge, main, measure, read
-from hearout.measure.audio import Samples
+from hearout.measure import (
+    RATE,
+    MeasureError,
+    Stretch,
+    main,
+    measure,
+    read,
+)
+from hearout.measure import (
+    _judge as judge,
+)
+from hearout.measure._audio import Samples
 
 ERROR = 0.02
 HEAD, TAIL = 0.7, 1.1  # seconds of silence around an announcement

@@ -11,7 +11,7 @@ import pytest
 from bench import damage
 
 from hearout.measure import RATE, Measured, measure
-from hearout.measure.audio import Samples
+from hearout.measure._audio import Samples
 from rooms import participant
 from rooms.caller import Caller
 

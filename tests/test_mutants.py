@@ -10,7 +10,19 @@ from types import ModuleType
 import pytest
 
 import laws
-from hearout import debts, floor, heard, owed, preparing
+from hearout._floor import (
+    floor,
+    preparing,
+)
+from hearout._floor import (
+    held as heard,
+)
+from hearout._floor import (
+    state as debts,
+)
+from hearout._floor import (
+    utterance as owed,
+)
 from orders import late_event, played, to_its_end, vanished
 
 ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
@@ -57,6 +69,8 @@ def l8(order: bytes, which: type[floor.Floor]) -> None:
 def l7(order: bytes, which: type[floor.Floor]) -> None:
     laws.nothing_at_all(played(order, protected=False, floor=which))
 
+
+MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "preparing", "floor")]
 
 MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     "forgets the guess when the final does not come": (
@@ -224,7 +238,13 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
     assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
     originals = {
         name: sys.modules[name]
-        for name in ("hearout.owed", "hearout.heard", "hearout.debts", "hearout.preparing", "hearout.floor")
+        for name in (
+            "hearout._floor.utterance",
+            "hearout._floor.held",
+            "hearout._floor.state",
+            "hearout._floor.preparing",
+            "hearout._floor.floor",
+        )
     }
     try:
         for name, original in originals.items():
@@ -233,7 +253,7 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
             sys.modules[name] = changed
             text = inspect.getsource(original)
             exec(compile(text.replace(old, new) if original is module else text, name, "exec"), changed.__dict__)
-        return sys.modules["hearout.floor"].Floor
+        return sys.modules["hearout._floor.floor"].Floor
     finally:
         sys.modules.update(originals)
         package = importlib.import_module("hearout")

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from hearout import Level
-from hearout import actions as a
-from hearout import events as e
-from hearout.page import CallersPage, told
-from hearout.receipt import Listener
-from hearout.receipts import Receipts
-from hearout.wire import Refused
-from hearout.words import Fate, Held
+from hearout._floor import actions as a
+from hearout._floor import events as e
+from hearout._room.channel import Refused
+from hearout._room.page import CallersPage, told
+from hearout._session.call_receipts import Receipts
+from hearout.receipts import Fate, Held, Listener
 from witnessing import Wire, honest, receipt, soon
 
 

@@ -8,8 +8,8 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice import io
 
-from hearout.playout import Tap
-from hearout.testing.clock import run
+from hearout._pipeline.playout import Tap
+from hearout.testing._clock import run
 
 SECOND = rtc.AudioFrame(bytes(2 * 24_000), 24_000, 1, 24_000)
 

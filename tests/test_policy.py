@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from hearout import After, Answer, Keys, Nobody, Phrases, Policy, PolicyError
+from hearout import (
+    After,
+    Answer,
+    Keys,
+    Nobody,
+    Phrases,
+    Policy,
+    PolicyError,
+)
 from hearout.policy import CutIn, ways
 
 

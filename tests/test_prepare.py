@@ -10,15 +10,15 @@ import numpy as np
 import pyloudnorm
 import pytest
 
+from hearout._local.gateway import Gateway
+from hearout._local.tts import Voice as LocalVoice
 from hearout.announcement import Announcement
 from hearout.errors import AnnouncementError, MisspokenError
-from hearout.local.gateway import Gateway
-from hearout.local.tts import Voice as LocalVoice
 from hearout.prepare import main
-from hearout.prepare.make import Done
-from hearout.prepare.models import LiveKitVoice
-from hearout.prepare.orders import Choices, read
-from hearout.prepare.sound import (
+from hearout.prepare._make import Done
+from hearout.prepare._models import LiveKitVoice
+from hearout.prepare._orders import Choices, read
+from hearout.prepare._sound import (
     LEADING,
     SAMPLE_RATE,
     TRAILING,
@@ -126,7 +126,7 @@ def test_a_crash_while_it_is_stored_leaves_what_was_there(
             raise OSError(28, "No space left on device", str(new))
         os.rename(old, new)
 
-    monkeypatch.setattr("hearout.prepare.make.os.replace", crash)
+    monkeypatch.setattr("hearout.prepare._make.os.replace", crash)
     with pytest.raises(AnnouncementError, match=rf"notice.*\{full_at}: cannot be written \(No space left on device\)"):
         make(tmp_path, "A new text.")
     assert Announcement.load("notice", tmp_path) == before

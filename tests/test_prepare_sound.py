@@ -8,9 +8,9 @@ import pyloudnorm
 import pytest
 
 from hearout.errors import AnnouncementError
-from hearout.prepare.check import compared, spoken
-from hearout.prepare.make import split
-from hearout.prepare.sound import (
+from hearout.prepare._check import compared, spoken
+from hearout.prepare._make import split
+from hearout.prepare._sound import (
     LEADING,
     SAMPLE_RATE,
     TRAILING,
@@ -20,7 +20,7 @@ from hearout.prepare.sound import (
     trimmed,
     true_peak,
 )
-from hearout.prepare.timing import aligned, estimated
+from hearout.prepare._timing import aligned, estimated
 from ready import AFTER, BEFORE, COMMA, TEXT, Noises, make, noises, samples
 
 # --- Silence

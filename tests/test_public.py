@@ -15,7 +15,7 @@ from hearout import errors
 from hearout.measure import MeasureError
 from support import ROOT
 
-HEAVY = ("livekit", "numpy", "hearout.session")
+HEAVY = ("livekit", "numpy", "hearout._session.agent_session")
 
 
 def fresh(code: str) -> str:
@@ -32,9 +32,9 @@ def fresh(code: str) -> str:
         "import hearout; dir(hearout)",
         "from hearout import Policy, Receipt, Level, Words, HearoutError",
         "from hearout import Cause, Fate, Held, Ledger, LedgerError, MisspokenError",
-        "from hearout.commands import main; main(['--help'])",
-        "from hearout.commands import main; main(['receipts', '--help'])",
-        "from hearout.commands import main; main(['receipts', 'verify', '--file', '/nowhere'])",
+        "from hearout.__main__ import main; main(['--help'])",
+        "from hearout.__main__ import main; main(['receipts', '--help'])",
+        "from hearout.__main__ import main; main(['receipts', 'verify', '--file', '/nowhere'])",
     ],
 )
 def test_what_needs_no_livekit_imports_neither_it_nor_numpy(does: str) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from hearout import Keys, Level, Outcome, settings
-from hearout.commands import main as hearout
-from hearout.local.llm import MONOLOGUE
+from hearout import Keys, Level, Outcome
+from hearout.__main__ import main as hearout
+from hearout._local.llm import MONOLOGUE
+from hearout._session import settings
 from rooms.caller import spoken
 from scenes import call
 from support import ROOT, run
@@ -97,7 +98,7 @@ def test_the_main_jobs_receipts_are_in_its_ledger_and_a_changed_byte_is_found(
     shutil.copy(folder.parent / "receipts.db", database)
 
     def receipts(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from hearout.commands import run; run()", "receipts", *arguments]
+        command = [sys.executable, "-c", "from hearout.__main__ import run; run()", "receipts", *arguments]
         ledger = {"HEAROUT_LEDGER": f"sqlite:///{database}"}
         return subprocess.run(command, env=os.environ | ledger, capture_output=True, text=True, check=False)
 

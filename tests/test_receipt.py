@@ -7,8 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hearout import spans
-from hearout.receipt import HOLE, SHORT, Attempt, Level, Listener, Outcome, Receipt
+from hearout.receipts import Attempt, Level, Listener, Outcome, Receipt
+from hearout.receipts import _spans as spans
+from hearout.receipts._receipt import (
+    HOLE,
+    SHORT,
+)
 
 RUNGS = [level for level in Level if level]
 

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from hearout.ledger import Ledger, tables
-from hearout.receipt import Attempt, Cause, Level, Listener, Outcome
-from hearout.receipts_command import COMMANDS, main
-from hearout.record import from_json
-from hearout.words import Fate, Held, Kind
+from hearout.ledger import Ledger
+from hearout.ledger import _tables as tables
+from hearout.ledger._command import COMMANDS, main
+from hearout.receipts import Attempt, Cause, Fate, Held, Kind, Level, Listener, Outcome
+from hearout.receipts._codec import (
+    from_json,
+)
 from ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 from support import ROOT
 
@@ -226,7 +228,7 @@ def test_a_byte_that_was_changed_in_the_file_is_found(tmp_path: Path, capsys: py
 def test_a_signed_book_is_checked_with_its_key_and_forgotten_with_it(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hearout.ledger.signing import load_signer
+    from hearout.ledger._signing import load_signer
 
     private, public = tmp_path / "private.pem", tmp_path / "public.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
@@ -366,7 +368,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     for index in range(80):  # more than a pipe holds
         book.settle(receipt(f"u{index}"), call="room", by="a", now=NOW)
     script = (
-        f"import sys; from hearout.receipts_command import main; sys.exit(main(['export', '--ledger', {book.url!r}]))"
+        f"import sys; from hearout.ledger._command import main; sys.exit(main(['export', '--ledger', {book.url!r}]))"
     )
     shown = subprocess.run(
         ["bash", "-o", "pipefail", "-c", '"$0" -c "$1" | head -n 1', sys.executable, script],

@@ -9,9 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearout.errors import ReceiptError
-from hearout.receipt import Attempt, Cause, Level, Listener, Outcome, Receipt
-from hearout.record import Words, digest, from_json, to_json
-from hearout.words import Fate, Held, Kind
+from hearout.policy import Words
+from hearout.receipts import Attempt, Cause, Fate, Held, Kind, Level, Listener, Outcome, Receipt
+from hearout.receipts._codec import (
+    digest,
+    from_json,
+    to_json,
+)
 
 NOTICE = "This call is recorded."
 MINE = "my address is 4 Elm Street"

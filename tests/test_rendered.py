@@ -2,7 +2,7 @@
 
 import pytest
 
-from hearout import rendered
+from hearout._room import rendered
 from hearout.errors import ReportError
 from witnessing import report
 

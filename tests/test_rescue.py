@@ -10,11 +10,19 @@ from typing import Any, Self
 import pytest
 from livekit import api, rtc
 
-from hearout import rescue
+from hearout import _failover as rescue
+from hearout._failover import (
+    DEAD,
+    IN_VAIN,
+    LOOK,
+    LOOKS,
+    PATIENCE,
+    RESCUES,
+    Rescue,
+)
 from hearout.errors import LedgerDownError
 from hearout.ledger import Ledger
-from hearout.ledger.custody import Attended, Custody
-from hearout.rescue import DEAD, IN_VAIN, LOOK, LOOKS, PATIENCE, RESCUES, Rescue
+from hearout.ledger._calls import Attended, Custody
 
 CALL = Attended("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
 AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDARD

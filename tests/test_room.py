@@ -10,9 +10,14 @@ from livekit import rtc
 
 from fake_room import SIP, Person, Publication, Scene, Track, scene
 from hearout import Level, Outcome, Policy
-from hearout.events import CallerLeft, CallerReturned, KeysPressed, SpeechQueued
-from hearout.presence import Presence, playouts
-from hearout.receipt import Receipt
+from hearout._floor.events import (
+    CallerLeft,
+    CallerReturned,
+    KeysPressed,
+    SpeechQueued,
+)
+from hearout._room.presence import Presence, playouts
+from hearout.receipts import Receipt
 
 HANGS_UP, TIMED_OUT = rtc.DisconnectReason.CLIENT_INITIATED, rtc.DisconnectReason.CONNECTION_TIMEOUT
 
@@ -356,7 +361,7 @@ def test_who_has_gone_is_not_known_to_have_been_there_later() -> None:
 def test_the_job_ends_when_the_session_of_a_caller_who_stayed_away_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     reasons: list[str] = []
     job = types.SimpleNamespace(shutdown=lambda reason: reasons.append(reason))
-    monkeypatch.setattr("hearout.room.get_job_context", lambda required: job)
+    monkeypatch.setattr("hearout._room.participants.get_job_context", lambda required: job)
 
     async def play(call: Scene) -> None:
         call.follows.end()

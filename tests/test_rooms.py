@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from hearout.local.llm import MONOLOGUE
-from hearout.local.stt import Ear
+from hearout._local.llm import MONOLOGUE
+from hearout._local.stt import Ear
 from hearout.measure import Measured, measure
 from rooms.caller import Caller, Recording, share_heard, spoken
 from support import alike, words

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hearout.local.llm import MONOLOGUE
+from hearout._local.llm import MONOLOGUE
 from hearout.measure import measure
 from rooms.caller import Caller, spoken
 from rooms.cluster import SHORT_DRAIN, Cluster, deployed

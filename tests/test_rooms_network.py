@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hearout.measure import Measured
-from hearout.receipt import Level, Outcome, Receipt
+from hearout.receipts import Level, Outcome, Receipt
 from rooms.network import HOUSE_ADDRESS, Network, NoNetworkError, network
 from rooms.notes import Notes
 from rooms.notice import SHORT

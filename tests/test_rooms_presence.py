@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from livekit.protocol.agent_pb import agent_session as agent_pb
 
-from hearout import words
-from hearout.local.tts import SAMPLE_RATE
+from hearout import _text as words
+from hearout._local.tts import SAMPLE_RATE
 from hearout.measure import Measured, measure
-from hearout.receipt import Cause, Level, Outcome
+from hearout.receipts import Cause, Level, Outcome
 from rooms.caller import Caller, Recording, spoken
 from rooms.notes import Notes
 from rooms.notice import NOTICE, POLICY

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hearout._local.stt import Ear
 from hearout.ledger import LEASE, Ledger
-from hearout.ledger.custody import Attended
-from hearout.ledger.read import entries, verify
-from hearout.local.stt import Ear
+from hearout.ledger._calls import Attended
+from hearout.ledger._read import entries, verify
 from hearout.measure import measure
-from hearout.receipt import Outcome
+from hearout.receipts import Outcome
 from rooms.caller import Caller, Recording, share_heard, spoken
 from rooms.notice import NOTICE
 from rooms.rescued import Calls

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hearout.ledger import Ledger
-from hearout.ledger.read import entries
+from hearout.ledger._read import entries
 from hearout.measure import measure
-from hearout.receipt import Outcome
+from hearout.receipts import Outcome
 from rooms.caller import Caller, spoken
 from rooms.notice import NOTICE
 

@@ -7,7 +7,7 @@ import pytest
 from livekit.agents import Agent
 
 from hearout import Answer, Outcome, Policy
-from hearout.actions import FinishShutdown
+from hearout._floor.actions import FinishShutdown
 from hearout.testing import (
     Do,
     Model,
@@ -322,5 +322,5 @@ def test_where_nothing_is_protected_the_floor_does_nothing() -> None:
 
     assert receipts(result) == []
     # but let the session end when it is to end
-    assert [what for what in happened if type(what).__module__ == "hearout.actions"] == [FinishShutdown()]
+    assert [what for what in happened if type(what).__module__ == "hearout._floor.actions"] == [FinishShutdown()]
     assert (result.kept, len(result.turns)) == (1.0, 2)

@@ -5,8 +5,15 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, AgentTask, ToolError
 
-from hearout import After, Keys, Outcome, Phrases, Policy, Redeliver
-from hearout.receipt import Cause
+from hearout import (
+    After,
+    Keys,
+    Outcome,
+    Phrases,
+    Policy,
+    Redeliver,
+)
+from hearout.receipts import Cause
 from hearout.testing import (
     Do,
     Model,

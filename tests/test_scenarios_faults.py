@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hearout import Outcome
-from hearout.receipt import Cause
+from hearout.receipts import Cause
 from hearout.testing import (
     Ear,
     Listener,

@@ -13,7 +13,7 @@ import pytest
 from bench import local_voice, peers
 from bench.notice import NOTICE
 
-from hearout.local.tts import SAMPLE_RATE, Voice
+from hearout._local.tts import SAMPLE_RATE, Voice
 from hearout.measure import measure
 from support import alike
 

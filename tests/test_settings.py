@@ -12,7 +12,8 @@ from livekit.agents import llm
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.room_io import RoomInputOptions, RoomOptions, TextInputOptions
 
-from hearout import AgentSession, SettingsError, settings
+from hearout import AgentSession, SettingsError
+from hearout._session import settings
 
 
 def made(kind: Callable[..., Any], **arguments: Any) -> Any:

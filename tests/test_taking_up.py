@@ -9,11 +9,24 @@ from typing import Any
 import pytest
 from livekit.agents.llm import ChatMessage
 
-from hearout import AgentSession, Keys, Outcome, Phrases, Redeliver, Words
-from hearout.bookkeeping import Inherited
+from hearout import (
+    AgentSession,
+    Keys,
+    Outcome,
+    Phrases,
+    Redeliver,
+    Words,
+)
+from hearout._session.call_ledger import Inherited
 from hearout.errors import AlreadyOwedError
 from hearout.ledger import Ledger
-from hearout.testing import Do, Model, Result, Say, first_sound
+from hearout.testing import (
+    Do,
+    Model,
+    Result,
+    Say,
+    first_sound,
+)
 from scenes import NOTICE, QUESTION, Announcing, call, said
 from test_announce import reading
 from test_bookkeeping import REPLY, InTheLoop, in_the_book

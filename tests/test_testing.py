@@ -34,7 +34,7 @@ from hearout.testing import (
     from_end,
     run,
 )
-from hearout.testing.clock import BUSY_LIMIT
+from hearout.testing._clock import BUSY_LIMIT
 from scripted import NOTICE, SIX_WORDS, Announcing, Interruptible, hearing, stock, words_heard
 from support import ROOT
 

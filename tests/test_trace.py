@@ -5,10 +5,24 @@ from typing import Any
 
 import pytest
 
-from hearout import After, Answer, Keys, Phrases, trace
-from hearout import events as e
-from hearout.floor import Floor
-from hearout.testing import Do, Noise, Outage, Say, Type, first_sound, from_end
+from hearout import (
+    After,
+    Answer,
+    Keys,
+    Phrases,
+)
+from hearout._floor import events as e
+from hearout._floor import trace
+from hearout._floor.floor import Floor
+from hearout.testing import (
+    Do,
+    Noise,
+    Outage,
+    Say,
+    Type,
+    first_sound,
+    from_end,
+)
 from orders import POLICY, to_its_end
 from scenes import CONSENT, QUESTION, Announcing, Working, call
 

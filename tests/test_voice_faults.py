@@ -10,9 +10,20 @@ from livekit.agents import ModelSettings
 from livekit.agents.voice import SpeechHandle
 
 from hearout import Outcome, Policy
-from hearout.receipt import Cause
-from hearout.retry import SPEECH, Retry, TtsNode
-from hearout.testing import Call, Do, HangUp, Model, Reply, Return, Voice, VoiceFault, first_sound, run
+from hearout._pipeline.retry import SPEECH, Retry, TtsNode
+from hearout.receipts import Cause
+from hearout.testing import (
+    Call,
+    Do,
+    HangUp,
+    Model,
+    Reply,
+    Return,
+    Voice,
+    VoiceFault,
+    first_sound,
+    run,
+)
 from scenes import NOTICE, Announcing, Thinking, call, ours, receipts, said
 
 WRITES_LONG = 2

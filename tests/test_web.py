@@ -17,14 +17,19 @@ import jwt
 import pytest
 from aiohttp.test_utils import TestServer
 
+from hearout._web import rooms as room_server
+from hearout._web import run as web_run
+from hearout._web import site
+from hearout._web.rooms import Rooms
+from hearout._web.site import Site
+from hearout._web.tokens import (
+    LIVES,
+    RETURNS,
+    Allowance,
+    token,
+)
 from hearout.errors import WebError
 from hearout.policy import Policy
-from hearout.web import rooms as room_server
-from hearout.web import run as web_run
-from hearout.web import site
-from hearout.web.rooms import Rooms
-from hearout.web.site import Site
-from hearout.web.tokens import LIVES, RETURNS, Allowance, token
 from support import ROOT, run
 
 ROOMS = Rooms("ws://127.0.0.1:7880", "key", "secret" * 8, 7880)
@@ -267,4 +272,4 @@ def test_the_wheel_carries_the_page_and_livekits_client_with_its_licence(tmp_pat
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     carried = {"page/index.html", "page/page.js", "page/page.css", "vendor/livekit-client.umd.js"}
-    assert {f"hearout/web/{name}" for name in {*carried, "vendor/livekit-client.LICENSE"}} <= names
+    assert {f"hearout/_web/{name}" for name in {*carried, "vendor/livekit-client.LICENSE"}} <= names

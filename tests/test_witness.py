@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from hearout import Level, Outcome
-from hearout import actions as a
-from hearout import events as e
-from hearout.receipt import Listener
-from hearout.wire import Refused
-from hearout.witness import witnessed
+from hearout._floor import actions as a
+from hearout._floor import events as e
+from hearout._room.channel import Refused
+from hearout._room.page_reports import witnessed
+from hearout.receipts import Listener
 from witnessing import Room, receipt, report, soon
 
 
@@ -101,7 +101,7 @@ def test_an_absurd_report_changes_nothing_and_is_noted_without_its_text(
 
 
 def test_a_report_that_comes_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearout.witness.ANSWERS", 0.01)
+    monkeypatch.setattr("hearout._room.page_reports.ANSWERS", 0.01)
 
     async def page(method: str, _: dict[str, Any]) -> str:
         if method == "hearout.end":

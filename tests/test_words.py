@@ -2,8 +2,8 @@
 
 import pytest
 
-from hearout import words
-from hearout.wording import Wording
+from hearout import _text as words
+from hearout._floor.alignment import Wording
 
 
 @pytest.mark.parametrize(

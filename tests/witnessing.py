@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hearout import Outcome, Receipt
-from hearout import events as e
-from hearout.wire import Answering
-from hearout.witness import Witness
+from hearout._floor import events as e
+from hearout._room.channel import Answering
+from hearout._room.page_reports import Witness
 
 Page = Callable[[str, dict[str, Any]], Awaitable[str]]
 """A page in these tests: answers calls of a method with fields."""

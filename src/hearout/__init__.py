@@ -4,8 +4,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._session.agent_session import AgentSession
+    from ._session.announce import AnnouncementHandle
     from .announcement import Announcement
-    from .announcing import AnnouncementHandle
     from .errors import (
         AlreadyOwedError,
         AnnouncementError,
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from .ledger import Ledger
-    from .policy import After, Answer, Keys, Nobody, Phrases, Policy, Redeliver
-    from .receipt import Cause, Level, Outcome, Receipt
-    from .record import Words
-    from .session import AgentSession
-    from .words import Fate, Held
+    from .policy import (
+        After,
+        Answer,
+        Keys,
+        Nobody,
+        Phrases,
+        Policy,
+        Redeliver,
+        Words,
+    )
+    from .receipts import Cause, Fate, Held, Level, Outcome, Receipt
 
 __all__ = [
     "After",
@@ -59,8 +66,9 @@ __all__ = [
 ]
 
 _NAMES = {
+    "_session.agent_session": ("AgentSession",),
+    "_session.announce": ("AnnouncementHandle",),
     "announcement": ("Announcement",),
-    "announcing": ("AnnouncementHandle",),
     "errors": (
         "AlreadyOwedError",
         "AnnouncementError",
@@ -75,11 +83,8 @@ _NAMES = {
         "SettingsError",
     ),
     "ledger": ("Ledger",),
-    "policy": ("After", "Answer", "Keys", "Nobody", "Phrases", "Policy", "Redeliver"),
-    "receipt": ("Cause", "Level", "Outcome", "Receipt"),
-    "record": ("Words",),
-    "session": ("AgentSession",),
-    "words": ("Fate", "Held"),
+    "policy": ("After", "Answer", "Keys", "Nobody", "Phrases", "Policy", "Redeliver", "Words"),
+    "receipts": ("Cause", "Fate", "Held", "Level", "Outcome", "Receipt"),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 

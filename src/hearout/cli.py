@@ -10,7 +10,9 @@ from pathlib import Path
 from livekit.agents import AgentServer
 from livekit.agents import cli as livekit_cli
 
-from . import rescue, session, voices
+from . import _failover as rescue
+from ._local import choice as voices
+from ._session import agent_session as session
 from .errors import ConsoleError, HearoutError
 
 
@@ -76,7 +78,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
 
 
 def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Choice) -> int:
-    from .console import run  # the console's packages are an extra
+    from ._console import run  # the console's packages are an extra
 
     if options.stock:
         session.use_stock()
@@ -91,7 +93,7 @@ def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Ch
 
 
 def _web(server: AgentServer, options: argparse.Namespace, choice: voices.Choice) -> int:
-    from .web import run
+    from ._web import run
 
     return run.web(server, host=options.host, port=options.port, choice=choice, upstream=_upstream())
 
@@ -110,7 +112,7 @@ def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
             f"{command} joins a LiveKit server, and LIVEKIT_URL is not set; set {', '.join(voices.LIVEKIT)} in .env, "
             "or run `console` or `web`, which need none"
         )
-    from .local.gateway import answering
+    from ._local.gateway import answering
 
     with answering(_upstream()) as environment, rescue.watching(server, os.environ):
         os.environ.update(environment)  # before LiveKit's fork server starts: its jobs inherit it
@@ -126,7 +128,7 @@ def _metrics(command: str) -> Iterator[None]:
     if not port or command not in ("dev", "start"):
         yield
         return
-    from . import metrics
+    from . import _metrics as metrics
 
     with metrics.serving(os.environ.get("HEAROUT_METRICS_HOST", "127.0.0.1"), port) as url:
         print(f"metrics: {url}", flush=True)  # noqa: T201

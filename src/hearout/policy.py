@@ -6,7 +6,6 @@ from enum import Enum
 from typing import TypeAlias
 
 from .errors import PolicyError
-from .record import Words
 
 
 class Answer(Enum):
@@ -32,6 +31,15 @@ class Redeliver(Enum):
     FROM_START = "from the start"
     NEVER = "never"
     """Not at all: it is on the receipt as not finished."""
+
+
+class Words(Enum):
+    """What a record keeps of what was said."""
+
+    KEEP = "keep"
+    HASH = "hash"
+    """A salted SHA-256: who has the words and the salt can show that they are the ones."""
+    OMIT = "omit"
 
 
 @dataclass(frozen=True)

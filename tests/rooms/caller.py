@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hearout.local.tts import SAMPLE_RATE, Voice
+from hearout._local.tts import SAMPLE_RATE, Voice
 
 if TYPE_CHECKING:
     from rooms.server import Server

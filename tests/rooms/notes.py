@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearout import record
-from hearout.receipt import Receipt
+from hearout.receipts import Receipt
+from hearout.receipts import _codec as record
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ from livekit.agents import Agent, AgentServer, JobContext, JobProcess, ModelSett
 from livekit.plugins import silero
 
 from hearout import AgentSession, cli
-from hearout.record import to_json
+from hearout.receipts._codec import (
+    to_json,
+)
 from rooms.notice import NOTICE, POLICY
 
 LOUD = 150

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hearout.ledger import Ledger, Owing
-from hearout.ledger.custody import Attended
-from hearout.ledger.tables import CALLS
+from hearout.ledger._calls import Attended
+from hearout.ledger._tables import CALLS
 
 LISTED, SENT = 5.0, 30.0
 """Seconds until a job has said that it is in a call, and until another agent is there at the latest."""

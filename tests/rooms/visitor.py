@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from hearout.local.tts import SAMPLE_RATE
+from hearout._local.tts import SAMPLE_RATE
+from hearout._web import site
 from hearout.measure import Measured, measure
-from hearout.web import site
 from rooms.caller import Samples, spoken
 from support import ROOT
 

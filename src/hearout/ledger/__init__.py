@@ -3,10 +3,17 @@
 `Ledger` is one book of it, `Scribe` the same from asyncio. docs/receipts.md says what it shows and what it does not.
 """
 
-from .book import DEFAULT_BOOK, DEFAULT_URL, Ledger
-from .entries import LEASE, Entry, Owing, Record, RowKind, Written
-from .scribe import Scribe
-from .tables import Mode
+from ._book import DEFAULT_BOOK, DEFAULT_URL, Ledger
+from ._entries import (
+    LEASE,
+    Entry,
+    Owing,
+    Record,
+    RowKind,
+    Written,
+)
+from ._tables import Mode
+from ._writer import Scribe
 
 __all__ = [
     "DEFAULT_BOOK",

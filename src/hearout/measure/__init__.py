@@ -5,8 +5,13 @@ the announcement and compared frame by frame. What was concealed by a receiver c
 audible.
 """
 
-from .audio import RATE, MeasureError, Samples, read
-from .command import main
-from .judge import Measured, Stretch, measure
+from ._audio import (
+    RATE,
+    MeasureError,
+    Samples,
+    read,
+)
+from ._command import main
+from ._judge import Measured, Stretch, measure
 
 __all__ = ["RATE", "MeasureError", "Measured", "Samples", "Stretch", "main", "measure", "read"]

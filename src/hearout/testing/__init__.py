@@ -10,14 +10,31 @@ See ``docs/testing.md``.
 """
 
 from ..errors import CallError
-from .call import Call, as_livekit
-from .clock import run
-from .ear import Ear, Outage
-from .line import Listener
-from .model import Model, Reply, Request, UseTool, repeat
-from .result import Answered, Result, Utterance
-from .script import Do, HangUp, Moment, Noise, Press, Return, Say, Type, first_sound, from_end
-from .voice import Voice, VoiceFault
+from ._call import Call, as_livekit
+from ._clock import run
+from ._line import Listener
+from ._llm import (
+    Model,
+    Reply,
+    Request,
+    UseTool,
+    repeat,
+)
+from ._result import Answered, Result, Utterance
+from ._script import (
+    Do,
+    HangUp,
+    Moment,
+    Noise,
+    Press,
+    Return,
+    Say,
+    Type,
+    first_sound,
+    from_end,
+)
+from ._stt import Ear, Outage
+from ._tts import Voice, VoiceFault
 
 __all__ = [
     "Answered",

@@ -1,0 +1,59 @@
+"""The `hearout` command: each of its commands is a module's ``main``, imported when it is called."""
+
+import importlib
+import os
+import sys
+
+from dotenv import find_dotenv, load_dotenv
+
+from ._local.choice import drop_empty
+from .errors import HearoutError
+
+COMMANDS = {
+    "measure": ("hearout.measure._command", "how much of an announcement is in a recording"),
+    "prepare": ("hearout.prepare._command", "make announcements ahead of time, checked against their text"),
+    "receipts": ("hearout.ledger._command", "what was said to whom, and whether the record is unchanged"),
+}
+
+
+def run() -> None:
+    """Run the command line; ends the process with its exit status: 2 for a wrong call.
+
+    A `.env` here or in a folder above completes the environment, as it does an agent's: else `hearout receipts` would
+    look for the receipts elsewhere than where the agent writes them.
+    """
+    file = find_dotenv(usecwd=True)
+    try:
+        load_dotenv(file)
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"{file} cannot be read ({error}); make it readable, or call hearout in another folder"
+        print(f"error: {why}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    drop_empty(os.environ)
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """As :func:`run`, with the arguments given; the exit status."""
+    name = arguments[0] if arguments else ""
+    if name not in COMMANDS:
+        wanted = name in ("-h", "--help")
+        print(usage() if wanted else f"{usage()}\n\nerror: {_complaint(name)}", file=None if wanted else sys.stderr)
+        return 0 if wanted else 2
+    try:
+        command = importlib.import_module(COMMANDS[name][0])
+        status: int = command.main(arguments[1:], *([os.environ] if name == "receipts" else []))
+    except HearoutError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return status
+
+
+def usage() -> str:
+    """What there is."""
+    rows = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
+    return f"usage: hearout COMMAND ...   (hearout COMMAND --help)\n\n{rows}"
+
+
+def _complaint(name: str) -> str:
+    return f"there is no command {name!r}" if name else "no command was given"

@@ -1,0 +1,209 @@
+"""The files of a call: its sound, its timeline as data, and a short table of it. The picture is in `picture.py`."""
+
+import dataclasses
+import json
+import textwrap
+import wave
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConsoleError
+from ..receipts import Receipt
+
+Samples = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Something the agent said.
+
+    Attributes:
+        id: LiveKit's name of the speech.
+        start: seconds from the start of ``call.wav``; `end` too.
+        text: as it is in the conversation's history.
+        protected: whether barge-in did not stop it.
+        cut: whether it ended before its end.
+    """
+
+    id: str
+    start: float
+    end: float
+    text: str
+    protected: bool
+    cut: bool
+
+
+@dataclass(frozen=True)
+class SaidRow:
+    """Something the caller said: from `start` to `end`, in seconds from the start of ``call.wav``."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What the recogniser made of the caller, `at` seconds from the start."""
+
+    at: float
+    text: str
+    final: bool
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the agent was given as the caller's turn, `at` seconds from the start."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its first frame at `start`, `gap` seconds after the last frame of the utterance before it."""
+
+    start: float
+    gap: float
+
+
+@dataclass(frozen=True)
+class HeldRow:
+    """Words said over protected speech: what they were taken for (`kind`), and what became of them (`fate`)."""
+
+    at: float
+    text: str
+    kind: str
+    fate: str
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """A call, as ``timeline.json`` has it."""
+
+    outcome: str
+    agent: list[Utterance] = field(default_factory=list)
+    caller: list[SaidRow] = field(default_factory=list)
+    transcripts: list[Transcript] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    held: list[HeldRow] = field(default_factory=list)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
+    """As :mod:`hearout.receipts._codec` writes them; their times are seconds from the session's start."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The record in the form of ``timeline.json``, version 1; seconds to the millisecond."""
+        return {"version": 1, **_rounded(dataclasses.asdict(self))}
+
+
+def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, sample_rate: int) -> None:
+    """Write ``call.wav`` (stereo: left the caller, right the agent), ``timeline.json`` and ``timeline.png``.
+
+    Args:
+        directory: exists, as :func:`folder` makes it.
+        record: what happened.
+        caller: mono, from the start of the call; `agent` likewise, and of the same length.
+        sample_rate: of both, in Hz.
+
+    Raises:
+        ConsoleError: a file cannot be written.
+    """
+    from . import picture  # matplotlib takes most of a second: not before the call is over
+
+    try:
+        with (directory / "call.wav").open("wb") as raw, wave.open(raw, "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(2)
+            file.setframerate(sample_rate)
+            file.writeframes(np.stack([caller, agent], axis=1).astype("<i2").tobytes())
+        timeline = json.dumps(record.as_json(), indent=2, ensure_ascii=False)
+        (directory / "timeline.json").write_text(timeline + "\n", "utf-8")
+        picture.draw(directory / "timeline.png", record, caller, agent, sample_rate)
+    except OSError as error:
+        raise ConsoleError(f"{directory}: the call's files cannot be written ({error.strerror})") from error
+
+
+def folder(path: Path) -> Path:
+    """The folder for a call's files, made if it is missing and tried by writing to it.
+
+    Raises:
+        ConsoleError: nothing can be written there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / "call.wav"
+        with probe.open("ab"):
+            pass
+    except OSError as error:
+        raise ConsoleError(f"{path}: cannot be written to ({error.strerror}); choose another --out") from error
+    return path
+
+
+def table(record: CallRecord, width: int = 80) -> str:
+    """The call as a short table, in plain text, at most `width` columns wide."""
+    order = ("caller", "held", "turn", "gap", "agent")  # of what happens in the same tenth of a second
+    rows = sorted(_rows(record), key=lambda row: (round(row[0], 1), order.index(row[1])))
+    lines = []
+    for at, who, what in rows:
+        head = f"{at:6.1f} s  {who:<8}"
+        lines += textwrap.wrap(what, width, initial_indent=head, subsequent_indent=" " * len(head)) or [head.rstrip()]
+    return "\n".join(lines)
+
+
+def receipts(written: Sequence[Receipt], width: int = 80) -> str:
+    """The receipts, one after the other, in plain text, at most `width` columns wide."""
+    lines = textwrap.TextWrapper(width, initial_indent="receipt ", subsequent_indent=" " * 8)
+    return "\n".join(lines.fill(_told(receipt)) for receipt in written)
+
+
+def _told(receipt: Receipt) -> str:
+    why = f" ({receipt.why})" if receipt.why else ""
+    held = f", {len(receipt.held)} held" if receipt.held else ""
+    gap = "" if receipt.gap is None else f", answered after {receipt.gap * 1000:.0f} ms"
+    of = f"{receipt.played:.1f} of {receipt.length:.1f} s"
+    return f"{receipt.id}: {receipt.outcome.value}{why}, {of}, level {receipt.level}{held}{gap}"
+
+
+def _rows(record: CallRecord) -> Iterator[tuple[float, str, str]]:
+    for utterance in record.agent:
+        ended = "cut" if utterance.cut else "to its end"
+        what = "protected, " if utterance.protected else ""
+        text = _shortened(utterance.text)
+        yield utterance.start, "agent", f"“{text}” ({what}{utterance.end - utterance.start:.1f} s, {ended})"
+    for said in record.caller:
+        over = any(u.protected and u.start < said.end and said.start < u.end for u in record.agent)
+        yield said.start, "caller", f"“{said.text}”{f' — over the agent, {_heard(record, said)}' if over else ''}"
+    for held in record.held:
+        yield held.at, "held", f"“{held.text}” ({held.kind}) → {held.fate}"
+    for turn in record.turns:
+        yield turn.at, "turn", f"“{turn.text}”"
+    for reply in record.replies:
+        yield reply.start, "gap", f"{reply.gap * 1000:.0f} ms until the agent went on"
+
+
+def _heard(record: CallRecord, said: SaidRow) -> str:
+    """Whether a transcript came of what the caller said: while it was said, or within 3 s."""
+    later = [other.start for other in record.caller if other.start > said.start]
+    until = min([*later, said.end + 3.0])
+    return "heard" if any(said.start < t.at <= until for t in record.transcripts) else "not heard by the agent"
+
+
+def _shortened(text: str, longest: int = 140) -> str:
+    """The text, or its beginning and its end, cut between words."""
+    if len(text) <= longest:
+        return text
+    head, tail = text[: longest // 2], text[-longest // 2 :]
+    return f"{head.rsplit(' ', 1)[0]} … {tail.split(' ', 1)[-1]}"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value

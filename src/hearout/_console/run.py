@@ -1,0 +1,286 @@
+"""A call in the console, from its first line to its files."""
+
+import asyncio
+import contextlib
+import datetime
+import importlib.util
+import logging
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from livekit.agents import AgentServer, JobExecutorType
+
+from .._local import choice as voices
+from .._session.agent_session import AgentSession, use_line
+from ..errors import ConsoleError, LocalVoiceMissingError
+
+if TYPE_CHECKING:
+    from .screen import Screen
+    from .script import Script
+
+START = 30.0
+"""Seconds after which an agent that has not begun a session is given up."""
+
+
+def console(
+    server: AgentServer,
+    *,
+    script: Path | None,
+    out: Path | None,
+    choice: voices.Choice,
+    sound_card: bool,
+    upstream: tuple[str, str, str] | None,
+) -> int:
+    """Hold one call with the agent of `server`; the exit status.
+
+    Raises:
+        HearoutError: something is wrong before the call; nothing was said.
+    """
+    _need("rich", "prompt_toolkit", "matplotlib", "hibari", "moonshine_voice")
+    from .report import folder
+    from .screen import Screen
+    from .script import Script, read
+
+    scripted = script is not None or not sys.stdin.isatty()
+    steps = read(script or _talk_over()) if scripted else Script()
+    directory = folder(out or Path("calls") / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%SZ}")
+    screen = Screen(plain=scripted)
+    screen.say(choice.because)
+    conversation = _Conversation(server, screen, directory, steps, ends_itself=scripted)
+    with conversation.logs(), _models(choice, upstream):
+        return conversation.hold(sound_card=sound_card)
+
+
+class _Conversation:
+    """One call and the threads that it needs: LiveKit's worker and job run in theirs, the terminal in the main one."""
+
+    def __init__(
+        self, server: AgentServer, screen: "Screen", directory: Path, steps: "Script", *, ends_itself: bool
+    ) -> None:
+        from .call import Call
+        from .play import Player
+
+        self._began = psutil.Process().create_time()
+
+        self._screen = screen
+        self._directory = directory
+        self._scripted = ends_itself
+        self._call = screen.call = Call(screen.show)
+        self._player = Player(self._call, steps, ends_itself=ends_itself)
+        self._worker = _Worker(server, on_failed=lambda: self._player.end("agent failed"))
+
+    @contextlib.contextmanager
+    def logs(self) -> Iterator[None]:
+        """Send logs to a file in the call's folder; warnings also to the screen, one line each."""
+        handler = logging.FileHandler(self._directory / "agent.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        short = _Short(self._screen)
+        root = logging.getLogger()
+        before = root.level
+        for added in (handler, short):
+            root.addHandler(added)
+        root.setLevel(logging.INFO)
+        logging.getLogger("hearout").setLevel(logging.DEBUG)
+        try:
+            yield
+        finally:
+            for added in (handler, short):
+                root.removeHandler(added)
+            root.setLevel(before)
+            handler.close()
+
+    def hold(self, *, sound_card: bool) -> int:
+        """Hold the call, write its files, and say how it went; the exit status."""
+        from . import card
+
+        self._player.prepare()
+        if sound_card and not self._scripted and (name := card.available()):
+            self._screen.say(f"sound card: {name} (--virtual leaves it alone)")
+            self._call.line.card = card.Card()
+        use_line(self._call.line, call=f"console/{self._directory.name}")
+        self._worker.start()
+        try:
+            self._wait()
+        except KeyboardInterrupt:
+            self._player.end("stopped")
+        try:
+            self._end()
+        except KeyboardInterrupt:
+            os._exit(130)  # the second Ctrl+C: at once
+        finally:
+            use_line(None)
+        return self._report()
+
+    def _wait(self) -> None:
+        """Until the call is over."""
+        began = time.monotonic()
+        while self._call.line.session is None and not self._player.over.wait(0.02):
+            if time.monotonic() - began > START:
+                raise ConsoleError(f"the agent began no session within {START:.0f} s; see {self._directory}/agent.log")
+        if self._scripted:
+            while not self._player.over.wait(0.2):
+                pass
+        elif not self._player.over.is_set():
+            self._screen.say(self._screen.help)
+            self._screen.prompt(self._typed, self._player.over.is_set)
+            self._player.end("hung up")
+
+    def _typed(self, line: str) -> None:
+        """What a person typed: a command, or words to be spoken."""
+        command, _, rest = line.strip().partition(" ")
+        try:
+            if command == "/help":
+                self._screen.say(self._screen.help)
+            elif command == "/hangup":
+                self._player.end("hung up")
+            elif command == "/keys":
+                self._in_call(self._press(rest.strip()))
+            elif command == "/play":
+                self._in_call(self._player.play(rest.strip()))
+            elif command.startswith("/"):
+                self._screen.show("error", f"{command} is no command; /help lists them")
+            else:
+                self._in_call(self._player.say(line))
+        except ConsoleError as error:
+            self._screen.show("error", str(error))
+
+    async def _press(self, keys: str) -> None:
+        self._player.press(keys)
+
+    def _in_call(self, done: Coroutine[None, None, None]) -> None:
+        """Run in the session's loop, and wait until the caller's words are on the line."""
+        loop = self._call.line.loop
+        if loop is None or not loop.is_running():
+            done.close()
+            return
+        asyncio.run_coroutine_threadsafe(done, loop).result(20)
+
+    def _end(self) -> None:
+        """End the session, then the worker."""
+        if self._call.line.loop is not None and self._call.line.loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._hang_up(), self._call.line.loop).result(20)
+        self._worker.stop()
+
+    async def _hang_up(self) -> None:
+        session = self._call.line.session
+        if isinstance(session, AgentSession):
+            session.user_left()  # nobody is on the line any more: what is still to be said is not said to nobody
+        if session is not None:
+            await session.aclose()
+        await self._call.line.hang_up()
+
+    def _report(self) -> int:
+        from .line import SAMPLE_RATE
+        from .report import receipts, table, write
+
+        record = self._call.record(self._player.outcome)
+        write(self._directory, record, *self._call.line.recording(), SAMPLE_RATE)
+        problems = self._call.problems()
+        (self._directory / "floor.jsonl").write_text("".join(f"{line}\n" for line in self._call.trace), "utf-8")
+        self._screen.say("\n" + table(record))
+        if written := self._call.receipts():
+            self._screen.say("\n" + receipts(written))
+        self._screen.say(f"\n{self._directory}: call.wav, timeline.png, timeline.json, floor.jsonl, agent.log")
+        self._screen.say(self._cost())
+        for problem in problems:
+            self._screen.show("error", problem)
+        failed = self._player.outcome in ("agent failed", "at_most")
+        return 1 if failed or (self._scripted and problems) else 0
+
+    def _cost(self) -> str:
+        """What the call took, in one line; everything but the terminal runs in this process."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = time.time() - self._began
+        first = self._call.first_sound()
+        sound = (
+            "" if first is None else f"first sound {self._call.line.began_at + first - self._began:.1f} s after start, "
+        )
+        core = (used.ru_utime + used.ru_stime) / seconds
+        return f"{sound}{core:.0%} of a core, {used.ru_maxrss / 1024:.0f} MB at most"
+
+
+class _Worker:
+    """LiveKit's worker in a thread of its own, unregistered, with one job that has no room."""
+
+    def __init__(self, server: AgentServer, *, on_failed: Callable[[], None]) -> None:
+        self._server = server
+        self._on_failed = on_failed
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="hearout-worker", daemon=True)
+
+    def start(self) -> None:
+        self._server.update_options(job_executor_type=JobExecutorType.THREAD)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker and its job; a job that does not end within 5 s is left to the process's end."""
+        with contextlib.suppress(TimeoutError, RuntimeError):
+            asyncio.run_coroutine_threadsafe(self._server.aclose(), self._loop).result(5)
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except Exception:
+            # Whatever ends LiveKit's worker, the main thread must come to know of it, and the log have it.
+            logging.getLogger("hearout").exception("the worker ended")
+            self._on_failed()
+
+    async def _serve(self) -> None:
+        def begin() -> None:
+            job = self._server.simulate_job("console-room", agent_identity="console", fake_job=True)
+            self._job = self._loop.create_task(job)
+
+        self._server.once("worker_started", begin)
+        await self._server.run(devmode=True, unregistered=True)
+
+
+class _Short(logging.Handler):
+    """Errors and hearout's own warnings, one line each, on the screen; the file has the rest."""
+
+    def __init__(self, screen: "Screen") -> None:
+        super().__init__(logging.WARNING)
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR and not record.name.startswith("hearout"):
+            return
+        what = record.exc_info[1] if record.exc_info else None
+        first = f"{record.getMessage()}{f': {what}' if what else ''}".splitlines()[0]
+        self._screen.show("error" if record.levelno >= logging.ERROR else "note", f"{record.name}: {first}")
+
+
+@contextlib.contextmanager
+def _models(choice: voices.Choice, upstream: tuple[str, str, str] | None) -> Iterator[None]:
+    """The models that the agent's session will find in the environment."""
+    if choice.where is not voices.Where.LOCAL:
+        yield
+        return
+    from .._local.gateway import answering
+
+    with answering(upstream) as environment:
+        os.environ.update(environment)
+        yield
+
+
+def _need(*packages: str) -> None:
+    """Refuse to begin without the console's packages."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise LocalVoiceMissingError(
+            f"the console needs {', '.join(missing)}, which hearout's extra brings; run: pip install 'hearout[local]'"
+        )
+
+
+def _talk_over() -> Path:
+    """The scripted call: in the wheel beside this file, in a checkout in bench/calls."""
+    packaged = Path(__file__).with_name("talk-over.toml")
+    return packaged if packaged.is_file() else Path(__file__).parents[3] / "bench" / "calls" / "talk-over.toml"

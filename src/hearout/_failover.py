@@ -1,0 +1,281 @@
+"""A call survives its agent: when a job's process died, one worker sends the call another agent.
+
+LiveKit's own server (1.13.5) sends an agent when a room is made, and none after its process died: the caller would hear
+silence for ever. So each worker that `hearout.cli` runs says in the ledger that it lives, and looks after the calls
+there: those of its own jobs, and those of workers that say nothing any more. It runs in the worker's main process.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import aiohttp
+from livekit import api, rtc
+from livekit.agents import AgentServer, JobContext
+
+from .errors import LedgerError
+from .ledger._book import Ledger, new_holder
+from .ledger._calls import NOBODY, Attended, Custody
+from .ledger._environment import place
+
+logger = logging.getLogger("hearout")
+
+WORKER = "HEAROUT_WORKER"
+"""The environment variable by which a job's process knows who looks after its call."""
+
+LOOK = 0.4
+"""Seconds from one look into the ledger to the next."""
+
+GLANCE = 0.1
+"""Seconds from one look at this worker's own jobs to the next: a process that is gone is known then."""
+
+DEAD = 2.0
+"""Seconds without a beat of another worker after which it is taken to be dead: five beats. Should it only be slow, its
+agent is put out of the room before another comes, so that no two ever speak."""
+
+LOOKS = 4
+"""Looks in which a beat must not have changed, each within `PROMPT` of the one before: a ledger that stalls for
+everybody keeps everybody from writing, and proves nobody's death."""
+
+PROMPT = 3 * LOOK
+"""Seconds from the end of one look to that of the next, after which what was seen before proves nothing."""
+
+UNLISTED = -1
+"""The beat of a worker that has a call and is not listed."""
+
+RESCUES = 3
+"""Agents that a call is sent at most: a fault that kills one may kill each."""
+
+IN_VAIN = 9
+"""How often an agent is asked for while none comes, `PATIENCE` each time: workers may be full for minutes."""
+
+PATIENCE = 20.0
+"""Seconds for an agent to come; after that another is sent, and that one called off. A cold process takes 3-5 s on a
+busy machine, and an agent that looks something up before its session starts takes its time."""
+
+_NO_CALLERS = frozenset(
+    (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS, api.ParticipantInfo.Kind.INGRESS)
+)
+
+
+_AS_WANTED = frozenset(
+    (
+        rtc.DisconnectReason.CLIENT_INITIATED,
+        rtc.DisconnectReason.DUPLICATE_IDENTITY,
+        rtc.DisconnectReason.PARTICIPANT_REMOVED,
+        rtc.DisconnectReason.ROOM_DELETED,
+        rtc.DisconnectReason.ROOM_CLOSED,
+    )
+)
+"""Reasons with which somebody takes an agent out of a room, or the room from under it; the others befall it."""
+
+T = TypeVar("T")
+
+
+class Rescue:
+    """Looks after the calls of one book of the ledger, for one worker.
+
+    Args:
+        server: the worker; its jobs are known by `active_jobs`.
+        ledger: where the calls are.
+        worker: names this worker, as no other is named.
+    """
+
+    def __init__(self, server: AgentServer, ledger: Ledger, worker: str) -> None:
+        self._server = server
+        self._ledger = ledger
+        self._custody = Custody(ledger)
+        self._worker = worker
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearout-rescue")
+        self._beat = 0
+        self._beats: dict[str, tuple[int, float, int]] = {}
+        """Of each worker: its last beat, when that was seen to change, and in how many looks it did not since."""
+        self._looked = 0.0
+        self._claimed: dict[str, tuple[float, str]] = {}
+        """The calls that wait for an agent that was sent from here: until when, and the dispatch."""
+        self._in_vain: Counter[str] = Counter()
+        """How often a call that waits for an agent was sent another, since none came."""
+        self._tended: dict[str, asyncio.Task[None]] = {}
+        self._down = False
+
+    async def run(self) -> None:
+        """Look after the calls, until it is cancelled."""
+        looked, jobs = -LOOK, self._jobs
+        try:
+            while True:
+                now, before, jobs = time.monotonic(), jobs, self._jobs
+                if now >= looked + LOOK or before - jobs:
+                    looked = now
+                    try:
+                        await self.look()
+                    except Exception:  # whatever it is, calls are looked after at the next look
+                        logger.exception("the calls of other workers could not be looked at")
+                await asyncio.sleep(GLANCE)
+        finally:
+            for task in self._tended.values():
+                task.cancel()
+            self._thread.shutdown(wait=False)
+
+    @property
+    def _jobs(self) -> frozenset[str]:
+        return frozenset(job.job.id for job in self._server.active_jobs)
+
+    async def look(self) -> None:
+        """Look once into the ledger, and begin what there is to do."""
+        self._beat += 1
+        try:
+            seen = await self._asked(lambda: self._custody.look(worker=self._worker, beat=self._beat))
+        except LedgerError as error:
+            if not self._down:
+                logger.error("%s; until it is back, no call whose agent dies gets another", error)
+            self._down = True
+            return
+        self._down = False
+        now = time.monotonic()
+        if now - self._looked > PROMPT:
+            self._beats.clear()  # whatever stood still here, or could not write, may have stood still there
+        self._looked = now
+        # one that is not listed may be listed in a moment: whoever's clock is an hour fast takes it for long dead
+        beats = dict.fromkeys((one.worker for one in seen.calls), UNLISTED) | dict(seen.beats)
+        self._beats = {worker: self._seen(worker, beat, now) for worker, beat in beats.items()}
+        jobs = self._jobs  # after the look: a job that began meanwhile is not a dead one
+        for attended in seen.calls:
+            if attended.job:
+                self._claimed.pop(attended.call, None)
+                del self._in_vain[attended.call]
+            if self._is_orphan(attended, jobs, now) and attended.call not in self._tended:
+                task = asyncio.create_task(self._tend(attended))
+                self._tended[attended.call] = task
+                task.add_done_callback(lambda _, call=attended.call: self._tended.pop(call))  # type: ignore[misc]
+
+    async def tended(self) -> None:
+        """Wait until what was begun is done."""
+        await asyncio.gather(*self._tended.values())
+
+    def _seen(self, worker: str, beat: int, now: float) -> tuple[int, float, int]:
+        before, since, looks = self._beats.get(worker, (None, now, 0))
+        return (beat, since, looks + 1) if beat == before else (beat, now, 0)
+
+    def _is_orphan(self, attended: Attended, jobs: frozenset[str], now: float) -> bool:
+        if attended.worker == self._worker:
+            if attended.job:
+                return attended.job not in jobs
+            return now >= self._claimed.get(attended.call, (0.0, ""))[0]
+        if attended.worker == NOBODY:
+            return True
+        _, since, looks = self._beats[attended.worker]
+        return looks >= LOOKS and now >= since + DEAD
+
+    async def _tend(self, attended: Attended) -> None:
+        """Do for one call whose agent died what can be done now; it is looked at again as long as it is listed."""
+        try:
+            # by HTTPS_PROXY, as LiveKit's worker goes
+            async with aiohttp.ClientSession(trust_env=True) as web, api.LiveKitAPI(session=web) as livekit:
+                await self._send_an_agent(livekit, attended)
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
+            logger.error("room %r lost its agent, and no other could be sent: %s", attended.room, error)
+            self._claimed.pop(attended.call, None)
+            # what took this worker's agent out of the room may be what keeps this one from the server
+            with contextlib.suppress(LedgerError):
+                await self._asked(lambda: self._custody.release(attended, by=self._worker))
+            await asyncio.sleep(LOOK)
+
+    async def _send_an_agent(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
+        rooms = await livekit.room.list_rooms(api.ListRoomsRequest(names=[attended.room]))
+        if not any(room.sid == attended.sid for room in rooms.rooms):
+            await self._strike_off(attended)  # everybody has gone
+            return
+        people = await livekit.room.list_participants(api.ListParticipantsRequest(room=attended.room))
+        if all(person.kind in _NO_CALLERS for person in people.participants):
+            await asyncio.sleep(LOOK)  # they may return
+            return
+        here = {person.identity for person in people.participants if person.kind == api.ParticipantInfo.Kind.AGENT}
+        if not attended.job and here - {attended.identity}:
+            return  # the one that was sent is there, and its session has not begun
+        if (attended.rescues >= RESCUES and attended.job) or self._in_vain[attended.call] >= IN_VAIN:
+            logger.error("room %r was sent %d agents; no other is", attended.room, attended.rescues)
+            await self._strike_off(attended)
+            return
+        if not await self._asked(lambda: self._custody.claim(attended, by=self._worker)):
+            return  # another worker does it
+        self._in_vain[attended.call] += not attended.job
+        _, before = self._claimed.get(attended.call, (0.0, ""))
+        self._claimed[attended.call] = time.monotonic() + PATIENCE, ""
+        number = attended.rescues + bool(attended.job)
+        logger.warning("room %r lost its agent; another is sent (%d of %d)", attended.room, number, RESCUES)
+        if before:
+            with contextlib.suppress(api.TwirpError):  # it may be over
+                await livekit.agent_dispatch.delete_dispatch(before, attended.room)
+        if attended.identity in here:
+            await self._put_out(livekit, attended)
+        wanted = api.CreateAgentDispatchRequest(
+            agent_name=attended.name, room=attended.room, metadata=attended.metadata
+        )
+        sent = await livekit.agent_dispatch.create_dispatch(wanted)
+        self._claimed[attended.call] = self._claimed[attended.call][0], sent.id
+
+    async def _put_out(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
+        """See to it that the agent is gone before another comes: should it live after all, two would speak."""
+        gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
+        try:
+            await livekit.room.remove_participant(gone)
+        except api.TwirpError as error:
+            if error.code != api.TwirpErrorCode.NOT_FOUND:  # LiveKit may have missed it by itself meanwhile
+                raise
+
+    async def _strike_off(self, attended: Attended) -> None:
+        await self._asked(lambda: self._custody.leave(attended.call, job=attended.job))
+
+    async def _asked(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def is_cut_off(reason: rtc.DisconnectReason.ValueType) -> bool:
+    """Whether an agent that lost its room so has left a caller behind, who waits for another."""
+    return reason not in _AS_WANTED
+
+
+def attended(job: JobContext, call: str, environ: Mapping[str, str]) -> Attended | None:
+    """The call of a job, for the worker that looks after it; None where none does."""
+    if (worker := environ.get(WORKER)) is None:
+        return None
+    asked, room = job.job, job.job.room
+    identity = job.token_claims().identity
+    return Attended(call, room.name, room.sid, asked.id, identity, asked.agent_name, asked.metadata, worker)
+
+
+@contextlib.contextmanager
+def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
+    """Let a worker that runs in this block look after calls, where the environment says so.
+
+    Args:
+        server: the worker, not started yet.
+        environ: with ``HEAROUT_RESCUE=off``, or without a ledger, it does not.
+
+    Raises:
+        LedgerError: the environment names a ledger that makes no sense.
+    """
+    if environ.get("HEAROUT_RESCUE") == "off" or (ledger := place(environ)) is None:
+        yield
+        return
+    os.environ[WORKER] = worker = new_holder(socket.gethostname(), os.getpid())
+    running: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
+
+    def start(*_: object) -> None:
+        running.append(asyncio.get_running_loop().create_task(Rescue(server, ledger, worker).run()))
+
+    server.once("worker_started", start)
+    try:
+        yield
+    finally:
+        if running:
+            with contextlib.suppress(LedgerError):
+                Custody(ledger).retire(worker)
+        ledger.close()

@@ -1,0 +1,188 @@
+"""What must be done, as the floor decided: frozen, in the imperative."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..receipts import Fate, Held, Receipt
+
+
+@dataclass(frozen=True)
+class Hold:
+    """From now on keep the caller's words from LiveKit: it would drop a turn that ends while protected speech is owed.
+
+    Args:
+        leftover: LiveKit has words of the caller of which it has not made a turn; it must not make one now.
+    """
+
+    leftover: bool = False
+
+
+@dataclass(frozen=True)
+class LetGo:
+    """Nothing is owed and nothing is held: LiveKit hears the caller again, and takes turns as it always does.
+
+    Args:
+        commit: it has had words since before, and the caller is silent: it may make its turn of them now.
+    """
+
+    commit: bool = False
+
+
+@dataclass(frozen=True)
+class PrepareAnswer:
+    """Let the model and the voice answer these words, ahead of time and unheard."""
+
+    number: int
+    words: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class DropAnswer:
+    """The prepared answer is out of date: nobody is to hear it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class DeliverTurn:
+    """Give the agent these words as one turn, and let it answer now.
+
+    Args:
+        words: in the order in which they were said; at least one.
+        number: of the answer that was prepared for exactly these words, or None.
+    """
+
+    words: tuple[Held, ...]
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class HandBackWords:
+    """Give these words to LiveKit's recogniser, to be joined with what the caller goes on to say."""
+
+    words: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class PassText:
+    """Answer what was typed as LiveKit does: at once, instead of what is being said. Nothing of it is protected."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NoteWords:
+    """Put these words into the chat context, unanswered."""
+
+    words: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class RecordFate:
+    """These words are settled, and this is what became of them."""
+
+    words: Held
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class StopUtterance:
+    """Stop saying it, at once."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class SayAgain:
+    """The caller is back: say an utterance from this second on, under the same id.
+
+    Args:
+        id: names the utterance.
+        begins_at: the second of it.
+        before: its text before that.
+        text: what is left of it.
+    """
+
+    id: str
+    begins_at: float
+    before: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class OweAgain:
+    """An utterance ended after the caller was last known to be there: what was missed is owed again, under a new id.
+
+    Its receipt says what was played, and stays as it is; the one under the new id says what became of the rest.
+    """
+
+    id: str
+    of: str
+
+
+@dataclass(frozen=True)
+class GoOnWith:
+    """Say what is left of what a dead agent owed."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class LetLie:
+    """What a dead agent owed is not said again: its row in the ledger says how far it came."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class StopInterruptible:
+    """The caller has something to say: stop speech that may be interrupted, behind which protected speech waits."""
+
+
+@dataclass(frozen=True)
+class WriteReceipt:
+    """An utterance is over and its words are settled: this is the record of it."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class NoteGap:
+    """What was said over an utterance has been answered, so many seconds after its end; its receipt is written."""
+
+    id: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EndCall:
+    """The caller did not return: end the session."""
+
+
+@dataclass(frozen=True)
+class FinishShutdown:
+    """Nothing is owed any more, or the grace is over: the session may end."""
+
+
+Action: TypeAlias = (
+    Hold
+    | LetGo
+    | PrepareAnswer
+    | DropAnswer
+    | DeliverTurn
+    | HandBackWords
+    | PassText
+    | NoteWords
+    | RecordFate
+    | StopUtterance
+    | SayAgain
+    | OweAgain
+    | GoOnWith
+    | LetLie
+    | StopInterruptible
+    | WriteReceipt
+    | NoteGap
+    | EndCall
+    | FinishShutdown
+)

@@ -1,0 +1,302 @@
+"""What happened in a call, as the floor is told: frozen, in the past tense.
+
+Times are given beside the event, in seconds from the call's start. An utterance is named by its id, which is used once
+in a call; everything said about another id than one that is open is late, and changes nothing.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..policy import Answer, CutIn, Redeliver
+
+
+@dataclass(frozen=True)
+class SpeechRequested:
+    """Protected speech was asked for.
+
+    Args:
+        id: names the utterance.
+        cut_in: who may end it; the policy's where it is None.
+        answer: what becomes of what the caller says meanwhile; the policy's where it is None.
+        redeliver: where it is taken up again after the caller was gone; the policy's where it is None.
+        text: all of what is to be said, where that is known from the beginning.
+        begins_at: the second of it at which this attempt begins: what was before has been played, by another agent.
+        expected: how many seconds all of it lasts, where that is known from the beginning.
+    """
+
+    id: str
+    cut_in: CutIn | None = None
+    answer: Answer | None = None
+    redeliver: Redeliver | None = None
+    text: str = field(default="", repr=False)
+    begins_at: float = 0.0
+    expected: float | None = None
+
+
+@dataclass(frozen=True)
+class SpeechQueued:
+    """It still waits for what is not the floor's to decide about: other speech, or a telephone that rings."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class TextKnown:
+    """What is to be said, as far as it is known; each time the whole of it."""
+
+    id: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SentencePlaced:
+    """The voice says at which second of the utterance a sentence of it begins."""
+
+    id: str
+    seconds: float
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AudioMade:
+    """So many seconds of it have been given to the loudspeaker so far; `complete` when no more follows for now."""
+
+    id: str
+    seconds: float
+    complete: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class PlayoutStarted:
+    """Its first sample left; or that of another stretch of it."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class PlayoutProgressed:
+    """It has left, from one of its seconds to another, and can no longer be taken back."""
+
+    id: str
+    seconds: float
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
+class PlayoutFinished:
+    """A stretch of it ended; so many seconds of the utterance have left in all. More may follow: a tool's answer."""
+
+    id: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ModelAsked:
+    """The model is asked for it; or for what follows a tool."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class ToolCalled:
+    """The model called a tool in the middle of it; what is said next waits for the tool."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class SpeechSuspended:
+    """It waits for something that the caller must do first: an inline task of the agent has the floor."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class VoiceFailed:
+    """The voice, or the model, gave up: a part of it will not be said. `what` is ``"voice"`` or ``"model"``."""
+
+    id: str
+    what: str
+
+
+@dataclass(frozen=True)
+class SpeechEnded:
+    """It ended; `interrupted` when somebody stopped it."""
+
+    id: str
+    interrupted: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class ReplyExpected:
+    """The agent is about to answer: its hook runs. Until the answer is asked for, nothing else may take the floor."""
+
+
+@dataclass(frozen=True)
+class ReplyCalledOff:
+    """The agent's hook is through: the answer has been asked for, or there will be none."""
+
+
+@dataclass(frozen=True)
+class CallerStarted:
+    """The caller began to make sound."""
+
+
+@dataclass(frozen=True)
+class CallerStopped:
+    """The caller fell silent."""
+
+
+@dataclass(frozen=True)
+class WordsGuessed:
+    """The recogniser thinks so, and may think otherwise in a moment."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WordsHeard:
+    """The recogniser's last word on what the caller said."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class WordsInherited:
+    """The caller had said this to an agent that died before it could be answered."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DebtInherited:
+    """An agent that died owed this, and the one in its place did not ask for it.
+
+    Args:
+        id: names it in the ledger.
+        text: of it, as far as it is known.
+        words: what the caller had said over it, oldest first.
+        answer, redeliver: what was chosen for it; the policy's where they are None.
+    """
+
+    id: str
+    text: str = field(repr=False)
+    words: tuple[str, ...] = field(default=(), repr=False)
+    answer: Answer | None = None
+    redeliver: Redeliver | None = None
+
+
+@dataclass(frozen=True)
+class WordsPassed:
+    """A final transcript went to LiveKit, which will make a turn of it."""
+
+
+@dataclass(frozen=True)
+class TurnTaken:
+    """LiveKit made a turn of what had been passed to it."""
+
+
+@dataclass(frozen=True)
+class TextTyped:
+    """The caller wrote."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class KeysPressed:
+    """The caller pressed keys of the telephone."""
+
+    digits: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ReplyStarted:
+    """The first sample left of the answer to the turn that was delivered."""
+
+
+@dataclass(frozen=True)
+class CallerLeft:
+    """The caller is gone.
+
+    Args:
+        known_until: when the caller was last known to be there, in seconds from the call's start; now, where it is
+            None. What was played after it was played to nobody.
+    """
+
+    known_until: float | None = None
+
+
+@dataclass(frozen=True)
+class CallerReturned:
+    """The caller is back."""
+
+
+@dataclass(frozen=True)
+class StopAsked:
+    """The operator, or the program, stops an utterance; `id` None means the one that is being said."""
+
+    reason: str
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class ShutdownAsked:
+    """The session is to end.
+
+    Args:
+        drain: what is owed may be said to its end, however long that takes; else it has the policy's grace.
+    """
+
+    drain: bool = False
+
+
+@dataclass(frozen=True)
+class SessionClosed:
+    """The session is closed: nothing more will be said in it."""
+
+
+@dataclass(frozen=True)
+class AlarmRang:
+    """The time that the floor asked for has come."""
+
+
+OfSpeech: TypeAlias = (
+    SpeechQueued
+    | TextKnown
+    | SentencePlaced
+    | AudioMade
+    | PlayoutStarted
+    | PlayoutProgressed
+    | PlayoutFinished
+    | ModelAsked
+    | ToolCalled
+    | SpeechSuspended
+    | VoiceFailed
+    | SpeechEnded
+)
+"""A fact about an utterance that was asked for."""
+
+Event: TypeAlias = (
+    SpeechRequested
+    | OfSpeech
+    | ReplyExpected
+    | ReplyCalledOff
+    | ReplyStarted
+    | CallerStarted
+    | CallerStopped
+    | WordsGuessed
+    | WordsHeard
+    | WordsInherited
+    | DebtInherited
+    | WordsPassed
+    | TurnTaken
+    | TextTyped
+    | KeysPressed
+    | CallerLeft
+    | CallerReturned
+    | StopAsked
+    | ShutdownAsked
+    | SessionClosed
+    | AlarmRang
+)

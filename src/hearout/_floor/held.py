@@ -1,0 +1,142 @@
+"""What the caller said while protected speech was owed. It notes; `floor.py` decides."""
+
+from dataclasses import dataclass, field, replace
+
+from .. import _text as words
+from ..policy import Answer
+from ..receipts import Fate, Held, Kind
+from .utterance import Owed
+
+SILENCE = 0.6
+"""Seconds of silence after which the caller is known to have stopped (silero: 0.55). A final that came within
+them is of all that was said."""
+
+REPEAT_WINDOW = 10.0
+"""Seconds in which a final transcript may still come for words that were settled by their guess."""
+
+
+@dataclass(eq=False)
+class Said:
+    """Something that is held, over which utterance it was said, and when the recogniser gave it."""
+
+    held: Held
+    owner: Owed
+    known_at: float
+
+    @property
+    def is_echo(self) -> bool:
+        """Whether it is the agent's own sound, come back."""
+        spoken = self.held.kind is Kind.SPOKEN
+        return spoken and self.owner.is_echo(self.held.text, self.held.at, self.known_at)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no agent is to be told of it."""
+        spoken = self.held.kind is Kind.SPOKEN
+        return self.is_echo or (spoken and self.owner.is_backchannel(self.held.text, self.held.at))
+
+    @property
+    def marked(self) -> Held:
+        """The words, with whether they came before the question."""
+        return replace(self.held, early=self.owner.is_early(self.held.at))
+
+
+@dataclass
+class Heard:
+    """The caller's sounds and words. Times in seconds from the call's start; None where there is none."""
+
+    talking: bool = False
+    words_from: float | None = None
+    """When what is not recognised yet began."""
+    due_by: float | None = None
+    """Until when a final transcript may come for the sound that ended."""
+    guess: str = ""
+    final_at: float | None = None
+    """When the last final transcript came."""
+    said: list[Said] = field(default_factory=list)
+    settled: list[tuple[Held, Fate, Owed]] = field(default_factory=list)
+    """What is decided, and not yet recorded."""
+    repeat: tuple[str, float] | None = None
+    """What was settled by its guess, and until when its final may come."""
+
+    @property
+    def owes_words(self) -> bool:
+        """Whether the recogniser may still give words for a sound that has ended."""
+        return not self.talking and (bool(self.guess) or self.due_by is not None)
+
+    @property
+    def to_answer(self) -> tuple[Held, ...]:
+        """What an agent is to be given as a turn."""
+        answered = (said for said in self.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle)
+        return tuple(said.marked for said in answered)
+
+    def began(self, at: float) -> float:
+        """When the words began that are known only now."""
+        return at if self.words_from is None else self.words_from
+
+    def started(self, at: float) -> None:
+        """The caller makes a sound. What is still owed for the one before may begin there."""
+        self.words_from = self.began(at) if self.owes_words or self.talking else at
+        self.talking, self.due_by = True, None
+
+    def stopped(self, at: float, grace: float) -> None:
+        """The caller is silent; words may come for so long, unless they have come."""
+        if self.talking:
+            complete = self.final_at is not None and self.final_at > at - SILENCE and not self.guess
+            self.talking, self.due_by = False, None if complete else at + grace
+            self.words_from = None if complete else self.words_from
+
+    def final(self, text: str, at: float, owner: Owed) -> Said | None:
+        """The recogniser's last word on it; what is new in it."""
+        began, self.final_at = self.began(at), at
+        new = self._new_in(text, at)
+        if new != text and self.repeat is not None:
+            self.settled.append((Held(self.repeat[0], began), Fate.REPEATED, owner))
+        self.repeat = None
+        self.forget(at)
+        if not words.split(new):
+            return None
+        self.said.append(Said(Held(new, began), owner, at))
+        return self.said[-1]
+
+    def passed(self, at: float) -> None:
+        """A final transcript went to LiveKit."""
+        self.final_at = at
+        self.forget(at)
+
+    def take_the_guess(self, at: float, owner: Owed) -> None:
+        """The final did not come in time: what was guessed is what was said."""
+        if words.split(new := self._new_in(self.guess, at)):
+            self.repeat = (self.guess, at + REPEAT_WINDOW)
+            self.said.append(Said(Held(new, self.began(at)), owner, at))
+        self.forget(at)
+
+    def repeats(self, text: str, at: float) -> bool:
+        """Whether it is the late last word on what was settled by its guess."""
+        if self.repeat is None:
+            return False
+        said, until = self.repeat
+        return at < until and words.rest_of(text, said) is not None
+
+    def _new_in(self, text: str, at: float) -> str:
+        """What of it was not settled by its guess before."""
+        if self.repeat is None or at >= self.repeat[1]:
+            return text
+        rest = words.rest_of(text, self.repeat[0])
+        return text if rest is None else rest
+
+    def forget(self, at: float) -> None:
+        """Nothing is owed for what was heard until now."""
+        self.guess, self.due_by = "", None
+        self.words_from = at if self.talking else None
+
+    def let_go(self) -> None:
+        """From now on LiveKit hears: nothing is owed for what was before."""
+        self.guess = ""
+        if not self.talking:
+            self.words_from = self.due_by = None
+
+    def settle(self, said: Said, fate: Fate) -> None:
+        """Decide what becomes of it."""
+        self.said.remove(said)
+        self.settled.append((said.marked, fate, said.owner))

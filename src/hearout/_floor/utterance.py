@@ -1,0 +1,408 @@
+"""One protected utterance, from when it was asked for until it is over. It notes; `floor.py` decides."""
+
+import copy
+from dataclasses import dataclass, field
+
+from .. import _text as words
+from ..policy import (
+    After,
+    Answer,
+    CutIn,
+    Keys,
+    Phrases,
+    Policy,
+    Redeliver,
+    ways,
+)
+from ..receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
+from ..receipts._receipt import (
+    SHORT,
+)
+from . import events as e
+from .alignment import Wording
+
+STOP_GRACE = 6.0
+"""Seconds after which an utterance that was told to stop counts as over: LiveKit cancels its tasks after 5 (1.8.9,
+``speech_handle.py``)."""
+
+FRAME = 0.02
+"""Seconds that must be missing between two reports of the loudspeaker to be a hole: a frame."""
+
+ECHO_MARGIN = 1.5
+"""Seconds by which an echo may be off its moment: the loudspeaker's queue, the way and back, and uneven speech."""
+
+FASTEST = 30.0
+"""Characters in a second that no voice speaks: 15 is usual, the fastest that is understood has 25. A voice that made
+less sound than that for its text has stopped early."""
+
+ONSET = 0.3
+"""Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
+
+
+@dataclass
+class Owed:
+    """What is known of an utterance. Times in seconds from the call's start, lengths in seconds."""
+
+    id: str
+    cut_in: CutIn
+    answer: Answer
+    redeliver: Redeliver
+    asked_at: float
+    wording: Wording = field(default_factory=Wording)
+    begins_at: float = 0.0
+    expected: float | None = None
+    made: float = 0.0
+    complete: bool = False
+    played: float = 0.0
+    started_at: float | None = None
+    playing: bool = False
+    suspended: bool = False
+    away: bool = False
+    """Broken off since the caller left; it is said again when the caller is back."""
+    owed_again: bool = False
+    """Its end was missed by the caller, and is owed under another id."""
+    failure: tuple[str, Cause] | None = None
+    outcome: Outcome | None = None
+    why: str = ""
+    cause: Cause | None = None
+    ended_at: float | None = None
+    sounds: int = 0
+    held: list[tuple[Held, Fate]] = field(default_factory=list)
+    holes: list[tuple[float, float]] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._by_model = False
+        self._known_until: float | None = None
+        self._begin(self.asked_at)
+
+    def _begin(self, at: float) -> None:
+        """An attempt at saying it begins, at this second of it."""
+        self.made = self.played = self.begins_at
+        self.complete = False
+        self._sign_of_life = self._queued_since = self._stretch_began = at
+        self._attempt_at: float | None = None
+        self._stretch_ended: float | None = None
+        self._played_before = self.begins_at
+        self._waits_for_tool = False
+        self._more_follows = False
+        self._told_at: float | None = None
+
+    @classmethod
+    def asked(cls, event: e.SpeechRequested, policy: Policy, at: float) -> "Owed":
+        """The utterance that was asked for."""
+        return cls(
+            event.id,
+            event.cut_in or policy.cut_in,
+            event.answer or policy.answer,
+            event.redeliver or policy.redeliver,
+            at,
+            Wording(event.text, complete=bool(event.text)),
+            event.begins_at,
+            event.expected,
+        )
+
+    @property
+    def text(self) -> str:
+        """What is to be said, as far as it is known."""
+        return self.wording.text
+
+    # What happened
+
+    def note(self, event: e.OfSpeech, at: float) -> None:  # noqa: C901 - a table: one line an event
+        """Note one fact about it."""
+        self._sign_of_life = at
+        match event:
+            case e.SpeechQueued():
+                pass
+            case e.TextKnown():
+                self._goes_on()
+                self.wording.is_known(event.text)
+            case e.SentencePlaced():
+                self.wording.placed.append((event.seconds, event.text))
+            case e.AudioMade():
+                self._goes_on()
+                self.made = event.seconds
+                if self.outcome is None:  # what is flushed when it is stopped is not all of it
+                    self.complete = event.complete
+            case e.PlayoutStarted():
+                self._goes_on()
+                self.playing, self._stretch_began, self._played_before = True, at, self.played
+                self.started_at = at if self.started_at is None else self.started_at
+                self._attempt_at = at if self._attempt_at is None else self._attempt_at
+            case e.PlayoutProgressed():
+                if event.since > self.played + FRAME:
+                    self.holes.append((self.played, event.since))
+                self.played = max(self.played, event.seconds)
+            case e.PlayoutFinished():
+                self._waits_for_tool = True
+                self.playing, self.played, self._stretch_ended = False, event.seconds, at
+            case e.ModelAsked():
+                self._goes_on()
+                self._by_model, self._more_follows = True, False
+            case e.ToolCalled():
+                self._waits_for_tool = self._more_follows = True
+            case e.SpeechSuspended():
+                self.suspended = True
+            case e.VoiceFailed():
+                self.failure = self.failure or (f"the {event.what} gave up", Cause(event.what))
+            case _:
+                assert isinstance(event, e.SpeechEnded)
+                self._end(at, interrupted=event.interrupted)
+
+    def _goes_on(self) -> None:
+        self._waits_for_tool = self.suspended = False
+
+    def _end(self, at: float, *, interrupted: bool) -> None:
+        if self.outcome is None:
+            if interrupted:
+                self.complete = False  # the flush of an interruption looks like the end
+                self.stop(Outcome.CUT_IN, "operator: the program stopped it", Cause.OPERATOR)
+            elif (missing := self._missing()) is not None:
+                self.stop(Outcome.FAILED, *missing)
+            else:
+                self.outcome = Outcome.FINISHED
+        self._over(at)
+
+    def _missing(self) -> tuple[str, Cause] | None:
+        """What is known to be missing of what was said, and why; None, if nothing is."""
+        if self.failure:
+            return self.failure
+        if self.text.strip() and self.made <= self.begins_at:
+            return "the voice made no sound", Cause.VOICE
+        if self.played < self.made - SHORT:
+            return "the loudspeaker did not play all of it", Cause.SINK
+        if self.made < (self.expected or 0.0) - SHORT or len(self.text.strip()) > FASTEST * self.made:
+            return "the voice stopped early: there is less sound than the text needs", Cause.VOICE
+        if self._by_model and words.breaks_off(self.text):
+            return "the model broke off: its text ends in the middle of a sentence", Cause.MODEL
+        return None
+
+    def _over(self, at: float) -> None:
+        """This attempt is over; and so is the utterance, unless it is said again when the caller is back."""
+        ended_at = at if self._stretch_ended is None else self._stretch_ended
+        if self._known_until is not None:  # what came after it was no attempt at saying it to anybody
+            self.played = max(self.begins_at, min(self.played, self._position(self._known_until)))
+            ended_at = max(self._attempt_at or 0.0, min(ended_at, self._known_until))
+        self.playing = False
+        if self._attempt_at is not None:
+            holes = tuple(hole for hole in self.holes if hole[0] >= self.begins_at)
+            played = self.played - self.begins_at
+            self.attempts.append(Attempt(self._attempt_at, ended_at, played, self.begins_at, holes, self.why))
+        known = self.wording.complete or (self.complete and not self._more_follows)
+        self.away = self.outcome is Outcome.CALLER_GONE and self.redeliver is not Redeliver.NEVER
+        self.away = self.away and known and bool(self.text.strip())
+        self.ended_at = None if self.away else at
+
+    # Leaving and returning
+
+    def leave(self, known_until: float | None) -> None:
+        """The caller is gone, and was last known to be there then: nobody is spoken to."""
+        if self.outcome is None:
+            self._known_until = known_until
+            self.stop(Outcome.CALLER_GONE, "the caller left")
+
+    def is_missed(self, known_until: float) -> bool:
+        """Whether it finished after the caller was last known to be there, and so much later that it is not whole."""
+        ended_at = self.ended_at if self._stretch_ended is None else self._stretch_ended
+        finished = self.outcome is Outcome.FINISHED and not self.owed_again
+        return finished and ended_at is not None and ended_at > known_until + SHORT
+
+    def again(self, name: str, known_until: float, at: float) -> "Owed":
+        """The same utterance under another id, as it was when the caller was last known to be there: broken off."""
+        again = copy.copy(self)
+        again.id, again.asked_at, again.sounds, again.held = name, at, 0, []
+        again.attempts, again.holes = self.attempts[:-1], list(self.holes)
+        again.wording = copy.deepcopy(self.wording)
+        again.outcome, again._told_at = None, None
+        again.leave(known_until)
+        again._over(at)
+        return again
+
+    def take_up(self, at: float) -> tuple[str, str]:
+        """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
+        self.begins_at, characters = self.resumes_at(at)
+        self.wording.back_to(self.begins_at)
+        self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
+        self.away, self.outcome, self.why, self._known_until, self._told_at = False, None, "", None, None
+        self.wording.complete, self._waits_for_tool, self._more_follows = True, False, False
+        self._begin(at)
+        return self.text[:characters], self.text[characters:]
+
+    def stay_away(self, at: float) -> None:
+        """The caller did not return: it is over, and not finished."""
+        self.away, self.ended_at = False, at
+
+    def so_far(self, at: float) -> float:
+        """Seconds of it that have left by now; while it plays, a sink reports little: by the clock, less `SHORT`."""
+        if not self.playing:
+            return self.played
+        by_clock = self._played_before + at - self._stretch_began - SHORT
+        return max(self.played, min(by_clock, self.made))
+
+    def resumes_at(self, at: float) -> tuple[float, int]:
+        """Where it would be taken up if it were broken off now: the second of it, and the character of its text."""
+        if self.redeliver is Redeliver.FROM_START:
+            return 0.0, 0
+        return self.wording.sentence_at(self.so_far(at), self.made if self.complete else self.expected)
+
+    # Stopping
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is to be said, or is being said."""
+        return self.ended_at is None and not self.away
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._told_at is not None
+
+    def stop(self, outcome: Outcome, why: str, cause: Cause | None = None) -> None:
+        """It must stop, with this outcome; the first reason counts."""
+        if self.outcome is None:
+            self.outcome, self.why, self.cause = outcome, why, cause
+
+    def must_be_told_to_stop(self, at: float) -> bool:
+        """Whether it must be told now; when it was told and does not stop, it is given up as over."""
+        if self.outcome is None:
+            return False
+        if self._told_at is None:
+            self._told_at = at
+            return True
+        if at >= self._told_at + STOP_GRACE:
+            self._over(at)
+        return False
+
+    def gives_up_at(self, policy: Policy, *, free_since: float | None) -> float | None:
+        """When it counts as stuck, unless something happens; None while it has all the time that it needs.
+
+        Args:
+            policy: how long to wait for what.
+            free_since: since when no other protected speech stands before it; None while some does.
+        """
+        if self._told_at is not None:
+            return self._told_at + STOP_GRACE
+        if self.suspended:
+            return None
+        if self.playing:
+            known = self._stretch_began + self.made - self._played_before
+            return max(known, self._sign_of_life) + (policy.sink_grace if self.complete else policy.voice_grace)
+        if self._waits_for_tool:
+            return self._sign_of_life + policy.tool_grace
+        if self.made > self.played:
+            return self._sign_of_life + policy.listener_grace
+        if free_since is None:
+            return None
+        return min(max(self._sign_of_life, free_since) + policy.voice_grace, self._queued_since + policy.queue_grace)
+
+    def give_up(self, at: float, policy: Policy, *, free_since: float | None) -> None:
+        """Notice that it is stuck, and why."""
+        due = self.gives_up_at(policy, free_since=free_since)
+        if due is None or at < due or self._told_at is not None:
+            return
+        if self.playing:
+            what = ("loudspeaker", Cause.SINK) if self.complete else ("voice", Cause.VOICE)
+            self.stop(Outcome.FAILED, f"the {what[0]} stalled", what[1])
+        elif self._waits_for_tool:
+            self.suspended = True  # the tool may run on; the caller need not wait for it
+        elif self.made > self.played:
+            self.stop(Outcome.FAILED, "nobody listened, or the loudspeaker is dead", Cause.NOBODY_LISTENING)
+        else:
+            cause = Cause.VOICE if self.text.strip() else Cause.MODEL
+            self.stop(Outcome.FAILED, "the model or the voice did not begin", cause)
+
+    # Cutting in
+
+    def cut_by_words(self, text: str, began: float, at: float, *, idle: bool) -> None:
+        """The caller said this, or is saying it: if it is allowed to, it ends the utterance.
+
+        Args:
+            text: what was said.
+            began, at: when it began, and when it is known.
+            idle: whether it is a backchannel or an echo.
+        """
+        about = self._spoken_about(began, at)
+        for way in ways(self.cut_in):
+            match way:
+                case Phrases():
+                    for phrase in way.phrases:
+                        if words.has_phrase(text, phrase) and not words.is_echo(text, about, at_least=1):
+                            self.stop(Outcome.CUT_IN, f"phrase {phrase!r}", Cause.PHRASE)
+                case After() if self.playing and self._position(at) >= way.seconds and not idle:
+                    self.stop(Outcome.CUT_IN, f"after {way.seconds:g} s", Cause.TIME)
+
+    def cut_by_keys(self, digits: str) -> bool:
+        """Whether these keys end the utterance, which they then do."""
+        allowed = "".join(way.keys for way in ways(self.cut_in) if isinstance(way, Keys))
+        key = next((digit for digit in digits if digit in allowed), None)
+        if key is not None:
+            self.stop(Outcome.CUT_IN, f"key {key}", Cause.KEY)
+        return key is not None
+
+    # What the caller's words are to it
+
+    def ends_at(self) -> float | None:
+        """When its last sample will have left; None while that is not known."""
+        if not self.playing or not self.complete or self._more_follows or self._told_at is not None:
+            return None
+        return self._stretch_began + self.made - self._played_before
+
+    def is_early(self, at: float) -> bool:
+        """Whether what was said from `at` on began before its question was put; False if it asks none."""
+        if (put := self.wording.question_at(self.made)) is None:
+            return False
+        if self._attempt_at is None:
+            return put >= self.begins_at
+        return at - ONSET < self._attempt_at + put - self.begins_at
+
+    def is_backchannel(self, text: str, began: float) -> bool:
+        """Whether it only says "I am listening"."""
+        asks = words.question(self.text) is not None
+        return words.is_backchannel(text, asks=asks, put=asks and not self.is_early(began))
+
+    def is_echo(self, text: str, began: float, at: float) -> bool:
+        """Whether it is the utterance's own sound, come back."""
+        return words.is_echo(text, self._spoken_about(began, at))
+
+    def _spoken_about(self, began: float, at: float) -> list[str]:
+        if self._attempt_at is None:
+            return []
+        first = self._position(began) - ECHO_MARGIN
+        return words.about(self.text, first, self._position(at) + ECHO_MARGIN, self.made)
+
+    def _position(self, at: float) -> float:
+        """Which second of it was being said then: at most, since holes are not counted."""
+        if self._attempt_at is None:
+            return self.begins_at
+        return min(self.begins_at + max(0.0, at - self._attempt_at), self.made)
+
+    # The record
+
+    def _length(self) -> float | None:
+        """How long all of it is, where that is known: the voice said that there is no more."""
+        known = self.complete and self.failure is None and not self._more_follows
+        return self.expected or (self.made if known else None)
+
+    def receipt(self) -> Receipt:
+        """The record of it, once it is over."""
+        assert self.ended_at is not None
+        assert self.outcome is not None
+        return Receipt(
+            id=self.id,
+            outcome=self.outcome,
+            why=self.why,
+            asked_at=self.asked_at,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            played=self.played,
+            made=self.made,
+            text=self.text,
+            held=tuple(self.held),
+            sounds=self.sounds,
+            attempts=tuple(self.attempts),
+            holes=tuple(self.holes),
+            expected=self._length(),
+            cause=self.cause,
+            cut_in_by="operator" if self.cause is Cause.OPERATOR else "",
+        )

@@ -1,0 +1,148 @@
+"""The agent's nodes and its hook, wrapped on the instance: where the caller's words and the agent's text pass.
+
+All of them are public extension points of LiveKit, which calls them on the instance. It looks at the *class* to decide
+whether a recogniser may be kept across a hand-over (1.8.9, ``agent_session.py``), so that stays as it is.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+from livekit import rtc
+from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
+from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
+from livekit.agents.voice import SpeechHandle, io
+
+from .. import _text as words
+from .prepared import Rehearsal
+from .replay import iterated
+from .retry import SPEECH, Retry
+from .transcripts import Ear
+
+Hook = Callable[[Agent, Any, llm.ChatContext, llm.ChatMessage], Awaitable[None]]
+
+
+class Watcher(Protocol):
+    """Who is told what passes."""
+
+    def text_known(self, handle: SpeechHandle, text: str) -> None:
+        """So much of the text of a speech is known; each time the new piece."""
+
+    def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
+        """The voice says at which second of its stretch a sentence begins."""
+
+    def model_asked(self, handle: SpeechHandle) -> None:
+        """The model is asked for it, or for what follows a tool."""
+
+    def tool_called(self, handle: SpeechHandle) -> None:
+        """The model called a tool in it."""
+
+    def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
+        """The answer that was prepared for this speech."""
+
+
+class Entering(Protocol):
+    """Who stands before an agent's `on_enter`."""
+
+    def entering(self, on_enter: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """What LiveKit calls in its place."""
+
+
+class Nodes:
+    """The nodes of one agent: as it wrote them, and as LiveKit calls them.
+
+    Args:
+        agent: whose. Wrapped from now on.
+        ear, retry, watcher, taking_up: what stands in between.
+        turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
+    """
+
+    def __init__(
+        self, agent: Agent, *, ear: Ear, retry: Retry, watcher: Watcher, taking_up: Entering, turn_completed: Hook
+    ) -> None:
+        self._watcher = watcher
+        self._turn_completed = turn_completed
+        self.think = agent.llm_node
+        self.speak = agent.tts_node
+        self.hook = agent.on_user_turn_completed
+        self._transcribe = agent.transcription_node
+        self._tried_think = retry.llm_node(self.think)
+        self._tried_speak = retry.tts_node(self.speak)
+        self._agent = agent
+        wrapped: dict[str, Any] = {
+            "stt_node": ear.node(agent.stt_node),
+            "llm_node": self._llm_node,
+            "tts_node": self._tts_node,
+            "transcription_node": self._transcription_node,
+            "on_user_turn_completed": self._on_user_turn_completed,
+            "on_enter": taking_up.entering(agent.on_enter),
+        }
+        for name, node in wrapped.items():
+            setattr(agent, name, node)
+
+    async def _llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncIterator[llm.ChatChunk | str | FlushSentinel]:
+        handle, ready = SPEECH.get(), None
+        if handle is not None:
+            self._watcher.model_asked(handle)
+            ready = self._watcher.rehearsed(handle)
+        if ready is not None and ready.answers(chat_ctx, tools, model_settings):
+            chunks: Any = ready.chunks()
+        else:
+            chunks = self._tried_think(chat_ctx, tools, model_settings)
+        async for chunk in iterated(chunks):
+            if handle is not None and isinstance(chunk, llm.ChatChunk) and chunk.delta and chunk.delta.tool_calls:
+                self._watcher.tool_called(handle)
+            yield chunk
+
+    async def _tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
+        handle = SPEECH.get()
+        ready = None if handle is None else self._watcher.rehearsed(handle)
+        if ready is not None:
+            frames: Any = ready.frames(text, model_settings, self._tried_speak)
+        else:
+            frames = self._tried_speak(text, model_settings)
+        sentence = _Sentences()
+        async for frame in iterated(frames):
+            if handle is not None:
+                for timed in frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ()):
+                    if (placed := sentence.ended_by(timed)) is not None:
+                        self._watcher.sentence_placed(handle, *placed)
+            yield frame
+
+    async def _transcription_node(
+        self, text: AsyncIterable[str | io.TimedString], model_settings: ModelSettings
+    ) -> AsyncIterator[str | io.TimedString]:
+        handle = SPEECH.get()
+
+        async def noted() -> AsyncIterator[str | io.TimedString]:
+            async for piece in text:
+                if handle is not None and not isinstance(piece, FlushSentinel):
+                    self._watcher.text_known(handle, str(piece))
+                yield piece
+
+        async for piece in iterated(self._transcribe(noted(), model_settings)):
+            yield piece
+
+    async def _on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
+        await self._turn_completed(self._agent, self.hook, turn_ctx, new_message)
+
+
+class _Sentences:
+    """Finds where sentences begin in a timed transcript, which comes in words or in sentences."""
+
+    def __init__(self) -> None:
+        self._begins = 0.0
+        self._text = ""
+
+    def ended_by(self, piece: Any) -> tuple[float, str] | None:
+        """The second at which the sentence begins that ends with this piece, and the sentence."""
+        if not isinstance(piece, io.TimedString) or not isinstance(piece.start_time, float | int):
+            return None
+        if not self._text:
+            self._begins = float(piece.start_time)
+        self._text += piece
+        if not words.ends_a_sentence(self._text):
+            return None
+        ended, self._text = self._text, ""
+        return self._begins, ended

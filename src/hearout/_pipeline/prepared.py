@@ -1,0 +1,125 @@
+"""An answer that is prepared while protected speech still plays: what the model and the voice gave, kept unheard.
+
+It is made and used at the agent's own nodes. When the turn is delivered, LiveKit goes its usual way (hook, chat
+context, tools, playout), and what the nodes have ready is used if the model is asked for exactly that; if the hook
+changed anything, it is asked afresh. So nothing that LiveKit does is done twice or left out, no tool runs for an answer
+that nobody hears, and an answer that is dropped leaves no trace.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
+
+from livekit import rtc
+from livekit.agents import FlushSentinel, ModelSettings, llm
+
+from .replay import Recording, iterated, record
+from .retry import LlmNode, TtsNode
+
+AT_ONCE = 0.5
+"""Seconds of prepared audio that are given without a pause; then `PACE`, since a room's transcript synchroniser blocks
+the event loop for 11 ms for each second that it is given (1.8.9, ``_speaking_rate.py``)."""
+
+PACE = 0.25
+"""Seconds to wait for each second of prepared audio."""
+
+
+class Rehearsal:
+    """One prepared answer.
+
+    Args:
+        context: what the model is asked, with the announcement and the caller's words in it.
+        tools: the tools that it may call.
+        think, speak: the agent's nodes.
+    """
+
+    def __init__(self, context: llm.ChatContext, tools: list[llm.Tool], *, think: LlmNode, speak: TtsNode) -> None:
+        self._asked = _fingerprint(context, tools)
+        self._chunks: Recording[llm.ChatChunk | str | FlushSentinel] = Recording()
+        self._words: Recording[str] = Recording()
+        self._frames: Recording[rtc.AudioFrame] = Recording()
+        self._tasks = [
+            asyncio.create_task(record(lambda: think(context, tools, ModelSettings()), self._chunks, self._note)),
+            asyncio.create_task(record(lambda: speak(self._words.read(), ModelSettings()), self._frames)),
+        ]
+        self._tasks[0].add_done_callback(lambda _: self._words.close())
+
+    def answers(self, context: llm.ChatContext, tools: list[llm.Tool], model: ModelSettings) -> bool:
+        """Whether it is the answer to exactly this, and nothing has failed."""
+        if not isinstance(model.tool_choice, str | dict) and self._chunks.error is None:
+            return _fingerprint(context, tools) == self._asked
+        return False
+
+    def chunks(self) -> AsyncIterator[llm.ChatChunk | str | FlushSentinel]:
+        """What the model said."""
+        return self._chunks.read()
+
+    async def frames(
+        self, text: AsyncIterable[str], model: ModelSettings, otherwise: TtsNode
+    ) -> AsyncIterator[rtc.AudioFrame]:
+        """What the voice said, if it was given this text; else what it says now.
+
+        LiveKit takes markdown and emoji out before the voice (``tts_text_transforms``), and a user may take out more:
+        so the text that comes is compared with the one that was prepared.
+        """
+        came: Recording[str] = Recording()
+        taking = asyncio.create_task(record(lambda: text, came))
+        try:
+            if not await self._same(came):
+                async for frame in iterated(otherwise(came.read(), model)):
+                    yield frame
+                return
+            given = 0.0
+            async for frame in self._frames.read():
+                yield frame
+                given += frame.duration
+                if given > AT_ONCE:
+                    await asyncio.sleep(PACE * frame.duration)
+        finally:
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+
+    async def _same(self, came: Recording[str]) -> bool:
+        """Whether the text that comes is the prepared one; known with its first words while the model still speaks."""
+        heard = ""
+        async for piece in came.read():
+            heard += piece
+            prepared = "".join(self._words.items)
+            if not self._words.whole.is_set() and heard.strip():
+                return prepared.startswith(heard)
+        failed = self._frames.error is not None or (self._frames.whole.is_set() and not self._frames.items)
+        return heard.split() == "".join(self._words.items).split() and not failed
+
+    async def drop(self) -> None:
+        """Nobody is to hear it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _note(self, chunk: llm.ChatChunk | str | FlushSentinel) -> None:
+        if isinstance(chunk, str):
+            self._words.add(chunk)
+        elif isinstance(chunk, llm.ChatChunk) and chunk.delta is not None and chunk.delta.content:
+            self._words.add(chunk.delta.content)
+
+
+def _fingerprint(context: llm.ChatContext, tools: list[llm.Tool]) -> tuple[Any, ...]:
+    """What decides on the answer: who said what, which tools ran with what, which there are."""
+    items: list[tuple[Any, ...]] = []
+    for item in context.items:
+        match item:
+            case llm.ChatMessage():
+                seen = sum(isinstance(part, llm.ImageContent | llm.AudioContent) for part in item.content)
+                items.append((item.role, " ".join((item.text_content or "").split()), seen))
+            case llm.FunctionCall():
+                items.append(("call", item.name, item.arguments))
+            case llm.FunctionCallOutput():
+                items.append(("output", item.name, item.output))
+            case _:
+                pass
+    return (*items, *sorted(_name(tool) for tool in tools))
+
+
+def _name(tool: llm.Tool) -> str:
+    info = getattr(tool, "info", None)
+    return str(getattr(info, "name", None) or getattr(tool, "id", None) or type(tool).__name__)

@@ -1,0 +1,57 @@
+"""Who can say what reached the caller: the room, and the caller's own page. Together they complete a receipt."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from ..receipts import Receipt
+from .page import CallersPage
+from .participants import Room
+
+REPORTED = 1.0
+"""Seconds that a receipt waits for the page's report, at most: an answer takes 5 ms, and 1 s when the line is bad."""
+
+
+class Witnesses:
+    """What is known of the caller's hearing.
+
+    Args:
+        room: knows who was there.
+        page: asks the caller's browser.
+        acknowledge_grace: seconds to wait for an acknowledgement that was asked for.
+    """
+
+    def __init__(self, room: Room, page: CallersPage, *, acknowledge_grace: float) -> None:
+        self._room = room
+        self._page = page
+        self._acknowledge_grace = acknowledge_grace
+        self._closed = False
+        self._news = asyncio.Event()
+        page.witness.told.on_report.append(lambda *_: self._news.set())
+        page.witness.told.on_acknowledged.append(lambda *_: self._news.set())
+        page.witness.told.on_gone.append(self._news.set)
+
+    def witnessed(self, key: str, receipt: Receipt) -> Receipt:
+        """The receipt with what is known now."""
+        return self._page.witness.completed(key, self._room.witnessed(receipt))
+
+    async def confirm(self, key: str, receipt: Receipt) -> None:
+        """Wait for what may still become known of it: a bounded time."""
+        witness = self._page.witness
+        await self._room.confirm(receipt)
+        if witness.page is not None:
+            await self._until(lambda: witness.reported(key) is not None, REPORTED)
+        if witness.waits_for_acknowledgement(key):
+            await self._until(lambda: not witness.waits_for_acknowledgement(key), self._acknowledge_grace)
+
+    def close(self) -> None:
+        """Nothing more can become known."""
+        self._closed = True
+        self._news.set()
+
+    async def _until(self, known: Callable[[], bool], seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not known() and not self._closed:
+                    await self._news.wait()
+                    self._news.clear()

@@ -1,0 +1,203 @@
+"""The caller's page: what it is told of the call while it happens, and the witness that it is.
+
+Whoever the agent's caller is may have a page; it says so by calling `hearout.hello`. It is told what the floor is told
+and decides, in small objects of JSON, and nobody else in the room is.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import textwrap
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from livekit import rtc
+
+from .._floor import actions as a
+from .._floor import events as e
+from ..receipts import Kind, Level, Receipt
+from .channel import Refused, RoomWire, Wire
+from .page_reports import Witness
+
+KEPT = 300
+"""Messages kept for a page that comes late, or comes back."""
+
+TEXT = 1_000
+"""Characters of one text at most: a message must stay under 14 kB (LiveKit's limit for one)."""
+
+TITLE = 80
+"""Characters of an utterance's text by which its receipt is known."""
+
+LAST_WORDS = 0.5
+"""Seconds that a closing session may take to tell the last receipts."""
+
+LENGTHS = 2.0
+"""Seconds by which the known length must have grown to be told again."""
+
+Message = dict[str, Any]
+
+
+def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 - a table: one line an event
+    """What a page is told of it; None where it is nothing to look at.
+
+    Every message has ``at`` (seconds of the call) and ``what``.
+    """
+    match what:
+        case e.SpeechRequested():
+            facts = {"what": "owed", "id": what.id, "expected": what.expected}
+        case e.AudioMade():
+            facts = {"what": "made", "id": what.id, "seconds": what.seconds, "complete": what.complete}
+        case e.PlayoutStarted():
+            facts = {"what": "playing", "id": what.id}
+        case e.PlayoutFinished():
+            facts = {"what": "played", "id": what.id, "seconds": what.seconds}
+        case e.SpeechEnded():
+            facts = {"what": "ended", "id": what.id}
+        case e.CallerStarted():
+            facts = {"what": "talks"}
+        case e.CallerStopped():
+            facts = {"what": "silent"}
+        case e.WordsHeard() | e.TextTyped():
+            kind = Kind.TYPED if isinstance(what, e.TextTyped) else Kind.SPOKEN
+            facts = {"what": "held", "text": what.text[:TEXT], "kind": kind.value}
+        case a.RecordFate():
+            facts = {"what": "fate", "text": what.words.text[:TEXT], "kind": what.words.kind.value}
+            facts["fate"] = what.fate.value
+        case a.DeliverTurn() | a.HandBackWords():
+            facts = {"what": "turn", "texts": len(what.words)}
+        case _:
+            return None
+    return {"at": round(at, 3), **facts}
+
+
+def shown(name: str, receipt: Receipt, identity: str) -> Message:
+    """A receipt as a page shows it to its caller: without the words, which it has shown before.
+
+    Args:
+        name: the utterance's id, as the floor knows it; the receipt's own may be used twice in a call.
+        receipt: its receipt.
+        identity: of the caller.
+    """
+    heard = next((one for one in receipt.listeners if one.identity == identity), None)
+    fates = Counter(fate.value for _, fate in receipt.held)
+    levels = receipt.levels(identity)
+    return {
+        "at": round(receipt.ended_at, 3),
+        "what": "receipt",
+        "id": name,
+        "name": receipt.id[:TEXT],
+        "text": textwrap.shorten(receipt.text, TITLE, placeholder=" …"),
+        "outcome": receipt.outcome.value,
+        "why": receipt.why[:TEXT],
+        "played": round(receipt.played, 2),
+        "length": round(receipt.length, 2),
+        "present": round(levels[Level.PRESENT], 2),
+        "reported": None if heard is None or heard.reported is None else round(heard.reported, 2),
+        "acknowledged_at": None if heard is None else heard.acknowledged_at,
+        "level": str(receipt.level_of(identity)),
+        "held": dict(fates),
+        "gap": None if receipt.gap is None else round(receipt.gap, 3),
+    }
+
+
+class CallersPage:
+    """Tells the caller's page of one call.
+
+    Args:
+        wire: to the room.
+        now: the second of the call.
+        caller: the identity of the caller; None while there is none.
+        receipt: the newest receipt of an utterance, by its id on the floor; None where none is written.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        now: Callable[[], float],
+        caller: Callable[[], str | None],
+        receipt: Callable[[str], Receipt | None],
+    ) -> None:
+        self.witness = Witness(wire, now=now, caller=caller)
+        self.witness.told.on_page.append(self._came)
+        self.witness.told.on_report.append(lambda name, _: self.show_receipt(name))
+        self.witness.told.on_acknowledged.append(lambda name, _: self.show_receipt(name))
+        self._wire = wire
+        self._caller = caller
+        self._receipt = receipt
+        self._call = secrets.token_hex(4)
+        self._number = 0
+        self._kept: deque[Message] = deque(maxlen=KEPT)
+        self._lengths: dict[str, float] = {}
+        self._queue: asyncio.Queue[Message] = asyncio.Queue()
+        self._sending = asyncio.get_running_loop().create_task(self._send())
+
+    @classmethod
+    def in_room(
+        cls,
+        room: rtc.Room,
+        *,
+        now: Callable[[], float],
+        caller: Callable[[], str | None],
+        receipt: Callable[[str], Receipt | None],
+    ) -> "CallersPage":
+        """As the constructor, for a page in this room, which the agent need not have joined yet."""
+        return cls(RoomWire(room), now=now, caller=caller, receipt=receipt)
+
+    def hear(self, at: float, what: e.Event | a.Action) -> None:
+        """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""
+        self.witness.hear(at, what)
+        if isinstance(what, a.WriteReceipt):
+            name = what.receipt.id
+            asyncio.get_running_loop().call_soon(self.show_receipt, name)  # when it has been written
+        elif isinstance(what, a.NoteGap):
+            asyncio.get_running_loop().call_soon(self.show_receipt, what.id)
+        elif (message := told(at, what)) is not None and not self._is_repeated(message):
+            self._note(message)
+
+    async def close(self) -> None:
+        """Tell what is still to be told, and then nothing more."""
+        await self.witness.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.join(), LAST_WORDS)
+        self._sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sending
+
+    def _is_repeated(self, message: Message) -> bool:
+        """Lengths come every half second of audio: most of them need not be told."""
+        if message["what"] != "made" or message["complete"]:
+            return False
+        before = self._lengths.get(message["id"], -LENGTHS)
+        if message["seconds"] < before + LENGTHS:
+            return True
+        self._lengths[message["id"]] = message["seconds"]
+        return False
+
+    def show_receipt(self, name: str) -> None:
+        """Tell its receipt as it is now: a listener for `Receipts.on_amended`."""
+        if (receipt := self._receipt(name)) is not None:
+            identity = self._caller() or receipt.caller
+            self._note(shown(name, self.witness.completed(name, receipt), identity))
+
+    def _note(self, message: Message) -> None:
+        self._number += 1
+        message |= {"n": self._number, "call": self._call}
+        self._kept.append(message)
+        if self.witness.page is not None:
+            self._queue.put_nowait(message)
+
+    def _came(self, _: str) -> None:
+        """Tell a page all that it may have missed; what it has had before it knows by the number."""
+        for message in self._kept:
+            self._queue.put_nowait(message)
+
+    async def _send(self) -> None:
+        while True:
+            message = await self._queue.get()
+            if (page := self.witness.page) is not None:
+                with contextlib.suppress(Refused):  # it is told again when it comes back
+                    await self._wire.tell(page, json.dumps(message))
+            self._queue.task_done()

@@ -1,0 +1,314 @@
+"""The witness: what a caller's own page says that it rendered of protected speech, and that its caller got it.
+
+The page is asked at both ends of each playout; between them it watches its loudspeaker. It may be late, wrong or
+hostile: what cannot be true is counted in `Witness.refused` and changes nothing.
+"""
+
+import asyncio
+import dataclasses
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._floor import actions as a
+from .._floor import events as e
+from ..errors import ReportError
+from ..receipts import Listener, Outcome, Receipt
+from . import rendered
+from .channel import Refused, Wire
+
+logger = logging.getLogger("hearout")
+
+HELLO, ACKNOWLEDGED = "hearout.hello", "hearout.acknowledged"
+"""What a page asks of the agent: to be told, since it is the caller's; to note that its caller pressed the button."""
+
+BEGIN, END, ACKNOWLEDGE = "hearout.begin", "hearout.end", "hearout.acknowledge"
+"""What the agent asks of a page: to mark a begin; to mark an end and report; to show a button. And `room.ALIVE`."""
+
+ANSWERS = 2.5
+"""Seconds within which a page must answer; it takes its jitter buffer's length (0.05 to 0.5 s) to report."""
+
+Listening = Callable[[str], None]
+
+
+def witnessed(receipt: Receipt, identity: str, *, reported: float | None, acknowledged_at: float | None) -> Receipt:
+    """The receipt with what the page of `identity` said; as it was, where the page said nothing."""
+    if reported is None and acknowledged_at is None:
+        return receipt
+    known = next((one for one in receipt.listeners if one.identity == identity), Listener(identity))
+    said = dataclasses.replace(known, reported=reported, acknowledged_at=acknowledged_at)
+    others = tuple(one for one in receipt.listeners if one.identity != identity)
+    return dataclasses.replace(receipt, listeners=(*others, said))
+
+
+@dataclass(eq=False)
+class _Stretch:
+    """One playout of an utterance, or the rest of one."""
+
+    began_at: float
+    ended: asyncio.Future[tuple[float, float]]
+    """The seconds that were sent, and when the last was; cancelled where nobody is to be asked any more."""
+
+    def end(self, sent: float, at: float) -> None:
+        if not self.ended.done():
+            self.ended.set_result((sent, at))
+
+
+@dataclass
+class _Asked:
+    """A button, or a key, that was asked for."""
+
+    label: str
+    keys: str
+    over: bool = False
+
+
+@dataclass
+class _Known:
+    """What is known of one utterance."""
+
+    reached: float = 0.0
+    """The second of it up to which it was played."""
+    stretch: _Stretch | None = None
+    asked: _Asked | None = None
+    reported: float | None = None
+    acknowledged_at: float | None = None
+
+
+@dataclass
+class Told:
+    """Who wants to know; each is called in the session's event loop.
+
+    Args:
+        on_gone: when the caller is gone, and the page with it.
+        on_page: with the identity of a page that said hello; again, when it does so again.
+        on_report: with an utterance's id, when more of it is reported.
+        on_acknowledged: with an utterance's id.
+    """
+
+    on_gone: list[Callable[[], None]] = field(default_factory=list)
+    on_page: list[Listening] = field(default_factory=list)
+    on_report: list[Callable[[str, float], None]] = field(default_factory=list)
+    on_acknowledged: list[Callable[[str, float], None]] = field(default_factory=list)
+
+
+class Witness:
+    """Listens to one call's floor and asks the caller's page.
+
+    Args:
+        wire: to the room.
+        now: the second of the call.
+        caller: the identity of the caller; None while there is none.
+    """
+
+    def __init__(self, wire: Wire, *, now: Callable[[], float], caller: Callable[[], str | None]) -> None:
+        self.page: str | None = None
+        """The identity of the page; None where the caller has none, as far as is known."""
+        self.refused: Counter[str] = Counter()
+        """How often which kind of thing was refused: "report", "late", "hello", "acknowledgement"."""
+        self.told = Told()
+        self._wire = wire
+        self._now = now
+        self._caller = caller
+        self._of: dict[str, _Known] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        wire.answer(HELLO, self._hello)
+        wire.answer(ACKNOWLEDGED, self._acknowledged)
+
+    def reported(self, name: str) -> float | None:
+        """Seconds of an utterance that the page says it rendered; None where it says nothing that counts."""
+        return self._of.get(name, _Known()).reported
+
+    def acknowledged_at(self, name: str) -> float | None:
+        """The second of the call at which the caller said that it got an utterance; None where it did not."""
+        return self._of.get(name, _Known()).acknowledged_at
+
+    def waits_for_acknowledgement(self, name: str) -> bool:
+        """Whether the caller was asked to say that it got an utterance, can say so, and has not yet."""
+        known = self._of.get(name, _Known())
+        asked = known.asked
+        if asked is None or not asked.over or known.acknowledged_at is not None:
+            return False
+        return bool(asked.keys) or (bool(asked.label) and self.page is not None)
+
+    def ask(self, name: str, label: str, *, keys: str = "") -> None:
+        """Ask for the caller's acknowledgement once an utterance was said to its end.
+
+        Args:
+            name: the utterance's id, as the floor knows it.
+            label: of the button; empty for none.
+            keys: of the telephone, any of which does the same.
+        """
+        self._known(name).asked = _Asked(label, keys)
+
+    def completed(self, name: str, receipt: Receipt) -> Receipt:
+        """The receipt of an utterance with what the page has said until now."""
+        identity = receipt.caller or self._caller() or ""
+        return witnessed(receipt, identity, reported=self.reported(name), acknowledged_at=self.acknowledged_at(name))
+
+    def hear(self, at: float, what: e.Event | a.Action) -> None:
+        """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""
+        match what:
+            case e.SpeechRequested(id=name, begins_at=begins_at):
+                self._requested(name, begins_at)
+            case a.SayAgain(id=name, begins_at=begins_at):
+                self._known(name).reached = begins_at
+            case e.PlayoutStarted(id=name):
+                self._begin(name, at)
+            case e.PlayoutFinished(id=name, seconds=seconds):
+                self._end(name, seconds - self._known(name).reached, at)
+                self._known(name).reached = seconds
+            case e.SpeechEnded(id=name):
+                self._end_as_it_stands(name, at)
+            case e.CallerLeft():
+                self.page = None
+                for listener in self.told.on_gone:
+                    listener()
+            case e.KeysPressed(digits=digits):
+                self._pressed(digits, at)
+            case a.WriteReceipt(receipt=receipt):
+                self._over(receipt)
+
+    async def close(self) -> None:
+        """Wait for no page any more."""
+        self._closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What the page is asked
+
+    def _requested(self, name: str, begins_at: float) -> None:
+        """A new utterance, whatever else had its id before; its button may have been asked for already."""
+        asked = self._known(name).asked
+        self._of[name] = _Known(begins_at, asked=asked if asked is not None and not asked.over else None)
+
+    def _begin(self, name: str, at: float) -> None:
+        known = self._known(name)
+        known.stretch = _Stretch(at, asyncio.get_running_loop().create_future())
+        if self.page is not None:
+            self._start(self._watch(name, known, known.stretch, self.page))
+
+    def _end(self, name: str, sent: float, at: float) -> None:
+        known = self._known(name)
+        if known.stretch is not None:
+            known.stretch.end(sent, at)
+            known.stretch = None
+
+    def _end_as_it_stands(self, name: str, at: float) -> None:
+        if (stretch := self._known(name).stretch) is not None:
+            self._end(name, at - stretch.began_at, at)
+
+    async def _watch(self, name: str, known: _Known, stretch: _Stretch, page: str) -> None:
+        """Mark the begin and the end of a stretch at the page, and count what it reports."""
+        try:
+            await self._wire.call(page, BEGIN, self._mark(name, stretch.began_at), within=ANSWERS)
+            sent, ended_at = await stretch.ended
+            asking = self._wire.call(page, END, self._mark(name, ended_at), within=ANSWERS)
+            report = await asyncio.wait_for(asking, ANSWERS)
+        except TimeoutError:
+            self._refuse("late", name, "the report did not come in time")
+            return
+        except Refused as refused:
+            self._refuse("late", name, str(refused))
+            return
+        passed = ended_at - stretch.began_at
+        try:
+            seconds = rendered.seconds(report, sent=sent, passed=passed)
+        except ReportError as error:
+            self._refuse("report", name, str(error))
+            return
+        logger.debug("%s: %.2f s sent in %.2f s, %.2f s of them rendered", name, sent, passed, seconds)
+        known.reported = (known.reported or 0.0) + seconds
+        for listener in self.told.on_report:
+            listener(name, known.reported)
+
+    def _mark(self, name: str, at: float) -> str:
+        """What the page is told of a begin or an end: how long ago it was, for this event loop may have been held up.
+
+        LiveKit's first call in a process (1.8.9) blocks it for up to 0.6 s, while the sound goes on.
+        """
+        return json.dumps({"id": name, "ago": round(max(0.0, self._now() - at), 3)})
+
+    def _over(self, receipt: Receipt) -> None:
+        asked = self._known(receipt.id).asked
+        if asked is not None and receipt.outcome is Outcome.FINISHED:
+            asked.over = True
+            self._show(receipt.id, asked)
+
+    def _show(self, name: str, asked: _Asked) -> None:
+        if self.page is not None and asked.label:
+            self._start(self._ask(name, asked.label, self.page))
+
+    async def _ask(self, name: str, label: str, page: str) -> None:
+        try:
+            await self._wire.call(page, ACKNOWLEDGE, json.dumps({"id": name, "label": label}), within=ANSWERS)
+        except Refused as refused:
+            self._refuse("late", name, str(refused))
+
+    # What the page asks
+
+    async def _hello(self, identity: str, _: str) -> str:
+        """The caller has a page. What is being said is watched from now on, and what was asked is asked again."""
+        if self._closed or identity != self._caller():
+            self.refused["hello"] += 1
+            raise Refused("only the caller's page is told of the call")
+        new, self.page = self.page != identity, identity
+        for name, known in self._of.items():
+            if new and known.stretch is not None:
+                known.stretch.ended.cancel()  # the page that began to watch it is gone
+                self._begin(name, self._now())
+            if known.asked is not None and known.asked.over and known.acknowledged_at is None:
+                self._show(name, known.asked)
+        for listener in self.told.on_page:
+            listener(identity)
+        return ""
+
+    async def _acknowledged(self, identity: str, said: str) -> str:
+        name = _name_in(said)
+        known = self._of.get(name, _Known())
+        theirs = identity == self._caller() and not self._closed
+        if not theirs or known.asked is None or not known.asked.over or known.acknowledged_at is not None:
+            self.refused["acknowledgement"] += 1
+            raise Refused("this was not asked of you")
+        self._note_acknowledgement(name, known, self._now())
+        return ""
+
+    def _pressed(self, digits: str, at: float) -> None:
+        for name, known in self._of.items():
+            waits = known.asked is not None and known.asked.over and known.acknowledged_at is None
+            if waits and known.asked is not None and set(digits) & set(known.asked.keys):
+                self._note_acknowledgement(name, known, at)
+
+    def _note_acknowledgement(self, name: str, known: _Known, at: float) -> None:
+        known.acknowledged_at = at
+        for listener in self.told.on_acknowledged:
+            listener(name, at)
+
+    def _refuse(self, what: str, name: str, why: str) -> None:
+        self.refused[what] += 1
+        logger.info("the caller's page and %s: %s", name, why)
+
+    def _known(self, name: str) -> _Known:
+        return self._of.setdefault(name, _Known())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closed:
+            work.close()
+            return
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _name_in(said: str) -> str:
+    """The utterance that a page speaks of; empty where it speaks of none."""
+    try:
+        name = json.loads(said)["id"] if len(said) <= rendered.MOST else ""
+    except (ValueError, TypeError, KeyError, RecursionError):
+        name = ""
+    return name if isinstance(name, str) else ""

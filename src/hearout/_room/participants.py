@@ -1,0 +1,400 @@
+"""What a room's events say about who is there.
+
+LiveKit (server 1.13.5) tells nobody who is subscribed: ``local_track_subscribed`` comes once for a track, for its first
+subscriber, whoever that is. So at first nobody may subscribe but the caller, and then everybody. A caller whose line
+died is missed after 14 to 21 s: until then the signs of life are the packets of their microphone, and the answers of
+their page to :data:`ALIVE`.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from livekit import rtc
+from livekit.agents import get_job_context
+from livekit.agents.voice import AgentSession
+
+from .._floor import events as e
+from .._session.call_receipts import Receipts
+from .._session.speeches import Speeches
+from ..policy import Policy
+from ..receipts import Receipt
+from .heartbeat import OwnLine, statistics
+from .presence import Presence, playouts
+
+logger = logging.getLogger("hearout")
+
+ALIVE = "hearout.alive"
+"""The RPC method that a caller's page answers, with an empty string, as long as it plays the agent's track."""
+
+BEAT, ROUND_TRIP = 1.0, 1.0
+"""Seconds from one heartbeat to the next, and those after which an answer is late."""
+
+ANSWERED = 1.5
+"""Seconds until a page that took a heartbeat must have answered it; more than `ROUND_TRIP`, as LiveKit asks for."""
+
+UNANSWERED = 3
+"""Heartbeats that a program may refuse before it is not asked again: a page may offer the method after it joined."""
+
+COUNTED = 0.5
+"""Seconds from one look at a microphone's packets to the next; a look takes 1-2 ms."""
+
+QUIET = 1.0
+"""Seconds without a packet after which an open microphone is silent: one that transmits discontinuously sends one in
+0.4 s."""
+
+CONFIRMED = 1.5
+"""Seconds that a receipt waits, at most, for a sign that the caller was there at its end."""
+
+_SAID_SO = frozenset(
+    (
+        rtc.DisconnectReason.CLIENT_INITIATED,
+        rtc.DisconnectReason.USER_REJECTED,
+        rtc.DisconnectReason.USER_UNAVAILABLE,
+        rtc.DisconnectReason.PARTICIPANT_REMOVED,
+        rtc.DisconnectReason.ROOM_DELETED,
+    )
+)
+"""Reasons with which LiveKit says when somebody went; with the others it only found out."""
+
+_NO_EARS = frozenset(
+    (
+        rtc.ParticipantKind.PARTICIPANT_KIND_AGENT,
+        rtc.ParticipantKind.PARTICIPANT_KIND_EGRESS,
+        rtc.ParticipantKind.PARTICIPANT_KIND_INGRESS,
+    )
+)
+
+
+class Host(Protocol):
+    """The shell of the session that talks in the room."""
+
+    receipts: Receipts
+    speeches: Speeches
+
+    @property
+    def now(self) -> float:
+        """Seconds since the session began."""
+
+    def feed(self, event: e.Event, *, at: float | None = None) -> None:
+        """Tell the floor."""
+
+
+class Room:
+    """Who is in the room of one session, told to its floor and put on its receipts.
+
+    Args:
+        room: LiveKit's, connected or not yet.
+        session: whose linked participant is the caller.
+        policy: the choices of the team.
+        host: feeds the floor.
+        wall: the clock of LiveKit's statistics: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        session: AgentSession[Any],
+        policy: Policy,
+        host: Host,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.caller = ""
+        self._room = room
+        self._session = session
+        self._policy = policy
+        self._host = host
+        self._wall = wall
+        self._job = get_job_context(required=False)
+        self._presence = Presence(policy.vanish_grace)
+        self._own_line = OwnLine(room, self._presence)
+        self._granted = ""
+        self._deaf = ""
+        """Who did not subscribe in time: that they listen is not known from then on, until they have left."""
+        self._open = False
+        self._gone = False
+        self._lost: set[str] = set()
+        self._rings_since: float | None = None
+        self._needs_lead_in = True
+        self._watched: dict[str, list[asyncio.Task[None]]] = {}
+        self._clock: asyncio.Task[None] | None = None
+        self._handlers: dict[str, Callable[..., None]] = {
+            "connection_state_changed": self._connection_changed,
+            "participant_connected": self._joined,
+            "participant_active": self._joined,
+            "participant_disconnected": self._left,
+            "participant_attributes_changed": self._attributes_changed,
+            "connection_quality_changed": self._quality_changed,
+            "local_track_subscribed": self._subscribed,
+            "sip_dtmf_received": self._pressed,
+            "reconnecting": lambda: self._presence.line_down(self._host.now),
+            "reconnected": lambda: self._presence.line_up(self._host.now),
+        }
+
+    def follow(self) -> None:
+        """Listen to the room from now on; before LiveKit's session does, which publishes the agent's track."""
+        for name, handler in self._handlers.items():
+            self._room.on(name, handler)  # type: ignore[arg-type]
+        if self._room.isconnected():
+            self._connected()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        for name, handler in self._handlers.items():
+            self._room.off(name, handler)  # type: ignore[arg-type]
+        for task in [task for tasks in self._watched.values() for task in tasks] + [*filter(None, [self._clock])]:
+            task.cancel()
+        self._watched.clear()
+
+    def end(self) -> None:
+        """The caller did not return: the job ends when the session has closed."""
+        if (job := self._job) is not None:
+            self._session.once("close", lambda _: job.shutdown(reason="the caller left and did not return"))
+
+    # For the rest of hearout
+
+    def witnessed(self, receipt: Receipt) -> Receipt:
+        """The receipt with who was there meanwhile, as far as is known now."""
+        said = {one.identity: one for one in receipt.listeners}
+        listeners = tuple(
+            dataclasses.replace(said.get(one.identity, one), present=one.present)
+            for one in self._presence.listeners(playouts(receipt))
+        )
+        # another participant may be the caller by now: who it was when it was said stays on the receipt
+        return dataclasses.replace(receipt, caller=receipt.caller or self.caller, listeners=listeners)
+
+    async def confirm(self, receipt: Receipt) -> None:
+        """Wait for a sign that the caller was there at its end, where one can still come."""
+        until = self._host.now + CONFIRMED
+        if not (said := playouts(receipt)):
+            return
+        callers = [one for one in self._people() if one.identity == self.caller]
+        signs = [look(one) for one in callers for look in (self._count, self._beat)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONFIRMED):
+                await asyncio.gather(*signs)
+        while self._presence.here(self.caller) and self._host.now < until and self._clock and not self._clock.done():
+            if (self._presence.known_until(self.caller) or 0.0) >= said[-1][1] - 0.01:
+                return
+            await asyncio.sleep(0.05)
+
+    def lead_in(self) -> float:
+        """Seconds of silence that the next speech needs before it, at a caller who has just subscribed."""
+        needed, self._needs_lead_in = self._needs_lead_in, False
+        return self._policy.lead_in if needed else 0.0
+
+    def may_type(self, identity: str) -> bool:
+        """Whether what this participant types is for the agent."""
+        self._look()
+        return identity == self.caller
+
+    def nobody_hears(self) -> None:
+        """The agent itself is cut off: everybody was there as long as they gave signs of life, and is gone."""
+        for person in self._people():
+            self._went(person.identity, certain=False)
+
+    # What the room says
+
+    def _connection_changed(self, state: rtc.ConnectionState.ValueType) -> None:
+        if state == rtc.ConnectionState.CONN_CONNECTED:
+            self._connected()
+        elif state == rtc.ConnectionState.CONN_DISCONNECTED:
+            self.nobody_hears()
+
+    def _connected(self) -> None:
+        if self._clock is not None:
+            return
+        self._room.local_participant.set_track_subscription_permissions(allow_all_participants=False)
+        self._clock = asyncio.create_task(self._tick())
+        for person in self._people():
+            self._joined(person)
+
+    def _joined(self, person: rtc.RemoteParticipant) -> None:
+        if person.kind in _NO_EARS:
+            return
+        if person.identity not in self._watched:
+            self._watched[person.identity] = [
+                asyncio.create_task(self._every(COUNTED, self._count, person)),
+                asyncio.create_task(self._every(BEAT, self._beat, person)),
+            ]
+        self._look_soon()
+
+    def _left(self, person: rtc.RemoteParticipant) -> None:
+        for task in self._watched.pop(person.identity, ()):
+            task.cancel()
+        self._lost.discard(person.identity)
+        self._deaf = "" if self._deaf == person.identity else self._deaf
+        self._went(person.identity, certain=person.disconnect_reason in _SAID_SO)
+
+    def _attributes_changed(self, _changed: dict[str, str], person: rtc.Participant) -> None:
+        if person.attributes.get("sip.callStatus") == "hangup":
+            self._went(person.identity, certain=True)
+        self._look_soon()
+
+    def _quality_changed(self, person: rtc.Participant | None, quality: rtc.ConnectionQuality) -> None:
+        if person is None or person.identity not in self._watched:
+            return
+        if quality == rtc.ConnectionQuality.QUALITY_LOST:
+            self._lost.add(person.identity)
+            self._went(person.identity, certain=False)
+        elif person.identity in self._lost:
+            self._lost.discard(person.identity)
+            self._look_soon()
+
+    def _subscribed(self, track: rtc.Track) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO and not self._open:
+            self._open_to_everybody()
+        elif track.kind == rtc.TrackKind.KIND_AUDIO and [one.identity for one in self._people()] == [self._deaf]:
+            self._deaf = ""  # nobody else is there who could have
+            self._look_soon()
+
+    def _pressed(self, pressed: rtc.SipDTMF) -> None:
+        self._look()
+        who = "" if pressed.participant is None else pressed.participant.identity
+        if who and (who == self.caller or who in self._policy.may_press):
+            self._host.feed(e.KeysPressed(pressed.digit))
+        else:
+            logger.info("a key of a participant who is not the caller was ignored; Policy(may_press=…) lets them")
+
+    # Who is the caller, and who may listen
+
+    def _look_soon(self) -> None:
+        """LiveKit's session hears of it in the same step, before or after: look when it has."""
+        asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        try:
+            linked = self._session.room_io.linked_participant
+        except RuntimeError:  # LiveKit's session has not started
+            return
+        if linked is not None and linked.identity != self.caller:
+            self.caller = linked.identity
+        if self._open:
+            for person in self._people():
+                if self._is_here(person) and person.identity != self._deaf:
+                    self._presence.came(person.identity, self._host.now)
+        if linked is None or not self._is_here(linked):
+            return
+        self._rings_since = None
+        if self._granted != linked.identity and not self._open:
+            self._grant(linked.identity)
+        if self._gone:
+            self._gone, self._needs_lead_in = False, True
+            self._host.feed(e.CallerReturned())
+
+    def _is_here(self, person: rtc.RemoteParticipant) -> bool:
+        """Whether they can be spoken to: connected, and the telephone, if it is one, was answered."""
+        telephone = person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+        answered = not telephone or person.attributes.get("sip.callStatus", "active") == "active"
+        active = person.state == rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+        return answered and active and person.identity not in self._lost
+
+    def _grant(self, identity: str) -> None:
+        """Let the caller subscribe, and nobody else: then the first subscriber is the caller."""
+        self._granted = identity
+        only = rtc.ParticipantTrackPermission(participant_identity=identity, allow_all=True)
+        self._room.local_participant.set_track_subscription_permissions(
+            allow_all_participants=False, participant_permissions=[only]
+        )
+        asyncio.get_running_loop().call_later(self._policy.listener_grace, self._open_anyway, identity)
+
+    def _open_anyway(self, identity: str) -> None:
+        if not self._open and identity == self._granted and self._clock is not None and not self._clock.done():
+            logger.warning("the caller has not subscribed to the agent's track; others may now")
+            self._open, self._deaf = True, identity
+            self._room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
+
+    def _open_to_everybody(self) -> None:
+        self._open = True
+        self._presence.came(self._granted, self._host.now)
+        self._room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
+        self._look_soon()
+
+    def _went(self, identity: str, *, certain: bool) -> None:
+        now = self._host.now
+        known_until = self._presence.left(identity, now, certain=certain)
+        if identity == self.caller and not self._gone:
+            self._gone = True
+            logger.info("the caller is gone%s", "" if certain else f", last known to be there at {known_until:.1f} s")
+            self._host.feed(e.CallerLeft(None if certain else known_until))
+        self._amend()
+
+    # Signs of life
+
+    def _people(self) -> list[rtc.RemoteParticipant]:
+        return [one for one in self._room.remote_participants.values() if one.kind not in _NO_EARS]
+
+    async def _every(
+        self,
+        seconds: float,
+        look: Callable[[rtc.RemoteParticipant], Awaitable[bool]],
+        person: rtc.RemoteParticipant,
+    ) -> None:
+        """Look again and again, as long as there is something to see."""
+        refused = 0
+        while refused < UNANSWERED:
+            await asyncio.sleep(seconds)
+            refused = 0 if await look(person) else refused + 1
+
+    async def _count(self, person: rtc.RemoteParticipant) -> bool:
+        """The packets of the microphone: the last one is a sign of life."""
+        for publication in list(person.track_publications.values()):
+            track = publication.track
+            if track is None or publication.kind != rtc.TrackKind.KIND_AUDIO:
+                continue
+            seen = [one.inbound_rtp.inbound for one in await statistics(track) if one.HasField("inbound_rtp")]
+            if arrived := max((one.last_packet_received_timestamp / 1000 for one in seen), default=0.0):
+                age = max(0.0, self._wall() - arrived)
+                self._presence.alive(person.identity, self._host.now - age)
+                if age > QUIET and not publication.muted:
+                    self._presence.silent(person.identity, self._host.now)
+        return True
+
+    async def _beat(self, person: rtc.RemoteParticipant) -> bool:
+        """A heartbeat; False when their program does not know it."""
+        asked_at = self._host.now
+        try:
+            await self._room.local_participant.perform_rpc(
+                destination_identity=person.identity,
+                method=ALIVE,
+                payload="",
+                response_timeout=ANSWERED,
+                max_round_trip_latency=ROUND_TRIP,
+            )
+        except rtc.RpcError as error:
+            if error.code == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD:
+                return False
+            self._presence.silent(person.identity, self._host.now)
+            return True
+        self._presence.alive(person.identity, asked_at)
+        return True
+
+    async def _tick(self) -> None:
+        """What time alone shows."""
+        while True:
+            await asyncio.sleep(BEAT)
+            self._look()
+            self._presence.listed(self._host.now)
+            await self._own_line.look(self._host.now)
+            self._ring()
+            self._amend()
+
+    def _ring(self) -> None:
+        """A telephone that rings keeps what is to be said waiting: that is a sign of life of it, for a time."""
+        now = self._host.now
+        ringing = [one for one in self._people() if one.identity == self.caller and not self._is_here(one)]
+        if self._open or self._granted or not ringing:
+            return
+        self._rings_since = now if self._rings_since is None else self._rings_since
+        if now < self._rings_since + self._policy.ring_grace:
+            for speech in self._host.speeches:
+                self._host.feed(e.SpeechQueued(speech.id))
+
+    def _amend(self) -> None:
+        """What has become known since a receipt was written: presence at its end."""
+        self._host.receipts.look_again(since=self._host.now - 2 * self._policy.vanish_grace)

@@ -1,0 +1,352 @@
+"""AgentSession: LiveKit's, with the three promises. What it is asked goes to its shell."""
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from livekit import rtc
+from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent, get_job_context
+from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.types import NOT_GIVEN, NotGivenOr
+from livekit.agents.utils import is_given
+from livekit.agents.voice import SpeechHandle
+from livekit.agents.voice.events import EventTypes
+from livekit.agents.voice.room_io import TextInputEvent
+from livekit.agents.voice.run_result import RunResult
+
+from .._failover import attended
+from .._floor.events import (
+    CallerLeft,
+    CallerReturned,
+    KeysPressed,
+    ShutdownAsked,
+    StopAsked,
+    TextTyped,
+)
+from .._room.connection import CutOff
+from .._room.page_reports import Witness
+from ..errors import FloorClosedError, SettingsError
+from ..ledger import Ledger, Owing, Scribe
+from ..ledger._environment import place
+from ..policy import (
+    Answer,
+    CutIn,
+    Policy,
+    Redeliver,
+)
+from ..receipts import Receipt
+from . import settings
+from .announce import AnnouncementHandle, asked
+from .bridge import Shell
+from .runner import FloorListener
+from .speeches import Asked
+
+if TYPE_CHECKING:
+    from ..announcement import Announcement
+
+logger = logging.getLogger("hearout")
+
+Userdata_T = TypeVar("Userdata_T")
+
+
+class Line(Protocol):
+    """What takes the place of a room: the console's line, or a test's."""
+
+    def attach(self, session: "AgentSession[Any]") -> None:
+        """Give the session its ears and mouth: set ``input.audio``, ``output.audio``, ``output.transcription``.
+
+        Called in the session's event loop, before LiveKit starts it.
+        """
+
+
+class _Process:
+    """What holds for every session of this process: set by the command line, before the first job."""
+
+    line: Line | None = None
+    call: str = ""
+    stock: bool = False
+
+
+def use_line(line: Line | None, *, call: str = "") -> None:
+    """Let the sessions of this process talk over `line` instead of a room; receipts name the call so."""
+    _Process.line, _Process.call = line, call
+
+
+def _call_in(room: rtc.Room | None) -> str:
+    """Names the call: a room's name may be used again, its session id is not."""
+    job = get_job_context(required=False)
+    if job is not None and job.job.room.sid:
+        return f"{job.job.room.name}/{job.job.room.sid}"
+    return (room.name if room is not None else "") or f"call-{uuid.uuid4().hex[:12]}"
+
+
+def use_stock() -> None:
+    """Let the sessions of this process behave as LiveKit's own, for comparison: no settings, no floor."""
+    _Process.stock = True
+
+
+class AgentSession(LiveKitSession[Userdata_T]):
+    """LiveKit's `AgentSession` that keeps the three promises for every protected utterance.
+
+    Takes all of LiveKit's arguments and passes them on. What would break a promise silently is set
+    (:data:`hearout._session.settings.WHY`).
+
+    Args:
+        policy: how protected speech behaves; the defaults of :class:`hearout.Policy` where it is None.
+        ledger: where receipts are kept; None for nowhere but :attr:`receipts`. Left out, it is what ``HEAROUT_LEDGER``
+            and ``HEAROUT_BOOK`` say (``sqlite:///receipts.db``), wherever the session talks in a room.
+
+    Raises:
+        SettingsError: an argument contradicts a promise, or LiveKit would ignore it; the message says what to change.
+    """
+
+    def __init__(
+        self, *, policy: Policy | None = None, ledger: NotGivenOr[Ledger | None] = NOT_GIVEN, **arguments: Any
+    ) -> None:
+        self._stock = _Process.stock
+        self._choices = policy or Policy()
+        self._ledger = ledger
+        self._shell: Shell | None = None
+        self._floor_listeners: list[FloorListener] = []
+        self._closing_in_grace: asyncio.Task[None] | None = None
+        super().__init__(**(arguments if self._stock else settings.session_arguments(arguments)))
+        if not self._stock:
+            settings.check_model(self.llm, whose="session")
+            logger.debug("session settings: %s", "; ".join(f"{name} ({why})" for name, why in settings.WHY.items()))
+
+    async def start(self, agent: Agent, **arguments: Any) -> RunResult[Any] | None:  # type: ignore[override]
+        """Start the session, as LiveKit's; in the console it starts on the console's line instead of the room.
+
+        Where it runs already, nothing happens, as in LiveKit's.
+
+        Raises:
+            SettingsError: ``session_host=True``, or the agent's model decides turns on its server.
+            LedgerError: ``HEAROUT_LEDGER`` names none that makes sense, or none that this version can write.
+        """
+        given: Mapping[str, Any] = arguments
+        if (line := _Process.line) is not None:
+            line.attach(self)
+            given = {name: value for name, value in arguments.items() if name != "room"}
+        if self._stock:
+            return cast(RunResult[Any] | None, await super().start(agent, **given))
+        settings.check_model(agent.llm, whose="agent")
+        started = settings.start_arguments(given, typed=self._typed_in_the_room)
+        if self._shell is not None and not self._shell.may_close.is_set():
+            return cast(RunResult[Any] | None, await super().start(agent, **started))
+        shell = self._shell = Shell(self, self._choices)
+        shell.listeners.extend(self._floor_listeners)
+        try:
+            await self._keep_book(shell, arguments.get("room"))
+            await shell.taking_up.remind(agent)
+            shell.wrap(agent)
+            if (room := given.get("room")) is not None:
+                shell.follow(room)
+            result = cast(RunResult[Any] | None, await super().start(agent, **started))
+        except BaseException:
+            await self._give_up(shell)
+            raise
+        shell.listen_to_playout()
+        return result
+
+    async def _give_up(self, shell: Shell) -> None:
+        """The session did not start: nothing of it stays but the call, which another agent may be sent to."""
+        if shell.receipts.book is not None:
+            shell.receipts.book.abandon()
+        shell.close()
+        await shell.settled()
+
+    async def _keep_book(self, shell: Shell, room: rtc.Room | None) -> None:
+        """Keep the book of this call, where it has one: not where it talks in no room and on no line."""
+        ledger = self._ledger
+        if not is_given(ledger):
+            choices = self._choices
+            real = room is not None or _Process.line is not None
+            kept = {"words": choices.words_on_receipt, "text": choices.text_on_receipt}
+            # read here, not in cli.py: LiveKit's job processes come this way only
+            ledger = place(os.environ, **kept) if real else None
+        if ledger is not None:
+            call, job = _Process.call or _call_in(room), get_job_context(required=False)
+            looked_after = None if job is None else attended(job, call, os.environ)
+            await shell.keep(Scribe(ledger), call, looked_after)
+            if room is not None and looked_after is not None and shell.receipts.book is not None:
+                CutOff(room, shell.receipts.book, follows=lambda: shell.room)
+
+    @property
+    def owed(self) -> tuple[Owing, ...]:
+        """What an agent that died owed in this call, and this one has not taken up yet.
+
+        An announcement of the same id and text goes on from the sentence in which it was broken off:
+        ``session.announce(owing.text, id=owing.id)``.
+        """
+        book = self._shell.receipts.book if self._shell is not None else None
+        return () if book is None else tuple(old.owing for old in book.inherited.values())
+
+    @property
+    def witness(self) -> Witness | None:
+        """What the caller's page reports of protected speech; None where the session is in no room."""
+        page = None if self._shell is None else self._shell.page
+        return None if page is None else page.witness
+
+    def on_floor(self, listener: FloorListener) -> None:
+        """Be told everything that the floor is told and decides, as ``listener(at, what)``, before it is done.
+
+        What a listener raises is logged; it changes nothing.
+
+        Args:
+            listener: called in the session's event loop with the seconds since its start and an event
+                (:mod:`hearout._floor.events`) or an action (:mod:`hearout._floor.actions`).
+        """
+        self._floor_listeners.append(listener)
+        if self._shell is not None:
+            self._shell.listeners.append(listener)
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """The receipts of the protected utterances that are over, in the order of their ends."""
+        return [] if self._shell is None else list(self._shell.receipts.all)
+
+    async def user_typed(self, text: str) -> None:
+        """The user wrote `text`: it is answered; after protected speech, if such is owed."""
+        if self._shell is not None:
+            self._shell.feed(TextTyped(text))
+            return
+        await self.interrupt()
+        self.generate_reply(user_input=text)
+
+    def user_pressed(self, digits: str) -> None:
+        """The user pressed keys of the telephone."""
+        if self._shell is not None:
+            self._shell.feed(KeysPressed(digits))
+
+    def user_left(self, *, known_until: float | None = None) -> None:
+        """The user is gone: nobody is spoken to, so protected speech stops. It stays owed.
+
+        Args:
+            known_until: when the user was last known to be there, in seconds since the session's start; now, where it
+                is None. What was played since then was played to nobody.
+        """
+        if self._shell is not None:
+            self._shell.feed(CallerLeft(known_until))
+
+    def user_returned(self) -> None:
+        """The user is back: what is owed is said, from the sentence in which it was broken off."""
+        if self._shell is not None:
+            self._shell.feed(CallerReturned())
+
+    def announce(
+        self,
+        text: str = "",
+        *,
+        id: str | None = None,
+        audio: "Announcement | None" = None,
+        cut_in: CutIn | None = None,
+        answer: Answer | None = None,
+        redeliver: Redeliver | None = None,
+        acknowledge: str = "",
+        acknowledge_keys: str = "",
+    ) -> AnnouncementHandle:
+        """Say something that may not be interrupted; await what this gives back for its receipt.
+
+        It is owed from now on: two announcements are said in their order, and one that the caller's leaving breaks off
+        is taken up on return. It may be called wherever LiveKit's ``say()`` may.
+
+        Args:
+            text: what is to be said; that of `audio`, where it is empty.
+            id: what receipts and redelivery go by; made from the text, where it is None.
+            audio: a ready-made announcement: no voice is asked at call time.
+            acknowledge: what a button on the caller's page says ("I have understood"), shown when it was said to its
+                end; who presses it makes the receipt's level *acknowledged*. Without a page nobody is asked.
+            acknowledge_keys: keys of a telephone ("1"), each of which does the same once it was said to its end.
+            cut_in, answer, redeliver: as in :class:`hearout.Policy`, whose choices hold where they are None.
+
+        Raises:
+            AnnouncementError: nothing to say, nothing to speak it with, another text than that of `audio`, or no key.
+            AlreadyOwedError: this id is owed now.
+            FloorClosedError: the session has not been started, or is closing.
+            SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
+        """
+        if self._stock:
+            raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
+        if (shell := self._shell) is None:
+            raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
+        self._check_open(shell)
+        asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys}
+        wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, **asks)
+        return shell.announcer.announce(wanted)
+
+    async def stop_announcement(self, reason: str) -> None:
+        """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.
+
+        Args:
+            reason: goes on the receipt.
+        """
+        if self._shell is not None:
+            self._shell.feed(StopAsked(reason))
+            await asyncio.sleep(0)
+
+    def say(self, text: str | AsyncIterable[str], **arguments: Any) -> SpeechHandle:
+        """As LiveKit's; where it may not be interrupted, it is owed, and what it says is known from the beginning."""
+        known = text if isinstance(text, str) else ""
+        if self._shell is None:
+            return super().say(text, **arguments)
+        self._check_open(self._shell)
+        if not self._shell.speeches.is_wished and (instead := self._shell.taking_up.saying(known)) is not None:
+            return instead
+        with self._shell.speeches.wished(Asked(text=known, context=arguments.get("add_to_chat_ctx", True))):
+            return super().say(text, **arguments)
+
+    def generate_reply(self, **arguments: Any) -> SpeechHandle:
+        """As LiveKit's; in the place of an agent that died, what that one had begun to say of it is gone on with."""
+        if self._shell is None:
+            return super().generate_reply(**arguments)
+        self._check_open(self._shell)
+        return self._shell.taking_up.reply(super().generate_reply, arguments)
+
+    @staticmethod
+    def _check_open(shell: Shell) -> None:
+        """As LiveKit's session refuses it once it is closing; here it finishes what is owed before."""
+        if shell.floor.closing.refuses:
+            raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
+
+    async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
+        room = None if self._shell is None else self._shell.room
+        if room is None or event.participant is None or room.may_type(event.participant.identity):
+            await self.user_typed(event.text)
+
+    def emit(self, event: EventTypes, arg: AgentEvent) -> None:
+        """As LiveKit's, but a transcript that was reported while it was held is not reported again."""
+        repeated = (
+            self._shell is not None and isinstance(arg, UserInputTranscribedEvent) and self._shell.is_repeated(arg)
+        )
+        if not repeated:
+            super().emit(event, arg)
+
+    async def aclose(self) -> None:
+        """Close the session, once protected speech is through or the policy's grace for it is over."""
+        if self._shell is None:
+            await super().aclose()
+            return
+        await self._grace(self._shell)
+        await super().aclose()
+        await self._shell.settled()
+
+    def shutdown(self, *, drain: bool = True) -> None:
+        """Close the session soon; protected speech has the policy's grace, with ``drain=False`` too."""
+        if self._shell is not None and drain:
+            self._shell.feed(ShutdownAsked(drain=True))
+        if drain or self._shell is None or not self._shell.floor.holding:
+            super().shutdown(drain=drain)
+        elif self._closing_in_grace is None:
+            self._closing_in_grace = asyncio.create_task(self._shut_down_in_grace(self._shell))
+
+    async def _shut_down_in_grace(self, shell: Shell) -> None:
+        await self._grace(shell)
+        super().shutdown(drain=False)
+
+    async def _grace(self, shell: Shell) -> None:
+        shell.feed(ShutdownAsked())
+        await shell.may_close.wait()
+        await shell.settled()

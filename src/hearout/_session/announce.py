@@ -1,0 +1,217 @@
+"""What `AgentSession.announce()` gives back: an announcement that is owed, and becomes a receipt."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from livekit.agents.types import NOT_GIVEN
+from livekit.agents.utils import is_given
+from livekit.agents.voice import AgentSession, SpeechHandle
+
+from .._floor import events as e
+from .._floor.actions import SayAgain
+from .._floor.state import Standing
+from .._room.page import CallersPage
+from ..errors import AlreadyOwedError, AnnouncementError, FloorClosedError
+from ..policy import KEYS
+from ..receipts import Receipt
+from .call_receipts import Receipts
+from .speeches import Asked, Speeches, name_of
+
+if TYPE_CHECKING:
+    from ..announcement import Announcement
+
+
+def asked(text: str, id: str | None, audio: "Announcement | None", **choices: Any) -> Asked:
+    """What was asked for.
+
+    Args:
+        text, id, audio: as in `AgentSession.announce`.
+        choices: the rest of what :class:`hearout._session.speeches.Asked` takes.
+
+    Raises:
+        AnnouncementError: there is nothing to say, the text is not that of the audio, or there are no such keys.
+    """
+    if set(keys := choices.get("acknowledge_keys", "")) - set(KEYS):
+        raise AnnouncementError(f"acknowledge_keys: {keys!r} are no keys of a telephone (0-9, *, #, A-D)")
+    if id is not None and not id.strip():
+        raise AnnouncementError("the id of an announcement is empty; give it a name, or leave it out")
+    if audio is None:
+        if not text.strip():
+            raise AnnouncementError("there is nothing to announce: the text is empty")
+        return Asked(id or "", text, **choices)
+    if text.strip() and text.split() != audio.text.split():
+        raise AnnouncementError(
+            f"the text is not the one that announcement {audio.id!r} was made from; make it again "
+            "(hearout prepare), or leave the text out"
+        )
+    sentences = tuple((sentence.begin, sentence.text) for sentence in audio.sentences)
+    choices |= {"expected": audio.seconds, "sentences": sentences, "frames": audio.frames}
+    return Asked(id or audio.id, audio.text, **choices)
+
+
+def said_before(receipt: Receipt) -> "AnnouncementHandle":
+    """What was said by an agent that died after it: it is not said again, and its receipt is there."""
+    done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    done.set_result(receipt)
+    return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=lambda _: None)
+
+
+class Call(Protocol):
+    """The call in which something is announced."""
+
+    speeches: Speeches
+    receipts: Receipts
+    page: CallersPage | None
+
+    def feed(self, event: e.Event) -> None:
+        """Tell the floor."""
+
+    def standing(self, key: str) -> Standing:
+        """How far an utterance is now."""
+
+    def protect(self, handle: SpeechHandle) -> None:
+        """From now on it is an utterance of the floor."""
+
+
+class Announcer:
+    """Lets LiveKit say what is owed.
+
+    Args:
+        session: LiveKit's.
+        call: in which.
+    """
+
+    def __init__(self, session: AgentSession[Any], call: Call) -> None:
+        self._session = session
+        self._call = call
+        self._gone_on: dict[str, tuple[list[str], AnnouncementHandle]] = {}
+        """What is gone on with for a dead agent, by its id: its words, and its handle."""
+
+    def announce(self, asked: Asked) -> "AnnouncementHandle":
+        """Say it once; what a dead agent began in this call is gone on with, what it finished is not said again.
+
+        Raises:
+            FloorClosedError: the call is over.
+            AlreadyOwedError: this id is owed.
+            AnnouncementError: there is no voice that could speak it.
+        """
+        call, book, name = self._call, self._call.receipts.book, asked.id or name_of(asked.text)
+        words, gone_on = self._gone_on.pop(name, ([], None))
+        if gone_on is not None and words == asked.text.split():
+            return gone_on
+        if call.speeches.owes(asked.id):
+            raise AlreadyOwedError(f"{name!r} is being announced, or waits for it; await it, or use another id")
+        if book is not None and (finished := book.said(name, asked.text)) is not None:
+            return said_before(finished)
+        old = None if book is None else book.inherited.get(name)
+        try:
+            if old is None:
+                return self._announced(asked)[1]
+            return self._announced(old.rest(dataclasses.replace(asked, id=name)), held=old.held)[1]
+        except RuntimeError as error:
+            if asked.frames is None and self._is_mute():
+                raise AnnouncementError(
+                    f"nothing can speak {name!r}: neither the session nor its agent has a voice; pass tts= to one of "
+                    "them, or audio= here"
+                ) from error
+            raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
+
+    def _is_mute(self) -> bool:
+        try:
+            own = self._session.current_agent.tts
+        except RuntimeError:  # no agent runs
+            return False
+        return (own if is_given(own) else self._session.tts) is None
+
+    def go_on(self, asked: Asked, *, held: Sequence[str]) -> SpeechHandle:
+        """Say the rest of what a dead agent owed; whoever announces it after that gets the handle of this.
+
+        Args:
+            asked: the rest.
+            held: what the caller had said over it, oldest first.
+
+        Raises:
+            RuntimeError: LiveKit's session is closing.
+        """
+        handle, announcement = self._announced(asked, held=held)
+        self._gone_on[asked.id] = (asked.before + asked.text).split(), announcement
+        return handle
+
+    def _announced(self, asked: Asked, *, held: Sequence[str] = ()) -> "tuple[SpeechHandle, AnnouncementHandle]":
+        call = self._call
+        handle = self._say(asked)
+        call.protect(handle)
+        speech = call.speeches[handle]
+        assert speech is not None
+        if (asked.acknowledge or asked.acknowledge_keys) and call.page is not None:
+            call.page.witness.ask(speech.id, asked.acknowledge, keys=asked.acknowledge_keys)
+        for text in held:
+            call.feed(e.WordsInherited(text))
+        announcement = AnnouncementHandle(
+            speech.asked.id,
+            receipt=call.receipts.awaited(speech.id),
+            played=lambda: call.standing(speech.id).played,
+            stop=lambda reason: call.feed(e.StopAsked(reason, speech.id)),
+        )
+        return handle, announcement
+
+    def say_again(self, action: SayAgain) -> None:
+        """Another attempt at an utterance, from one of its seconds on."""
+        asked = self._call.speeches.utterances[action.id]
+        try:
+            self._say(dataclasses.replace(asked, text=action.text, before=action.before, begins_at=action.begins_at))
+        except RuntimeError:  # LiveKit is closing: it is over, and its receipt says so
+            self._call.feed(e.SpeechEnded(action.id, interrupted=True))
+
+    def _say(self, asked: Asked) -> SpeechHandle:
+        audio = NOT_GIVEN if asked.frames is None else asked.frames(asked.begins_at)
+        with self._call.speeches.wished(asked):
+            return self._session.say(asked.text, audio=audio, allow_interruptions=False, add_to_chat_ctx=asked.context)
+
+
+class AnnouncementHandle:
+    """An announcement that is owed: await it for its :class:`hearout.Receipt`.
+
+    Awaiting raises nothing: how it ended is the receipt's outcome. Whoever stops waiting (a time-out, a task that is
+    cancelled) does not stop the announcement.
+
+    Args:
+        id: of the announcement.
+        receipt: done with its receipt.
+        played: tells how many seconds of it have left the loudspeaker.
+        stop: stops it, for a reason.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        *,
+        receipt: asyncio.Future[Receipt],
+        played: Callable[[], float],
+        stop: Callable[[str], None],
+    ) -> None:
+        self.id = id
+        self._receipt = receipt
+        self._played = played
+        self._stop = stop
+
+    def __await__(self) -> Generator[None, None, Receipt]:
+        return asyncio.shield(self._receipt).__await__()
+
+    def __repr__(self) -> str:
+        return f"<AnnouncementHandle {self.id!r} {'over' if self.done() else f'{self.played:.1f} s played'}>"
+
+    @property
+    def played(self) -> float:
+        """Seconds of it that have left the loudspeaker so far."""
+        return self._receipt.result().played if self._receipt.done() else self._played()
+
+    def done(self) -> bool:
+        """Whether its receipt is written."""
+        return self._receipt.done()
+
+    def stop(self, reason: str) -> None:
+        """Stop it; the receipt then says that the operator did, and why. Nothing, if it is over."""
+        self._stop(reason)

@@ -1,0 +1,147 @@
+"""Answers to what was said over protected speech: prepared unheard, given through LiveKit's own way, or only noted."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from livekit.agents import Agent, ConversationItemAddedEvent, StopResponse, llm
+from livekit.agents.types import NOT_GIVEN
+from livekit.agents.voice import AgentSession, SpeechHandle
+
+from .. import _text as words
+from .._pipeline.nodes import Nodes
+from .._pipeline.prepared import Rehearsal
+from ..policy import Policy
+from ..receipts import Held
+from .speeches import Speeches
+
+logger = logging.getLogger("hearout")
+
+
+class Answers:
+    """The answers of one session.
+
+    Args:
+        session: LiveKit's.
+        policy: the choices of the team.
+        speeches: what is being said.
+        nodes: the nodes of an agent.
+        start: runs work of which nobody waits for the end.
+    """
+
+    def __init__(
+        self,
+        session: AgentSession[Any],
+        policy: Policy,
+        speeches: Speeches,
+        *,
+        nodes: Callable[[Agent], Nodes],
+        start: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._session = session
+        self._policy = policy
+        self._speeches = speeches
+        self._nodes = nodes
+        self._start = start
+        self._prepared: dict[int, Rehearsal] = {}
+        self._rehearsed: dict[str, Rehearsal] = {}
+        self._answering: str | None = None
+
+    def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
+        """The answer that was prepared for this speech."""
+        return self._rehearsed.get(handle.id)
+
+    def begins(self, handle: SpeechHandle) -> bool:
+        """Whether this speech, of which the first sample left, answers the last turn; asked once."""
+        first = self._answering == handle.id
+        self._answering = None if first else self._answering
+        return first
+
+    def prepare(self, number: int, held: tuple[Held, ...]) -> None:
+        """Let the model and the voice answer these words, with what is being said in their context."""
+        agent = self._session.current_agent
+        context = agent.chat_ctx.copy()
+        for speech in self._speeches:
+            if speech.asked.context and speech.new_text:
+                context.add_message(role="assistant", content=speech.new_text)
+        context.add_message(role="user", content=words.join(one.text for one in held))
+        if any(one.early for one in held):
+            context.add_message(role="system", content=self._policy.early_instructions)
+        nodes = self._nodes(agent)
+        tools = llm.ToolContext([*self._session.tools, *agent.tools]).flatten()
+        self._prepared[number] = Rehearsal(context, tools, think=nodes.think, speak=nodes.speak)
+
+    def drop(self, number: int) -> None:
+        """Nobody is to hear what was prepared."""
+        if (ready := self._prepared.pop(number, None)) is not None:
+            self._start(ready.drop())
+
+    def forget(self, handle: SpeechHandle) -> None:
+        """The speech is over: what was prepared for it is not needed any more."""
+        if (rehearsal := self._rehearsed.pop(handle.id, None)) is not None:
+            self._start(rehearsal.drop())
+
+    def close(self) -> None:
+        """Nothing is answered any more."""
+        for rehearsal in [*self._prepared.values(), *self._rehearsed.values()]:
+            self._start(rehearsal.drop())
+        self._prepared.clear()
+        self._rehearsed.clear()
+
+    async def deliver(self, held: tuple[Held, ...], number: int | None) -> None:
+        """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``)."""
+        ready = self._prepared.pop(number, None) if number is not None else None
+        text = words.join(one.text for one in held)
+        message = llm.ChatMessage(role="user", content=[text])
+        early = any(one.early for one in held)
+        try:
+            agent = await self._running_agent()
+            context = agent.chat_ctx.copy()
+            await self._nodes(agent).hook(context, new_message=message)
+            handle = self._session.generate_reply(
+                user_input=message,
+                chat_ctx=context,
+                instructions=self._policy.early_instructions if early else NOT_GIVEN,
+                input_modality="audio",
+            )
+            self._answering = handle.id
+            if ready is not None:
+                self._rehearsed[handle.id] = ready
+                handle.add_done_callback(self.forget)
+                ready = None
+        except StopResponse:
+            pass
+        except Exception:  # the hook is the user's code: whatever it raises, the words are kept
+            logger.exception("the turn after protected speech could not be answered; it is kept in the chat context")
+            await self.note(text)
+        finally:
+            if ready is not None:
+                await ready.drop()
+
+    async def answer_now(self, text: str) -> None:
+        """Answer what was typed, instead of what is being said."""
+        await self._session.interrupt()
+        self._session.generate_reply(user_input=text)
+
+    async def note(self, text: str) -> None:
+        """Put a turn into the chat context, unanswered: the agent's, which the model sees, and the session's."""
+        message = llm.ChatMessage(role="user", content=[text])
+        agent = self._session.current_agent
+        context = agent.chat_ctx.copy()
+        context.insert(message)
+        await agent.update_chat_ctx(context)
+        self._session.history.insert(message)
+        self._session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
+
+    async def _running_agent(self) -> Agent:
+        """The agent, once it runs: one that takes over begins a moment after the old one's last word."""
+        async with asyncio.timeout(self._policy.voice_grace):
+            while True:
+                try:
+                    agent = self._session.current_agent
+                    _ = agent.session
+                except RuntimeError:
+                    await asyncio.sleep(0.01)
+                else:
+                    return agent

@@ -1,0 +1,296 @@
+"""One call's utterances in the ledger: promised before they are heard, renewed while they are said, settled when over.
+
+What a dead agent owed in the same call is taken over at the start; what it had finished is not said again.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .._floor.choices import chosen, plain
+from .._floor.state import Standing
+from ..errors import AlreadyOwedError
+from ..ledger import Owing, Scribe
+from ..ledger._calls import Attended
+from ..ledger._entries import mark, marks, told
+from ..receipts import Outcome, Receipt
+from ..receipts._codec import (
+    sha256,
+)
+from .speeches import Asked
+
+logger = logging.getLogger("hearout")
+
+RENEW = 1.0
+"""Seconds between two renewals of what is owed: a lease bears four that are missed."""
+
+ANSWER_WAIT = 5.0
+"""Seconds to wait with the row of what is over for its answer, whose gap goes on it. Until then it counts as owed:
+should the process die within them, its last sentence is said again."""
+
+UNCHANGED = 2.0
+"""Seconds without news of who heard it, after which what came is added to what is over; longer than the second in which
+presence grows (`room.BEAT`), so that it is one amendment and not one a second. A close waits for none of them."""
+
+
+_ASKS = ("acknowledge", "acknowledge_keys")
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What a dead agent owed.
+
+    Args:
+        owing: the ledger's word on it.
+        begins_at: the second at which the sentence begins in which it broke off.
+        characters: the character of its text there.
+        held: what the caller had said, oldest first.
+    """
+
+    owing: Owing
+    begins_at: float
+    characters: int
+    held: tuple[str, ...] = field(repr=False)
+
+    @property
+    def asked(self) -> Asked:
+        """What was asked of the dead agent: all but its sound, where that was ready-made."""
+        policy = self.owing.policy
+        try:
+            choices = chosen(policy)
+        except (TypeError, ValueError):  # a row of another version
+            logger.warning("what was chosen for %r cannot be read; the session's policy holds", self.owing.id)
+            choices = {}
+        button, keys = (str(policy.get(name, "")) for name in _ASKS)
+        return Asked(self.owing.id, acknowledge=button, acknowledge_keys=keys, **choices)
+
+    def rest(self, asked: Asked) -> Asked:
+        """What is left of it to say; all of it, where the text is another one now."""
+        return self.after_mark(asked) if self.is_of(asked.text) else asked
+
+    def is_of(self, text: str) -> bool:
+        """Whether this is the text that the dead agent had to say."""
+        return _same(text, self.owing.text, self.owing.text_sha256)
+
+    def after_mark(self, asked: Asked) -> Asked:
+        """What is left of a text that begins as the dead agent's did."""
+        before, text = asked.text[: self.characters], asked.text[self.characters :]
+        return replace(asked, text=text, before=before, begins_at=self.begins_at) if text.strip() else asked
+
+
+class Bookkeeper:
+    """Keeps the book of one call.
+
+    Args:
+        scribe: writes.
+        call: names the call.
+        agent: tells who speaks.
+        standing: tells how far an utterance is.
+    """
+
+    def __init__(
+        self, scribe: Scribe, call: str, *, agent: Callable[[], str], standing: Callable[[str], Standing]
+    ) -> None:
+        self.call = call
+        self.inherited: dict[str, Inherited] = {}
+        self.finished: dict[str, Receipt] = {}
+        """What dead agents finished in this call, by its id."""
+        self._scribe = scribe
+        self._agent = agent
+        self._standing_now = standing
+        self._loop = asyncio.get_running_loop()
+        self._promises: dict[str, asyncio.Task[None]] = {}
+        self._open: dict[str, str] = {}
+        self._untold: set[str] = set()
+        """What was promised before its text was known: the renewals carry it, as far as it is."""
+        self._over: dict[str, tuple[Receipt, asyncio.TimerHandle | None]] = {}
+        self._standing: dict[str, Standing] = {}
+        self._settled: dict[str, tuple[str, Receipt]] = {}
+        """Of what is over, its row's name and its receipt as the ledger has it."""
+        self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
+        self._renewal: asyncio.TimerHandle | None = None
+        self._is_attended = self._is_abandoned = False
+
+    async def inherit(self) -> None:
+        """Take over what dead agents owed in this call, and see what they finished, if any died in it."""
+        for owing in await self._scribe.owed(self.call):
+            taken = await self._scribe.take_over(self.call, owing.id, now=time.time())
+            if taken is not None:
+                self.inherited[taken.id] = _inherited(taken)
+        if self.inherited:
+            self._renew()
+        elif not await self._scribe.rescues(self.call):
+            return  # an agent that comes second into a call of living ones begins at the beginning
+        for entry in await self._scribe.entries(self.call, now=time.time()):
+            if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
+                self.finished[entry.id] = entry.receipt
+
+    def said(self, name: str, text: str | None = None) -> Receipt | None:
+        """The receipt of what a dead agent said to its end, and was to say so; asked once for each.
+
+        Args:
+            name: its id.
+            text: what is to be said now; None where nobody knows it yet.
+        """
+        receipt = self.finished.get(name)
+        if receipt is None or (text is not None and not _same(text, receipt.text, receipt.text_sha256)):
+            return None
+        return self.finished.pop(name)
+
+    def let_go(self, name: str) -> None:
+        """What a dead agent owed is not said again: the ledger has it, and what was said over it is settled here."""
+        old = self.inherited.pop(name)
+        self._scribe.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
+
+    def attend(self, attended: Attended) -> None:
+        """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
+        self._is_attended = True
+        self._scribe.attend(attended)
+
+    def abandon(self) -> None:
+        """This agent reaches nobody any more, and the call goes on: it leaves the book as one that died, for the next.
+
+        What is owed is written a last time, with how far it was; nothing is settled. Where nobody looks after the call,
+        none would come, and it is settled as ever.
+        """
+        if self._is_attended and not self._is_abandoned:
+            self._renew()
+            self._is_abandoned = True
+            self._scribe.release()
+
+    def promise(self, key: str, asked: Asked) -> None:
+        """It is owed from now on; what was taken over is owed already."""
+        if key in self._open or self._is_abandoned:
+            return
+        for over in [over for over in self._over if self._open[over] == asked.id]:
+            self._write(over)  # its row waits for its answer, and two of one id cannot be owed
+        self._open[key] = asked.id
+        old = self.inherited.pop(asked.id, None)
+        if old is None:
+            self._promises[key] = self._loop.create_task(self._owe(asked))
+        if not asked.text or (old is not None and told(old.owing.held)):
+            self._untold.add(key)
+        if self._renewal is None:
+            self._renewal = self._loop.call_later(RENEW, self._renew)
+
+    def promise_again(self, key: str, of: str, asked: Asked) -> None:
+        """The caller missed the end of an utterance: it is owed again, in a row of its own."""
+        if of in self._over:
+            self._write(of)
+        self.promise(key, asked)
+
+    async def promised(self, key: str) -> None:
+        """Wait until it is in the ledger that this is owed, or beside it: a bounded time."""
+        if (promise := self._promises.get(key)) is not None and not promise.done():
+            await asyncio.shield(promise)
+
+    def settle(self, key: str, receipt: Receipt, *, answer: bool) -> None:
+        """It is over; where an answer follows, its row waits for the gap to it."""
+        if answer:
+            later = self._loop.call_later(ANSWER_WAIT, self._write, key)
+            self._over[key] = receipt, later
+        else:
+            self._over[key] = receipt, None
+            self._write(key)
+
+    def answered(self, key: str, receipt: Receipt) -> None:
+        """The gap to the answer is known."""
+        if key in self._over:
+            self._over[key] = receipt, self._over[key][1]
+            self._write(key)
+
+    def amend(self, key: str, receipt: Receipt) -> None:
+        """More is known of who heard it; where its row is written, that is added when nothing more comes."""
+        if key in self._over:
+            self._over[key] = receipt, self._over[key][1]
+        elif key in self._settled:
+            if key in self._amendments:
+                self._amendments[key][1].cancel()
+            self._amendments[key] = receipt, self._loop.call_later(UNCHANGED, self._add, key)
+
+    async def close(self) -> None:
+        """Write what waits, and stop. A call that was abandoned goes on to be looked after."""
+        for key in list(self._over):
+            self._write(key)
+        for key in list(self._amendments):
+            self._add(key)
+        self._settled.clear()
+        if self._renewal is not None:
+            self._renewal.cancel()
+        await asyncio.gather(*self._promises.values(), return_exceptions=True)
+        if not self._is_abandoned:
+            self._scribe.leave()
+        await self._scribe.close()
+
+    async def _owe(self, asked: Asked) -> None:
+        try:
+            await self._scribe.owe(
+                self.call, asked.id, asked.text, now=time.time(), agent=self._agent(), policy=_policy(asked)
+            )
+        except AlreadyOwedError:
+            if await self._scribe.take_over(self.call, asked.id, now=time.time()) is None:
+                logger.warning("utterance %r is owed by another agent in this call, too", asked.id)
+
+    def _write(self, key: str) -> None:
+        receipt, later = self._over.pop(key)
+        if later is not None:
+            later.cancel()
+        del self._open[key]
+        self._promises.pop(key, None)
+        self._standing.pop(key, None)
+        self._untold.discard(key)
+        if self._is_abandoned:
+            return
+        entry = secrets.token_hex(16)
+        self._settled[key] = entry, receipt
+        self._scribe.settle(receipt, call=self.call, now=time.time(), entry=entry)
+
+    def _add(self, key: str) -> None:
+        """What has become known of a row that is written."""
+        receipt, later = self._amendments.pop(key)
+        later.cancel()
+        if self._is_abandoned:
+            return
+        entry, before = self._settled[key]
+        self._settled[key] = entry, receipt
+        self._scribe.amend(before, receipt, call=self.call, now=time.time(), settled=entry)
+
+    def _renew(self) -> None:
+        if self._is_abandoned:
+            return
+        self._renewal = self._loop.call_later(RENEW, self._renew) if self._open or self.inherited else None
+        for name, old in self.inherited.items():
+            self._scribe.renew(self.call, name, played=old.owing.played, now=time.time())
+        for key, name in self._open.items():
+            over = self._over.get(key)
+            if over is None:
+                self._standing[key] = self._standing_now(key)
+            now = self._standing.get(key, Standing())
+            text = now.text if key in self._untold else None
+            so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
+            said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
+            played = now.played if over is None else over[0].played
+            self._scribe.renew(self.call, name, played=played, now=time.time(), held=[so_far, *said])
+
+
+def _same(text: str, known: str, known_sha256: str) -> bool:
+    """Whether a text is the one that is known; by its hash, where the policy keeps no more of it."""
+    return text.split() == known.split() if known else sha256(text) == known_sha256
+
+
+def _policy(asked: Asked) -> Mapping[str, Any]:
+    """For whoever says it again; what the agent's own code asks for then counts."""
+    choices = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
+    asks = {name: wanted for name in _ASKS if (wanted := getattr(asked, name))}
+    return {name: plain(choice) for name, choice in choices.items() if choice is not None} | asks
+
+
+def _inherited(owing: Owing) -> Inherited:
+    at = marks(owing.held)
+    seconds, characters = (at[-1]["at"], at[-1]["characters"]) if at else (0.0, 0)
+    said = tuple(str(one["text"]) for one in owing.held if one.get("kind") in ("spoken", "typed") and one.get("text"))
+    return Inherited(owing, float(seconds), int(characters), said)

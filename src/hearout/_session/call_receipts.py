@@ -1,0 +1,126 @@
+"""The receipts of one call: written, waited for, kept in the ledger, and amended when more becomes known."""
+
+import asyncio
+import dataclasses
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from .. import _metrics as metrics
+from ..receipts import Fate, Receipt
+from .call_ledger import Bookkeeper
+from .speeches import Speeches
+
+
+class Witness(Protocol):
+    """Who knows who was there."""
+
+    def witnessed(self, key: str, receipt: Receipt) -> Receipt:
+        """The receipt with who was there meanwhile, and what they say, as far as is known now."""
+
+    async def confirm(self, key: str, receipt: Receipt) -> None:
+        """Wait until it is known whether the caller was there at its end: a bounded time."""
+
+    def close(self) -> None:
+        """Nothing more can become known."""
+
+
+class Receipts:
+    """What became of the protected utterances of one call.
+
+    Args:
+        speeches: what was asked for.
+        agent: tells who speaks.
+        start: begins a task that the session waits for when it closes.
+    """
+
+    def __init__(
+        self,
+        speeches: Speeches,
+        *,
+        agent: Callable[[], str],
+        start: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.all: list[Receipt] = []
+        self.book: Bookkeeper | None = None
+        """The ledger's book of this call; None while there is none."""
+        self.witness: Witness | None = None
+        """Who knows who was there; None where there is no room."""
+        self.on_amended: list[Callable[[str], None]] = []
+        """Called with the key of an utterance when more has become known than its receipt said."""
+        self._start = start
+        self._speeches = speeches
+        self._agent = agent
+        self._awaited: dict[str, asyncio.Future[Receipt]] = {}
+        self._number: dict[str, int] = {}
+
+    def awaited(self, key: str) -> asyncio.Future[Receipt]:
+        """Done with the receipt of this utterance."""
+        return self._awaited.setdefault(key, asyncio.get_running_loop().create_future())
+
+    def of(self, key: str) -> Receipt | None:
+        """The newest receipt of an utterance; None where none is written."""
+        number = self._number.get(key)
+        return None if number is None else self.all[number]
+
+    def write(self, receipt: Receipt) -> None:
+        """An utterance is over; the floor calls it by its key."""
+        key, asked = receipt.id, self._speeches.written(receipt.id)
+        call = self.book.call if self.book is not None else ""
+        receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
+        self._number[key] = len(self.all)
+        self.all.append(receipt if self.witness is None else self.witness.witnessed(key, receipt))
+        if self.witness is None:
+            self._settle(key)
+        else:
+            self._start(self._confirmed(key, self.witness))
+
+    def look_again(self, *, since: float = -math.inf) -> None:
+        """See what has become known of who heard what ended since then, in seconds from the call's start."""
+        for key, number in reversed(self._number.items()):
+            if self.all[number].ended_at < since:
+                return
+            self.look_at(key)
+
+    def look_at(self, key: str) -> None:
+        """See what has become known of who heard an utterance; nothing while it is not over."""
+        if self.witness is None or (receipt := self.of(key)) is None:
+            return
+        known = self.witness.witnessed(key, receipt)
+        if known != receipt:
+            self.all[self._number[key]] = known
+            for tell in self.on_amended:
+                tell(key)
+            if self.book is not None:
+                self.book.amend(key, known)
+
+    def owe_again(self, key: str, of: str) -> None:
+        """The caller missed the end of an utterance: it is owed again, under another key."""
+        asked = self._speeches.owe_again(key, of)
+        if self.book is not None:
+            self.book.promise_again(key, of, asked)
+
+    async def _confirmed(self, key: str, witness: Witness) -> None:
+        """Whether the caller was there at its end is known a moment later; who awaits it waits for that."""
+        try:
+            await witness.confirm(key, self.all[self._number[key]])
+            self.look_at(key)
+        finally:
+            self._settle(key)
+
+    def _settle(self, key: str) -> None:
+        receipt = self.all[self._number[key]]
+        metrics.settled(receipt)
+        if self.book is not None:
+            answer = receipt.gap is None and any(fate is Fate.DELIVERED for _, fate in receipt.held)
+            self.book.settle(key, receipt, answer=answer)
+        if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
+            waiting.set_result(receipt)
+
+    def note_gap(self, key: str, seconds: float) -> None:
+        """What was said over it has been answered, so many seconds after its end."""
+        metrics.answered(seconds)
+        number = self._number[key]
+        self.all[number] = receipt = dataclasses.replace(self.all[number], gap=seconds)
+        if self.book is not None:
+            self.book.answered(key, receipt)

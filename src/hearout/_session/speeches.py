@@ -1,0 +1,184 @@
+"""Which of LiveKit's speeches is which utterance of the floor, and what is known of each before it is said."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from livekit.agents.voice import SpeechHandle
+
+from .. import _metrics as metrics
+from ..policy import Answer, CutIn, Redeliver
+
+
+@dataclass(eq=False)
+class Asked:
+    """What was asked for, as far as it was said by whom.
+
+    Args:
+        id: of the utterance; empty where one is to be made.
+        text: all of it, where that is known.
+        cut_in, answer, redeliver: as in :class:`hearout.Policy`; its own where they are None.
+        expected: seconds that it lasts, where that is known.
+        sentences: where its sentences begin, in seconds, where that is known.
+        frames: gives its audio from one of its seconds on, where it is ready.
+        context: whether it goes into the chat context.
+        begins_at: the second of the utterance at which this attempt begins.
+        before: the text of the utterance before it.
+        acknowledge: what the caller's page asks for when it was said to its end; empty for nothing.
+        acknowledge_keys: the keys of a telephone that say the same.
+        key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
+    """
+
+    id: str = ""
+    text: str = field(default="", repr=False)
+    cut_in: CutIn | None = None
+    answer: Answer | None = None
+    redeliver: Redeliver | None = None
+    expected: float | None = None
+    sentences: tuple[tuple[float, str], ...] = field(default=(), repr=False)
+    frames: Callable[[float], Any] | None = field(default=None, repr=False)
+    context: bool = True
+    begins_at: float = 0.0
+    before: str = field(default="", repr=False)
+    acknowledge: str = ""
+    acknowledge_keys: str = ""
+    key: str = ""
+
+
+@dataclass(eq=False)
+class Speech:
+    """One of LiveKit's speeches: an attempt at an utterance.
+
+    Args:
+        id: the key of the utterance.
+        handle: LiveKit's.
+        asked: what was asked for.
+        text: of the utterance, as far as it is known.
+    """
+
+    id: str
+    handle: SpeechHandle
+    asked: Asked
+    text: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        self._in_context = len(self.asked.before)
+
+    def model_asked(self) -> None:
+        """The model is asked for it, or for what follows a tool: what was said before is in the chat context by now."""
+        if self.own_text:
+            self.text += " "
+            self._in_context = len(self.text)
+
+    @property
+    def new_text(self) -> str:
+        """What is said in it and is not in the chat context yet."""
+        return self.text[self._in_context :]
+
+    @property
+    def begins_at(self) -> float:
+        """The second of the utterance at which it begins."""
+        return self.asked.begins_at
+
+    @property
+    def own_text(self) -> str:
+        """What is said in this attempt, as far as it is known."""
+        return self.text[len(self.asked.before) :]
+
+
+class Speeches:
+    """The protected speeches of one session that LiveKit has not finished."""
+
+    def __init__(self) -> None:
+        self._by_handle: dict[str, Speech] = {}
+        self._asked: dict[str, Asked] = {}
+        self._used: set[str] = set()
+        self._wish: Asked | None = None
+        self._written: dict[str, Asked] = {}
+        self.utterances: dict[str, Asked] = {}
+        """What was asked for, by the key of the utterance; until its receipt is written."""
+
+    def __iter__(self) -> Iterator[Speech]:
+        return iter(list(self._by_handle.values()))
+
+    def __getitem__(self, handle: SpeechHandle) -> Speech | None:
+        return self._by_handle.get(handle.id)
+
+    def named(self, name: str) -> Speech | None:
+        """The attempt at this utterance that LiveKit is making."""
+        return next((speech for speech in self._by_handle.values() if speech.id == name), None)
+
+    @contextmanager
+    def wished(self, asked: Asked) -> Iterator[None]:
+        """The speech that LiveKit makes inside is this, unless somebody further out has said which it is."""
+        outer, self._wish = self._wish, self._wish or asked
+        try:
+            yield
+        finally:
+            self._wish = outer
+
+    @property
+    def is_wished(self) -> bool:
+        """Whether somebody has said which speech the next one is."""
+        return self._wish is not None
+
+    def created(self, handle: SpeechHandle) -> None:
+        """LiveKit made a speech."""
+        if self._wish is not None:
+            self._asked[handle.id] = self._wish
+            handle.add_done_callback(self._forget)
+
+    def begin(self, handle: SpeechHandle) -> Speech:
+        """It is protected: an attempt at an utterance, which gets its id now if it has none."""
+        asked = self._asked.get(handle.id, Asked())
+        if not asked.key:
+            name = asked.id or (name_of(asked.text) if asked.text else handle.id)
+            asked.key = self._unused(name)
+            asked.id = asked.id or asked.key
+        self._used.add(asked.key)
+        if asked.key not in self.utterances:
+            self.utterances[asked.key] = asked
+            metrics.owes(1)
+        speech = self._by_handle[handle.id] = Speech(asked.key, handle, asked, asked.before)
+        return speech
+
+    def written(self, key: str) -> Asked:
+        """Its receipt is written: nothing is owed of it any more, unless its end was missed."""
+        asked = self._written[key] = self.utterances.pop(key)
+        metrics.owes(-1)
+        return asked
+
+    def owe_again(self, key: str, of: str) -> Asked:
+        """The end of an utterance was missed: it is owed under another key, and under its own id."""
+        asked = self._written.get(of) or self.utterances[of]
+        self._used.add(key)
+        self.utterances[key] = again = dataclasses.replace(asked, key=key)
+        metrics.owes(1)
+        return again
+
+    def owes(self, name: str) -> bool:
+        """Whether an utterance of this id has no receipt yet."""
+        return any(asked.id == name for asked in self.utterances.values())
+
+    def end(self, handle: SpeechHandle) -> Speech:
+        """LiveKit finished it."""
+        return self._by_handle.pop(handle.id)
+
+    def _forget(self, handle: SpeechHandle) -> None:
+        """It is over, whether it was protected or not."""
+        self._asked.pop(handle.id, None)
+
+    def _unused(self, name: str) -> str:
+        number, candidate = 1, name
+        while candidate in self._used:
+            number += 1
+            candidate = f"{name}#{number}"
+        return candidate
+
+
+def name_of(text: str) -> str:
+    """The id of what was asked for by its text alone."""
+    return f"say-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

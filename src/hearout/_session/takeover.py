@@ -1,0 +1,172 @@
+"""An agent that comes into the call of one that died goes on where that one was, instead of beginning anew.
+
+LiveKit lets each agent begin with its `on_enter`. What is asked for in there is known by its text, or by what the model
+was asked: what the dead agent had finished of it is not said again, and what it had begun is gone on with. What else
+that one owed is said when `on_enter` is through.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+
+from livekit.agents import Agent
+from livekit.agents.voice import AgentSession, SpeechHandle
+
+from .. import _text as words
+from .._floor import events as e
+from ..receipts import Fate
+from .announce import Announcer
+from .call_ledger import Bookkeeper, Inherited
+from .speeches import Asked, Speeches, name_of
+
+logger = logging.getLogger("hearout")
+
+_ENTRIES: ContextVar[list[object]] = ContextVar("hearout_entries")
+"""The agent's `on_enter` in which this is asked for, as long as it runs. A list, and not a flag: whatever it starts
+inherits the context, and lives longer."""
+
+Enters = Callable[[], Awaitable[None]]
+
+
+class TakingUp:
+    """Goes on with what dead agents of one call left.
+
+    Args:
+        session: of the new agent.
+        announcer: says what is owed.
+        speeches: of the session.
+        feed: tells the floor, which decides what is said of what nobody asked for again.
+    """
+
+    def __init__(
+        self,
+        session: AgentSession[Any],
+        announcer: Announcer,
+        speeches: Speeches,
+        *,
+        feed: Callable[[e.Event], None],
+    ) -> None:
+        self.book: Bookkeeper | None = None
+        """Of the call; None while there is none."""
+        self._session = session
+        self._announcer = announcer
+        self._speeches = speeches
+        self._feed = feed
+        self._replies: dict[str, int] = {}
+        self._asked_again: set[str] = set()
+        """What is made afresh, for the dead agent had not got to the end of its text."""
+
+    async def remind(self, agent: Agent) -> None:
+        """Put into the new agent's chat context what the dead ones had said, and what was said to them meanwhile."""
+        if self.book is None or not (self.book.finished or self.book.inherited):
+            return
+        context = agent.chat_ctx.copy()
+        for receipt in self.book.finished.values():
+            if receipt.text:
+                context.add_message(role="assistant", content=receipt.text)
+            if said := words.join(held.text for held, fate in receipt.held if fate is Fate.DELIVERED):
+                context.add_message(role="user", content=said)
+        for old in self.book.inherited.values():
+            if before := old.owing.text[: old.characters]:
+                context.add_message(role="assistant", content=before)
+        await agent.update_chat_ctx(context)
+
+    def entering(self, on_enter: Enters) -> Enters:
+        """An agent's `on_enter`, after which what is still owed is said."""
+
+        async def entered() -> None:
+            entry: list[object] = [self]
+            token = _ENTRIES.set(entry)
+            try:
+                await on_enter()
+            finally:
+                entry.clear()
+                _ENTRIES.reset(token)
+                for old in list(self.book.inherited.values()) if self.book is not None else ():
+                    if old.owing.id in self._asked_again:
+                        asyncio.get_running_loop().call_soon(self._give_words, old)  # once its speech is the floor's
+                    else:
+                        self._hand_over(old, old.owing.text)
+
+        return entered
+
+    def reply(self, make: Callable[..., SpeechHandle], arguments: Mapping[str, Any]) -> SpeechHandle:
+        """As LiveKit's ``generate_reply``; what is asked for on entering has the same id whichever agent asks."""
+        if not _ENTRIES.get([]) or "chat_ctx" in arguments:  # with a context of its own, it is an answer of ours
+            return make(**arguments)
+        asked = Asked(id=self._name_of_reply(arguments))
+        if (instead := self._instead(asked.id)) is not None:
+            return instead
+        with self._speeches.wished(asked):
+            return make(**arguments)
+
+    def saying(self, text: str) -> SpeechHandle | None:
+        """What stands in the place of this text, if it is said on entering; None where it is to be said."""
+        return self._instead(name_of(text), text) if text and _ENTRIES.get([]) else None
+
+    def _hand_over(self, old: Inherited, text: str) -> None:
+        chosen = old.asked
+        self._feed(e.DebtInherited(old.owing.id, text, old.held, chosen.answer, chosen.redeliver))
+
+    def _give_words(self, old: Inherited) -> None:
+        """What was said over a reply that is made afresh is answered after it; at once, where none came of it."""
+        if self.book is not None and old.owing.id in self.book.inherited:
+            self._hand_over(old, "")
+            return
+        for text in old.held:
+            self._feed(e.WordsInherited(text))
+
+    def _instead(self, name: str, text: str | None = None) -> SpeechHandle | None:
+        if self.book is None:
+            return None
+        if self.book.said(name, text) is not None:
+            return self._session.say(_nothing(), allow_interruptions=True, add_to_chat_ctx=False)
+        if (old := self.book.inherited.get(name)) is None:
+            return None
+        if text is not None and old.is_of(text):
+            return self._go_on(old, text)
+        if old.owing.complete and old.owing.text:
+            return self._go_on(old, old.owing.text)
+        self._asked_again.add(name)
+        return None
+
+    def go_on_with(self, name: str) -> None:
+        """The floor's decision on what nobody asked for: the rest of it is said."""
+        if self.book is None or (old := self.book.inherited.get(name)) is None:
+            return
+        try:
+            self._go_on(old, old.owing.text if old.owing.complete else _whole_sentences(old.owing.text))
+        except RuntimeError:  # LiveKit's session is closing
+            logger.warning("the session closed before the rest of %r could be said; it stays owed", name)
+
+    def let_lie(self, name: str) -> None:
+        """The floor's decision on what nobody asked for: it is not said, and what was said over it is the floor's."""
+        if self.book is not None:
+            logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
+            self.book.let_go(name)
+
+    def _go_on(self, old: Inherited, text: str) -> SpeechHandle:
+        return self._announcer.go_on(old.after_mark(replace(old.asked, text=text)), held=old.held)
+
+    def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:
+        given = (arguments.get(name) or "" for name in ("user_input", "instructions"))
+        asked = "\0".join(str(getattr(one, "text_content", one)) for one in given)
+        name = f"reply-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+        number = self._replies[name] = self._replies.get(name, 0) + 1
+        return name if number == 1 else f"{name}#{number}"
+
+
+async def _nothing() -> AsyncIterator[str]:
+    """A speech that is over before it began."""
+    return
+    yield
+
+
+def _whole_sentences(text: str) -> str:
+    """As much of a text that the model had not finished as can be said."""
+    whole = "".join(sentence for _, sentence in words.sentences(text) if words.ends_a_sentence(sentence))
+    return whole or text

@@ -1,0 +1,363 @@
+"""`hearout receipts`: what was said to whom, whether any of it was changed, and forgetting what a caller said."""
+
+import argparse
+import getpass
+import json
+import os
+import socket
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import HearoutError, LedgerError
+from ..receipts import Level, Outcome, Receipt
+from ..receipts._codec import (
+    to_json,
+)
+from . import (
+    DEFAULT_BOOK,
+    DEFAULT_URL,
+    Entry,
+    Ledger,
+    Mode,
+)
+from . import (
+    _exported as exported,
+)
+from . import _read as book
+
+COMMANDS = ("list", "show", "verify", "export", "forget")
+STANDINGS = ("owed", "playing", *(outcome.value for outcome in Outcome))
+WIDTH = 80
+
+
+def main(
+    argv: Sequence[str], environ: Mapping[str, str] | None = None, *, clock: Callable[[], float] = time.time
+) -> int:
+    """Run the command.
+
+    Args:
+        argv: what follows ``hearout receipts``.
+        environ: where ``HEAROUT_LEDGER``, ``HEAROUT_BOOK`` and ``HEAROUT_LEDGER_KEY`` are looked up.
+        clock: the time, in seconds since 1970, UTC.
+
+    Returns:
+        the exit status: 0; 1 when it failed or a row is bad; 2 for a wrong call.
+    """
+    arguments = list(argv)
+    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help")):
+        arguments.insert(0, "list")
+    try:
+        options = _parser(environ or {}).parse_args(arguments)
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    options.now = clock()
+    try:
+        return int(options.run(options))
+    except HearoutError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except BrokenPipeError:  # its reader has seen enough: `hearout receipts | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hearout receipts", description="What was said to whom, and what shows it.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        one.set_defaults(run=run)
+        _add_where(one, environ)
+        return one
+
+    listing = command("list", _list, "list the utterances, one a line (what is done when no command is given)")
+    _add_filters(listing)
+    listing.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    show = command("show", _show, "show all that is known of an utterance")
+    show.add_argument("id", metavar="ID", help="its id")
+    show.add_argument("--call", metavar="CALL", help="in this call only")
+    show.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    verify = command("verify", _verify, "check every row, and name the first bad one")
+    verify.add_argument("--key", type=Path, metavar="FILE", help="every row must be signed with this public key (PEM)")
+    verify.add_argument(
+        "--file", type=Path, metavar="EXPORT", help="check what export --chain printed, without the database"
+    )
+    verify.add_argument("--head", metavar="HASH", help="a hash that was noted before must be there still")
+    verify.add_argument("--json", action="store_true", help="print a JSON object")
+    export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
+    _add_filters(export)
+    export.add_argument("--chain", action="store_true", help="print the rows with their hashes instead")
+    forget = command("forget", _forget, "remove what the caller said in a call; the chain stays whole")
+    forget.add_argument("call", metavar="CALL", help="which call")
+    forget.add_argument("--text", action="store_true", help="the announcements' texts, too")
+    key, signs = environ.get("HEAROUT_LEDGER_KEY") or None, "the private key of a book that is signed"
+    forget.add_argument("--sign", type=Path, metavar="FILE", default=key, help=f"{signs} ($HEAROUT_LEDGER_KEY)")
+    return parser
+
+
+def _add_where(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    url, name = environ.get("HEAROUT_LEDGER") or DEFAULT_URL, environ.get("HEAROUT_BOOK") or DEFAULT_BOOK
+    parser.add_argument(
+        "--ledger", metavar="URL", default=url, help=f"the database ($HEAROUT_LEDGER, or {DEFAULT_URL})"
+    )
+    parser.add_argument(
+        "--book", metavar="NAME", default=name, help=f"which book of it ($HEAROUT_BOOK, or {DEFAULT_BOOK})"
+    )
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--call", metavar="CALL", help="of this call only")
+    parser.add_argument(
+        "--since", type=_moment, metavar="TIME", help="promised from then on: 2027-01-31, 2027-01-31T08:00"
+    )
+    parser.add_argument("--until", type=_moment, metavar="TIME", help="promised before then; UTC if no zone is given")
+    parser.add_argument("--outcome", type=_some_of(STANDINGS), help=f"one or more of {', '.join(STANDINGS)}")
+    levels = tuple(str(level) for level in Level)
+    parser.add_argument("--level", type=_some_of(levels), help=f"one or more of {', '.join(levels)}")
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it like 2027-01-31T08:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = tuple(one.strip() for one in text.split(","))
+        for one in chosen:
+            if one not in choices:
+                raise argparse.ArgumentTypeError(f"{one!r} is none of {', '.join(choices)}")
+        return chosen
+
+    return parse
+
+
+# The commands
+
+
+def _opened(options: argparse.Namespace) -> Ledger:
+    return Ledger(options.ledger, options.book, mode=Mode.READ)
+
+
+def _found(options: argparse.Namespace) -> Iterator[Entry]:
+    ledger = _opened(options)
+    try:
+        for entry in book.entries(ledger, now=options.now, call=options.call, since=options.since, until=options.until):
+            level = str(entry.receipt.level) if entry.receipt else ""
+            if (options.outcome is None or entry.standing in options.outcome) and (
+                options.level is None or level in options.level
+            ):
+                yield entry
+    finally:
+        ledger.close()
+
+
+def _list(options: argparse.Namespace) -> int:
+    if options.json:
+        _say([json.dumps([_as_json(entry) for entry in _found(options)], indent=2)])
+        return 0
+    lines = [_line(entry) for entry in _found(options)]
+    head = _columns("promised (UTC)", "call", "utterance", "outcome", "level", "played")
+    _say([head, *lines] if lines else [f"No utterance in book {options.book!r} is like that."])
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    options.since = options.until = options.outcome = options.level = None
+    shown = [entry for entry in _found(options) if entry.id == options.id]
+    if not shown:
+        where = f" in call {options.call!r}" if options.call else ""
+        raise LedgerError(f"there is no utterance {options.id!r}{where} in book {options.book!r}; see hearout receipts")
+    if options.json:
+        _say([json.dumps([_as_json(entry) for entry in shown], indent=2)])
+    else:
+        _say("\n\n".join("\n".join(_details(entry)) for entry in shown).splitlines())
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    verifier = None
+    if options.key is not None:
+        from ._signing import load_verifier  # an extra
+
+        verifier = load_verifier(options.key)
+    if options.file is not None:
+        name, verdict = exported.verify(options.file, verifier=verifier, head=options.head)
+    else:
+        name, ledger = options.book, _opened(options)
+        try:
+            verdict = book.verify(ledger, verifier=verifier, head=options.head)
+        finally:
+            ledger.close()
+    if options.json:
+        _say([json.dumps({"book": name, **vars(verdict), "fault": verdict.fault and vars(verdict.fault)})])
+    elif verdict.fault is not None:
+        _say([f"Book {name!r}: {verdict.fault.row}: {verdict.fault.what}.", f"Good before it: {verdict.rows}."])
+    else:
+        how = ", checked" if verifier else ", not checked (--key)" if verdict.signed else ""
+        _say(
+            [
+                f"Book {name!r}: each row is as it was written, after the one before.",
+                f"Rows: {verdict.rows}. Signed: {verdict.signed}{how}.",
+                "Note the last row's hash elsewhere; this then shows that nothing was cut off:",
+                f"  --head {verdict.head}",
+            ]
+        )
+    return 1 if verdict.fault else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    if not options.chain:
+        _say(json.dumps(_as_json(entry)) for entry in _found(options))
+        return 0
+    if any((options.since, options.until, options.outcome, options.level)):
+        raise LedgerError("--chain prints rows, which have no outcome or level; only --call goes with it")
+    ledger = _opened(options)
+    try:
+        _say(json.dumps(row) for row in book.rows(ledger, call=options.call))
+    finally:
+        ledger.close()
+    return 0
+
+
+def _forget(options: argparse.Namespace) -> int:
+    reader = _opened(options)  # so that a wrong URL makes no new ledger
+    try:
+        rows = book.rows(reader, call=options.call)
+        if next(rows, None) is None:
+            raise LedgerError(f"there is no call {options.call!r} in book {options.book!r}; nothing was changed")
+        if options.sign is None and book.is_signed(reader):
+            raise LedgerError(
+                f"book {options.book!r} is signed, and so must be the row that says what was forgotten; "
+                "give the private key with --sign"
+            )
+    finally:
+        reader.close()
+    signer = None
+    if options.sign is not None:
+        from ._signing import load_signer  # an extra
+
+        signer = load_signer(Path(options.sign))
+    ledger = Ledger(options.ledger, options.book, signer=signer)
+    try:
+        by = f"{getpass.getuser()}@{socket.gethostname()}"
+        removed = ledger.forget(options.call, by=by, now=options.now, text=options.text)
+    finally:
+        ledger.close()
+    what = "what the caller said, and the announcements' texts," if options.text else "what the caller said"
+    _say([f"Call {options.call!r}: {what} was removed (rows: {removed}). Copies and backups still have it."])
+    return 0
+
+
+# What is printed
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201
+    sys.stdout.flush()
+
+
+def _time(seconds: float | None) -> str:
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    def moment(seconds: float | None) -> str | None:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+    return {
+        "call": entry.call,
+        "id": entry.id,
+        "agent": entry.agent,
+        "standing": entry.standing,
+        "level": str(entry.receipt.level) if entry.receipt else None,
+        "promised": moment(entry.asked),
+        "over": moment(entry.over),
+        "amended": moment(entry.amended),
+        "played": entry.played,
+        "rows": list(entry.rows),
+        "spooled": entry.spooled,
+        "receipt": to_json(entry.receipt) if entry.receipt else None,
+    }
+
+
+def _line(entry: Entry) -> str:
+    level = str(entry.receipt.level) if entry.receipt else "–"
+    when = entry.asked if entry.asked is not None else entry.over
+    return _columns(_time(when), entry.call, entry.id, entry.standing, level, f"{entry.played:.1f} s")
+
+
+def _columns(when: str, call: str, id: str, outcome: str, level: str, played: str) -> str:
+    return f"{when:<19} {_cut(call, 14)} {_cut(id, 14)} {outcome:<11} {level:<12} {played:>6}".rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    text = _printable(text)
+    return f"{text if len(text) <= width else text[: width - 1] + '…':<{width}}"
+
+
+def _printable(text: str) -> str:
+    """Without what would move the cursor, or worse: names and words come from outside."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
+def _details(entry: Entry) -> list[str]:
+    facts = [("utterance", entry.id), ("call", entry.call), ("agent", entry.agent)]
+    facts.append(("promised", f"{_time(entry.asked)} UTC" if entry.asked is not None else "never"))
+    if entry.over is not None:
+        facts.append(("over", f"{_time(entry.over)} UTC"))
+    if entry.amended is not None:
+        facts.append(("amended", f"{_time(entry.amended)} UTC: more became known of who heard it"))
+    *before, last = map(str, entry.rows)
+    rows = f"{', '.join(before)} and {last}" if before else last
+    facts.append(("rows", rows + (", written later: the ledger was down" if entry.spooled else "")))
+    facts += (
+        _facts(entry.receipt) if entry.receipt else [("standing", f"{entry.standing}, {entry.played:.1f} s played")]
+    )
+    lines = []
+    for name, what in facts:
+        wrapped = textwrap.wrap(_printable(what), WIDTH - 12) or ["–"]
+        lines += [f"{label:<12}{line}" for label, line in zip([name] + [""] * len(wrapped), wrapped, strict=False)]
+    return lines
+
+
+def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
+    yield "outcome", receipt.outcome.value + (f": {receipt.why}" if receipt.why else "")
+    if receipt.cut_in_by:
+        yield "cut in by", receipt.cut_in_by
+    yield "level", str(receipt.level)
+    yield "text", f"“{receipt.text}”" if receipt.text else "not kept"
+    yield "SHA-256", receipt.text_sha256
+    whole = f" of {receipt.expected:.2f} s" if receipt.expected is not None else " s of an unknown length"
+    yield "played", f"{receipt.played:.2f}{whole}; {receipt.made:.2f} s were made"
+    for attempt in receipt.attempts:
+        yield (
+            "attempt",
+            (
+                f"{attempt.began_at:.2f}–{attempt.ended_at:.2f} s of the call: {attempt.played:.2f} s, "
+                f"from its second {attempt.starts_from:.2f}" + (f"; {attempt.ended_why}" if attempt.ended_why else "")
+            ),
+        )
+    for begin, end in receipt.holes:
+        yield "hole", f"{begin:.2f}–{end:.2f} s of it were not played"
+    for listener in receipt.listeners:
+        levels = receipt.levels(listener.identity)
+        seconds = ", ".join(f"{level} {levels[level]:.2f} s" for level in levels if level >= Level.PRESENT)
+        yield "listener", f"{listener.identity}: {receipt.level_of(listener.identity)} ({seconds})"
+    for held, fate in receipt.held:
+        said = f"“{held.text}”" if held.text else "words that are not kept"
+        yield "caller", f"{held.at:.2f} s: {said} ({held.kind.value}) → {fate.value}"
+    if receipt.sounds:
+        yield "sounds", f"{receipt.sounds} without words"
+    if receipt.gap is not None:
+        yield "gap", f"{receipt.gap:.3f} s to the answer"

@@ -1,0 +1,218 @@
+"""What is appended to the ledger, and what comes out of it."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ..errors import LedgerError
+from ..policy import Words
+from ..receipts import Receipt
+from ..receipts._codec import (
+    Json,
+    sha256,
+    to_json,
+)
+from ._chain import Beside, canonical, seal
+
+LEASE = 5.0
+"""Seconds for which an utterance counts as being said after it was last renewed: five renewals may be missed."""
+
+
+class RowKind(Enum):
+    """What a row says."""
+
+    OWED = "owed"
+    """It was promised, and this was on disk before it was heard."""
+    TAKEN_OVER = "taken over"
+    """The process that owed it had died, and another one owes it now."""
+    SETTLED = "settled"
+    """It is over: its receipt."""
+    LATE = "late"
+    """What a process said of it that no longer owed it, a promise or a receipt: kept, and it changes nothing."""
+    AMENDED = "amended"
+    """More became known of who heard it, after it was settled."""
+    FORGOTTEN = "forgotten"
+    """What was said in that call was removed from beside the chain."""
+
+
+class Written(Enum):
+    """Where something is by now."""
+
+    LEDGER = "ledger"
+    SPOOLED = "spooled"
+    """On disk beside the ledger, which was down; it is appended when it is back."""
+    MEMORY = "memory"
+    """In this process only: the disk was full, too."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Something to be appended.
+
+    Args:
+        kind: what it says.
+        call, id: which utterance.
+        at: when, in seconds since 1970, UTC.
+        by: the process that says so.
+        entry: names this record, so that it is appended once however often it is tried.
+        content: what it says beyond that, without what was said.
+        said: what was said.
+        owed: the entry of the promise that it belongs to, of an amendment that of the receipt; empty when not known.
+    """
+
+    kind: RowKind
+    call: str
+    id: str
+    at: float
+    by: str
+    content: Json = field(repr=False)
+    said: Beside
+    owed: str = ""
+    entry: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def to_json(self) -> Json:
+        """As a line of the spool."""
+        said = {"salt": self.said.salt, "caller": self.said.caller, "text": self.said.text}
+        return vars(self) | {"kind": self.kind.value, "said": said}
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> "Record":
+        """What :meth:`to_json` wrote."""
+        said = line["said"]
+        caller = None if said["caller"] is None else tuple(said["caller"])
+        return cls(**{**line, "kind": RowKind(line["kind"]), "said": Beside(said["salt"], caller, said["text"])})
+
+
+@dataclass(frozen=True)
+class Owing:
+    """What is owed to a caller, as far as the ledger knows.
+
+    Args:
+        call, id, agent: which utterance, and who promised it.
+        text: what was to be said; of a reply, as far as the model had got when that was last heard of.
+        policy: what it was promised under, as it was given.
+        asked: when it was promised, in seconds since 1970, UTC.
+        holder: the process that owes it now.
+        played: seconds of it that had been played when that was last heard of.
+        held: what the caller had said meanwhile, and how far it was, as it was given.
+        until: until when the holder counts as alive.
+        attempts: how often it was taken over.
+        entry: names the promise.
+        complete: whether `text` is all of it, as far as could be told.
+        text_sha256: of what was promised, where the policy keeps no text of it.
+    """
+
+    call: str
+    id: str
+    agent: str
+    text: str = field(repr=False)
+    policy: Json
+    asked: float
+    holder: str
+    played: float
+    held: Sequence[Any] = field(repr=False)
+    until: float
+    attempts: int
+    entry: str
+    complete: bool = True
+    text_sha256: str = ""
+
+    def is_alive(self, now: float) -> bool:
+        """Whether somebody is saying it, or about to: then it is nobody else's."""
+        return now < self.until
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One utterance, as the ledger has it.
+
+    Args:
+        call, id, agent: which utterance, and who said it.
+        asked, over: when it was promised and when it was settled, in seconds since 1970, UTC; None when it was not.
+        rows: its rows in the book: the promise, the receipt, what was added to that.
+        receipt: its receipt; of a process that died, what is known of it; None while it is being said.
+        played: seconds that are known to have been played.
+        spooled: whether the ledger was down then, so that a row was appended later.
+        amended: when something was last added to its receipt, in seconds since 1970, UTC; None when nothing was.
+    """
+
+    call: str
+    id: str
+    agent: str
+    asked: float | None
+    over: float | None
+    rows: tuple[int, ...]
+    receipt: Receipt | None
+    played: float
+    spooled: bool
+    amended: float | None = None
+
+    @property
+    def standing(self) -> str:
+        """Its outcome; "owed" or "playing" while a living process has it."""
+        if self.receipt is not None:
+            return self.receipt.outcome.value
+        return "playing" if self.played else "owed"
+
+
+def mark(*, at: float, characters: int, text: str | None = None, complete: bool = False) -> Json:
+    """How far an utterance is, for what is `held` of it: an entry beside the caller's words.
+
+    Args:
+        at, characters: where it would be taken up, in seconds and in its text.
+        text: as far as it is known, where it was promised before it was; None where the promise has it.
+        complete: whether that is all of it.
+    """
+    told = {} if text is None else {"text": text, "complete": complete}
+    return {"kind": "mark", "at": at, "characters": characters} | told
+
+
+def marks(held: Sequence[Any]) -> list[Json]:
+    """The marks among what was `held`."""
+    return [dict(one) for one in held if isinstance(one, Mapping) and one.get("kind") == "mark"]
+
+
+def told(held: Sequence[Any]) -> tuple[str, bool] | None:
+    """The text of an utterance that was promised before that was known, and whether it is all; None where no mark has
+    it."""
+    return next(((one["text"], bool(one.get("complete"))) for one in marks(held) if one.get("text")), None)
+
+
+def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
+    """What is left of what was `held` when the caller's words are removed, and with `text` the agent's own."""
+    return [{name: one[name] for name in one if not text or name != "text"} for one in marks(held)]
+
+
+def promise(
+    call: str, id: str, text: str, *, agent: str, policy: Mapping[str, Any], by: str, now: float, keep: Words
+) -> Record:
+    """The record that an utterance is owed; its text stands beside it until it is settled, and then as `keep` says."""
+    hashed = sha256(text)
+    kept = ["text"] if keep is Words.KEEP and text else []
+    content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept}
+    return Record(RowKind.OWED, call, id, now, by, checked(content), Beside(None, None, text))
+
+
+def settlement(
+    receipt: Receipt, call: str, *, by: str, now: float, words: Words, text: Words, owed: str = "", entry: str = ""
+) -> Record:
+    """The record of how an utterance ended; `entry` names it, and is made where it is empty."""
+    document = to_json(receipt) | {"call": call}
+    # numbers as JSON has them, so that the content is the same before and after the spool
+    sealed, said = seal(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
+    kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
+    content = {"receipt": sealed, "kept": kept, "text_kept": text is Words.KEEP}
+    named = {"entry": entry} if entry else {}
+    return Record(RowKind.SETTLED, call, receipt.id, now, by, checked(content), said, owed, **named)
+
+
+def checked(content: Json) -> Json:
+    """Refuse here what could not be written later, when it has waited in the spool before others."""
+    try:
+        canonical(content)
+    except (TypeError, ValueError) as error:
+        raise LedgerError(f"it cannot be written as JSON: {error}; a policy must be an object of JSON") from error
+    return content

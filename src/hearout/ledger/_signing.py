@@ -1,0 +1,99 @@
+"""Ed25519 signatures of rows: who has the database and not the key cannot write a chain of their own.
+
+Needs the extra ``signed``.
+"""
+
+import hashlib
+from pathlib import Path
+
+from ..errors import LedgerError
+
+try:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key as load_pem_public
+except ImportError as error:
+    raise LedgerError("signing the ledger needs a package that is missing; install hearout[signed]") from error
+
+
+class Verification:
+    """Checks the signatures of one key.
+
+    Args:
+        public: the key.
+    """
+
+    def __init__(self, public: Ed25519PublicKey) -> None:
+        self._public = public
+
+    @property
+    def key(self) -> str:
+        """Names the key: the beginning of the SHA-256 of its 32 bytes."""
+        return hashlib.sha256(self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+    def is_signed(self, row_hash: str, signature: str) -> bool:
+        """Whether the signature (hex) is this key's, of this row."""
+        try:
+            self._public.verify(bytes.fromhex(signature), row_hash.encode())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+class Signature:
+    """Signs rows with one key.
+
+    Args:
+        private: the key.
+    """
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.verification = Verification(private.public_key())
+
+    @property
+    def key(self) -> str:
+        """Names the key, as :attr:`Verification.key` does."""
+        return self.verification.key
+
+    def sign(self, row_hash: str) -> str:
+        """The signature of a row's hash, in hex."""
+        return self._private.sign(row_hash.encode()).hex()
+
+
+def load_signer(path: Path) -> Signature:
+    """The private key in a PEM file, as ``openssl genpkey -algorithm ed25519`` writes it.
+
+    Raises:
+        LedgerError: the file cannot be read, or holds no such key.
+    """
+    try:
+        key = load_pem_private_key(_read(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise LedgerError(f"{path} holds no private key in PEM that needs no password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise LedgerError(f"the key in {path} is not Ed25519; make one: openssl genpkey -algorithm ed25519")
+    return Signature(key)
+
+
+def load_verifier(path: Path) -> Verification:
+    """The public key in a PEM file, as ``openssl pkey -pubout`` writes it.
+
+    Raises:
+        LedgerError: the file cannot be read, or holds no such key.
+    """
+    try:
+        key = load_pem_public(_read(path))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise LedgerError(f"{path} holds no public key in PEM; make it: openssl pkey -pubout -in KEY") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise LedgerError(f"the key in {path} is not Ed25519, so it signed nothing here")
+    return Verification(key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LedgerError(f"the key {path} cannot be read: {error.strerror}") from error

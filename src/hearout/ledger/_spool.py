@@ -1,0 +1,121 @@
+"""What the ledger could not take: kept in memory and in a file beside it, in order, until it is back."""
+
+import fcntl
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from ._entries import Record, Written
+
+logger = logging.getLogger("hearout.ledger")
+
+
+class Spool:
+    """The records of one process that wait. May be used from several threads.
+
+    The file is locked for as long as the process lives; what a dead process left is another's (:meth:`orphans`).
+
+    Args:
+        folder: where the file goes. It is made when it is needed; the folder above it is not.
+        holder: names the process.
+    """
+
+    def __init__(self, folder: Path, holder: str) -> None:
+        self._path = folder / (re.sub(r"[^\w.-]", "_", holder) + ".jsonl")
+        self._file: int | None = None
+        self._waiting: dict[str, Record] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> list[Record]:
+        """What waits, in the order in which it came."""
+        with self._lock:
+            return list(self._waiting.values())
+
+    def keep(self, record: Record) -> Written:
+        """Keep a record until it is dropped; when this returns `SPOOLED`, it is on disk."""
+        with self._lock:
+            self._waiting.setdefault(record.entry, record)
+            try:
+                self._append(record)
+            except OSError as error:
+                logger.error("receipts wait in memory only: %s cannot be written: %s", self._path, error.strerror)
+                return Written.MEMORY
+            return Written.SPOOLED
+
+    def drop(self, record: Record) -> None:
+        """A record is in the ledger."""
+        with self._lock:
+            if self._waiting.pop(record.entry, None) is not None and not self._waiting and self._file is not None:
+                # only when nothing waits: a record that is appended again is in the ledger already, and is left out
+                os.ftruncate(self._file, 0)
+
+    def close(self) -> None:
+        """Leave what still waits to the next process."""
+        with self._lock:
+            if self._file is None:
+                return
+            if not self._waiting:
+                self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None
+
+    def orphans(self) -> Iterator[list[Record]]:
+        """What each process that died left behind; its file is removed when the next is asked for."""
+        if not self._path.parent.is_dir():
+            return
+        for path in sorted(self._path.parent.glob("*.jsonl")):
+            if path == self._path:
+                continue
+            try:
+                file = _locked(path, os.O_RDONLY)
+            except OSError:
+                continue  # it lives, or was removed meanwhile
+            try:
+                if os.fstat(file).st_nlink:
+                    yield list(_read(path))
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(file)
+
+    def _append(self, record: Record) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._file = _locked(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            os.fsync(folder)  # the file's name, too
+            os.close(folder)
+        line = (json.dumps(record.to_json()) + "\n").encode()
+        size = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, line) != len(line):
+                raise OSError(0, "the disk is full")
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, size)  # no half line before the next one
+            raise
+
+
+def _locked(path: Path, flags: int) -> int:
+    file = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _read(path: Path) -> Iterator[Record]:
+    """The records of a file; a last line that was never finished is none."""
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        if not line:
+            continue
+        try:
+            yield Record.from_json(json.loads(line))
+        except (ValueError, KeyError, TypeError):
+            logger.error("line %d of %s cannot be read as a record; it is left out", number, path.name)

@@ -1,0 +1,349 @@
+"""The ledger from asyncio: one thread writes, in order, and a ledger that is down holds nobody up."""
+
+import asyncio
+import dataclasses
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import AlreadyOwedError, LedgerError
+from ..receipts import Receipt
+from . import _read as read
+from . import _tables as tables
+from ._amendments import amendment
+from ._book import Ledger, new_holder
+from ._calls import Attended, Custody
+from ._entries import (
+    Entry,
+    Owing,
+    Record,
+    Written,
+    promise,
+    settlement,
+)
+from ._spool import Spool
+
+logger = logging.getLogger("hearout.ledger")
+
+TAKES_OVER = 5.0
+"""Seconds to wait for what a dead agent owed: the caller hears silence anyway, and would hear all of it once more."""
+
+PATIENCE = 0.5
+"""Seconds for which an announcement waits for its promise to be in the ledger. A healthy one takes some milliseconds;
+after that, the promise is on the disk beside it."""
+
+RETRY = 1.0
+"""Seconds after which a ledger that was down is tried again."""
+
+CLOSES = 3.0
+"""Seconds for which a close waits for what is still to be written; after that, it is on the disk beside the ledger."""
+
+T = TypeVar("T")
+
+
+class Scribe:
+    """Writes the receipts of a process. Made and used in a running event loop.
+
+    Nothing here raises because the ledger is down: what it cannot take waits in memory and on disk beside it, is
+    appended in order when it is back, and its rows say so.
+
+    Args:
+        ledger: where to.
+        holder: names this process, as no other is named; by default from the host, the process and chance.
+        spool: the folder for what has to wait; by default ``<file>-spool`` beside SQLite's file, and
+            ``receipts-spool`` for PostgreSQL.
+        patience: how long the ledger may hold up an announcement, in seconds.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, holder: str = "", spool: Path | None = None, patience: float = PATIENCE
+    ) -> None:
+        self.holder = holder or new_holder(socket.gethostname(), os.getpid())
+        self._ledger = ledger
+        file = tables.file(ledger.url)
+        beside = file.with_name(file.name + "-spool") if file else Path("receipts-spool")
+        self._spool = Spool(spool or beside, self.holder)
+        self._patience = patience
+        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._pending: dict[str, Record] = {}
+        self._promises: dict[tuple[str, str], str] = {}
+        self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
+        self._attended: Attended | None = None
+        self._is_listed = self._has_left = self._has_released = False
+        self._down_until = 0.0
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="hearout-ledger", daemon=True)
+        self._thread.start()
+
+    async def owe(
+        self, call: str, id: str, text: str, *, now: float, agent: str = "", policy: Mapping[str, Any] | None = None
+    ) -> Written:
+        """Promise an utterance; await this before its first sample.
+
+        Args:
+            call, id: which utterance.
+            text: what will be said.
+            now: in seconds since 1970, UTC; so everywhere here.
+            agent: who will say it.
+            policy: an object of JSON for whoever says it again.
+
+        Returns:
+            where the promise is: within `patience`, and the time that a line takes to the disk.
+
+        Raises:
+            AlreadyOwedError: it is owed already.
+        """
+        record = promise(
+            call, id, text, agent=agent, policy=policy or {}, by=self.holder, now=now, keep=self._ledger.text
+        )
+        written = self._submit_record(record)
+        done, _ = await asyncio.wait({written}, timeout=self._patience)
+        where = written.result() if done else None
+        self._promises[call, id] = record.entry
+        if where is not None:
+            return where
+        written.add_done_callback(_noted)
+        logger.warning("the ledger takes long; the promise of utterance %r is kept beside it", id)
+        return await asyncio.to_thread(self._spool.keep, record)
+
+    def renew(self, call: str, id: str, *, played: float, now: float, held: Sequence[Any] | None = None) -> None:
+        """Say that it is still being said; call it each second.
+
+        Args:
+            call, id: which utterance.
+            played: seconds of it that have been played.
+            now: as for :meth:`owe`.
+            held: objects of JSON: what the caller said meanwhile; None leaves it as it is.
+        """
+        waits = (call, id) in self._renewals
+        before = self._renewals.get((call, id), (0.0, 0.0, None))[2]
+        self._renewals[call, id] = (played, now, before if held is None else held)
+        if not waits and not self._closed:
+            self._jobs.put(lambda: self._renew(call, id))
+
+    def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> "asyncio.Future[Written]":
+        """Write down how an utterance ended; one that was never promised may be settled, too.
+
+        Args:
+            receipt: how.
+            call, now: as for :meth:`owe`.
+            entry: names the row, for :meth:`amend`.
+
+        Returns:
+            where it is, once it is there; it need not be awaited, :meth:`close` does.
+        """
+        owed = self._promises.pop((call, receipt.id), "")
+        kept = {"words": self._ledger.words, "text": self._ledger.text}
+        record = settlement(receipt, call, by=self.holder, now=now, owed=owed, entry=entry, **kept)
+        return self._submit_record(record)
+
+    def amend(self, before: Receipt, after: Receipt, *, call: str, now: float, settled: str) -> None:
+        """Add what has become known of who heard a settled utterance, where that is something.
+
+        Args:
+            before, after: the receipt as it stands in the ledger, and as it is known now.
+            call, now: as for :meth:`owe`.
+            settled: what :meth:`settle` was given as its `entry`.
+        """
+        record = amendment(before, after, call, by=self.holder, now=now, settled=settled)
+        if record is not None:
+            self._submit_record(record)
+
+    async def owed(self, call: str) -> tuple[Owing, ...]:
+        """What is owed in a call, oldest first; nothing where the ledger is down, which is logged."""
+        return await self._ask(lambda: self._ledger.owed(call), ())
+
+    async def entries(self, call: str, *, now: float) -> tuple[Entry, ...]:
+        """What has been said in a call, in order; nothing where the ledger is down, which is logged."""
+        return await self._ask(lambda: tuple(read.entries(self._ledger, now=now, call=call)), (), within=TAKES_OVER)
+
+    async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
+        """Owe here what a process that died owed; then renew and settle it as if it had been promised here.
+
+        None where another process has it, nothing is owed, or the ledger is down, which is logged.
+        """
+        work = lambda: self._ledger.take_over(call, id, by=self.holder, now=now)  # noqa: E731
+        owing = await self._ask(work, None, within=TAKES_OVER)
+        if owing is not None:
+            self._promises[call, id] = owing.entry
+        return owing
+
+    async def rescues(self, call: str) -> int:
+        """How often a call was sent another agent; 0 where the ledger is down, which is logged."""
+        return await self._ask(lambda: Custody(self._ledger).rescues(call), 0)
+
+    def attend(self, attended: Attended) -> None:
+        """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
+        self._attended = dataclasses.replace(attended, holder=self.holder)
+        self._jobs.put(self._list)
+
+    def leave(self) -> None:
+        """The call is over, and needs nobody any more."""
+        self._has_left = True
+        self._jobs.put(self._list)
+
+    def release(self) -> None:
+        """The call goes on, and needs another agent at once: this process can do nothing for it, and may linger."""
+        self._has_released = True
+        self.leave()
+
+    async def close(self) -> None:
+        """Write what waits, for `CLOSES` seconds at most, and stop; what is left is on disk for the next process."""
+        if self._closed:
+            return
+        self._closed = True
+        stopped = self._submit(self._end)
+        self._jobs.put(None)
+        await asyncio.wait({stopped}, timeout=CLOSES)
+        stopped.add_done_callback(_noted)
+        if stopped.done():
+            await asyncio.to_thread(self._thread.join, CLOSES)
+        for record in list(self._pending.values()):  # the thread hangs; should it go on, the entry tells them apart
+            self._spool.keep(record)
+        if left := len(self._spool.waiting):
+            logger.error("%d receipts are not in the ledger yet; they wait beside it for the next process", left)
+        self._spool.close()
+
+    # In the loop
+
+    def _submit_record(self, record: Record) -> "asyncio.Future[Written]":
+        if not self._closed:
+            self._pending[record.entry] = record
+            written = self._submit(lambda: self._append(record))
+            written.add_done_callback(lambda _: self._pending.pop(record.entry, None))
+            return written
+        done: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        done.set_result(self._spool.keep(record))
+        self._spool.close()  # nothing in this process will append it
+        return done
+
+    def _submit(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the thread writes on; the future has it
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        self._jobs.put(run)
+        return asyncio.wrap_future(done)
+
+    async def _ask(self, work: Callable[[], T], otherwise: T, *, within: float = 0.0) -> T:
+        asked = self._submit(work)
+        done, _ = await asyncio.wait({asked}, timeout=max(within, self._patience))
+        asked.add_done_callback(_noted)
+        if done and asked.exception() is None:
+            return asked.result()
+        why = asked.exception() if done else "it takes long"
+        logger.error("the ledger could not be asked what is owed: %s", why)
+        return otherwise
+
+    # In the thread
+
+    def _work(self) -> None:
+        job: Callable[[], object] | None = self._adopt
+        while job is not None:
+            try:
+                job()
+            except Exception:  # whatever it is, the receipts of the other utterances are still to be written
+                logger.exception("a part of the ledger's work failed")
+            try:
+                job = self._jobs.get(timeout=RETRY)
+            except queue.Empty:
+                job = self._look_around
+        self._ledger.close()
+
+    def _look_around(self) -> None:
+        self._list()
+        if self._drain():
+            self._adopt()
+
+    def _append(self, record: Record) -> Written:
+        if not self._drain():
+            return self._spool.keep(record)  # after what waits already
+        try:
+            self._ledger.append(record)
+        except AlreadyOwedError:
+            raise
+        except LedgerError as error:
+            self._is_down(error)
+            return self._spool.keep(record)
+        self._spool.drop(record)  # it is there, too, where the ledger took long
+        return Written.LEDGER
+
+    def _drain(self, *, again: bool = False) -> bool:
+        """Append what waits; False when it has to wait on."""
+        waiting = self._spool.waiting
+        if waiting and time.monotonic() < self._down_until and not again:
+            return False
+        try:
+            for record in waiting:
+                self._ledger.append(record, spooled=True)
+                self._spool.drop(record)
+        except LedgerError as error:
+            self._is_down(error)
+            return False
+        if waiting:
+            logger.warning("the ledger is back; %d receipts that waited are in it", len(waiting))
+        return True
+
+    def _end(self) -> None:
+        self._drain(again=True)
+        self._down_until = 0.0
+        self._list()
+        if self._has_left and self._is_listed:
+            logger.error("the ledger could not be told that the call is over; if its caller stays, it is sent an agent")
+
+    def _adopt(self) -> None:
+        """Append what processes that died could not."""
+        try:
+            for records in self._spool.orphans():
+                for record in records:
+                    self._ledger.append(record, spooled=True)
+        except LedgerError as error:
+            self._is_down(error)
+
+    def _list(self) -> None:
+        if self._attended is None or self._is_listed is not self._has_left or time.monotonic() < self._down_until:
+            return
+        try:
+            if self._has_released:
+                Custody(self._ledger).release(self._attended, by=self._attended.worker)
+            elif self._has_left:
+                Custody(self._ledger).leave(self._attended.call, job=self._attended.job)
+            else:
+                Custody(self._ledger).attend(self._attended)
+            self._is_listed = not self._has_left
+        except LedgerError as error:
+            self._is_down(error)
+
+    def _renew(self, call: str, id: str) -> None:
+        self._list()
+        played, now, held = self._renewals.pop((call, id))
+        if time.monotonic() < self._down_until:
+            return
+        try:
+            self._ledger.renew(call, id, by=self.holder, played=played, now=now, held=held)
+        except LedgerError as error:
+            self._is_down(error)
+
+    def _is_down(self, error: LedgerError) -> None:
+        if time.monotonic() >= self._down_until + RETRY:
+            logger.error("%s; receipts wait beside it", error)
+        self._down_until = time.monotonic() + RETRY
+
+
+def _noted(future: "asyncio.Future[Any]") -> None:
+    """Nobody waits for it any more: what it raised is on the log already."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,119 @@
+"""`hearout prepare FILE…` in a terminal."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ..announcement import FOLDER, Announcement, default_folder
+from ..errors import AnnouncementError, LocalVoiceMissingError, MisspokenError
+from ._make import prepare
+from ._models import opened
+from ._orders import Choices, Order, read
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of an order: ``made``, ``kept``, ``refused`` (it does not say its text) or ``failed``."""
+
+    order: Order
+    what: str
+    announcement: Announcement | None = None
+    error: str = ""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make the announcements; the exit status.
+
+    0: all are there; 1: the audio of at least one does not say its text; 2: at least one could not be made, or the
+    call is wrong. Standard error says which and why; the others are made all the same.
+    """
+    options = parser().parse_args(argv)
+    names = ("tts", "voice", "stt", "lufs", "wer_limit", "whole")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    try:
+        orders = read(options.files, given)
+        outcomes = asyncio.run(_all(orders, options.out, force=options.force))
+    except (AnnouncementError, LocalVoiceMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    for outcome in outcomes:
+        if outcome.error:
+            print(f"{outcome.what}: {outcome.error}", file=sys.stderr)  # noqa: T201
+    print(_json(outcomes) if options.json else _table(outcomes))  # noqa: T201
+    whats = {outcome.what for outcome in outcomes}
+    return 2 if "failed" in whats else 1 if "refused" in whats else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    defaults = Choices()
+    made = argparse.ArgumentParser(
+        prog="hearout prepare",
+        description="Make ready-made announcements: speak each text once, even out its silence and loudness, check by "
+        "transcribing that the audio says the text, and store both. What is there already is left alone. The exit "
+        "status is 0 if all are there, 1 if the audio of one does not say its text, 2 if one could not be made.",
+    )
+    made.add_argument(
+        "files", metavar="FILE", type=Path, nargs="+", help="text, its name is the id; or TOML with ids and texts"
+    )
+    where = f"where they are stored ($HEAROUT_ANNOUNCEMENTS, or {FOLDER})"
+    made.add_argument("--out", type=Path, metavar="DIR", default=default_folder(), help=where)
+    made.add_argument("--tts", metavar="MODEL", help="who speaks: local, provider/model, or module:factory (local)")
+    made.add_argument("--voice", metavar="NAME", help="which voice of a provider/model (its own choice)")
+    made.add_argument("--stt", metavar="MODEL", help="who checks, likewise (local; understands English)")
+    made.add_argument("--lufs", type=float, metavar="N", help=f"how loud, in LUFS ({defaults.lufs:g})")
+    made.add_argument(
+        "--wer-limit", type=float, metavar="N", help=f"share of words that may be heard wrongly ({defaults.wer_limit})"
+    )
+    made.add_argument(
+        "--whole", action="store_true", default=None, help="speak each text in one go, not sentence by sentence"
+    )
+    made.add_argument("--force", action="store_true", help="make them anew, whatever is there")
+    made.add_argument("--json", action="store_true", help="one JSON array, for a program to read")
+    return made
+
+
+async def _all(orders: Sequence[Order], out: Path, *, force: bool) -> list[Prepared]:
+    outcomes = []
+    for models, some in groupby(orders, key=lambda one: (one.choices.tts, one.choices.voice, one.choices.stt)):
+        async with opened(*models) as (voice, ear):
+            for order in some:
+                try:
+                    what, announcement = await prepare(order, voice, ear, out, force=force)
+                    outcomes.append(Prepared(order, what.value, announcement))
+                except AnnouncementError as error:
+                    what_else = "refused" if isinstance(error, MisspokenError) else "failed"
+                    outcomes.append(Prepared(order, what_else, error=str(error)))
+    return outcomes
+
+
+def _table(outcomes: Sequence[Prepared]) -> str:
+    width = max(len(outcome.order.id) for outcome in outcomes)
+    return "\n".join(
+        f"{outcome.what:8} {outcome.order.id:{width}}"
+        + (
+            f"  {made.seconds:6.1f} s  {made.lufs:6.1f} LUFS  peak {made.true_peak:5.1f} dB  "
+            f"word errors {made.wer:5.1%}  {made.wav}"
+            if (made := outcome.announcement)
+            else ""
+        )
+        for outcome in outcomes
+    )
+
+
+def _json(outcomes: Sequence[Prepared]) -> str:
+    return json.dumps([_told(outcome) for outcome in outcomes], ensure_ascii=False, indent=1)
+
+
+def _told(outcome: Prepared) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": outcome.order.id, "what": outcome.what}
+    if (made := outcome.announcement) is not None:
+        told |= {"wav": str(made.wav), "seconds": round(made.seconds, 3), "lufs": made.lufs, "wer": made.wer}
+        told |= {"true_peak_dbtp": made.true_peak, "voice": made.voice, "model": made.model}
+    return told | ({"error": outcome.error} if outcome.error else {})

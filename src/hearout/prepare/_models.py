@@ -1,0 +1,220 @@
+"""Who speaks an announcement, and who listens to it: the local models, or any of LiveKit's."""
+
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from livekit import rtc
+from livekit.agents import APIError, inference, stt, tts
+from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
+from livekit.agents.utils import http_context, is_given
+
+from .._local import stt as local_stt
+from .._local import tts as local_tts
+from ..errors import AnnouncementError
+from ._sound import SAMPLE_RATE, Samples
+from ._timing import Aligned
+
+LOCAL = "local"
+"""The name of the local models."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch that the voice made in one go.
+
+    Attributes:
+        text: what is said in it.
+        audio: mono float32 at 24 kHz, silence around it as the voice gives it.
+        aligned: the voice's own times of its words, in seconds of `audio`; empty if it gives none.
+    """
+
+    text: str
+    audio: Samples
+    aligned: tuple[Aligned, ...] = ()
+
+
+class Voice(Protocol):
+    """Makes speech."""
+
+    @property
+    def name(self) -> str:
+        """Which voice of the model."""
+
+    @property
+    def model(self) -> str:
+        """Which model, with what can be known of its version."""
+
+    async def speak(self, text: str) -> list[Piece]:
+        """The text in the pieces in which it was made; none if it has no sound.
+
+        Raises:
+            AnnouncementError: the voice failed.
+        """
+
+
+class Ear(Protocol):
+    """Makes text of speech."""
+
+    async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
+        """What is said in `pcm` (mono, 24 kHz).
+
+        Raises:
+            AnnouncementError: the recogniser failed.
+        """
+
+
+class LocalVoice:
+    """Hibari."""
+
+    name = "heart"
+
+    def __init__(self) -> None:
+        self.model = f"hibari-tts {importlib.metadata.version('hibari-tts')}"
+
+    async def speak(self, text: str) -> list[Piece]:
+        parts = local_tts.Voice().parts(text)
+        return [Piece(part.text, part.audio.astype(np.float32) / np.float32(32768)) for part in parts]
+
+
+class LocalEar:
+    """Moonshine."""
+
+    async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
+        return local_stt.Ear().transcribe(pcm, SAMPLE_RATE)
+
+
+class LiveKitVoice:
+    """Any of LiveKit's voices.
+
+    Args:
+        voice: the plugin's object.
+        name: which voice of the model, if it was chosen.
+    """
+
+    def __init__(self, voice: tts.TTS[Any], name: str = "") -> None:
+        self._voice = voice
+        self.name = name or "default"
+        self.model = f"{voice.provider} {voice.model}"
+
+    async def speak(self, text: str) -> list[Piece]:
+        pieces: list[Samples] = []
+        aligned: list[Aligned] = []
+        resampler: rtc.AudioResampler | None = None
+        try:
+            async with self._voice.synthesize(text) as stream:
+                async for made in stream:
+                    frame = made.frame
+                    aligned += _times(frame)
+                    if resampler is None and frame.sample_rate != SAMPLE_RATE:
+                        resampler = rtc.AudioResampler(
+                            frame.sample_rate,
+                            SAMPLE_RATE,
+                            num_channels=frame.num_channels,
+                            quality=rtc.AudioResamplerQuality.VERY_HIGH,
+                        )
+                    pieces += map(_mono, resampler.push(frame) if resampler else [frame])
+        except APIError as error:
+            raise AnnouncementError(f"the voice {self.model} failed: {error}; try again, or see to its key") from error
+        pieces += map(_mono, resampler.flush() if resampler else [])
+        return [Piece(text, np.concatenate(pieces), tuple(aligned))] if pieces else []
+
+
+class LiveKitEar:
+    """Any of LiveKit's recognisers.
+
+    Args:
+        ear: the plugin's object.
+    """
+
+    def __init__(self, ear: stt.STT[Any]) -> None:
+        self._ear = ear
+
+    async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
+        frame = rtc.AudioFrame(pcm.tobytes(), SAMPLE_RATE, 1, len(pcm))
+        try:
+            if not self._ear.capabilities.streaming:
+                return _text(await self._ear.recognize(frame))
+            async with self._ear.stream() as stream:
+                stream.push_frame(frame)
+                stream.end_input()
+                finals = [_text(event) async for event in stream if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT]
+            return " ".join(finals)
+        except APIError as error:
+            raise AnnouncementError(f"the recogniser {self._ear.model} failed: {error}; try again") from error
+
+
+@asynccontextmanager
+async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[Voice, Ear]]:
+    """The voice and the recogniser that are asked for.
+
+    Args:
+        speaks: ``local``; a model of LiveKit Inference (``cartesia/sonic-3``); or ``module:factory``, a function
+            without arguments that returns LiveKit's TTS.
+        voice: which voice of the model; empty for its own choice.
+        listens: likewise, for LiveKit's STT.
+
+    Raises:
+        AnnouncementError: there is no such model, function or voice, or its key is missing.
+    """
+    if voice and (speaks == LOCAL or "/" not in speaks):
+        what = "the local voice has one voice, heart" if speaks == LOCAL else f"{speaks} chooses its voice itself"
+        if not (speaks == LOCAL and voice == LocalVoice.name):
+            raise AnnouncementError(f"--voice {voice}: {what}; leave --voice out")
+    async with http_context.open():
+        speaker: Voice = LocalVoice() if speaks == LOCAL else LiveKitVoice(_voice(speaks, voice), voice)
+        ear: Ear = LocalEar() if listens == LOCAL else LiveKitEar(_ear(listens))
+        yield speaker, ear
+
+
+def _voice(speaks: str, voice: str) -> tts.TTS[Any]:
+    made = _model(f"{speaks}:{voice}" if voice else speaks, inference.TTS)
+    if not isinstance(made, tts.TTS):
+        raise AnnouncementError(f"{speaks}: it returned a {type(made).__name__}, LiveKit's TTS is needed")
+    return made
+
+
+def _ear(listens: str) -> stt.STT[Any]:
+    made = _model(listens, inference.STT)
+    if not isinstance(made, stt.STT):
+        raise AnnouncementError(f"{listens}: it returned a {type(made).__name__}, LiveKit's STT is needed")
+    return made
+
+
+def _model(name: str, cloud: Any) -> object:
+    """The object that a name stands for."""
+    try:
+        if "/" in name:
+            made: object = cloud.from_model_string(name)
+            return made
+        module, _, factory = name.partition(":")
+        if "" not in sys.path:
+            sys.path.insert(0, "")  # as with `python -m`: the user's own modules
+        return getattr(importlib.import_module(module), factory)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise AnnouncementError(
+            f"{name}: cannot be used ({error}); give `local`, a model of LiveKit Inference (provider/model, with its "
+            "keys in .env), or module:factory"
+        ) from error
+
+
+def _times(frame: rtc.AudioFrame) -> list[Aligned]:
+    texts = frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, [])
+    timed = [text for text in texts if is_given(text.start_time) and is_given(text.end_time)]
+    return [(str(text), text.start_time, text.end_time) for text in timed]
+
+
+def _mono(frame: rtc.AudioFrame) -> Samples:
+    every = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels).astype(np.float32)
+    mono: Samples = every.mean(axis=1) / np.float32(32768)
+    return mono
+
+
+def _text(event: stt.SpeechEvent) -> str:
+    return event.alternatives[0].text if event.alternatives else ""

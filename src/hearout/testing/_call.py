@@ -1,0 +1,304 @@
+"""A call as data, and how it is played."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from livekit.agents import Agent
+from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.inference import TurnDetector
+
+from .._session.agent_session import AgentSession
+from ..errors import CallError
+from ._clock import report_lost_errors, run
+from ._line import (
+    Listener,
+    Loudspeaker,
+    Microphone,
+    Piece,
+)
+from ._llm import Model, ScriptedLLM
+from ._result import (
+    Result,
+    Segment,
+    answered,
+    utterances,
+)
+from ._script import (
+    Act,
+    Do,
+    HangUp,
+    Moment,
+    Noise,
+    Press,
+    Return,
+    Say,
+    Type,
+    When,
+)
+from ._sound import NOISE, Lexicon, read
+from ._stt import Ear, ScriptedSTT, ScriptedVAD
+from ._tts import ScriptedTTS, Voice
+
+TypedText = Callable[[Any, str], Any]
+
+
+async def as_livekit(session: Any, text: str) -> None:
+    """What LiveKit 1.8.9 does with typed text (``room_io/types.py``): stop the agent, then let it answer."""
+    await session.interrupt()
+    session.generate_reply(user_input=text)
+
+
+async def as_typed(session: Any, text: str) -> None:
+    """What becomes of typed text in a room: hearout's way or LiveKit's, as the session is."""
+    await (session.user_typed(text) if isinstance(session, AgentSession) else as_livekit(session, text))
+
+
+def as_pressed(session: Any, digits: str) -> None:
+    """What becomes of keys: LiveKit 1.8.9 ignores them."""
+    if isinstance(session, AgentSession):
+        session.user_pressed(digits)
+
+
+def hung_up(session: Any) -> None:
+    """What becomes of a hang-up in a room: hearout's session waits for a return, LiveKit's ends (1.8.9)."""
+    if isinstance(session, AgentSession):
+        session.user_left()
+    else:
+        session.shutdown(drain=False)
+
+
+def returned(session: Any) -> None:
+    """What becomes of a return: LiveKit's session is over by then."""
+    if isinstance(session, AgentSession):
+        session.user_returned()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A call: who the agent is, what the caller does, and how ear, model and voice work and fail.
+
+    Args:
+        agent: makes the agent; a class will do.
+        session: makes the session; called with ``stt``, ``llm``, ``tts`` and ``vad``. hearout's or LiveKit's class,
+            or a function that adds arguments.
+        caller: what the caller does.
+        ear, model, voice: how the recogniser, the model and the voice behave.
+        listener: who listens at the loudspeaker.
+        ends_after: seconds after which the session is closed, if it is not by then.
+        typed: called with the session and the text when the caller types; as the session itself does it in a room.
+        keyed: the same for the digits when the caller presses keys.
+        seed: of the `random` module during the call.
+    """
+
+    agent: Callable[[], Agent]
+    session: Callable[..., LiveKitSession[Any]] = AgentSession
+    caller: Sequence[Act] = ()
+    ear: Ear = field(default_factory=Ear)
+    model: Model = field(default_factory=Model)
+    voice: Voice = field(default_factory=Voice)
+    listener: Listener = field(default_factory=Listener)
+    ends_after: float = 30.0
+    typed: TypedText = as_typed
+    keyed: TypedText = as_pressed
+    seed: int = 0
+
+    def play(self) -> Result:
+        """Play the call in virtual time.
+
+        Raises:
+            CallError: it could not be played to its end, or left tasks behind.
+        """
+        return run(lambda: _Playing(self).through(), seed=self.seed)
+
+
+class _Log(logging.Handler):
+    """Collects what is logged at WARNING or above."""
+
+    NAMES = ("livekit", "asyncio", "hearout")
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
+
+    def __enter__(self) -> "_Log":
+        for name in self.NAMES:
+            logging.getLogger(name).addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self.NAMES:
+            logging.getLogger(name).removeHandler(self)
+
+
+_EVENTS = (
+    "user_state_changed",
+    "agent_state_changed",
+    "user_input_transcribed",
+    "conversation_item_added",
+    "speech_created",
+    "function_tools_executed",
+    "agent_false_interruption",
+    "error",
+    "close",
+)
+
+
+class _Playing:
+    """One call while it is played."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._moments: dict[str, asyncio.Future[float]] = {
+            name: self._loop.create_future() for name in ("first sound", "end of the first protected utterance")
+        }
+        self._lexicon = Lexicon()
+        self._stt = ScriptedSTT(call.ear, self._lexicon, self.now)
+        self._llm = ScriptedLLM(call.model, self.now)
+        self._tts = ScriptedTTS(call.voice, self.now)
+        self._microphone = Microphone(self.now)
+        self._loudspeaker = Loudspeaker(
+            self.now, call.listener, captured=self._segment_began, flushed=self._segment_known
+        )
+        self._segments: list[Segment] = []
+        self._events: list[tuple[float, str, Any]] = []
+
+    def now(self) -> float:
+        """Seconds of the call."""
+        return self._loop.time() - self._began
+
+    async def through(self) -> Result:
+        call = self._call
+        with _Log() as log:
+            self._session = call.session(stt=self._stt, llm=self._llm, tts=self._tts, vad=ScriptedVAD())
+            if isinstance(self._session.turn_detection, TurnDetector):
+                # LiveKit's default is a model that listens to the sound of a voice; there is none here
+                self._session.update_options(turn_detection="vad")
+            for name in _EVENTS:
+                self._session.on(name, self._noted(name))  # type: ignore[arg-type]
+            self._session.input.audio = self._microphone
+            self._session.output.audio = self._loudspeaker
+            await self._session.start(agent=call.agent())
+            await self._acts()
+            await self._close()
+            self._loudspeaker.close()
+            report_lost_errors()
+        return self._result(log.lines)
+
+    async def _acts(self) -> None:
+        tasks = [asyncio.create_task(self._act(act), name=f"{act}") for act in self._call.caller]
+        ends = asyncio.create_task(asyncio.sleep(self._call.ends_after - self.now()))
+        try:
+            waiting: set[asyncio.Task[None]] = {*tasks, ends}
+            while not ends.done():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends.cancel()
+            await asyncio.gather(*tasks, ends, return_exceptions=True)
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(60):
+                await self._session.aclose()
+        except TimeoutError:
+            raise CallError("the session did not close within 60 s") from None
+
+    async def _act(self, act: Act) -> None:
+        await asyncio.sleep(await self._second(act.at) - self.now())
+        match act:
+            case Say():
+                for word in self._lexicon.say(act.words, self.now(), act.seconds, act):
+                    self._microphone.speak(word.start, word.end, word.number)
+            case Noise():
+                self._microphone.speak(self.now(), self.now() + act.duration, NOISE)
+            case Type():
+                await _awaited(self._call.typed(self._session, act.words))
+            case Press():
+                await _awaited(self._call.keyed(self._session, act.digits))
+            case HangUp():
+                self._microphone.hang_up()
+                self._loudspeaker.hang_up()
+                hung_up(self._session)
+            case Return():
+                self._microphone.take_up()
+                self._loudspeaker.take_up()
+                returned(self._session)
+            case Do():
+                await self._do(act)
+
+    async def _do(self, act: Do) -> None:
+        if act.raises is None:
+            await _awaited(act.what(self._session))
+            return
+        with suppress(act.raises):
+            await _awaited(act.what(self._session))
+            raise CallError(f"{act} was to raise {act.raises.__name__} and did not")
+
+    async def _second(self, when: When) -> float:
+        if not isinstance(when, Moment):
+            return when
+        second = await self._moments[when.after] + when.seconds
+        if second < self.now() - 1e-6:
+            raise CallError(
+                f"{when.seconds} s from the {when.after} is {second:.2f} s, known only at {self.now():.2f} s"
+            )
+        return second
+
+    def _segment_began(self, piece: Piece) -> None:
+        handle = self._session.current_speech
+        protected = handle is not None and not handle.allow_interruptions
+        self._segments.append(Segment(piece.start, protected))
+        if not self._moments["first sound"].done():
+            self._moments["first sound"].set_result(piece.start)
+
+    def _segment_known(self, end: float) -> None:
+        moment = self._moments["end of the first protected utterance"]
+        if self._segments[-1].protected and not moment.done():
+            moment.set_result(end)
+
+    def _noted(self, name: str) -> Callable[[Any], None]:
+        return lambda event: self._events.append((self.now(), name, event))
+
+    def _result(self, warnings: list[str]) -> Result:
+        history = self._session.history
+        turns = [item.text_content or "" for item in history.messages() if item.role == "user"]
+        found = utterances(
+            read(self._loudspeaker.played()),
+            self._segments,
+            self._tts.syntheses,
+            self._llm.requests,
+            self._call.voice,
+        )
+        closes = [(at, str(event.reason.value)) for at, name, event in self._events if name == "close"]
+        return Result(
+            utterances=found,
+            said=sorted(self._lexicon.words, key=lambda word: word.start),
+            heard=self._stt.heard,
+            turns=turns,
+            answered=answered(self._call.caller, turns, found),
+            requests=self._llm.requests,
+            errors=[(at, event.error) for at, name, event in self._events if name == "error"],
+            warnings=warnings,
+            events=self._events,
+            closed=closes[0] if closes and closes[0][0] < self._call.ends_after else None,
+            session=self._session,
+            history=history,
+        )
+
+
+async def _awaited(made: Any) -> None:
+    if inspect.isawaitable(made):
+        await made

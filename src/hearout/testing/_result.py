@@ -1,0 +1,339 @@
+"""What came of a scripted call, read from the audio that left and the words that arrived, not from flags."""
+
+import itertools
+import string
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Any
+
+from livekit.agents import llm
+
+from ._llm import Request
+from ._script import Act, Say, Type
+from ._sound import BLOCK, Heard, Word
+from ._tts import Synthesis, Voice
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One stretch of the agent's speech, as it was heard at the far end. Times in seconds of the call.
+
+    Args:
+        start, end: first and last sample that were played.
+        intended: what should have been said: the model's whole answer, or the text given to `say()`.
+        said: the words that were heard, in the order that they were (a word counts from half of it on).
+        delivered: share of the intended speech that was heard.
+        repeated: seconds that were heard again.
+        holes: seconds at which something is missing, each with how much; the missing end is the last one.
+        silences: pauses in the audio, each with when and how long.
+        protected: whether LiveKit held it for uninterruptable when it began.
+        request: the model's request that it answers; None for `say()`.
+        answers: the caller's words that this is the first to answer.
+    """
+
+    start: float
+    end: float
+    intended: str
+    said: str
+    delivered: float
+    repeated: float
+    holes: tuple[tuple[float, float], ...]
+    silences: tuple[tuple[float, float], ...]
+    protected: bool
+    request: Request | None = None
+    answers: str = ""
+
+    @property
+    def cut(self) -> bool:
+        """Whether something of it was not heard."""
+        return self.delivered < 1.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was heard once, completely, and without a pause."""
+        return self.delivered == 1.0 and not self.repeated and not self.silences
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of one thing that the caller said or typed.
+
+    Args:
+        act: the act of the script.
+        kept: share of its words in the user's turns of the chat context.
+        replies: the utterances that answer it.
+    """
+
+    act: Say | Type
+    kept: float
+    replies: tuple[Utterance, ...]
+
+
+@dataclass
+class Result:
+    """What came of a call. Times in seconds of the call.
+
+    Args:
+        utterances: what the agent said, as it was heard.
+        said: the caller's words, as they were spoken.
+        heard: the caller's words whose audio reached the recogniser, each with when.
+        turns: the user's messages in the chat context at the end, in order.
+        answered: for each thing said or typed, what became of it.
+        requests: what the model was asked.
+        errors: LiveKit's error events, each with when.
+        warnings: what was logged at WARNING or above, by LiveKit, asyncio or hearout.
+        events: the session's events, each with when and its name.
+        closed: when the session closed, and why; None if it was still open at the end.
+        session: the session, closed by now.
+        history: its chat context.
+    """
+
+    utterances: list[Utterance]
+    said: list[Word]
+    heard: list[tuple[float, Word]]
+    turns: list[str]
+    answered: list[Answered]
+    requests: list[Request]
+    errors: list[tuple[float, Any]]
+    warnings: list[str]
+    events: list[tuple[float, str, Any]]
+    closed: tuple[float, str] | None
+    session: Any = field(repr=False)
+    history: llm.ChatContext = field(repr=False)
+
+    @property
+    def protected(self) -> list[Utterance]:
+        """The utterances that may not be interrupted, first one first."""
+        return [one for one in self.utterances if one.protected]
+
+    @property
+    def replies(self) -> list[Utterance]:
+        """The utterances that answer the caller."""
+        return [one for one in self.utterances if one.answers]
+
+    @property
+    def kept(self) -> float:
+        """Share of the caller's words that are due an answer and are in the turns; 1.0 when there are none."""
+        due = [one for one in self.answered if _due(one.act)]
+        words = sum(len(one.act.words.split()) for one in due)
+        return sum(one.kept * len(one.act.words.split()) for one in due) / words if words else 1.0
+
+    @property
+    def gaps(self) -> list[float]:
+        """For each reply: seconds from the last sample before it to its first one."""
+        return [self.gap(one) for one in self.replies]
+
+    def gap(self, utterance: Utterance) -> float:
+        """Seconds from the last sample of the utterance before this one to its first sample."""
+        before = [one.end for one in self.utterances if one.end <= utterance.start + 1e-6]
+        return utterance.start - max(before, default=0.0)
+
+    @property
+    def false_replies(self) -> list[Utterance]:
+        """Replies of the model to nothing: to what is due no answer, or to no new words of the caller at all.
+
+        What the agent begins of itself before the caller made any sound is none.
+        """
+        due = Counter(word for one in self.answered if _due(one.act) for word in words(one.act.words))
+        sounds = [word.start for word in self.said]
+        begun = min(sounds, default=float("inf"))
+        return [
+            one
+            for one in self.utterances
+            if one.request is not None
+            and not one.request.to_tool
+            and (one.request.at > begun or one.answers)
+            and not (Counter(words(one.answers)) & due)
+        ]
+
+    def describe(self) -> str:
+        """The call, a line for each thing, for a failing test's message."""
+        lines = [f"{word.start:7.2f}  caller  {word.text}" for word in self.said]
+        for one in self.utterances:
+            marks = " protected" if one.protected else ""
+            lines.append(
+                f"{one.start:7.2f}  agent{marks}  {one.said!r} to {one.end:.2f}, {one.delivered:.1%} delivered"
+            )
+        lines.sort()
+        return "\n".join([*lines, *(f"         turn    {turn!r}" for turn in self.turns), *self.warnings])
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, without case and punctuation."""
+    stripped = (word.strip(string.punctuation).casefold() for word in text.split())
+    return [word for word in stripped if word]
+
+
+def _due(act: Say | Type) -> bool:
+    return not isinstance(act, Say) or act.answered
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment of the loudspeaker: when its first piece began, and whether it was protected."""
+
+    start: float
+    protected: bool
+
+
+def utterances(
+    heard: Iterable[Heard],
+    segments: Sequence[Segment],
+    syntheses: Sequence[Synthesis],
+    requests: Sequence[Request],
+    voice: Voice,
+) -> list[Utterance]:
+    """The agent's utterances: what was heard, put together by the loudspeaker's segments.
+
+    Sound that the scripted voice did not make (a ready-made announcement) is none of them: the receipt tells of it.
+    """
+    by_segment: dict[int, list[Heard]] = {}
+    for one in (one for one in heard if 1 <= one.synthesis <= len(syntheses)):
+        index = max((number for number, segment in enumerate(segments) if segment.start <= one.start + 1e-6), default=0)
+        by_segment.setdefault(index, []).append(one)
+    found: list[Utterance] = []
+    answered: Counter[str] = Counter()
+    for index, stretches in sorted(by_segment.items()):
+        texts = {one.synthesis: syntheses[one.synthesis - 1].text for one in stretches}
+        asked_before = min(syntheses[number - 1].at for number in texts)
+        request = _request(_longest(texts.values()), asked_before, requests)
+        intended = (
+            request.reply.text if request is not None else _longest(syntheses[number - 1].given for number in texts)
+        )
+        new: Counter[str] = Counter()
+        if request is not None:
+            asked = Counter(word for role, text in request.context if role == "user" for word in words(text))
+            new = asked - answered
+            answered |= asked
+        found.append(_utterance(stretches, texts, intended, voice, segments[index].protected, request, new))
+    return found
+
+
+def _longest(texts: Iterable[str]) -> str:
+    return max(texts, key=len).strip()
+
+
+def _request(text: str, before: float, requests: Sequence[Request]) -> Request | None:
+    """The last request before the synthesis began whose answer begins as `text` does, or the other way round."""
+    spoken = words(text)
+    for request in reversed(requests):
+        answer = words(request.reply.text)
+        if request.at <= before and answer and (answer[: len(spoken)] == spoken or spoken[: len(answer)] == answer):
+            return request
+    for request in reversed(requests):  # a first part that was said twice: it begins the same
+        answer = words(request.reply.text)
+        if request.at <= before and answer and answer[:2] == spoken[:2]:
+            return request
+    return None
+
+
+def _utterance(
+    stretches: Sequence[Heard],
+    texts: dict[int, str],
+    intended: str,
+    voice: Voice,
+    protected: bool,  # noqa: FBT001 - private, and given by position among much else
+    request: Request | None,
+    new: Counter[str],
+) -> Utterance:
+    wanted = _blocks(intended, voice)
+    places = {number: _places(text, intended, voice) for number, text in texts.items()}
+    times: dict[int, float] = {}
+    repeated = 0
+    said: list[tuple[float, int, int]] = []
+    for one in stretches:
+        place = places[one.synthesis]
+        for block in range(one.first, one.last):
+            at = one.start + (block - one.first) * BLOCK
+            target = place[block] if block < len(place) else None
+            if target is None or target in times:
+                repeated += 1
+            else:
+                times[target] = at
+        said += [(one.start, one.first, one.last)]
+    total = len(wanted)
+    return Utterance(
+        start=min(one.start for one in stretches),
+        end=max(one.end for one in stretches),
+        intended=intended,
+        said=_said(stretches, texts, voice),
+        delivered=len(times) / total if total else 1.0,
+        repeated=round(repeated * BLOCK, 6),
+        holes=_holes(times, total, stretches[0].start),
+        silences=_silences(stretches),
+        protected=protected,
+        request=request,
+        answers=" ".join(new.elements()),
+    )
+
+
+def _blocks(text: str, voice: Voice) -> list[int]:
+    """For each block of a text: the number of the word that it belongs to."""
+    return [number for number, word in enumerate(text.split()) for _ in range(voice.blocks(word))]
+
+
+def _places(text: str, intended: str, voice: Voice) -> list[int | None]:
+    """For each block of what was synthesised: where it is in what was intended, or None where it is not."""
+    have, want = text.split(), intended.split()
+    starts: list[int] = [0]
+    for word in want:
+        starts.append(starts[-1] + voice.blocks(word))
+    where: dict[int, int] = {}
+    for match in SequenceMatcher(None, have, want, autojunk=False).get_matching_blocks():
+        where |= {match.a + index: match.b + index for index in range(match.size)}
+    places: list[int | None] = []
+    for number, word in enumerate(have):
+        begin = starts[where[number]] if number in where else None
+        places += [None if begin is None else begin + offset for offset in range(voice.blocks(word))]
+    return places
+
+
+def _said(stretches: Sequence[Heard], texts: dict[int, str], voice: Voice) -> str:
+    heard: list[str] = []
+    for one in stretches:
+        text = texts[one.synthesis].split()
+        counts = Counter(_blocks(texts[one.synthesis], voice)[one.first : one.last])
+        heard += [text[number] for number, count in sorted(counts.items()) if count >= voice.blocks(text[number]) / 2]
+    return " ".join(heard)
+
+
+def _holes(times: dict[int, float], total: int, start: float) -> tuple[tuple[float, float], ...]:
+    holes: list[tuple[float, float]] = []
+    at, missing = start, 0
+    for block in range(total):
+        if block in times:
+            if missing:
+                holes.append((round(at, 6), round(missing * BLOCK, 6)))
+            at, missing = times[block] + BLOCK, 0
+        else:
+            missing += 1
+    if missing:
+        holes.append((round(at, 6), round(missing * BLOCK, 6)))
+    return tuple(holes)
+
+
+def _silences(stretches: Sequence[Heard]) -> tuple[tuple[float, float], ...]:
+    ordered = sorted(stretches, key=lambda one: one.start)
+    return tuple(
+        (round(before.end, 6), round(after.start - before.end, 6))
+        for before, after in itertools.pairwise(ordered)
+        if after.start - before.end > BLOCK / 2
+    )
+
+
+def answered(acts: Iterable[Act], turns: Sequence[str], found: Sequence[Utterance]) -> list[Answered]:
+    """For each thing said or typed: how much of it is in the turns, and which utterances answer it."""
+    left = Counter(word for turn in turns for word in words(turn))
+    table: list[Answered] = []
+    for act in acts:
+        if isinstance(act, Say | Type):
+            asked = Counter(words(act.words))
+            kept = asked & left
+            left -= kept
+            replies = tuple(
+                one for one in found if (Counter(words(one.answers)) & asked).total() >= asked.total() / 2 > 0
+            )
+            table.append(Answered(act, kept.total() / asked.total() if asked else 1.0, replies))
+    return table
