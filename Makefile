@@ -45,7 +45,7 @@ test: $(READY) $(CLIENT) ## run all tests; what a machine lacks is skipped and n
 	@$(BIN)/python -m pytest -m "in_real_time and not in_company"
 
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
-	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/test_laws.py
+	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 
 bench: $(READY) ## print the tables: hearout beside stock LiveKit, kills, load, the judge's errors (about 30 minutes)
 	@$(BIN)/python bench/judge.py
@@ -57,7 +57,7 @@ check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/mypy
 
 docs: $(READY) ## draw docs/floor.md from the floor
-	@PYTHONPATH=tests $(BIN)/python tests/diagram.py > docs/floor.md
+	@$(BIN)/python -m harness.diagram > docs/floor.md
 
 lock: $(READY) ## pin the whole tree again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \

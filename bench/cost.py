@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import mean, median
 
-from tests.scenes import QUESTION, Announcing
-
+from harness.scenes import QUESTION, Announcing
 from hearout.testing import (
     Ear,
     Listener,

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
-
 from damage import CODECS, DAMAGES, NOTICES, OTHER, VOICES, Case, case, complete
+
 from hearout.measure import RATE, Measured, measure
 
 LIMIT = 0.02

@@ -29,7 +29,7 @@ from .callers import RATE
 from .table import Row, Table, check, thousandths
 
 if TYPE_CHECKING:
-    from rooms.server import Server, Worker
+    from harness.rooms.server import Server, Worker
 
 HERE = Path(__file__).parent
 
@@ -276,7 +276,7 @@ def _held(
 
 def ready(folder: Path) -> tuple[Announcement, Path]:
     """The announcement, made as `hearout prepare` makes it, and the callers' question, as a WAV file."""
-    from rooms.caller import spoken
+    from harness.rooms.caller import spoken
 
     from .announcer import QUESTION
 

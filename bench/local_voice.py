@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tests.support import AGENT, ROOT, run
+
+from harness import AGENT, ROOT, run
 
 from . import peers
 from .table import Row, Table, check, milliseconds, percentile

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import ROOT
 from hearout._failover import DEAD, LOOK
 from hearout.ledger import Ledger
 
@@ -15,10 +16,10 @@ from . import rooms
 from .table import Row, Table, check, percentile
 
 if TYPE_CHECKING:
-    from rooms.rescued import Calls
-    from rooms.server import Server, Worker
+    from harness.rooms.rescued import Calls
+    from harness.rooms.server import Server, Worker
 
-AGENT = rooms.TESTS / "rooms" / "noting.py"
+AGENT = ROOT / "harness" / "rooms" / "noting.py"
 
 LIMIT = 5.0
 """Seconds from the kill to the next word: half of the calls."""
@@ -104,7 +105,7 @@ class Crew:
 
     def kill(self) -> Kill:
         """Hold one call, kill its agent in it, and hang up once another is heard."""
-        from rooms.caller import Caller
+        from harness.rooms.caller import Caller
 
         room = self.server.new_room()
         with Caller.join(self.server, room, self.folder) as caller:
@@ -148,7 +149,7 @@ def measure(kills: int, said: Callable[[str], None], cases: Sequence[Case] = CAS
 
 @contextlib.contextmanager
 def _crew(server: "Server", case: Case, folder: Path) -> Iterator[Crew]:
-    from rooms.rescued import Calls
+    from harness.rooms.rescued import Calls
 
     folder.mkdir()
     ledger = Ledger(f"sqlite:///{folder / 'receipts.db'}")

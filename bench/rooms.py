@@ -3,21 +3,16 @@
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from tests.support import ROOT
-
-TESTS = ROOT / "tests"
-if str(TESTS) not in sys.path:  # `rooms` and `support` are the tests' own names for them
-    sys.path.append(str(TESTS))
+from harness import ROOT
 
 if TYPE_CHECKING:
-    from rooms.server import Server, Worker
+    from harness.rooms.server import Server, Worker
 
 WARM = 60.0
 """Seconds within which a worker must have a process ready for its next call."""
@@ -34,7 +29,7 @@ def serving(folder: Path) -> Iterator["Server"]:
     Raises:
         NoServerError: there is none on this machine, and it cannot be built.
     """
-    from rooms import server  # not above: pytest wants to import a plugin itself, first
+    from harness.rooms import server  # not above: pytest wants to import a plugin itself, first
 
     found = subprocess.run([ROOT / ".ci" / "livekit-server"], capture_output=True, text=True, check=False)
     if found.returncode:
@@ -46,9 +41,9 @@ def serving(folder: Path) -> Iterator["Server"]:
 @contextlib.contextmanager
 def working(server: "Server", folder: Path, agent: Path, **environment: str) -> Iterator["Worker"]:
     """Run an agent file as a worker, with ``dev``, while the block runs; what it prints is in `folder`."""
-    from rooms import server as workers
+    from harness.rooms import server as workers
 
-    paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     folder.mkdir()
     with (
         mock.patch.dict(os.environ, environment, PYTHONPATH=os.pathsep.join(paths)),

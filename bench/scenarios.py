@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from livekit.agents import Agent
-from tests.scenes import CONSENT, NOTICE, QUESTION, SECOND, Announcing, Thinking, Working
 
+from harness.scenes import CONSENT, NOTICE, QUESTION, SECOND, Announcing, Thinking, Working
 from hearout.testing import (
     Do,
     Ear,

@@ -6,9 +6,9 @@ Run it with `python -m deploy.agent start`, from the folder above; see docs/depl
 import os
 
 from livekit.agents import AgentServer
-from uninterruptable import entrypoint, load_vad
 
 from hearout import cli
+from uninterruptable import entrypoint, load_vad
 
 server = AgentServer(host="127.0.0.1", port=int(os.environ.get("HEALTH_PORT", "8081")), setup_fnc=load_vad)
 server.rtc_session(entrypoint)

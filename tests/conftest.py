@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 
 import hearout._session.agent_session
-from support import run
+from harness import run
 
-pytest_plugins = ["databases", "rooms.server"]
+pytest_plugins = ["harness.databases", "harness.rooms.server"]
 
-IN_COMPANY = ("clean_clone", "console", "gateway", "local", "readme")
-"""What the names of the files begin with whose tests need this machine's time, and can bear one other beside them."""
+IN_COMPANY = {"console", "local", "newcomer"}
+"""Folders whose tests need this machine's time, and can bear one other beside them."""
 
-IN_REAL_TIME = (*IN_COMPANY, "bench", "browser", "measure_rooms", "rooms", "scenarios_real", "web")
-"""The same of those that need its time, or measure it."""
+IN_REAL_TIME = IN_COMPANY | {"bench", "browser", "real", "rooms", "web"}
+"""Folders whose tests need this machine's time, or measure it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Calls in virtual time can be played side by side; one in real time that waits for the machine is another call."""
     for item in items:
-        name = item.path.name.removeprefix("test_")
-        if name.startswith(IN_REAL_TIME):
+        folder = item.path.parent.name
+        if folder in IN_REAL_TIME:
             item.add_marker("in_real_time")
-        if name.startswith(IN_COMPANY):
+        if folder in IN_COMPANY:
             item.add_marker("in_company")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import io
 import itertools
-import json
 import time
 import wave
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +18,7 @@ from livekit.agents.types import TimedString
 from livekit.agents.voice import io as livekit_io
 from livekit.agents.voice.transcription.synchronizer import TranscriptSynchronizer
 
+from harness.ready import TEXT, Noises, make, manifest_of, silenced
 from hearout.announcement import (
     AHEAD,
     AT_ONCE,
@@ -37,7 +37,6 @@ from hearout.testing import (
     first_sound,
     run,
 )
-from ready import TEXT, Noises, make
 
 LONG = "One two three four five. " * 12
 
@@ -46,14 +45,6 @@ LONG = "One two three four five. " * 12
 def notice(tmp_path: Path) -> Announcement:
     """An announcement of two sentences whose words the voice has timed."""
     return make(tmp_path, voice=Noises(aligned=True))[1]
-
-
-def manifest_of(folder: Path, **changes: Any) -> Path:
-    """The notice's manifest, with some fields changed (None takes one out)."""
-    path = folder / "notice.json"
-    fields = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({name: value for name, value in fields.items() if value is not None}))
-    return path
 
 
 def test_an_announcement_is_loaded_by_its_id_or_by_its_path(notice: Announcement, tmp_path: Path) -> None:
@@ -272,17 +263,6 @@ def calling(announcement: Announcement) -> type[Agent]:
             self.session.say(announcement.captions(), audio=announcement.frames(), allow_interruptions=False)
 
     return Noticing
-
-
-def silenced(announcement: Announcement) -> Announcement:
-    """With digital silence for audio: hearout.testing takes every other sample for a word of its own voice."""
-    content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setparams((1, 2, announcement.sample_rate, 0, "NONE", ""))
-        file.writeframes(bytes(2 * round(announcement.seconds * announcement.sample_rate)))
-    announcement.wav.write_bytes(content.getvalue())
-    manifest_of(announcement.wav.parent, wav_sha256=hashlib.sha256(content.getvalue()).hexdigest())
-    return Announcement.load("notice", announcement.wav.parent)
 
 
 def test_in_a_call_it_begins_at_once_is_played_to_its_end_and_known_by_its_text(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import AGENT, ROOT, run
 from hearout import ConsoleError
 from hearout._local import choice as voices
-from support import AGENT, ROOT, run
 
 ENVIRONMENT = {"LIVEKIT_URL": "wss://x.example", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": "s"}
 

@@ -14,17 +14,17 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness import run
+from harness.ledger_workers import receipt
+from harness.scenes import QUESTION, call, receipts
 from hearout import _metrics as metrics
 from hearout.errors import MetricsError
 from hearout.testing import Do, Say, first_sound
-from ledger_workers import receipt
-from scenes import QUESTION, call, receipts
-from support import run
 
 Numbers = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 CONTEXT = multiprocessing.get_context("forkserver")  # as LiveKit's jobs are made
-CONTEXT.set_forkserver_preload(["hearout._metrics", "ledger_workers"])
+CONTEXT.set_forkserver_preload(["hearout._metrics", "harness.ledger_workers"])
 
 
 def one_call(folder: str, line: Connection) -> None:

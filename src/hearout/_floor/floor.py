@@ -2,7 +2,7 @@
 
 It knows no clock, task or LiveKit: events come in with the second at which they happened, actions come out. A handler
 notes one fact; the promises are rules that are applied after every event until none has anything to say, so that they
-hold whichever way the call came to where it is. The laws are in ``tests/test_laws.py``, the states in
+hold whichever way the call came to where it is. The laws are in ``tests/floor/test_laws.py``, the states in
 ``docs/floor.md``.
 """
 

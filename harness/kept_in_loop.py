@@ -1,0 +1,119 @@
+"""A ledger that is written in the call's loop, and calls that die before their receipts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.scenes import NOTICE, call, reading
+from hearout import AgentSession, Receipt
+from hearout.ledger import (
+    LEASE,
+    Entry,
+    Ledger,
+    Owing,
+    Written,
+)
+from hearout.ledger._calls import Attended
+from hearout.ledger._entries import settlement
+from hearout.ledger._read import entries
+from hearout.testing import (
+    Do,
+    Model,
+    first_sound,
+)
+
+
+class InTheLoop:
+    """A scribe without a thread. Its clock is the call's."""
+
+    def __init__(self, ledger: Ledger, holder: str) -> None:
+        self.ledger, self.holder = ledger, holder
+        self.rescued = 1
+        self.dies = self.left = self.released = False
+        self.owed_at: list[float] = []
+
+    async def owe(
+        self, call: str, id: str, text: str, *, now: float, agent: str = "", policy: Mapping[str, Any] | None = None
+    ) -> Written:
+        self.owed_at.append(now)
+        self.ledger.owe(call, id, text, by=self.holder, now=now, agent=agent, policy=policy)
+        return Written.LEDGER
+
+    def renew(self, call: str, id: str, *, played: float, now: float, held: Sequence[Any] | None = None) -> None:
+        if not self.dies:
+            self.ledger.renew(call, id, by=self.holder, played=played, now=now, held=held)
+
+    def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> None:
+        if not self.dies:
+            kept = {"words": self.ledger.words, "text": self.ledger.text}
+            self.ledger.append(settlement(receipt, call, by=self.holder, now=now, entry=entry, **kept))
+
+    def amend(self, before: Receipt, after: Receipt, *, call: str, now: float, settled: str) -> None:
+        if not self.dies:
+            self.ledger.amend(before, after, call=call, by=self.holder, now=now, settled=settled)
+
+    async def owed(self, call: str) -> tuple[Owing, ...]:
+        return self.ledger.owed(call)
+
+    async def entries(self, call: str, *, now: float) -> tuple[Entry, ...]:
+        return tuple(entries(self.ledger, now=now, call=call))
+
+    async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
+        return self.ledger.take_over(call, id, by=self.holder, now=now + 60 + LEASE)  # a while later
+
+    async def rescues(self, call: str) -> int:
+        return self.rescued
+
+    def attend(self, attended: Attended) -> None:
+        pass
+
+    def release(self) -> None:
+        self.released = True
+
+    def leave(self) -> None:
+        self.left = True
+
+    async def close(self) -> None:
+        pass
+
+
+def kept(ledger: Ledger, holder: str, *acts: Any, text: str = NOTICE, dies: bool = False, **more: Any) -> Any:
+    """A call whose agent announces a notice, with its book."""
+    scribe = InTheLoop(ledger, holder)
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        session.announce(text, id="notice")
+
+    def die(_: Any) -> None:
+        scribe.dies = dies
+
+    result = call(Do(first_sound(5.6), die), *acts, agent=reading(read), **more)
+    return result, scribe
+
+
+def in_the_book(ledger: Ledger) -> list[Entry]:
+    return list(entries(ledger, now=1e12, call="room/1"))
+
+
+REPLY = (
+    "Very well, this is the history of the paper clip. It is a short piece of wire. "
+    "It was bent by somebody who had nothing else to do. Nobody has complained since. That was all."
+)
+
+
+def replying(scribe: InTheLoop) -> Any:
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        session.generate_reply(instructions="Tell something.", allow_interruptions=False)
+
+    return reading(read)
+
+
+def dying_reply(ledger: Ledger, *acts: Any) -> None:
+    """A reply of the model whose agent dies in the middle of it."""
+    scribe = InTheLoop(ledger, "a")
+
+    def die(_: Any) -> None:
+        scribe.dies = True
+
+    call(Do(first_sound(6.6), die), *acts, agent=replying(scribe), model=Model(answers=(REPLY,)), ends_after=7.5)

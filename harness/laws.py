@@ -1,0 +1,326 @@
+"""The laws of the floor, as checks on a call. Each says what it found wrong, or nothing."""
+
+import copy
+from collections import Counter
+
+from harness.orders import Call, Step
+from hearout._floor import events as e
+from hearout._floor.actions import (
+    DeliverTurn,
+    EndCall,
+    FinishShutdown,
+    GoOnWith,
+    HandBackWords,
+    LetLie,
+    NoteGap,
+    NoteWords,
+    PassText,
+    PrepareAnswer,
+    RecordFate,
+    SayAgain,
+    StopUtterance,
+    WriteReceipt,
+)
+from hearout._floor.utterance import STOP_GRACE
+from hearout.policy import (
+    After,
+    Keys,
+    Phrases,
+    Redeliver,
+)
+from hearout.receipts import Fate, Kind, Outcome, Receipt
+from hearout.receipts._receipt import (
+    SHORT,
+)
+
+CARRIED = {
+    Fate.DELIVERED: DeliverTurn,
+    Fate.HANDED_BACK: HandBackWords,
+    Fate.NOTED: NoteWords,
+    Fate.CALLER_GONE: NoteWords,
+    Fate.SHUT_DOWN: NoteWords,
+}
+
+
+def tokens(text: str) -> list[str]:
+    return [word for word in text.split() if word.startswith("word")]
+
+
+def every_word_once(call: Call) -> None:
+    """L1"""
+    carried: list[str] = []
+    texts: Counter[str] = Counter()
+    fates: Counter[str] = Counter()
+    fated: Counter[str] = Counter()
+    for step in call.steps:
+        for action in step.actions:
+            match action:
+                case DeliverTurn() | HandBackWords() | NoteWords():
+                    assert action.words, f"an empty turn: {action}"
+                    carried += [token for held in action.words for token in tokens(held.text)]
+                    texts.update(held.text for held in action.words)
+                case RecordFate():
+                    fates[action.words.text] += action.fate in CARRIED
+                    if action.fate is not Fate.REPEATED:
+                        fated.update(tokens(action.words.text))
+    heard = [token for step in call.steps for text in _texts(step) for token in tokens(text)]
+    lost = [token for token in heard if fated[token] != 1]
+    assert not lost, f"of these words, not exactly one fate: {lost}, {fated}"
+    assert fates == texts, f"carried and recorded differ: {texts - fates} {fates - texts}"
+    assert not (twice := [token for token, count in Counter(carried).items() if count > 1]), f"delivered twice: {twice}"
+    order = {token: number for number, token in enumerate(heard)}
+    for step in call.steps:
+        for action in step.actions:
+            if isinstance(action, DeliverTurn | HandBackWords):
+                numbers = [order[token] for held in action.words for token in tokens(held.text) if token in order]
+                assert numbers == sorted(numbers), f"out of order: {action}"
+
+
+def _texts(step: Step) -> tuple[str, ...]:
+    """What the caller is known to have said by this event, of which the floor owes an account."""
+    match step.event:
+        case e.WordsHeard(text) if step.took:
+            return (text,)
+        case e.TextTyped(text) | e.WordsInherited(text) if step.holding:
+            return (text,)
+        case e.DebtInherited() if not any(isinstance(action, GoOnWith) for action in step.actions):
+            return step.event.words
+    return ()
+
+
+def only_what_may_ends_it(call: Call) -> None:
+    """L2"""
+    last: dict[str, float] = {}
+    causes: dict[str, str] = {}
+    for step in call.steps:
+        if (name := getattr(step.event, "id", None)) is not None:
+            last[name] = last.get(name, step.at) if isinstance(step.event, e.SpeechRequested) else step.at
+        for name, asked in call.requested.items():
+            if _cause(step.event, name, asked, call, step.at):
+                causes.setdefault(name, "allowed")
+        for action in step.actions:
+            if isinstance(action, StopUtterance):
+                patience = min(call.floor.policy.sink_grace, call.floor.policy.voice_grace)
+                silent = step.at - last[action.id] >= patience - 1e-6
+                assert action.id in causes or silent, f"stopped without a cause: {action}"
+                causes.setdefault(action.id, "stuck")
+            if isinstance(action, SayAgain):
+                last[action.id] = step.at
+                assert not step.gone, f"speaks to nobody: {action}"
+            if isinstance(action, WriteReceipt):
+                receipt = action.receipt
+                assert receipt.outcome is not Outcome.CUT_IN or causes.get(receipt.id) == "allowed", receipt
+
+
+def _cause(event: e.Event, name: str, asked: e.SpeechRequested, call: Call, at: float) -> bool:
+    ways = asked.cut_in
+    if call.shut is not None and at >= call.shut + call.floor.policy.shutdown_grace:
+        return True
+    match event:
+        case e.WordsHeard() | e.WordsGuessed() | e.TextTyped():
+            return isinstance(ways, After) or (isinstance(ways, Phrases) and "operator" in event.text)
+        case e.KeysPressed():
+            return isinstance(ways, Keys) and event.digits == "0"
+        case e.StopAsked():
+            return event.id in (None, name)
+        case e.SpeechEnded():
+            return event.id == name and event.interrupted
+    return any(isinstance(step.event, e.CallerLeft) and step.at <= at for step in call.steps)
+
+
+def one_true_receipt_each(call: Call) -> None:
+    """L3"""
+    receipts = [a.receipt for step in call.steps for a in step.actions if isinstance(a, WriteReceipt)]
+    assert Counter(receipt.id for receipt in receipts) == Counter(call.requested.keys()), "not one receipt each"
+    _gaps_are_of_receipts(call)
+    failed = _failed_while_open(call)
+    _none_is_missed(call)
+    for step in call.steps:
+        for action in step.actions:
+            if isinstance(action, SayAgain):
+                assert action.begins_at <= max(_reported(call, action.id, step.at), default=0.0), f"skips: {action}"
+                assert action.text.strip(), f"nothing is left to say: {action}"
+    for receipt in receipts:
+        reported = _reported(call, receipt.id, call.at)
+        if receipt.outcome is Outcome.CALLER_GONE:
+            _was_there(call, receipt)
+        assert receipt.played <= max(reported, default=0.0), f"more than anybody reported: {receipt}"
+        assert all(held.kind is not None and fate is not None for held, fate in receipt.held)
+        if receipt.outcome is Outcome.FINISHED:
+            ended = _ending(call, receipt.id)
+            assert ended is not None, f"finished without an end: {receipt}"
+            assert not ended.interrupted
+            assert receipt.played >= receipt.made - SHORT, f"finished, but not played: {receipt}"
+            assert receipt.id not in failed, f"finished, though a part was never made: {receipt}"
+
+
+def _gaps_are_of_receipts(call: Call) -> None:
+    """A gap is told once, of an utterance whose receipt is written, and after its end."""
+    written: dict[str, float] = {}
+    gaps: set[str] = set()
+    for step in call.steps:
+        for action in step.actions:
+            if isinstance(action, WriteReceipt):
+                written[action.receipt.id] = step.at
+            if isinstance(action, NoteGap):
+                assert action.id in written, f"of no receipt: {action}"
+                assert action.id not in gaps, f"told twice: {action}"
+                assert action.seconds >= 0
+                gaps.add(action.id)
+
+
+def _reported(call: Call, name: str, until: float) -> list[float]:
+    """To which seconds of an utterance the loudspeaker came, until then, under this id or the one that was missed."""
+    names = {name}
+    while (name := call.first.get(name, "")) != "":
+        names.add(name)
+    return [
+        step.event.seconds
+        for step in call.steps
+        if isinstance(step.event, e.PlayoutProgressed | e.PlayoutFinished)
+        if step.event.id in names and step.at <= until
+    ]
+
+
+def every_debt_taken_over_once(call: Call) -> None:
+    """L8: what a dead agent owed is gone on with, or it is left and what was said over it is accounted for (L1)."""
+    shut = False
+    for step in call.steps:
+        shut = shut or isinstance(step.event, e.ShutdownAsked)
+        done = [action for action in step.actions if isinstance(action, GoOnWith | LetLie)]
+        if not isinstance(step.event, e.DebtInherited):
+            assert not done, f"taken over again: {done}"
+            continue
+        debt = step.event
+        sayable = bool(debt.text.strip()) and debt.redeliver is not Redeliver.NEVER and not shut
+        assert done == [GoOnWith(debt.id) if sayable else LetLie(debt.id)], f"{debt}: {done}"
+
+
+def _none_is_missed(call: Call) -> None:
+    """What finished after the caller was last known to be there, as the caller's leaving shows, is owed again."""
+    again, finished, gone = set(call.first.values()), dict[str, float](), False
+    for step in call.steps:
+        match step.event:
+            case e.CallerLeft(float() as known) if not gone and call.shut is None:
+                for name, ended_at in finished.items():
+                    kept = call.requested[name].redeliver is Redeliver.NEVER or ended_at <= known + SHORT
+                    assert kept or name in again, f"finished to nobody, and not owed: {name}"
+        gone = step.gone
+        for action in step.actions:
+            receipt = action.receipt if isinstance(action, WriteReceipt) else None
+            if receipt and receipt.outcome is Outcome.FINISHED and receipt.attempts and receipt.text.strip():
+                finished[receipt.id] = receipt.attempts[-1].ended_at
+
+
+def _was_there(call: Call, receipt: Receipt) -> None:
+    """What was played to nobody is not claimed: after the caller was last known to be there."""
+    began = next((one.began_at for one in reversed(receipt.attempts)), None)
+    begins = receipt.attempts[-1].starts_from if receipt.attempts else 0.0
+    left = [s for s in call.steps if isinstance(s.event, e.CallerLeft)]
+    if began is not None and len(left) == 1 and left[0].event.known_until is not None:
+        heard = begins + max(0.0, left[0].event.known_until - began)
+        assert receipt.played <= heard + 1e-6, f"played to nobody: {receipt}"
+
+
+def _ending(call: Call, name: str) -> e.SpeechEnded | None:
+    over = None
+    for step in call.steps:
+        match step.event:
+            case e.SpeechEnded() if step.event.id == name and over is None:
+                over = step.event
+        if any(isinstance(action, SayAgain) and action.id == name for action in step.actions):
+            over = None
+    return over
+
+
+def _failed_while_open(call: Call) -> set[str]:
+    asked, over, failed = set[str](), set[str](), set[str]()
+    for step in call.steps:
+        match step.event:
+            case e.SpeechRequested():
+                asked.add(step.event.id)
+            case e.SpeechEnded():
+                over.add(step.event.id)
+            case e.CallerLeft():
+                asked |= set(call.first)
+            case e.VoiceFailed():
+                failed |= {step.event.id} & asked - over
+    return failed
+
+
+def answers_wait_for_their_turn(call: Call) -> None:
+    """L4"""
+    calls = 0
+    replay = Call(call.floor)
+    told: dict[str, float] = {}
+    moved: dict[str, float] = {}
+    for step in call.steps:
+        if (name := getattr(step.event, "id", None)) is not None:
+            moved[name] = step.at
+        replay.at = step.at
+        replay._witness(step.event)
+        if not step.holding and not any(isinstance(a, PrepareAnswer) for a in step.actions):
+            calls = 0
+        for action in step.actions:
+            if isinstance(action, StopUtterance):
+                told[action.id] = step.at
+            if isinstance(action, PrepareAnswer):
+                calls += 1
+                assert calls < call.floor.policy.model_calls, "the model was asked too often"
+            if isinstance(action, DeliverTurn):
+                given_up = {name for name, at in told.items() if step.at >= at + STOP_GRACE - 1e-6}
+                patience = call.floor.policy.tool_grace
+                tools = {name for name, at in moved.items() if step.at >= at + patience - 1e-6}
+                assert not replay.talking, "an answer while the caller talks"
+                over = replay.open() - given_up - tools
+                assert not over, f"an answer over protected speech: {over}"
+                assert all(held.kind is not Kind.PRESSED for held in action.words)
+
+
+def never_stuck(call: Call) -> None:
+    """L5"""
+    last = max((step.at for step in call.steps if not isinstance(step.event, e.AlarmRang)), default=0.0)
+    policy = call.floor.policy
+    owed = len(call.requested)
+    bound = (
+        (policy.voice_grace + policy.listener_grace + policy.tool_grace + policy.sink_grace + STOP_GRACE) * (owed + 1)
+        + 4.0 * len(call.steps)  # audio that was made and is still playing
+        + policy.return_grace
+        + policy.words_grace
+        + policy.shutdown_grace
+    )
+    assert not call.floor.holding, "still holding when the alarms are through"
+    let_go = max((step.at for step in call.steps if step.holding), default=0.0)
+    assert let_go <= last + bound, f"held until {let_go}, {let_go - last} s after the last event"
+
+
+def late_reports_change_nothing(call: Call, late: e.Event) -> None:
+    """L6"""
+    with_it, without = copy.deepcopy(call.floor), copy.deepcopy(call.floor)
+    one, other = with_it.apply(late, call.at), without.apply(e.AlarmRang(), call.at)
+    assert one == other, f"a late {late} did {one}"
+    assert with_it.next_alarm == without.next_alarm
+    assert with_it.holding == without.holding
+    assert _state(with_it) == _state(without), f"a late {late} changed the floor"
+
+
+KEPT_IN = {
+    f"hearout._floor.{name}" for name in ("floor", "state", "utterance", "held", "alignment", "closing", "preparing")
+}
+
+
+def _state(thing: object) -> object:
+    """All that is kept, and in what is kept."""
+    if isinstance(thing, list | tuple | set):
+        return [_state(item) for item in thing]
+    if type(thing).__module__ in KEPT_IN:
+        return {name: _state(value) for name, value in vars(thing).items() if name not in ("policy", "_last")}
+    return repr(thing)
+
+
+def nothing_at_all(call: Call) -> None:
+    """L7"""
+    done = [a for step in call.steps for a in step.actions if not isinstance(a, EndCall | FinishShutdown | PassText)]
+    assert not done, f"without protected speech: {done}"
+    assert not any(step.holding for step in call.steps)
+    assert not any(step.took for step in call.steps if isinstance(step.event, e.WordsHeard | e.WordsGuessed))

@@ -1,0 +1,150 @@
+"""Agents and calls for the scenarios: what is said, by whom, and hearout's session that it is said to."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from livekit.agents import Agent, RunContext, function_tool
+
+from hearout import (
+    AgentSession,
+    Policy,
+    Receipt,
+)
+from hearout._session.runner import FloorListener
+from hearout.testing import (
+    Call,
+    Result,
+)
+from hearout.testing._script import Act
+
+NOTICE = (
+    "This call is recorded for training and quality. Your data is kept for thirty days. "
+    "Please have your customer number ready now."
+)
+CONSENT = (
+    "This call is recorded for training and quality. Your data is kept for thirty days and then erased. "
+    "Do you agree to that?"
+)
+SECOND = "There is one more thing that you should know about. Our offices are closed on the first of May."
+QUESTION = "wait please change my address first"
+
+
+class Announcing(Agent):
+    """Says something that may not be interrupted; its replies may."""
+
+    def __init__(self, *texts: str, **options: Any) -> None:
+        super().__init__(instructions="Answer briefly.", **options)
+        self.texts = texts or (NOTICE,)
+
+    async def on_enter(self) -> None:
+        for text in self.texts:
+            self.session.say(text, allow_interruptions=False)
+
+
+class Uninterruptable(Announcing):
+    """The recipe's agent: nothing that it says may be interrupted."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__(*texts, allow_interruptions=False)
+
+
+class Thinking(Agent):
+    """Lets the model speak first, not to be interrupted; so are its replies."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Answer briefly.", allow_interruptions=False)
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Say the notice.")
+
+
+class Working(Thinking):
+    """Has a tool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ran: list[float] = []
+
+    @function_tool
+    async def look_up(self, context: RunContext[None]) -> str:
+        """Look something up."""
+        self.ran.append(1.0)
+        return "found"
+
+
+def ours(
+    policy: Policy | None = None, on_floor: FloorListener | None = None, **more: Any
+) -> Callable[..., AgentSession[Any]]:
+    """Makes hearout's session."""
+
+    def make(**models: Any) -> AgentSession[Any]:
+        session = AgentSession[Any](policy=policy, turn_handling={"turn_detection": "vad"}, **more, **models)
+        if on_floor is not None:
+            session.on_floor(on_floor)
+        return session
+
+    return make
+
+
+def call(
+    *caller: Act,
+    agent: Callable[[], Agent] = Announcing,
+    policy: Policy | None = None,
+    on_floor: FloorListener | None = None,
+    ends_after: float = 30.0,
+    **more: Any,
+) -> Result:
+    """A call with hearout's session."""
+    return Call(
+        agent=agent,
+        session=ours(policy, on_floor),
+        caller=caller,
+        ends_after=ends_after,
+        typed=lambda session, text: session.user_typed(text),
+        keyed=lambda session, digits: session.user_pressed(digits),
+        **more,
+    ).play()
+
+
+def receipts(result: Result) -> list[Receipt]:
+    """The receipts of a call."""
+    found: list[Receipt] = result.session.receipts
+    return found
+
+
+def fates(result: Result, number: int = 0) -> list[tuple[str, str]]:
+    """What was said over an utterance, and what became of it."""
+    return [(held.text, fate.value) for held, fate in receipts(result)[number].held]
+
+
+def said(result: Result) -> Sequence[str]:
+    """What the agent said."""
+    return [one.said for one in result.utterances]
+
+
+def first(result: Result) -> float:
+    """When the agent's first utterance began."""
+    return result.utterances[0].start
+
+
+def assert_answered_at_once(result: Result, *turns: str, gap: float = 0.1) -> None:
+    """Everything was delivered, and answered once, right after it."""
+    assert result.protected[0].whole, result.describe()
+    assert (result.kept, result.turns, result.false_replies) == (1.0, list(turns), []), result.describe()
+    assert len(result.replies) == len(turns), result.describe()
+    assert result.gaps[0] <= gap, result.describe()
+
+
+class Reading(Agent):
+    """Does what it is given, on entering."""
+
+    def __init__(self, read: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(instructions="Answer briefly.")
+        self.read = read
+
+    async def on_enter(self) -> None:
+        await self.read(self.session)
+
+
+def reading(read: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[], Agent]:
+    return lambda: Reading(read)

@@ -1,0 +1,261 @@
+"""The benchmark: its tables are made, its limits that no clock decides hold, and its verdicts can be FAIL."""
+
+import asyncio
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import cost, ledger, load, local_voice, peers, processor, rescue, scenarios, virtual
+from bench.__main__ import _PARTS, PARTS, main
+from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
+from bench.table import FAIL, OK, WIDTH, Row, Table, percentile
+from harness import ROOT
+from hearout.measure import Measured
+
+GOOD = virtual.Played(
+    "question in the middle", HEAROUT, 0, delivered=1.0, kept=1.0, answers=(1,), ordered=True, gap=0.0, in_time=True
+)
+MIDDLE = next(one for one in scenarios.ALL if one.name == GOOD.scenario)
+
+
+@pytest.fixture(scope="module")
+def quick() -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", "--quick", "--strict"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_the_quick_benchmark_keeps_its_limits(quick: subprocess.CompletedProcess[str]) -> None:
+    assert quick.returncode == 0, quick.stdout + quick.stderr
+    assert quick.stdout.rstrip().endswith("Every limit is kept.")
+
+
+def test_every_scenario_is_shown_with_every_peer_and_has_a_verdict(quick: subprocess.CompletedProcess[str]) -> None:
+    lines = quick.stdout.splitlines()
+    for name in scenarios.QUICK:
+        at = next(number for number, line in enumerate(lines) if line.startswith(f"{name} "))
+        assert [line[len(max(scenarios.QUICK, key=len)) :].split()[0] for line in lines[at : at + 3]] == list(PEERS)
+        assert lines[at + 2].endswith(OK)
+
+
+def test_the_tables_fit_100_columns(quick: subprocess.CompletedProcess[str]) -> None:
+    assert max(map(len, quick.stdout.splitlines())) <= WIDTH
+    names = [one.name for one in scenarios.ALL]
+    assert len(set(names)) == len(names)
+    slow = dataclasses.replace(GOOD, twice=1.0, gap=10.7)
+    full = virtual.kept_table([dataclasses.replace(slow, scenario=name, peer=peer) for name in names for peer in PEERS])
+    assert max(map(len, str(full).splitlines())) <= WIDTH
+
+
+def test_stock_loses_what_is_said_over_protected_speech_and_its_strongest_form_answers_later() -> None:
+    played = {one.peer: one for one in virtual.play([MIDDLE.name], 1, processes=1)}
+    assert (played[STOCK].kept, played[STOCK].answers) == (0.0, (0,))
+    assert (played[STRONGEST].kept, played[STRONGEST].answers) == (1.0, (1,))
+    assert played[STRONGEST].gap > 0.4
+    assert played[HEAROUT] == dataclasses.replace(GOOD, gap=played[HEAROUT].gap)
+    assert played[HEAROUT].gap < virtual.P50
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"delivered": 0.99}, "not delivered once and whole"),
+        ({"twice": 0.1}, "not delivered once and whole"),
+        ({"kept": 0.9}, "words lost"),
+        ({"answers": (0,)}, "not exactly one answer"),
+        ({"answers": (2,)}, "not exactly one answer"),
+        ({"false": 1}, "answers to nothing"),
+        ({"ordered": False}, "out of order"),
+        ({"error": "stuck"}, "could not be played: stuck"),
+    ],
+)
+def test_one_call_that_does_not_keep_a_limit_fails_its_row(changed: dict[str, object], fault: str) -> None:
+    calls = [GOOD, dataclasses.replace(GOOD, seed=1, **changed)]
+    assert virtual.faults(MIDDLE, [GOOD]) == []
+    assert fault in virtual.faults(MIDDLE, calls)
+    made = virtual.kept_table([*calls, *(dataclasses.replace(GOOD, peer=peer) for peer in (STOCK, STRONGEST))])
+    assert [row.verdict for row in made.rows] == ["", "", FAIL]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "verdict"), [([0.0, 0.03, 0.05], OK), ([0.0, 0.05, 0.06], FAIL), ([0.0, 0.0, 0.2], FAIL)]
+)
+def test_a_reply_gap_over_its_limit_fails(gaps: list[float], verdict: str) -> None:
+    table = virtual.gap_table([dataclasses.replace(GOOD, seed=seed, gap=gap) for seed, gap in enumerate(gaps)])
+    assert next(row.verdict for row in table.rows if row.cells[:2] == ("", HEAROUT)) == verdict
+
+
+@pytest.mark.parametrize(("later", "verdict"), [(0.04, OK), (0.06, FAIL), (-1.0, OK)])
+def test_an_answer_across_the_end_may_come_50_ms_later_than_the_strongest(later: float, verdict: str) -> None:
+    strongest = dataclasses.replace(GOOD, scenario="across the end", peer=STRONGEST, gap=2.0, in_time=False)
+    table = virtual.gap_table([strongest, dataclasses.replace(strongest, peer=HEAROUT, gap=2.0 + later)])
+    assert table.rows[-1].verdict == verdict
+
+
+def test_cost_over_its_limit_fails() -> None:
+    def made(core: float, memory: float, lag: float) -> dict[str, cost.Cost]:
+        cheap = cost.Cost([0.005], [0.5], [0.001] * 99, [0.001], 20)
+        return {STOCK: cheap, STRONGEST: cheap, HEAROUT: cost.Cost([core], [memory], [lag] * 99, [lag], 20)}
+
+    assert cost.table(made(0.006, 0.6, 0.002), "idle").failed == []
+    assert len(cost.table(made(0.016, 0.6, 0.002), "idle").failed) == 2  # over both peers
+    assert len(cost.table(made(0.006, 1.6, 0.002), "idle").failed) == 2
+    assert len(cost.table(made(0.006, 0.6, 0.006), "idle").failed) == 1
+
+
+def test_the_ledgers_cost_is_measured_on_each_database_and_shown(url: str, tmp_path: Path) -> None:
+    taken = ledger.measure("here", url, tmp_path, rounds=3, rows=20)
+    assert {what: len(seconds) for what, seconds in taken.seconds.items()} == {
+        "promise": 3,
+        "renewal": 3,
+        "settlement": 3,
+    }
+    assert (taken.verified[0], taken.listed[0]) == (20, 10)
+    written, read = ledger.tables([taken], "idle")
+    assert written.failed == []
+    assert [row.cells[:2] for row in (*written.rows, *read.rows)] == [
+        ("here", what) for what in (*taken.seconds, "rows verified", "utterances listed")
+    ]
+    assert max(map(len, f"{written}\n{read}".splitlines())) <= WIDTH
+
+
+def test_a_promise_that_holds_an_announcement_up_fails() -> None:
+    slow = ledger.Cost("here", {"promise": [0.01] * 98 + [0.6] * 2, "settlement": [0.6]}, (1, 1.0), (1, 1.0))
+    assert [row.cells[1] for row in ledger.tables([slow], "idle")[0].failed] == ["promise"]
+
+
+def test_a_session_costs_what_one_session_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "SESSIONS", 2)
+    taken = cost.Cost()
+    cost.memory(HEAROUT, taken)
+    assert taken.answers == 0  # counted in real time only
+    assert 0.1 < taken.memory[0] < 20
+
+
+def test_local_calls_that_are_not_answered_or_are_late_fail() -> None:
+    def row(*gaps: float | None) -> str:
+        done = subprocess.CompletedProcess([], 0, "", "")
+        held = [local_voice.Held("middle", HEAROUT, done, {}, gap, 0.3) for gap in gaps]
+        return next(row for row in local_voice.table(held, "idle").rows if row.cells[1] == HEAROUT).verdict
+
+    assert row(0.0, 0.02) == OK
+    assert row(0.0, None) == FAIL
+    assert row(0.05, 0.05) == FAIL
+
+
+def test_the_local_calls_are_there() -> None:
+    for call in (*local_voice.IN_TIME, *local_voice.AT_THE_END, local_voice.MAIN):
+        assert (local_voice.CALLS / f"{call}.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("heard", "verdict"),
+    [([4.0, 5.0, 9.0], OK), ([4.0, 5.1, 9.0], FAIL), ([4.0, 4.0, None], FAIL), ([None, None, None], FAIL)],
+)
+def test_calls_that_are_silent_for_long_after_their_agent_was_killed_fail(
+    heard: list[float | None], verdict: str
+) -> None:
+    whole = rescue.CASES[-1]
+    made = rescue.table([rescue.Kill(whole, 1.0, 2.0, one) for one in heard], "idle")
+    assert [(row.cells[1], row.verdict) for row in made.rows] == [("claimed", ""), ("attended", ""), ("heard", verdict)]
+    assert made.rows[-1].cells[2] == f"{sum(one is not None for one in heard)}/3"
+    assert max(map(len, str(made).splitlines())) <= WIDTH
+
+
+WHOLE = Measured(1.0, 0.0, 0.0, 0.0, (), (), None, 0.5, 8.0, 0.0, 9000.0)
+
+
+def at_once(peer: str, number: int, **of_the_last: object) -> load.Round:
+    """So many calls in which all went well; but in the last of them, what is named."""
+    fine = load.Said(WHOLE, is_receipted=peer == HEAROUT, is_answered=peer == HEAROUT)
+    cores = {"jobs": 0.3 * number, "worker": 0.05, "server": 0.04, "callers": 0.1, "all": 1.9}
+    return load.Round(peer, [fine] * (number - 1) + [dataclasses.replace(fine, **of_the_last)], cores)
+
+
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [
+        ({"found": dataclasses.replace(WHOLE, fraction=0.97)}, "4 of 5 delivered in full"),
+        ({"found": dataclasses.replace(WHOLE, longest_gap_ms=200.0)}, "4 of 5 delivered in full"),
+        ({"found": None}, "4 of 5 delivered in full"),
+        ({"is_receipted": False}, "4 of 5 with a receipt that says so"),
+        ({"is_answered": False}, "4 of 5 answered"),
+    ],
+)
+def test_the_first_number_of_calls_that_fails_is_named_with_what_failed(fault: dict[str, object], how: str) -> None:
+    rounds = [at_once(HEAROUT, 10, found=None), at_once(HEAROUT, 5, **fault), at_once(HEAROUT, 1), at_once(STOCK, 1)]
+    assert load.first_that_fails(rounds, HEAROUT) == f"hearout: the first number that fails is 5: {how}"
+    assert load.first_that_fails(rounds, STOCK) == "stock: none failed"  # of it no receipt and no answer is asked
+    assert load.first_that_fails([at_once(HEAROUT, 1), at_once(HEAROUT, 5)], HEAROUT) == "hearout: none failed"
+
+
+def test_the_tables_of_calls_at_once_show_who_failed_and_who_took_the_processor() -> None:
+    rounds = [at_once(peer, number) for peer in load.PEERS for number in load.CALLS]
+    rounds[-1] = at_once(HEAROUT, 20, found=None)
+    delivered, shares = load.tables(rounds, "idle")
+    assert (delivered.failed, shares.failed) == ([], [])
+    assert str(delivered).splitlines()[-2:] == [
+        "stock: none failed.",
+        "hearout: the first number that fails is 20: 19 of 20 delivered in full.",
+    ]
+    assert shares.rows[0].cells == ("stock", "1", "30.0", "0.30", "0.05", "0.04", "0.10", "1.41", "1.90")
+    assert max(map(len, f"{delivered}\n{shares}".splitlines())) <= WIDTH
+
+
+def test_a_single_call_that_is_not_delivered_fails() -> None:
+    made, _ = load.tables([at_once(STOCK, 1, found=None), at_once(HEAROUT, 1, found=None)], "idle")
+    assert [row.verdict for row in made.rows] == ["", FAIL]
+
+
+def test_the_cores_that_were_taken_are_those_between_two_looks() -> None:
+    before = processor.Used({"jobs": {"old": 5.0, "ended": 3.0}}, 100.0)  # type: ignore[dict-item]
+    after = processor.Used({"jobs": {"old": 7.0, "new": 1.0}}, 108.0)  # type: ignore[dict-item]
+    assert after.since(before, 2.0) == {"jobs": 1.5, "all": 4.0}
+
+
+def test_a_limit_that_is_not_kept_is_the_exit_status_only_if_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Table("t", ("peer",), rows=[Row(("hearout",), FAIL)])
+    monkeypatch.setattr("bench.__main__._PARTS", {"virtual": lambda _: [table]})
+    monkeypatch.setattr("logging.disable", lambda _: None)
+    assert main(["--only", "virtual"]) == 0
+    assert main(["--only", "virtual", "--strict"]) == 1
+    assert "1 limit not kept" in capsys.readouterr().out
+
+
+def test_make_bench_prints_all_of_it() -> None:
+    assert tuple(_PARTS) == PARTS
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.rstrip().endswith("-m bench")
+
+
+def test_percentiles_are_of_the_values() -> None:
+    assert percentile([], 50) is None
+    assert percentile([3.0], 95) == 3.0
+    assert percentile([float(n) for n in range(101)], 95) == 95.0
+
+
+def test_a_share_is_shown_as_whole_only_where_nothing_is_missing() -> None:
+    from bench.table import milliseconds, thousandths
+
+    assert (thousandths(1.0), thousandths(0.9999)) == ("1.000", "0.999")
+    assert milliseconds(-1e-9) == "0"
+
+
+def test_the_strongest_peer_is_livekits_own_session() -> None:
+    async def made() -> tuple[type, type]:
+        return type(peers.SESSIONS[STRONGEST]()), type(peers.SESSIONS[HEAROUT]())
+
+    strongest, hearout = asyncio.run(made())
+    assert not issubclass(strongest, hearout)

@@ -1,0 +1,181 @@
+"""What people do at the page: they type, mute themselves, close the tab, and come back after it crashed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from harness import ROOT
+from harness.rooms.caller import spoken
+from harness.rooms.notes import Notes
+from harness.rooms.notice import POLICY, SHORT
+from harness.rooms.visitor import LOUD, Hearing, browsing, join, microphone, need_everything, served
+from hearout import _text as words
+from hearout._local.tts import SAMPLE_RATE
+from hearout.measure import Measured
+from hearout.receipts import Kind, Level, Outcome
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+# The first test may have to build the server (3-5 min), and calls run in real time.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+TYPED = "Can I object by letter?"
+
+SPEAKS, ANNOUNCED, ANSWERED = 30_000, 40_000, 15_000
+"""Milliseconds until the agent is heard at the latest, its notice (8 s) is over, and its answer (3 s) is."""
+
+AWAY = 3.0
+"""Seconds until somebody whose tab crashed is back."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A page with an agent that says the notice, and a browser.
+
+    Attributes:
+        url: of the page.
+        browser: with a microphone in which nobody speaks.
+        folder: where the agent leaves its notes.
+    """
+
+    url: str
+    browser: "Browser"
+    folder: Path
+
+    def notes(self, page: "Page") -> Notes:
+        """Those of the call that a page is in."""
+        return Notes(self.folder / f"{page.evaluate('window.hearout.room.name')}.json")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    need_everything()
+    folder = tmp_path_factory.mktemp("calls")
+    given = {"ROOM_NOTES": str(folder), "ROOM_NOTICE": SHORT}
+    given["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    silent = microphone(folder / "silent.wav")
+    with (
+        served(ROOT / "harness" / "rooms" / "noting.py", folder / "web.log", **given) as url,
+        browsing("--use-fake-ui-for-media-stream", silent) as browser,
+    ):
+        yield Site(url, browser, folder)
+
+
+def speaks(page: "Page", seconds: float) -> None:
+    """Wait until the notice has been said for so long."""
+    page.locator("#playing progress").wait_for(timeout=SPEAKS)
+    page.wait_for_timeout(1000 * seconds)
+
+
+def reached(found: Measured) -> float:
+    """To which second of the notice a recording goes."""
+    return (found.speech_to_ms - found.tail_ms) / 1000
+
+
+def resumes(second: float) -> float:
+    """When the notice goes on after a second at which its speech ends: a pause that was played leaves no trace."""
+    loud = np.flatnonzero(np.abs(spoken(SHORT).astype(np.int32)) > LOUD) / SAMPLE_RATE
+    return float(loud[loud > second + 0.1][0])
+
+
+def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
+    fronts = []
+    for _ in range(10):
+        page = site.browser.new_page()
+        hearing = Hearing(page)
+        join(page, site.url)
+        # the agents of those who left before are still there for a while, and the next process has to start
+        hearing.wait_for_sound(page, lasting=1.5, within=60.0)
+        page.close()
+        fronts.append(hearing.judged(SHORT).front_ms)
+    assert max(fronts) <= 60, fronts
+
+
+def test_what_is_typed_over_the_notice_by_somebody_who_is_muted_is_held_and_answered(site: Site) -> None:
+    page = site.browser.new_page(viewport={"width": 360, "height": 740})
+    hearing = Hearing(page)
+    join(page, site.url)
+    speaks(page, 1.0)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Microphone is muted: unmute").wait_for(timeout=1_000)
+    page.keyboard.press("Tab")
+    page.keyboard.type(TYPED)
+    page.keyboard.press("Enter")
+    mine = page.locator("#lanes .caller", has_text=TYPED)
+    mine.locator(".badge", has_text="held").wait_for(timeout=2_000)
+    page.screenshot(path=site.folder / "typed.png")
+    page.locator("#receipts .card").wait_for(timeout=ANNOUNCED)
+    mine.locator(".badge", has_text="held → answered").wait_for(timeout=ANSWERED)
+    page.locator("#lanes .agent .text", has_text=f"You said: {TYPED}").wait_for(timeout=ANSWERED)
+    page.wait_for_timeout(3_000)
+    page.screenshot(path=site.folder / "answered.png", full_page=True)
+    assert page.locator("#lanes .caller").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    (receipt,) = site.notes(page).receipts
+    page.close()
+    assert [(held.text, held.kind, fate.value) for held, fate in receipt.held] == [(TYPED, Kind.TYPED, "delivered")]
+    arrived = hearing.judged(SHORT)
+    assert receipt.outcome is Outcome.FINISHED
+    assert receipt.level >= Level.PRESENT
+    assert arrived.fraction >= 0.95, arrived
+
+
+def test_a_tab_that_is_closed_at_half_ends_the_notice_at_the_second_that_its_browser_heard(site: Site) -> None:
+    page = site.browser.new_page()
+    hearing = Hearing(page)
+    join(page, site.url)
+    speaks(page, 4.0)
+    notes = site.notes(page)
+    closed = time.monotonic()
+    page.close()
+    notes.wait(lambda n: n.told("CallerLeft"), 5, "leaving")
+    ((at, facts),) = notes.told("CallerLeft")
+    assert facts["known_until"] is None  # it said so itself
+    assert notes.zero + at == pytest.approx(closed, abs=0.5)
+    (receipt,) = notes.wait(lambda n: n.receipts, POLICY.return_grace + 10, "receipt")
+    assert receipt.outcome is Outcome.CALLER_GONE
+    heard = reached(hearing.judged(SHORT))
+    assert heard - 0.5 <= receipt.played <= resumes(heard) + 0.5, heard
+
+
+def test_somebody_whose_tab_crashed_and_who_is_back_after_three_seconds_hears_every_sentence(site: Site) -> None:
+    context = site.browser.new_context()
+    crashing = context.new_page()
+    first = Hearing(crashing)
+    join(crashing, site.url)
+    speaks(crashing, 3.0)
+    notes = site.notes(crashing)
+    kept = crashing.evaluate("sessionStorage.getItem('hearout.call')")
+    crash(site.browser)
+    time.sleep(AWAY)
+    page = context.new_page()
+    again = Hearing(page)
+    page.add_init_script(f"sessionStorage.setItem('hearout.call', {kept!r})")  # as a browser that restores a tab does
+    join(page, site.url)
+    until = time.monotonic() + ANNOUNCED / 1000
+    while time.monotonic() < until and not (notes.receipts and notes.receipts[-1].level >= Level.PRESENT):
+        page.wait_for_timeout(200)
+    page.close()
+    receipt = notes.receipts[-1]  # on a slow machine the notice was over by then, and was owed once more
+    assert (receipt.outcome, len(receipt.attempts)) == (Outcome.FINISHED, 2), receipt
+    before, after = first.judged(SHORT), again.judged(SHORT)
+    assert (before.front_ms, after.tail_ms) == pytest.approx((0, 0), abs=100), (before, after)
+    longest = max(len(spoken(sentence)) / SAMPLE_RATE for _, sentence in words.sentences(SHORT))
+    assert 0 <= reached(before) - after.front_ms / 1000 <= longest, (before, after)
+
+
+def crash(browser: "Browser") -> None:
+    """Kill the processes of a browser's tabs, which can say nothing any more to anybody."""
+    listed = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    for one in listed:
+        if one["type"] == "renderer":
+            os.kill(one["id"], signal.SIGKILL)

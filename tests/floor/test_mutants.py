@@ -1,0 +1,281 @@
+"""The laws can fail: each of these hand-made mutants of the floor is killed by the law that it breaks."""
+
+import importlib
+import inspect
+import random
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from harness import laws
+from harness.orders import late_event, played, to_its_end, vanished
+from hearout._floor import (
+    floor,
+    preparing,
+)
+from hearout._floor import (
+    held as heard,
+)
+from hearout._floor import (
+    state as debts,
+)
+from hearout._floor import (
+    utterance as owed,
+)
+
+ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
+
+Law = Callable[[bytes, type[floor.Floor]], None]
+
+
+def l1(order: bytes, which: type[floor.Floor]) -> None:
+    laws.every_word_once(to_its_end(order, floor=which))
+
+
+def l2(order: bytes, which: type[floor.Floor]) -> None:
+    laws.only_what_may_ends_it(to_its_end(order, floor=which))
+
+
+def l3(order: bytes, which: type[floor.Floor]) -> None:
+    laws.one_true_receipt_each(to_its_end(order, floor=which))
+
+
+def l3_missed(order: bytes, which: type[floor.Floor]) -> None:
+    laws.one_true_receipt_each(vanished(order, floor=which))
+
+
+def l4(order: bytes, which: type[floor.Floor]) -> None:
+    laws.answers_wait_for_their_turn(to_its_end(order, floor=which))
+
+
+def l5(order: bytes, which: type[floor.Floor]) -> None:
+    call = played(order, floor=which)
+    call.ring_until_quiet()
+    laws.never_stuck(call)
+
+
+def l6(order: bytes, which: type[floor.Floor]) -> None:
+    call = played(order, floor=which)
+    for choice in range(13):
+        laws.late_reports_change_nothing(call, late_event(call, choice))
+
+
+def l8(order: bytes, which: type[floor.Floor]) -> None:
+    laws.every_debt_taken_over_once(to_its_end(order, floor=which))
+
+
+def l7(order: bytes, which: type[floor.Floor]) -> None:
+    laws.nothing_at_all(played(order, protected=False, floor=which))
+
+
+MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "preparing", "floor")]
+
+MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
+    "forgets the guess when the final does not come": (
+        heard,
+        "self.said.append(Said(Held(new, self.began(at)), owner, at))",
+        "pass",
+        l1,
+    ),
+    "delivers the newest words first": (
+        heard,
+        "for said in self.said if said.owner.answer is Answer.RIGHT_AFTER",
+        "for said in reversed(self.said) if said.owner.answer is Answer.RIGHT_AFTER",
+        l1,
+    ),
+    "settles only the first words of a turn": (
+        floor,
+        "for said in list(heard.said):\n            heard.settle(said, Fate.HANDED_BACK",
+        "for said in heard.said[:1]:\n            heard.settle(said, Fate.HANDED_BACK",
+        l1,
+    ),
+    "says a late final again": (heard, "return text if rest is None else rest", "return text", l1),
+    "records nothing of what is noted": (floor, "heard.settle(said, Fate.NOTED)", "heard.said.remove(said)", l1),
+    "any words cut in": (
+        owed,
+        "if words.has_phrase(text, phrase) and",
+        "if text and",
+        l2,
+    ),
+    "a shutdown has no grace": (
+        floor,
+        "elif self.closing.cuts(at):",
+        "elif self.closing.cuts_at is not None:",
+        l2,
+    ),
+    "keys cut in that are not allowed": (
+        owed,
+        "if digit in allowed), None)",
+        "), None)",
+        l2,
+    ),
+    "gives up while it plays": (
+        owed,
+        "return max(known, self._sign_of_life) + (policy.sink_grace if self.complete else policy.voice_grace)",
+        "return self._sign_of_life + 0.5",
+        l2,
+    ),
+    "a receipt for what still plays": (
+        floor,
+        "for one in [one for one in self._debts.all if one.ended_at is not None]:",
+        "for one in [one for one in self._debts.all if one.ended_at is not None or one.started_at is not None]:",
+        l3,
+    ),
+    "what was made counts as played": (owed, "played=self.played,", "played=self.made,", l3),
+    "a voice that gave up has finished": (owed, "return self.failure\n", "pass\n", l3),
+    "a cut end has finished": (owed, "if self.played < self.made - SHORT:", "if False:", l3),
+    "no receipt for what was given up": (
+        owed,
+        "            self._over(at)\n        return False",
+        "            self.playing = False\n        return False",
+        l3,
+    ),
+    "what was played to nobody counts": (owed, "if self._known_until is not None:", "if False:", l3),
+    "goes on after what was never said": (
+        owed,
+        "self.begins_at, characters = self.resumes_at(at)",
+        "self.begins_at, characters = self.made, 0",
+        l3,
+    ),
+    "forgets who does not come back": (
+        owed,
+        "self.away, self.ended_at = False, at",
+        "self.away = True",
+        l3,
+    ),
+    "what ended unheard stays finished": (
+        debts,
+        "missed = [one for one in self._closed + self.all if one.is_missed(known_until)]",
+        "missed: list[Owed] = []",
+        l3_missed,
+    ),
+    "what was missed is said from where it ended": (
+        owed,
+        "again.leave(known_until)",
+        "again.leave(None)",
+        l3_missed,
+    ),
+    "speaks to a caller who is gone": (
+        floor,
+        "elif self.closing.gone_at is None:\n                before",
+        "else:\n                before",
+        l2,
+    ),
+    "answers while the caller talks": (
+        floor,
+        "back = heard.talking or self._leftover",
+        "back = self._leftover",
+        l4,
+    ),
+    "answers while protected speech waits": (
+        floor,
+        "if self._debts.open() or self._expected_since is not None:\n            return\n        if",
+        "if any(one.playing for one in self._debts.open()):\n            return\n        if",
+        l4,
+    ),
+    "asks the model without end": (
+        preparing,
+        " and self.calls < self.calls_at_most",
+        "",
+        l4,
+    ),
+    "waits for a dead voice for ever": (
+        owed,
+        "return min(max(self._sign_of_life, free_since) + policy.voice_grace, self._queued_since + policy.queue_grace)",
+        "return None",
+        l5,
+    ),
+    "waits for words for ever": (floor, "if at < self._words_by():\n                return", "return", l5),
+    "waits for a listener for ever": (owed, "return self._sign_of_life + policy.listener_grace", "return None", l5),
+    "holds for a tool for ever": (owed, "return self._sign_of_life + policy.tool_grace", "return None", l5),
+    "waits for its own stop for ever": (
+        owed,
+        "if self._told_at is not None:\n            return self._told_at + STOP_GRACE",
+        "if self._told_at is not None:\n            return None",
+        l5,
+    ),
+    "listens to late reports": (
+        debts,
+        "for one in self.open(suspended=True):\n            if one.id == event.id:",
+        "for one in self.all:\n            if True:",
+        l6,
+    ),
+    "takes a used id again": (debts, "if event.id not in self._used:", "if True:", l6),
+    "holds words when nothing is protected": (
+        floor,
+        "return self.holding or self._heard.repeats(text, at)",
+        "return True",
+        l7,
+    ),
+    "goes on with what is not to be said again": (
+        floor,
+        "yield a.LetLie(debt.id)",
+        "yield a.LetLie(debt.id)\n            yield a.GoOnWith(debt.id)",
+        l8,
+    ),
+    "tells the gap of what has no receipt": (floor, "if self._last.ended_at is not None else None", "", l3),
+    "says again what may not be": (floor, "is not Redeliver.NEVER\n", "is not None\n", l8),
+    "forgets what was said over a debt that is left": (
+        floor,
+        "for text in debt.words]",
+        "for text in debt.words[:1]]",
+        l1,
+    ),
+    "records keys when nothing is protected": (
+        floor,
+        "        if not self.holding:\n            return\n        owner = self._owner()",
+        "        owner = self._owner()",
+        l7,
+    ),
+}
+
+
+def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
+    """The floor of a program in which one place of one file is otherwise."""
+    source = inspect.getsource(module)
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
+    originals = {
+        name: sys.modules[name]
+        for name in (
+            "hearout._floor.utterance",
+            "hearout._floor.held",
+            "hearout._floor.state",
+            "hearout._floor.preparing",
+            "hearout._floor.floor",
+        )
+    }
+    try:
+        for name, original in originals.items():
+            changed = ModuleType(name)
+            changed.__dict__.update(__package__="hearout._floor", __file__=original.__file__)
+            sys.modules[name] = changed
+            text = inspect.getsource(original)
+            exec(compile(text.replace(old, new) if original is module else text, name, "exec"), changed.__dict__)
+        return sys.modules["hearout._floor.floor"].Floor
+    finally:
+        sys.modules.update(originals)
+        package = importlib.import_module("hearout._floor")
+        for name, original in originals.items():
+            setattr(package, name.rpartition(".")[2], original)
+
+
+def keeps(law: Law, which: type[floor.Floor]) -> None:
+    for order in ORDERS:
+        law(order, which)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_killed_by_the_law_that_it_breaks(name: str) -> None:
+    module, old, new, law = MUTANTS[name]
+    broken = mutant(module, old, new)
+
+    with pytest.raises(AssertionError):
+        keeps(law, broken)
+
+
+@pytest.mark.parametrize("law", [l1, l2, l3, l3_missed, l4, l5, l6, l7, l8])
+def test_the_floor_itself_keeps_the_law_in_the_same_orders(law: Law) -> None:
+    for order in ORDERS[:200]:
+        law(order, floor.Floor)

@@ -1,0 +1,34 @@
+"""What the documents say is so."""
+
+import re
+
+import pytest
+from livekit.agents import AgentSession as LiveKitSession
+
+from harness import ROOT
+from harness.diagram import drawn
+from hearout import AgentSession
+
+PRIVATE = {name for name in vars(AgentSession) if name.startswith("_")}
+TABLES = (ROOT / "docs" / "livekit.md").read_text()
+
+
+def test_the_floors_states_are_drawn_as_they_are() -> None:
+    assert (ROOT / "docs" / "floor.md").read_text() == drawn(), "docs/floor.md is stale: run `make docs`"
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", TABLES))))
+def test_a_test_that_a_document_names_is_there(name: str) -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert f"def {name}(" in tests
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`tests/([\w/]+\.py)`", TABLES))))
+def test_a_file_that_a_document_names_is_there(name: str) -> None:
+    assert (ROOT / "tests" / name).is_file()
+
+
+@pytest.mark.parametrize("name", sorted({*vars(AgentSession)} - {*dir(LiveKitSession)} - PRIVATE))
+def test_what_a_session_has_beyond_livekits_is_in_a_document(name: str) -> None:
+    documents = (ROOT / "README.md").read_text() + TABLES
+    assert any(said in documents for said in (f"`{name}", f"session.{name}", f" {name}("))

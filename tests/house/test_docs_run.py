@@ -1,0 +1,204 @@
+"""What docs/receipts.md and docs/announcements.md show is run: their commands, in their order, and their Python."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import AGENT, ROOT, run
+from harness.kept_in_loop import InTheLoop, dying_reply
+from harness.ledger_workers import MINE, NOTICE, NOW, receipt
+from harness.ready import Noises, make, silenced
+from harness.scenes import call, reading, said
+from hearout import AgentSession, Announcement, Outcome
+from hearout.announcement import Word
+from hearout.ledger import Ledger
+from hearout.ledger._environment import place
+from hearout.prepare._orders import read
+from hearout.testing import Do, first_sound
+
+RECEIPTS = (ROOT / "docs" / "receipts.md").read_text()
+ANNOUNCEMENTS = (ROOT / "docs" / "announcements.md").read_text()
+
+
+def shown(document: str, language: str) -> list[str]:
+    """The blocks of a document in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
+
+
+def commands(document: str) -> list[str]:
+    return [line for block in shown(document, "sh") for line in block.splitlines()]
+
+
+class Terminal:
+    """A folder in which commands are typed, with `hearout` on the path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        program = folder / "bin" / "hearout"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'from hearout.__main__ import run; run()' \"$@\"\n")
+        program.chmod(0o755)
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("LIVEKIT_", "HEAROUT_"))}
+        self.environment = clean | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+    def type(self, command: str, seconds: float = 100, **environment: str) -> str:
+        """What it prints; it must end with exit status 0."""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path)
+
+
+def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(terminal.folder)
+    typed = commands(RECEIPTS)
+    keys = [line for line in typed if line.startswith("openssl")]
+    assert typed[: len(keys)] == keys, "the keys are made first"
+    for line in keys:
+        terminal.type(line)
+
+    environment = {"HEAROUT_LEDGER_KEY": "ledger-key.pem"}
+    ledger = place(environment)  # as an agent's process has it
+    assert ledger is not None
+    ledger.owe("room-1", "notice", NOTICE, by="a", now=NOW)
+    ledger.settle(receipt(call="room-1"), call="room-1", by="a", now=NOW + 8)
+    ledger.close()
+
+    printed = [terminal.type(line.replace("CALL", "room-1"), **environment) for line in typed[len(keys) :]]
+
+    told = dict(zip(typed[len(keys) :], printed, strict=True))
+    assert "Signed: 2, checked." in told["hearout receipts verify --key ledger-public.pem"]
+    assert "Rows: 2." in told["hearout receipts verify --file book.jsonl"]
+    assert "was removed (rows: 1)" in told["hearout receipts forget CALL"]
+    assert "finished" in told["hearout receipts"]
+    assert MINE not in terminal.type("hearout receipts export --chain")
+    assert "Signed: 3, checked." in terminal.type("hearout receipts verify --key ledger-public.pem")
+
+
+def test_what_a_dead_agent_owed_is_said_as_the_receipts_show_it(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/receipts.db")
+    dying_reply(ledger)
+    (code,) = shown(RECEIPTS, "python")
+
+    async def enter(session: AgentSession[Any]) -> None:
+        await session._shell.keep(InTheLoop(ledger, "b"), "room/1")  # type: ignore[union-attr, arg-type]
+        scope: dict[str, Any] = {"session": session}
+        exec(f"async def shown():\n{textwrap.indent(code, '    ')}", scope)
+        await scope["shown"]()
+
+    result = call(agent=reading(enter))
+
+    assert [one.outcome for one in result.session.receipts] == [Outcome.FINISHED]
+    assert said(result)[0].startswith("It was bent")
+    ledger.close()
+
+
+SECTION = shown(ANNOUNCEMENTS, "toml")[0]
+
+
+def test_the_toml_that_is_shown_is_read(tmp_path: Path) -> None:
+    (tmp_path / "texts.toml").write_text(SECTION)
+    first, second = read([tmp_path / "texts.toml"], {})
+    assert (first.id, first.text.split()[0], first.choices.lufs) == ("recording-notice", "This", -16)
+    assert (second.id, second.text, second.choices.lufs) == ("terms", "Our terms apply.", -18)
+
+
+def test_every_command_of_the_announcements_is_run() -> None:
+    assert commands(ANNOUNCEMENTS) == ["hearout prepare recording-notice.txt"]
+
+
+@pytest.mark.real
+def test_what_is_prepared_as_shown_is_found_by_an_agent_file(terminal: Terminal) -> None:
+    text = re.search(r'recording-notice = "(.*)"', SECTION)
+    assert text is not None
+    (terminal.folder / "recording-notice.txt").write_text(text[1])
+    agent = terminal.folder / "agent.py"
+    first = AGENT.read_text().replace("load_dotenv()\n", f"load_dotenv()\n{shown(ANNOUNCEMENTS, 'python')[0]}\n", 1)
+    agent.write_text(re.sub(r"^receipt = await .*$", "print('loaded:', notice.text, flush=True)", first, flags=re.M))
+
+    (command,) = commands(ANNOUNCEMENTS)
+    printed = terminal.type(command, HEAROUT_ANNOUNCEMENTS="elsewhere")
+    pattern = re.sub(r"\d+", "N", shown(ANNOUNCEMENTS, "text")[0]).replace("announcements/", "elsewhere/")
+    assert _shape(printed) == _shape(pattern)
+
+    found = run("--help", agent=agent, cwd=terminal.folder, HEAROUT_ANNOUNCEMENTS="elsewhere")
+    assert f"loaded: {text[1]}" in found.stdout
+    assert "hearout prepare" in run("--help", agent=agent, cwd=terminal.folder).stderr
+
+
+def _shape(table: str) -> list[str]:
+    """The words of a table, without its figures and the WAV's hash."""
+    return re.sub(r"-?[\d.N]+", "N", re.sub(r"-[0-9a-fN]{4,}\.wav", "-N.wav", table)).split()
+
+
+MAIN = """
+import multiprocessing
+
+def load():
+    import agent
+    return agent.notice.id
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("forkserver").Pool(1) as pool:
+        print(pool.apply(load))
+"""
+
+
+def test_a_job_process_of_livekit_finds_them_too(tmp_path: Path) -> None:
+    """It imports the agent file, and reads no command line: as a process that is spawned does."""
+    make(tmp_path / "elsewhere")
+    (tmp_path / "agent.py").write_text('from hearout import Announcement\n\nnotice = Announcement.load("notice")\n')
+    (tmp_path / "main.py").write_text(MAIN)
+    found = subprocess.run(
+        [sys.executable, "main.py"],
+        cwd=tmp_path,
+        env=os.environ | {"HEAROUT_ANNOUNCEMENTS": "elsewhere"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert found.stdout == "notice\n", found.stderr
+
+
+def test_the_python_of_the_announcements_says_it_and_goes_on_after_a_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = silenced(make(tmp_path, voice=Noises(aligned=True))[1])
+    monkeypatch.setenv("HEAROUT_ANNOUNCEMENTS", str(tmp_path))
+    first, after = shown(ANNOUNCEMENTS, "python")
+    code = textwrap.indent(f"{first}\n{after}", "    ").replace("recording-notice", "notice")
+    got: list[Any] = []
+
+    async def enter(session: AgentSession[Any]) -> None:
+        scope: dict[str, Any] = {"session": session}
+        exec(f"async def shown():\n{code}\n    return receipt, rest", scope)
+        got.extend(await scope["shown"]())
+
+    cut = Do(first_sound(quiet.seconds / 2), lambda session: session.stop_announcement("to show it"))
+    result = call(cut, agent=reading(enter))
+
+    cut_off, rest = got
+    assert (cut_off.id, cut_off.outcome, cut_off.why) == ("notice", Outcome.CUT_IN, "operator: to show it")
+    assert rest == Announcement.load("notice").resume_at(cut_off.played, by=Word)
+    after_it = result.session.receipts[1]
+    assert (after_it.text.strip(), after_it.outcome) == (rest.text, Outcome.FINISHED)
+    assert 0 < rest.begin < cut_off.played

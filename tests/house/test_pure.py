@@ -1,0 +1,48 @@
+"""The files that decide stay pure, and every branch of them is run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT
+from harness.imports import imports, source_file
+
+SOURCE = ROOT / "src" / "hearout"
+PURE = {
+    *(str(path.relative_to(SOURCE)) for folder in ("_floor", "receipts") for path in (SOURCE / folder).glob("*.py")),
+    *("policy.py", "_text.py", "errors.py", "_room/presence.py", "_room/rendered.py"),
+}
+"""Files that import the standard library only, and no clock, task or log of it."""
+CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
+TESTS = (
+    *("floor/test_laws", "test_policy", "floor/test_trace", "floor/test_floor", "test_text", "receipts/test_receipt"),
+    *("receipts/test_codec", "room/test_participants", "room/test_rendered"),
+)
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_a_pure_file_imports_the_standard_library_only(name: str) -> None:
+    path = SOURCE / name
+    for imported in imports(path):
+        root = imported.partition(".")[0]
+        if root == "hearout":
+            assert source_file(imported) in PURE, f"{name} imports {imported}"
+        else:
+            assert root in sys.stdlib_module_names - CLOCKS, f"{name} imports {imported}"
+
+
+def test_every_branch_of_the_pure_files_is_run(tmp_path: Path) -> None:
+    data = f"--data-file={tmp_path / 'coverage'}"
+    include = "--include=" + ",".join(f"src/hearout/{name}" for name in sorted(PURE))
+    tests = [f"tests/{name}.py" for name in TESTS]
+    few = os.environ | {"HEAROUT_ORDERS": "200"}
+    coverage = [sys.executable, "-m", "coverage"]
+    run = [*coverage, "run", "--branch", data, include, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(run, cwd=ROOT, env=few, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    report = [*coverage, "report", data, "--show-missing", "--skip-covered", "--fail-under=100"]
+    told = subprocess.run(report, cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stdout

@@ -1,0 +1,389 @@
+"""The ledger from asyncio: written in order by one thread, and no call is held up by a ledger that is down."""
+
+import asyncio
+import json
+import logging
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from harness.databases import SLOW, Postgres, locked, until
+from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
+from hearout.errors import AlreadyOwedError, LedgerError
+from hearout.ledger import (
+    LEASE,
+    Ledger,
+    Scribe,
+    Written,
+)
+from hearout.ledger import (
+    _spool as spool,
+)
+from hearout.ledger import (
+    _tables as tables,
+)
+from hearout.ledger import (
+    _writer as scribe,
+)
+from hearout.ledger._calls import NOBODY, Attended, Custody
+from hearout.ledger._entries import promise
+from hearout.ledger._read import entries, verify
+from hearout.policy import Words
+
+"""Seconds: three times and more what anything here takes on a busy machine."""
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/receipts.db"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "WAIT", 0.2)
+    monkeypatch.setattr(scribe, "RETRY", 0.1)
+
+
+def run(url: str, work: Callable[[Scribe], Awaitable[Any]], **options: Any) -> Any:
+    """Do it with a scribe of its own, which is closed at the end."""
+
+    async def with_a_scribe() -> Any:
+        one = Scribe(Ledger(url), **options)
+        try:
+            return await work(one)
+        finally:
+            await one.close()
+
+    return asyncio.run(with_a_scribe())
+
+
+def found(url: str) -> list[tuple[str, str, bool]]:
+    return [(entry.id, entry.standing, entry.spooled) for entry in entries(Opened(url), now=NOW + 100)]
+
+
+def test_a_call_s_utterances_are_written_in_order(url: str) -> None:
+    async def call(one: Scribe) -> None:
+        assert await one.owe("room", "notice", NOTICE, now=NOW, agent="Front desk") is Written.LEDGER
+        one.renew("room", "notice", played=2.0, now=NOW + 2, held=[MINE])
+        one.renew("room", "notice", played=3.0, now=NOW + 3)
+        (owing,) = await one.owed("room")
+        assert (owing.played, owing.held, owing.holder) == (3.0, (MINE,), one.holder)
+        one.settle(receipt(), call="room", now=NOW + 8)
+        assert await one.owe("room", "farewell", NOTICE, now=NOW + 9) is Written.LEDGER
+        assert await one.settle(cut_in("farewell"), call="room", now=NOW + 10) is Written.LEDGER
+        assert await one.owed("room") == ()
+
+    run(url, call, patience=SLOW)
+    assert found(url) == [("notice", "finished", False), ("farewell", "cut in", False)]
+
+
+def test_what_is_owed_already_is_an_error_and_the_first_promise_stands(url: str) -> None:
+    async def call(one: Scribe) -> None:
+        await one.owe("room", "notice", NOTICE, now=NOW)
+        with pytest.raises(AlreadyOwedError):
+            await one.owe("room", "notice", NOTICE, now=NOW)
+        await one.settle(receipt(), call="room", now=NOW)
+
+    run(url, call, patience=SLOW)
+    assert found(url) == [("notice", "finished", False)]
+
+
+def test_the_next_agent_takes_over_what_is_owed_and_settles_it(url: str) -> None:
+    Opened(url).owe("room", "notice", NOTICE, by="dead", now=NOW)
+
+    async def call(one: Scribe) -> None:
+        owing = await one.take_over("room", "notice", now=NOW + LEASE)
+        assert owing is not None
+        assert owing.holder == one.holder
+        assert await one.take_over("room", "notice", now=NOW + LEASE) == owing  # it is this one's by now
+        await one.settle(receipt(), call="room", now=NOW + 20)
+
+    run(url, call, patience=SLOW)
+    assert found(url) == [("notice", "finished", False)]
+
+
+def test_who_lost_it_to_another_settles_late_and_changes_nothing(url: str) -> None:
+    async def call(first: Scribe) -> None:
+        second, third = Scribe(Opened(url), patience=SLOW), Scribe(Opened(url), patience=SLOW)
+        await first.owe("room", "notice", NOTICE, now=NOW)
+        assert await second.take_over("room", "notice", now=NOW + LEASE)
+        assert await third.take_over("room", "notice", now=NOW + 2 * LEASE)
+        await third.settle(receipt(), call="room", now=NOW + 20)
+        await second.settle(cut_in(), call="room", now=NOW + 21)
+        await first.settle(cut_in(), call="room", now=NOW + 22)
+        await second.close()
+        await third.close()
+
+    run(url, call, patience=SLOW)
+    assert found(url) == [("notice", "finished", False)]
+
+
+def test_what_comes_while_others_wait_is_written_after_them(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scribe, "RETRY", SLOW)
+    Opened(sqlite_url).owed("room")
+
+    async def call(one: Scribe) -> None:
+        with locked(tmp_path / "receipts.db"):
+            assert await one.settle(receipt("first"), call="room", now=NOW) is Written.SPOOLED
+        assert await one.settle(receipt("second"), call="room", now=NOW) is Written.SPOOLED
+
+    run(sqlite_url, call, patience=SLOW)  # the close appends them
+    assert found(sqlite_url) == [("first", "finished", True), ("second", "finished", True)]
+
+
+def test_what_a_process_leaves_behind_is_appended_by_one_that_lives(sqlite_url: str, tmp_path: Path) -> None:
+    async def call(one: Scribe) -> None:
+        assert await one.owed("room") == ()  # it has looked around before
+        dying = spool.Spool(tmp_path / "receipts.db-spool", "dying")
+        dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, keep=Words.KEEP))
+        dying.close()
+        await until(lambda: found(sqlite_url) == [("notice", "unknown", True)])
+
+    run(sqlite_url, call, patience=SLOW)
+
+
+def test_a_ledger_that_hangs_holds_an_announcement_up_for_its_patience_only(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Opened(sqlite_url).owed("room")
+    monkeypatch.setattr(tables, "WAIT", SLOW)
+
+    async def call(one: Scribe) -> None:
+        began = time.monotonic()
+        with locked(tmp_path / "receipts.db"):
+            assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.SPOOLED
+            assert time.monotonic() - began < SLOW / 3
+            assert NOTICE in next((tmp_path / "receipts.db-spool").iterdir()).read_text()
+            assert await one.owed("room") == ()
+            assert time.monotonic() - began < SLOW / 3
+        one.settle(receipt(), call="room", now=NOW)
+
+    run(sqlite_url, call, patience=0.05)
+    assert [entry[:2] for entry in found(sqlite_url)] == [("notice", "finished")]
+    assert verify(Opened(sqlite_url)).rows == 2
+
+
+def test_what_a_locked_ledger_could_not_take_is_appended_in_order_and_says_so(
+    sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Opened(sqlite_url).owed("room")
+
+    async def call(one: Scribe) -> None:
+        with locked(tmp_path / "receipts.db"):
+            for id in ("first", "second", "third"):
+                assert await one.owe("room", id, NOTICE, now=NOW) is Written.SPOOLED
+                assert await one.settle(receipt(id), call="room", now=NOW) is Written.SPOOLED
+        await until(lambda: len(found(sqlite_url)) == 3)
+        assert await one.owe("room", "fourth", NOTICE, now=NOW) is Written.LEDGER
+
+    with caplog.at_level(logging.WARNING, "hearout.ledger"):
+        run(sqlite_url, call, patience=SLOW)
+    assert found(sqlite_url) == [
+        ("first", "finished", True),
+        ("second", "finished", True),
+        ("third", "finished", True),
+        ("fourth", "unknown", False),
+    ]
+    assert verify(Opened(sqlite_url)).fault is None
+    assert not list((tmp_path / "receipts.db-spool").iterdir())
+    assert "receipts wait beside it" in caplog.text
+    assert "the ledger is back; 6 receipts" in caplog.text
+    assert MINE not in caplog.text
+
+
+def test_a_full_disk_holds_nothing_up_and_loses_nothing(sqlite_url: str) -> None:
+    full = True
+
+    def limit(connection: Any, _record: Any) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages if full else 1000000}")
+
+    Opened(sqlite_url).owed("room")
+    Opened.all.pop().close()
+    sa.event.listen(sa.pool.Pool, "connect", limit)
+    try:
+
+        async def call(one: Scribe) -> None:
+            nonlocal full
+            long = NOTICE * 10000
+            assert await one.owe("room", "notice", long, now=NOW) is Written.SPOOLED
+            assert await one.settle(receipt(text=long), call="room", now=NOW) is Written.SPOOLED
+            full = False
+            one._ledger.close()  # the limit belongs to the connection
+            await until(lambda: found(sqlite_url) == [("notice", "finished", True)])
+
+        run(sqlite_url, call, patience=SLOW)
+    finally:
+        sa.event.remove(sa.pool.Pool, "connect", limit)
+
+
+def test_a_server_that_dies_and_comes_back_gets_what_waited(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.database()
+
+    async def call(one: Scribe) -> None:
+        assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.LEDGER
+        await asyncio.to_thread(postgres.stop)
+        try:
+            assert await one.settle(receipt(), call="room", now=NOW + 8) is Written.SPOOLED
+            assert await one.owe("room", "farewell", NOTICE, now=NOW + 9) is Written.SPOOLED
+            assert await one.take_over("room", "farewell", now=NOW) is None
+        finally:
+            await asyncio.to_thread(postgres.start)
+        assert await one.settle(receipt("farewell"), call="room", now=NOW + 10) in (Written.LEDGER, Written.SPOOLED)
+        await until(lambda: len(found(url)) == 2 and "unknown" not in found(url)[1])
+
+    run(url, call, spool=tmp_path / "spool", patience=SLOW)
+    assert [entry[:2] for entry in found(url)] == [("notice", "finished"), ("farewell", "finished")]
+    assert found(url)[1][2]
+    assert verify(Opened(url)).fault is None
+
+
+def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url: str, tmp_path: Path) -> None:
+    Opened(sqlite_url).owed("room")
+
+    async def first(one: Scribe) -> None:
+        assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.SPOOLED
+        one.settle(cut_in(), call="room", now=NOW)
+
+    with locked(tmp_path / "receipts.db"):
+        run(sqlite_url, first, holder="first", patience=SLOW)
+    (left,) = (tmp_path / "receipts.db-spool").iterdir()
+    with left.open("a") as file:
+        file.write('{"kind": "settled", "call": "ro')  # it died in the middle of a line
+
+    async def second(one: Scribe) -> None:
+        await until(lambda: found(sqlite_url) == [("notice", "cut in", True)])
+
+    run(sqlite_url, second, holder="second", patience=SLOW)
+    assert not list((tmp_path / "receipts.db-spool").iterdir())
+
+
+def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    living, other = spool.Spool(tmp_path, "living"), spool.Spool(tmp_path, "other")
+    record = promise("room", "notice", NOTICE, agent="", policy={}, by="living", now=NOW, keep=Words.KEEP)
+    assert living.keep(record) is Written.SPOOLED
+    assert list(other.orphans()) == []
+    living.close()
+    assert list(other.orphans()) == [[record]]
+
+
+def test_where_the_spool_s_disk_is_full_it_waits_in_memory_and_leaves_no_half_line(tmp_path: Path) -> None:
+    one = spool.Spool(tmp_path, "one")
+    records = [
+        promise("room", f"u{number}", NOTICE, agent="", policy={}, by="one", now=NOW, keep=Words.KEEP)
+        for number in range(3)
+    ]
+    assert one.keep(records[0]) is Written.SPOOLED
+    (path,) = tmp_path.iterdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+    try:
+        assert one.keep(records[1]) is Written.MEMORY
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert one.keep(records[2]) is Written.SPOOLED
+    assert one.waiting == records
+    one.close()
+    assert list(spool.Spool(tmp_path, "two").orphans()) == [[records[0], records[2]]]
+
+
+def test_a_folder_that_cannot_be_made_leaves_it_in_memory_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def call(one: Scribe) -> None:
+        assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.MEMORY
+
+    run(f"sqlite:///{tmp_path}/no/such/folder/receipts.db", call, patience=SLOW)
+    assert "receipts wait in memory only" in caplog.text
+    assert "1 receipts are not in the ledger yet" in caplog.text
+    assert NOTICE not in caplog.text
+
+
+def test_a_receipt_after_the_close_is_kept_for_the_next_process(sqlite_url: str) -> None:
+    async def call(one: Scribe) -> None:
+        await one.owe("room", "notice", NOTICE, now=NOW)
+        await one.close()
+        one.renew("room", "notice", played=1.0, now=NOW)
+        assert await one.settle(receipt(), call="room", now=NOW) is Written.SPOOLED
+        assert await one.owe("room", "farewell", NOTICE, now=NOW) is Written.SPOOLED
+
+    run(sqlite_url, call, patience=SLOW)
+
+    async def next_one(one: Scribe) -> None:
+        await until(lambda: found(sqlite_url) == [("notice", "finished", True), ("farewell", "unknown", True)])
+
+    run(sqlite_url, next_one, patience=SLOW)
+
+
+def test_a_newer_ledger_is_left_alone_and_the_receipts_wait(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr(tables, "VERSION", 9)
+        Opened(sqlite_url).owed("room")
+        Opened.all.pop().close()
+    before = (tmp_path / "receipts.db").read_bytes()
+
+    async def call(one: Scribe) -> None:
+        assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.SPOOLED
+
+    run(sqlite_url, call, patience=SLOW)
+    assert (tmp_path / "receipts.db").read_bytes() == before
+    assert "has version 9" in caplog.text
+
+
+def test_a_policy_that_is_no_json_is_refused_in_the_call(sqlite_url: str) -> None:
+    async def call(one: Scribe) -> None:
+        with pytest.raises(LedgerError, match="object of JSON"):
+            await one.owe("room", "notice", NOTICE, now=NOW, policy={"cut_in": object()})
+        one.renew("room", "notice", played=1.0, now=NOW, held=[object()])  # logged; the thread goes on
+        assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.LEDGER
+
+    run(sqlite_url, call, patience=SLOW)
+
+
+def test_what_a_hanging_ledger_has_not_taken_when_the_process_ends_is_on_disk(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Opened(sqlite_url).owed("room")
+
+    async def call(one: Scribe) -> None:
+        monkeypatch.setattr(tables, "WAIT", SLOW)
+        one._ledger.close()  # its next connection waits long
+        waits = one.settle(cut_in("first"), call="room", now=NOW)
+        one.settle(cut_in("second"), call="room", now=NOW)
+        monkeypatch.setattr(scribe, "CLOSES", 0.1)  # the close does not
+        await one.close()
+        assert not waits.done()
+        left = next((tmp_path / "receipts.db-spool").iterdir()).read_text()
+        assert [json.loads(line)["id"] for line in left.splitlines()] == ["first", "second"]
+
+    with locked(tmp_path / "receipts.db"):
+        run(sqlite_url, call, patience=0.05)
+
+    async def next_one(one: Scribe) -> None:
+        await until(lambda: [entry[:2] for entry in found(sqlite_url)] == [("first", "cut in"), ("second", "cut in")])
+
+    run(sqlite_url, next_one)
+    assert verify(Opened(sqlite_url)).rows == 2
+
+
+def test_a_call_that_is_released_is_anybodys_at_once(url: str) -> None:
+    attended = Attended("room", "room", "RM_1", "job-1", "agent-1", "", "", worker="a")
+
+    async def call(one: Scribe) -> None:
+        one.attend(attended)
+        await one.owed("room")  # listed by then
+        one.release()
+
+    run(url, call, patience=SLOW)
+
+    (listed,) = Custody(Opened(url)).look(worker="b", beat=1).calls
+    assert (listed.job, listed.worker) == ("job-1", NOBODY)

@@ -1,0 +1,112 @@
+"""What a caller's page is told."""
+
+import asyncio
+import dataclasses
+import json
+import types
+from typing import Any
+
+import pytest
+
+from harness.witnessing import Wire, honest, receipt, soon
+from hearout import Level
+from hearout._floor import actions as a
+from hearout._floor import events as e
+from hearout._room.channel import Refused
+from hearout._room.page import CallersPage, told
+from hearout._session.call_receipts import Receipts
+from hearout.receipts import Fate, Held, Listener
+
+
+def test_a_page_is_told_what_is_held_and_what_became_of_it() -> None:
+    assert told(1.0, e.WordsHeard("How much?")) == {"at": 1.0, "what": "held", "text": "How much?", "kind": "spoken"}
+    settled = a.RecordFate(Held("How much?", 1.0), Fate.DELIVERED)
+    assert told(2.0, settled) == {
+        "at": 2.0,
+        "what": "fate",
+        "text": "How much?",
+        "kind": "spoken",
+        "fate": "delivered",
+    }
+
+
+def test_what_is_nothing_to_look_at_is_not_told() -> None:
+    assert told(1.0, e.AlarmRang()) is None
+    assert told(1.0, e.TextKnown("notice", "Very well.")) is None
+
+
+def test_a_page_is_told_the_receipt_and_again_when_its_report_came_and_a_late_page_is_told_all() -> None:
+    async def call() -> Wire:
+        wire = Wire(honest)
+        written = receipt(caller="caller", listeners=(Listener("caller", ((0.0, 20.0),)),))
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written)
+        page.hear(0.0, e.SpeechRequested("notice"))
+        await wire.methods["hearout.hello"]("caller", "")
+        page.hear(1.0, e.PlayoutStarted("notice"))
+        await soon()
+        page.hear(11.0, e.PlayoutFinished("notice", 10.0))
+        page.hear(11.0, a.WriteReceipt(written))
+        await soon()
+        await page.close()
+        return wire
+
+    wire = asyncio.run(call())
+    assert {identity for identity, _ in wire.told} == {"caller"}
+    messages = [message for _, message in wire.told]
+    assert [message["what"] for message in messages] == ["owed", "playing", "played", "receipt", "receipt"]
+    assert [message["n"] for message in messages] == [1, 2, 3, 4, 5]
+    assert [message["level"] for message in messages[3:]] == ["present", "reported"]
+    assert "Very well." in messages[-1]["text"]
+
+
+def test_whoever_follows_the_receipts_is_told_of_what_becomes_known_after_the_end_and_only_then() -> None:
+    async def call() -> tuple[list[tuple[str, Level]], Receipts]:
+        speeches: Any = types.SimpleNamespace(written=lambda _: types.SimpleNamespace(id="notice"))
+        receipts = Receipts(speeches, agent=lambda: "", start=lambda _: None)
+        told: list[tuple[str, Level]] = []
+        receipts.on_amended.append(lambda key: told.append((key, receipts.all[0].level)))
+        receipts.write(receipt(id="speech_1"))
+        listeners: tuple[Listener, ...] = ()
+        witness: Any = types.SimpleNamespace(witnessed=lambda _, known: dataclasses.replace(known, listeners=listeners))
+        receipts.witness = witness
+        receipts.look_again()
+        listeners = (Listener("caller", ((0.0, 20.0),)),)
+        receipts.look_again()
+        receipts.look_again()
+        return told, receipts
+
+    told, receipts = asyncio.run(call())
+    assert told == [("speech_1", Level.PRESENT)]
+    assert receipts.all[0].id == "notice"
+
+
+def test_a_receipt_is_told_without_what_the_caller_said_and_a_message_stays_short() -> None:
+    async def call() -> Wire:
+        wire = Wire(honest)
+        written = receipt(held=((Held("my secret", 2.0), Fate.DELIVERED),), text="long " * 10_000)
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written)
+        await wire.methods["hearout.hello"]("caller", "")
+        page.hear(1.0, e.WordsHeard("w" * 100_000))
+        page.hear(11.0, a.WriteReceipt(written))
+        await soon()
+        await page.close()
+        return wire
+
+    messages = [message for _, message in asyncio.run(call()).told]
+    assert "my secret" not in json.dumps(messages)
+    assert messages[-1]["held"] == {"delivered": 1}
+    assert max(len(json.dumps(message)) for message in messages) < 14_000
+
+
+def test_nothing_is_told_to_a_stranger_or_without_a_page() -> None:
+    async def call() -> Wire:
+        wire = Wire(honest)
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: None)
+        with pytest.raises(Refused):
+            await wire.methods["hearout.hello"]("stranger", "")
+        page.hear(1.0, e.WordsHeard("How much?"))
+        await soon()
+        await page.close()
+        return wire
+
+    assert asyncio.run(call()).told == []

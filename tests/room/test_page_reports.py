@@ -1,0 +1,312 @@
+"""What a caller's page may say of protected speech, and what counts of it."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from harness.witnessing import Room, receipt, report, soon
+from hearout import Level, Outcome
+from hearout._floor import actions as a
+from hearout._floor import events as e
+from hearout._room.channel import Refused
+from hearout._room.page_reports import witnessed
+from hearout.receipts import Listener
+
+
+def test_a_page_that_is_there_reports_and_never_more_than_was_sent() -> None:
+    async def call() -> Room:
+        room = Room()
+        await room.hello()
+        await room.say(seconds=9.9)
+        return room
+
+    room = asyncio.run(call())
+    assert room.witness.reported("notice") == 9.9
+    assert [method for _, method in room.wire.called] == ["hearout.begin", "hearout.end"]
+    assert not room.witness.refused
+
+
+def test_a_mark_that_is_sent_late_says_how_late() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def page(_: str, fields: dict[str, Any]) -> str:
+        asked.append(fields)
+        return report()
+
+    async def call() -> None:
+        room = Room(page)
+        await room.hello()
+        room.witness.hear(0.0, e.SpeechRequested("notice"))
+        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        room.now = 1.6
+        await soon()
+        room.now = 11.2
+        room.witness.hear(11.0, e.PlayoutFinished("notice", 10.0))
+        await soon()
+
+    asyncio.run(call())
+    assert asked == [{"id": "notice", "ago": 0.6}, {"id": "notice", "ago": 0.2}]
+
+
+def test_a_caller_without_a_page_is_asked_nothing_and_nothing_is_reported() -> None:
+    async def call() -> Room:
+        room = Room()
+        await room.say()
+        return room
+
+    room = asyncio.run(call())
+    assert (room.witness.reported("notice"), room.wire.called) == (None, [])
+
+
+def test_only_the_callers_page_is_a_witness() -> None:
+    async def call() -> Room:
+        room = Room()
+        with pytest.raises(Refused):
+            await room.hello("stranger")
+        await room.say()
+        return room
+
+    room = asyncio.run(call())
+    assert (room.witness.page, room.wire.called, room.witness.refused["hello"]) == (None, [], 1)
+
+
+def test_whoever_comes_before_the_caller_is_linked_is_no_witness() -> None:
+    async def call() -> None:
+        with pytest.raises(Refused):
+            await Room(caller=None).hello("stranger")
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize("said", [report(received=10**9), report(muted=True), "a" * 1_000_000])
+def test_an_absurd_report_changes_nothing_and_is_noted_without_its_text(
+    said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def page(method: str, _: dict[str, Any]) -> str:
+        return said if method == "hearout.end" else ""
+
+    async def call() -> Room:
+        room = Room(page)
+        await room.hello()
+        await room.say()
+        return room
+
+    with caplog.at_level(logging.INFO, logger="hearout"):
+        room = asyncio.run(call())
+    assert (room.witness.reported("notice"), room.witness.refused["report"]) == (None, 1)
+    assert "not counted" in caplog.text
+    assert said not in caplog.text
+
+
+def test_a_report_that_comes_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearout._room.page_reports.ANSWERS", 0.01)
+
+    async def page(method: str, _: dict[str, Any]) -> str:
+        if method == "hearout.end":
+            await asyncio.sleep(0.05)
+        return report()
+
+    async def call() -> Room:
+        room = Room(page)
+        await room.hello()
+        await room.say()
+        await asyncio.sleep(0.1)
+        return room
+
+    room = asyncio.run(call())
+    assert (room.witness.reported("notice"), room.witness.refused["late"]) == (None, 1)
+
+
+def test_what_is_said_in_two_stretches_is_reported_in_two() -> None:
+    heard: list[float] = []
+
+    async def call() -> Room:
+        room = Room()
+        room.witness.told.on_report.append(lambda _, seconds: heard.append(seconds))
+        await room.hello()
+        await room.say(ended=False)
+        room.witness.hear(12.0, e.PlayoutStarted("notice"))
+        await soon()
+        room.witness.hear(22.5, e.PlayoutFinished("notice", 20.5))
+        await soon()
+        return room
+
+    assert asyncio.run(call()).witness.reported("notice") == 20.0
+    assert heard == [10.0, 20.0]
+
+
+def test_of_what_is_taken_up_again_only_the_rest_can_be_reported() -> None:
+    async def call() -> Room:
+        room = Room()
+        await room.hello()
+        room.witness.hear(0.0, e.SpeechRequested("notice"))
+        room.witness.hear(1.0, a.SayAgain("notice", 15.0, "", ""))
+        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        await soon()
+        room.witness.hear(6.0, e.PlayoutFinished("notice", 20.0))
+        await soon()
+        return room
+
+    room = asyncio.run(call())
+    # 10 s are reported of a stretch of 5 s.
+    assert (room.witness.reported("notice"), room.witness.refused["report"]) == (None, 1)
+
+
+def test_a_page_that_comes_in_the_middle_reports_from_then_on() -> None:
+    async def call() -> Room:
+        room = Room()
+        room.witness.hear(0.0, e.SpeechRequested("notice"))
+        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        await soon()
+        room.now = 3.0
+        await room.hello()
+        await soon()
+        room.witness.hear(13.0, e.PlayoutFinished("notice", 12.0))
+        await soon()
+        return room
+
+    assert asyncio.run(call()).witness.reported("notice") == 10.0
+
+
+def test_speech_that_is_stopped_is_reported_as_far_as_it_came() -> None:
+    async def call() -> Room:
+        room = Room()
+        await room.hello()
+        room.witness.hear(0.0, e.SpeechRequested("notice"))
+        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        await soon()
+        room.witness.hear(11.0, e.SpeechEnded("notice", interrupted=True))
+        await soon()
+        return room
+
+    assert asyncio.run(call()).witness.reported("notice") == 10.0
+
+
+def test_a_page_that_went_with_its_caller_is_asked_nothing_more() -> None:
+    async def call() -> Room:
+        room = Room()
+        await room.hello()
+        room.witness.hear(0.5, e.CallerLeft())
+        await room.say()
+        return room
+
+    assert asyncio.run(call()).wire.called == []
+
+
+def test_a_caller_who_presses_the_button_after_the_end_has_acknowledged() -> None:
+    heard: list[tuple[str, float]] = []
+
+    async def call() -> Room:
+        room = Room()
+        room.witness.told.on_acknowledged.append(lambda name, at: heard.append((name, at)))
+        room.witness.ask("notice", "Press OK")
+        await room.hello()
+        await room.say()
+        room.witness.hear(11.0, a.WriteReceipt(receipt()))
+        await soon()
+        room.now = 14.5
+        assert await room.acknowledge('{"id": "notice"}') == ""
+        return room
+
+    room = asyncio.run(call())
+    assert ("caller", "hearout.acknowledge") in room.wire.called
+    assert room.witness.acknowledged_at("notice") == 14.5
+    assert heard == [("notice", 14.5)]
+
+
+@pytest.mark.parametrize(
+    ("said", "identity"),
+    [
+        ('{"id": "notice"}', "stranger"),
+        ('{"id": "another"}', "caller"),
+        ('{"id": ["notice"]}', "caller"),
+        ("[" * 1_500, "caller"),
+        ('{"id": "notice"' + " " * 3_000 + "}", "caller"),
+        ("", "caller"),
+    ],
+)
+def test_an_acknowledgement_of_another_or_by_another_is_refused(said: str, identity: str) -> None:
+    async def call() -> Room:
+        room = Room()
+        room.witness.ask("notice", "Press OK")
+        await room.hello()
+        await room.say()
+        room.witness.hear(11.0, a.WriteReceipt(receipt()))
+        with pytest.raises(Refused):
+            await room.acknowledge(said, identity)
+        return room
+
+    room = asyncio.run(call())
+    assert (room.witness.acknowledged_at("notice"), room.witness.refused["acknowledgement"]) == (None, 1)
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.CUT_IN])
+def test_what_is_not_over_or_was_not_said_to_its_end_cannot_be_acknowledged(outcome: Outcome | None) -> None:
+    async def call() -> Room:
+        room = Room()
+        room.witness.ask("notice", "Press OK")
+        await room.hello()
+        await room.say()
+        if outcome is not None:
+            room.witness.hear(11.0, a.WriteReceipt(receipt(outcome=outcome)))
+        with pytest.raises(Refused):
+            await room.acknowledge('{"id": "notice"}')
+        return room
+
+    assert asyncio.run(call()).witness.acknowledged_at("notice") is None
+
+
+def test_a_key_that_was_asked_for_acknowledges_like_the_button_and_no_other_key_does() -> None:
+    async def call() -> Room:
+        room = Room()
+        room.witness.ask("notice", "Press 1", keys="1")
+        room.witness.hear(0.0, e.KeysPressed("1"))
+        await room.say()
+        room.witness.hear(11.0, a.WriteReceipt(receipt()))
+        room.witness.hear(12.0, e.KeysPressed("2"))
+        assert room.witness.acknowledged_at("notice") is None
+        room.witness.hear(13.0, e.KeysPressed("1"))
+        return room
+
+    assert asyncio.run(call()).witness.acknowledged_at("notice") == 13.0
+
+
+def test_the_button_is_shown_to_a_page_that_comes_back() -> None:
+    async def call() -> Room:
+        room = Room()
+        room.witness.ask("notice", "Press OK")
+        await room.say()
+        room.witness.hear(11.0, a.WriteReceipt(receipt()))
+        await room.hello()
+        await soon()
+        return room
+
+    assert ("caller", "hearout.acknowledge") in asyncio.run(call()).wire.called
+
+
+def test_a_closed_witness_waits_for_no_page() -> None:
+    async def page(method: str, _: dict[str, Any]) -> str:
+        await asyncio.sleep(60)
+        return report()
+
+    async def call() -> Room:
+        room = Room(page)
+        await room.hello()
+        await room.say()
+        await asyncio.wait_for(room.witness.close(), 1.0)
+        with pytest.raises(Refused):
+            await room.hello()
+        return room
+
+    assert asyncio.run(call()).witness.reported("notice") is None
+
+
+def test_what_was_reported_raises_the_level_of_a_caller_who_was_there() -> None:
+    there = receipt(caller="caller", listeners=(Listener("caller", ((0.0, 20.0),)),))
+    assert there.level is Level.PRESENT
+    assert witnessed(there, "caller", reported=9.9, acknowledged_at=None).level is Level.REPORTED
+    assert witnessed(there, "caller", reported=9.9, acknowledged_at=14.0).level is Level.ACKNOWLEDGED
+    assert witnessed(there, "caller", reported=5.0, acknowledged_at=None).level is Level.PRESENT
+    assert witnessed(there, "caller", reported=None, acknowledged_at=None) is there

@@ -1,0 +1,49 @@
+"""What a browser's report says of what it rendered, and which reports are refused."""
+
+import pytest
+
+from harness.witnessing import report
+from hearout._room import rendered
+from hearout.errors import ReportError
+
+
+def test_what_a_browser_rendered_is_what_it_took_without_what_it_made_up() -> None:
+    assert rendered.seconds(report(concealed=48_000), sent=10.0, passed=10.0) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("[" * 2_000, "no object"),
+        ("", "no object"),
+        ("[1]", "no object"),
+        ("a" * 1_000_000, "longer than"),
+        ('{"received": NaN}', "allowed is missing"),
+        (report(received=float("nan")), "received is no number"),
+        (report(received=float("inf")), "received is no number"),
+        (report(received=True), "received is no number"),
+        (report(received="480000"), "received is no number"),
+        (report(received=-1), "received is no number"),
+        (report(received=10**400), "more than was sent"),
+        (report(concealed=480_001), "more samples were made up"),
+        (report(received=492_480), "more than was sent"),
+        (report(muted=True), "was muted"),
+        (report(paused=True), "was paused"),
+        (report(allowed=False), "blocked the sound"),
+        (report(muted="no"), "muted is missing"),
+        (report(muted=None), "muted is missing"),
+    ],
+)
+def test_a_report_that_is_none_or_cannot_be_true_or_tells_of_no_sound_is_refused(said: str, why: str) -> None:
+    with pytest.raises(ReportError, match=why):
+        rendered.seconds(said, sent=10.0, passed=10.0)
+
+
+def test_a_report_may_exceed_what_was_sent_by_what_its_two_marks_travel_and_counts_for_what_was_sent() -> None:
+    assert rendered.seconds(report(received=480_000 + 12_000), sent=10.0, passed=10.0) == 10.0
+
+
+def test_pauses_in_what_was_sent_are_not_counted_as_speech_that_was_rendered() -> None:
+    assert rendered.seconds(report(received=576_000), sent=10.0, passed=12.0) == 10.0
+    assert rendered.seconds(report(received=576_000, concealed=96_000), sent=10.0, passed=12.0) == 8.0
+    assert rendered.seconds(report(received=1_000), sent=10.0, passed=12.0) == 0.0

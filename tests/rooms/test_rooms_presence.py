@@ -1,0 +1,216 @@
+"""Who is there, in real rooms: callers who hang up, vanish, return, ring, and strangers beside them."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from livekit.protocol.agent_pb import agent_session as agent_pb
+
+from harness import ROOT
+from harness.rooms.caller import Caller, Recording, spoken
+from harness.rooms.notes import Notes
+from harness.rooms.notice import NOTICE, POLICY
+from hearout import _text as words
+from hearout._local.tts import SAMPLE_RATE
+from hearout.measure import Measured, measure
+from hearout.receipts import Cause, Level, Outcome
+
+if TYPE_CHECKING:
+    from harness.rooms.server import Server, Worker
+
+# The first test may have to build the server (3-5 min), and calls run in real time.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+ANSWERED, ANNOUNCED = 30.0, 60.0
+"""Seconds within which the agent must be heard (1-8 s), and its announcement (15 s) be over."""
+
+
+@pytest.fixture(scope="module")
+def noting(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> Iterator["Worker"]:
+    """A worker whose agent announces and leaves notes."""
+    from harness.rooms.server import working  # pytest wants to import a plugin itself, first
+
+    folder = tmp_path_factory.mktemp("noting")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROOM_NOTES", str(folder))
+        patch.setenv("HEAROUT_LEDGER", f"sqlite:///{folder / 'receipts.db'}")
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        with working(room_server, folder, agent=ROOT / "harness" / "rooms" / "noting.py") as worker:
+            yield worker
+
+
+def notes_of(worker: "Worker", room: str) -> Notes:
+    return Notes(worker.log.with_name(f"{room}.json"))
+
+
+def judged(heard: Recording) -> Measured:
+    return measure(heard.samples, spoken(NOTICE), heard.sample_rate)
+
+
+def seconds_heard(heard: Recording) -> float:
+    """To which second of the notice the recording goes."""
+    arrived = judged(heard)
+    return (arrived.speech_to_ms - arrived.tail_ms) / 1000
+
+
+def halfway(caller: Caller) -> float:
+    """Wait until half of the notice was heard; when its sound began."""
+    began: float = caller.wait_for("sound", ANSWERED)["at"]
+    caller.wait_until(began + len(spoken(NOTICE)) / SAMPLE_RATE / 2)
+    return began
+
+
+def test_the_first_word_reaches_ten_callers_of_ten(noting: "Worker", tmp_path: Path) -> None:
+    fronts = []
+    for _ in range(10):
+        with Caller.join(noting.server, noting.server.new_room(), tmp_path) as caller:
+            caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 1.5)
+        fronts.append(judged(caller.heard).front_ms)
+    assert max(fronts) <= 60, fronts
+
+
+def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    with Caller.join(noting.server, room, tmp_path) as caller:
+        began = halfway(caller)
+    left = time.monotonic()
+    notes.wait(lambda n: n.told("CallerLeft"), 5, "leaving")
+    (at, facts), *more = notes.told("CallerLeft")
+    assert (facts["known_until"], more) == (None, [])
+    assert notes.zero + at == pytest.approx(left, abs=0.5)
+    stopped = notes.told("StopUtterance")[0][0]
+    assert stopped - at < 0.1
+    notes.wait(lambda n: n.read()["closed"], POLICY.return_grace + 10, "end of the call")
+    (receipt,) = notes.receipts
+    assert (receipt.outcome, receipt.caller) == (Outcome.CALLER_GONE, "caller")
+    assert receipt.played == pytest.approx(seconds_heard(caller.heard), abs=0.5)
+    present = receipt.listeners[0].present
+    assert notes.zero + present[-1][1] == pytest.approx(left, abs=0.5)
+    assert began < left
+
+
+def test_a_caller_who_listens_to_the_end_was_present_for_all_of_it(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    with Caller.join(noting.server, room, tmp_path, alive=True) as caller:
+        caller.wait_for_quiet(1.5, ANSWERED + ANNOUNCED)
+        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+        notes.wait(lambda n: n.receipts[0].level is Level.PRESENT, 3, "presence")
+    arrived = judged(caller.heard)
+    assert arrived.fraction >= 0.98, arrived
+    assert arrived.front_ms <= 60, arrived
+    assert receipt.outcome is Outcome.FINISHED
+
+
+def test_a_caller_who_drops_and_is_back_after_three_seconds_hears_every_sentence(
+    noting: "Worker", tmp_path: Path
+) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    first = Caller.join(noting.server, room, tmp_path)
+    try:
+        halfway(first)
+    finally:
+        first.kill()
+    gone = time.monotonic()
+    time.sleep(3.0)
+    with Caller.join(noting.server, room, tmp_path) as back:
+        back.wait_for_quiet(1.5, ANNOUNCED)
+        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+    known = notes.told("CallerLeft")[0][1]["known_until"]
+    assert gone - 1.0 <= notes.zero + known <= gone + 0.1
+    before, after = seconds_heard(first.heard), judged(back.heard)
+    assert judged(first.heard).front_ms <= 60
+    assert after.tail_ms <= 100
+    twice = before - after.front_ms / 1000
+    longest = max(len(spoken(sentence)) / SAMPLE_RATE for sentence in [text for _, text in words.sentences(NOTICE)])
+    assert 0 <= twice <= longest, (before, after)
+    assert receipt.outcome is Outcome.FINISHED
+    assert len(receipt.attempts) == 2
+    assert receipt.attempts[0].ended_at <= known + 0.01
+
+
+def test_what_ended_after_the_caller_had_vanished_is_said_again_on_return(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    first = Caller.join(noting.server, room, tmp_path)
+    try:
+        began = first.wait_for("sound", ANSWERED)["at"]
+        first.wait_until(began + len(spoken(NOTICE)) / SAMPLE_RATE - 4.0)
+    finally:
+        first.kill()
+    (played,) = notes.wait(lambda n: n.receipts, 20, "receipt")
+    assert (played.outcome, played.level) == (Outcome.FINISHED, Level.PLAYED)
+    # the last packet of their microphone to 0.4 s; the recording's last words to a pause
+    assert played.levels("caller")[Level.PRESENT] == pytest.approx(seconds_heard(first.heard), abs=0.8)
+    with Caller.join(noting.server, room, tmp_path) as back:
+        _, again = notes.wait(lambda n: len(n.receipts) == 2 and n.receipts, ANNOUNCED, "second receipt")
+        notes.wait(lambda n: n.receipts[1].level is Level.PRESENT, 3, "presence")
+    assert judged(back.heard).tail_ms <= 100
+    assert seconds_heard(first.heard) >= judged(back.heard).front_ms / 1000
+    assert notes.receipts[0] == played
+    assert (again.id, again.outcome) == ("notice", Outcome.FINISHED)
+
+
+def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    run = agent_pb.SessionRequest(run_input=agent_pb.SessionRequest.RunInput(text="Stop that."))
+    mute = agent_pb.SessionRequest(update_io=agent_pb.SessionRequest.UpdateIO())
+    mute.update_io.output.audio_enabled = False
+    with Caller.join(noting.server, room, tmp_path) as caller:
+        caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 1.0)
+        with Caller.join(noting.server, room, tmp_path, identity="stranger") as stranger:
+            came = time.monotonic()
+            for order in (run, mute):
+                stranger.attack(agent_pb.AgentSessionMessage(request=order).SerializeToString())
+            stranger.write("Stop that now.")
+            stranger.wait_until(came + 1.0)  # LiveKit drops a key of somebody of whom the agent has not heard yet
+            stranger.press("0")
+            stranger.wait_until(came + 4.0)
+        left = time.monotonic()
+        caller.wait_for_quiet(1.5, ANNOUNCED)
+        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+        notes.wait(lambda n: n.receipts[0].level is Level.PRESENT, 3, "presence")
+    assert judged(caller.heard).fraction >= 0.98
+    assert (receipt.outcome, receipt.held, receipt.caller) == (Outcome.FINISHED, (), "caller")
+    assert not notes.told("KeysPressed") + notes.told("TextTyped")
+    assert "a key of a participant who is not the caller was ignored" in noting.log.read_text()
+    (span,) = next(one.present for one in receipt.listeners if one.identity == "stranger")
+    assert (notes.zero + span[0], notes.zero + span[1]) == pytest.approx((came, left), abs=0.5)
+    assert receipt.level_of("stranger") is Level.PLAYED
+
+
+def test_a_telephone_hears_nothing_before_it_is_answered_and_its_key_cuts_in(noting: "Worker", tmp_path: Path) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    ringing = {"sip.callStatus": "ringing"}
+    token = noting.server.token(room, "phone", kind="sip", attributes=ringing, can_update_own_metadata=True)
+    with Caller.join(noting.server, room, tmp_path, identity="phone", token=token) as caller:
+        time.sleep(POLICY.listener_grace + 4.0)
+        assert not caller.happened("sound")
+        answered = time.monotonic()
+        caller.set_attributes(sip__callStatus="active")
+        assert caller.wait_for("sound", 5)["at"] > answered
+        caller.wait_until(answered + 3.0)
+        caller.press("0")
+        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+    assert (receipt.outcome, receipt.cause) == (Outcome.CUT_IN, Cause.KEY)
+    assert [held.text for held, _ in receipt.held] == ["0"]
+    assert judged(caller.heard).front_ms <= 60
+
+
+def test_a_caller_who_may_not_subscribe_is_waited_for_and_then_the_receipt_says_so(
+    noting: "Worker", tmp_path: Path
+) -> None:
+    room = noting.server.new_room()
+    token = noting.server.token(room, "caller", can_subscribe=False)
+    with Caller.join(noting.server, room, tmp_path, token=token) as caller:
+        (receipt,) = notes_of(noting, room).wait(lambda n: n.receipts, POLICY.listener_grace + 20, "receipt")
+    assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.NOBODY_LISTENING)
+    assert (receipt.played, receipt.level) == (0.0, Level.NOTHING)
+    assert not caller.happened("sound")

@@ -1,0 +1,180 @@
+"""Calls whose agent, or whose whole worker, is killed in mid-announcement: another one says the rest."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness import ROOT, alike, words
+from harness.rooms.caller import Caller, Recording, share_heard, spoken
+from harness.rooms.notice import NOTICE
+from harness.rooms.rescued import Calls
+from hearout._local.stt import Ear
+from hearout.ledger import LEASE, Ledger
+from hearout.ledger._calls import Attended
+from hearout.ledger._read import entries, verify
+from hearout.measure import measure
+from hearout.receipts import Outcome
+
+if TYPE_CHECKING:
+    from harness.rooms.server import Server, Worker
+
+# The first test may have to build the server (3-5 min), and calls run in real time.
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+ANSWERED, ANNOUNCED = 30.0, 60.0
+"""Seconds within which the agent must be heard (1-8 s), and its announcement (15 s) be over."""
+
+QUESTION = "Wait, can I change my address first?"
+
+SENTENCES = [f"{one}." for one in NOTICE.rstrip(".").split(". ")]
+
+RESCUED = 15.0
+"""Seconds from the kill to the next word at the most: three times what is promised, for machines are noisy."""
+
+
+@pytest.fixture(scope="module")
+def workers(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> Iterator[list["Worker"]]:
+    """Two workers of one agent that announces, with one ledger. The last two tests kill them."""
+    from harness.rooms.server import working  # pytest wants to import a plugin itself, first
+
+    folder = tmp_path_factory.mktemp("rescue")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROOM_NOTES", str(folder))
+        patch.setenv("HEAROUT_LEDGER", f"sqlite:///{folder / 'receipts.db'}")
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        agent = ROOT / "harness" / "rooms" / "noting.py"
+        for name in ("first", "second"):
+            (folder / name).mkdir()
+        with (
+            working(room_server, folder / "first", agent=agent) as first,
+            working(room_server, folder / "second", agent=agent) as second,
+        ):
+            yield [first, second]
+
+
+@pytest.fixture(scope="module")
+def calls(workers: list["Worker"]) -> Calls:
+    return Calls(Ledger(f"sqlite:///{workers[0].log.parents[1] / 'receipts.db'}"))
+
+
+def heard_words(heard: Recording) -> list[str]:
+    return words(Ear().transcribe(heard.samples, heard.sample_rate))
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A call whose agent was killed.
+
+    Attributes:
+        caller: who was in it, to its end.
+        at: when the agent was killed.
+        dead, another: the agents.
+    """
+
+    caller: Caller
+    at: float
+    dead: Attended
+    another: Attended
+
+    @property
+    def silent(self) -> float:
+        """Seconds from the kill to the next sound at the caller; what was on its way then still comes."""
+        return next(one["at"] for one in self.caller.happened("sound") if one["at"] > self.at + 0.3) - self.at
+
+
+def killed(server: "Server", calls: Calls, folder: Path, *, whole_worker: bool = False) -> Killed:
+    """A call whose agent is killed 7 s after its first sound, when the caller has asked a question."""
+    room = server.new_room()
+    with Caller.join(server, room, folder) as caller:
+        caller.say(QUESTION, after=2.0)
+        caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 7.0)
+        dead, at = calls.kill(room, whole_worker=whole_worker)
+        another = calls.wait_for_another(room, dead)
+        caller.wait_for("sound", ANSWERED, count=len(caller.happened("sound")) + 1)
+        caller.wait_for_quiet(4.0, ANNOUNCED)
+    return Killed(caller, at, dead, another)
+
+
+def assert_it_went_on(call: Killed) -> None:
+    """The whole notice was heard, one sentence twice at most, and what was asked over it was answered, once."""
+    heard = heard_words(call.caller.heard)
+    assert share_heard(words(NOTICE), heard) >= 0.9, heard
+    twice = [one for one in SENTENCES if times_heard(one, heard) > 1]
+    print(f"silent for {call.silent:.2f} s; twice: {twice}")
+    assert len(twice) <= 1, (twice, heard)
+    answers = [one.text for one in call.caller.transcripts if one.final and one.text.startswith("You said")]
+    assert len(answers) == 1
+    assert alike(answers[0], f"You said: {QUESTION}") >= 0.8
+
+
+def times_heard(sentence: str, heard: list[str]) -> int:
+    """How often the second half of a sentence is in what was heard: of one that broke off, the first half is twice."""
+    wanted = words(sentence)
+    half = wanted[len(wanted) // 2 :]
+    times, at = 0, 0
+    while at < len(heard):
+        found = alike(" ".join(heard[at : at + len(half)]), " ".join(half)) >= 0.8
+        times, at = times + found, at + (len(half) if found else 1)
+    return times
+
+
+def test_a_call_whose_agent_is_killed_is_sent_another_that_says_the_rest(
+    workers: list["Worker"], calls: Calls, tmp_path: Path
+) -> None:
+    call = killed(workers[0].server, calls, tmp_path)
+
+    assert_it_went_on(call)
+    assert call.silent <= RESCUED
+    (entry,) = [one for one in entries(calls.ledger, now=time.time(), call=call.dead.call) if one.id == "notice"]
+    assert entry.receipt is not None
+    assert entry.receipt.outcome is Outcome.FINISHED
+    assert verify(calls.ledger).fault is None
+
+
+def test_a_caller_who_returns_after_the_agent_was_killed_finds_another(
+    workers: list["Worker"], calls: Calls, tmp_path: Path
+) -> None:
+    server = workers[0].server
+    room = server.new_room()
+    with Caller.join(server, room, tmp_path) as caller:
+        caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 3.0)
+        caller.leave()
+        dead, at = calls.kill(room)
+        caller.wait_until(at + 3.0)
+        assert calls.attended(room) == dead  # nobody is there whom an agent could talk with
+    with Caller.join(server, room, tmp_path) as caller:
+        caller.wait_for("sound", RESCUED)
+        assert calls.wait_for_another(room, dead).rescues == 1
+
+
+def test_a_call_whose_whole_worker_is_killed_is_sent_an_agent_of_another(
+    workers: list["Worker"], calls: Calls, tmp_path: Path
+) -> None:
+    call = killed(workers[0].server, calls, tmp_path, whole_worker=True)
+
+    assert_it_went_on(call)
+    assert call.another.worker != call.dead.worker
+    assert call.silent <= RESCUED
+
+
+def test_of_an_agent_that_was_killed_and_that_nobody_replaced_no_more_is_claimed_than_the_caller_heard(
+    workers: list["Worker"], calls: Calls, tmp_path: Path
+) -> None:
+    room = workers[0].server.new_room()
+    with Caller.join(workers[0].server, room, tmp_path) as caller:
+        caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 7.0)
+        dead, at = calls.kill(room, whole_worker=True)  # the last one
+        caller.wait_until(at + 1.0)
+    (entry,) = entries(calls.ledger, now=time.time() + LEASE, call=dead.call)
+
+    assert entry.receipt is not None
+    assert entry.receipt.outcome is Outcome.UNKNOWN
+    arrived = measure(caller.heard.samples, spoken(NOTICE), caller.heard.sample_rate)
+    heard = (arrived.speech_to_ms - arrived.tail_ms) / 1000
+    print(f"heard {heard:.2f} s, claimed {entry.receipt.played:.2f} s")
+    assert heard - 2.5 <= entry.receipt.played <= heard + 0.1  # a lease is renewed each second

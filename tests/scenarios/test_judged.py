@@ -1,0 +1,102 @@
+"""Receipts against the audio: in random calls, none claims more than what was really heard at the far end.
+
+The judge here is `hearout.testing`'s far end, which knows each sample by the word that it belongs to. In real calls it
+is `hearout.measure` (`tests/rooms/test_rooms_presence.py`, `tests/real/test_scenarios_real.py`).
+"""
+
+import random
+from typing import Any
+
+from harness.scenes import NOTICE, QUESTION, call, receipts
+from hearout import (
+    After,
+    Keys,
+    Nobody,
+    Outcome,
+    Phrases,
+    Policy,
+    Receipt,
+    Redeliver,
+)
+from hearout.receipts import Level
+from hearout.receipts._receipt import (
+    SHORT,
+)
+from hearout.testing import (
+    Do,
+    Listener,
+    Noise,
+    Press,
+    Result,
+    Say,
+    Voice,
+    VoiceFault,
+    first_sound,
+)
+
+CALLS = 300
+LENGTH = Voice().seconds(NOTICE)
+ONE_WORD = 0.35
+"""Seconds by which what is heard may be counted less finely than samples: by 10 ms blocks, and in whole words."""
+
+
+def _acts(dice: random.Random) -> list[Any]:
+    """What the caller does, and what goes wrong: one to three things."""
+    at = first_sound(round(dice.uniform(0.2, 8.0), 2))
+
+    def paused(session: Any) -> None:
+        if session.output.audio is not None:  # the session may be closed by then
+            session.output.audio.pause()
+
+    def resumed(session: Any) -> None:
+        if session.output.audio is not None:
+            session.output.audio.resume()
+
+    choices: list[list[Any]] = [
+        [Say(at, QUESTION)],
+        [Say(at, "the operator please")],
+        [Say(at, "mm-hm", answered=False)],
+        [Noise(at, 0.4)],
+        [Press(at, "0")],
+        [Do(at, lambda session: session.user_left())],
+        [Do(at, lambda session: session.current_speech and session.current_speech.interrupt(force=True))],
+        [Do(at, lambda session: session.stop_announcement("changed"))],
+        [Do(at, lambda session: session.output.audio and session.output.audio.clear_buffer())],
+        [Do(at, lambda session: session.aclose())],
+        [Do(at, paused), Do(first_sound(at.seconds + 0.7), resumed)],
+    ]
+    return [act for acts in dice.sample(choices, dice.randint(1, 3)) for act in acts]
+
+
+def judged(seed: int) -> tuple[Result, Receipt, float]:
+    """A random call: what happened, the receipt, and how many seconds of the notice were heard."""
+    dice = random.Random(seed)
+    faults = (VoiceFault(0, after=dice.random(), stall=dice.choice([0.0, 1.0, 3.0])),) if dice.random() < 0.3 else ()
+    voice = Voice(faults=faults, dead=dice.random() < 0.05, speed=dice.choice([1.5, 20.0]))
+    dead_from = dice.uniform(1.0, 8.0) if dice.random() < 0.1 else None
+    listener = Listener(subscribed_at=dice.choice([0.0, 0.0, 2.0, None]), dead_from=dead_from)
+    cut_in = dice.choice([Nobody(), Phrases("operator"), Keys("0"), After(3.0)])
+    grace = dice.choice([0.5, 30.0])
+    policy = Policy(cut_in=cut_in, redeliver=Redeliver.NEVER, shutdown_grace=grace)
+    acts = _acts(dice) if listener.subscribed_at is not None and not voice.dead else []
+    result = call(*acts, policy=policy, voice=voice, listener=listener, ends_after=45.0, seed=seed)
+    (receipt,) = [one for one in receipts(result) if one.text == NOTICE]
+    heard = sum(one.delivered for one in result.utterances if one.intended == NOTICE)
+    return result, receipt, heard * LENGTH
+
+
+def test_no_receipt_claims_more_than_was_heard_and_none_misses_what_was() -> None:
+    errors, outcomes, missed = [], set(), 0
+    for seed in range(CALLS):
+        result, receipt, heard = judged(seed)
+        told = f"call {seed}: {receipt}\n{result.describe()}"
+        assert receipt.played <= heard + ONE_WORD, told
+        if receipt.level >= Level.PLAYED or receipt.outcome is Outcome.FINISHED:
+            assert heard >= LENGTH - SHORT - ONE_WORD, told
+        missed += heard >= LENGTH - 1e-6 and receipt.outcome is not Outcome.FINISHED
+        errors.append(abs(receipt.played - heard))
+        outcomes.add(receipt.outcome)
+
+    assert outcomes == {Outcome.FINISHED, Outcome.CUT_IN, Outcome.CALLER_GONE, Outcome.SHUT_DOWN, Outcome.FAILED}
+    assert missed <= CALLS // 100, missed  # cut within its last word
+    print(f"{CALLS} calls: mean error {sum(errors) / CALLS:.3f} s, worst {max(errors):.3f} s, missed {missed}")

@@ -1,0 +1,154 @@
+"""Calls in virtual time in which the recogniser, the model, the voice or the loudspeaker breaks."""
+
+import math
+from typing import Any
+
+import pytest
+
+from harness.scenes import (
+    NOTICE,
+    QUESTION,
+    Thinking,
+    assert_answered_at_once,
+    call,
+    receipts,
+)
+from hearout import Outcome
+from hearout.receipts import Cause
+from hearout.testing import (
+    Ear,
+    Listener,
+    Model,
+    Outage,
+    Reply,
+    Say,
+    Voice,
+    VoiceFault,
+    first_sound,
+    from_end,
+)
+
+# The recogniser
+
+
+def test_a_final_that_is_three_seconds_late_is_answered_after_the_end() -> None:
+    result = call(Say(first_sound(1.0), QUESTION), ear=Ear(finals={0: 3.0}))
+
+    assert_answered_at_once(result, QUESTION, gap=0.04)
+
+
+def test_a_final_that_never_comes_is_replaced_by_what_was_guessed() -> None:
+    result = call(Say(first_sound(1.0), QUESTION), ear=Ear(finals={0: None}))
+
+    assert_answered_at_once(result, QUESTION, gap=1.9)
+
+
+def test_a_final_that_comes_after_its_guess_was_answered_is_not_answered_again() -> None:
+    result = call(Say(from_end(-2.6), QUESTION), ear=Ear(finals={0: 4.0}))
+
+    assert_answered_at_once(result, QUESTION, gap=3.0)
+    assert result.turns == [QUESTION]
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_a_recogniser_that_reconnects_does_not_end_the_call(retryable: Any) -> None:
+    ear = Ear(outages=(Outage(4.0, seconds=2.0, retryable=retryable),))
+    result = call(Say(first_sound(1.0), "what does it cost"), ear=ear)
+
+    assert result.closed is None
+    assert_answered_at_once(result, "what does it cost", gap=0.04)
+
+
+def test_a_recogniser_that_is_gone_for_long_does_not_cut_the_announcement() -> None:
+    result = call(ear=Ear(outages=(Outage(1.0, seconds=20.0, retryable=False),)))
+
+    assert result.protected[0].whole
+    assert result.closed is None
+
+
+# The model
+
+
+def test_a_model_that_breaks_off_is_on_the_receipt() -> None:
+    model = Model(answers=[Reply(NOTICE, breaks_after=0.5), "Fine."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=Thinking, model=model)
+
+    assert receipts(result)[0].outcome is Outcome.FAILED
+    assert receipts(result)[0].why == "the model gave up"
+    assert (result.kept, len(result.replies)) == (1.0, 1)
+
+
+def test_a_model_that_hits_its_limit_is_on_the_receipt() -> None:
+    result = call(agent=Thinking, model=Model((Reply(NOTICE, max_words=11),)))
+
+    (receipt,) = receipts(result)
+    assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.MODEL)
+    assert receipt.why.endswith("ends in the middle of a sentence")
+
+
+def test_a_model_that_is_asked_again_says_nothing_twice() -> None:
+    model = Model(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True), "Fine."])
+    result = call(agent=Thinking, model=model)
+
+    assert result.protected[0].whole
+    assert receipts(result)[0].outcome is Outcome.FINISHED
+
+
+def test_a_model_that_stalls_for_ever_does_not_leave_the_agent_deaf() -> None:
+    model = Model(answers=[Reply(NOTICE, stall=math.inf, stall_after=0.5), "Fine."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=Thinking, model=model, ends_after=40.0)
+
+    assert receipts(result)[0].outcome is Outcome.FAILED
+    assert (result.kept, len(result.replies)) == (1.0, 1)
+
+
+def test_a_model_that_never_begins_does_not_leave_the_agent_deaf() -> None:
+    model = Model(answers=[Reply(NOTICE, stall=math.inf), "Fine."])
+    result = call(Say(1.0, QUESTION), agent=Thinking, model=model, ends_after=40.0)
+
+    assert receipts(result)[0].why == "the model or the voice did not begin"
+    assert (result.kept, len(result.replies)) == (1.0, 1)
+
+
+# The voice
+
+
+def test_a_voice_that_fails_at_40_percent_goes_on_from_there() -> None:
+    result = call(Say(first_sound(1.0), QUESTION), voice=Voice(faults=(VoiceFault(0, after=0.4),)))
+
+    assert result.protected[0].delivered == 1.0
+    assert result.protected[0].repeated == 0.0
+    assert receipts(result)[0].outcome is Outcome.FINISHED
+    assert result.kept == 1.0
+
+
+def test_a_voice_that_stalls_for_three_seconds_leaves_no_hole() -> None:
+    result = call(voice=Voice(faults=(VoiceFault(0, after=0.4, stall=3.0),)))
+
+    assert result.protected[0].delivered == 1.0
+    assert result.protected[0].repeated == 0.0
+
+
+def test_a_dead_voice_is_on_the_receipt_and_leaves_nobody_deaf() -> None:
+    result = call(Say(1.0, QUESTION), voice=Voice(dead=True), ends_after=40.0)
+
+    assert receipts(result)[0].outcome is Outcome.FAILED
+    assert result.kept == 1.0
+
+
+# The loudspeaker
+
+
+def test_nobody_subscribes() -> None:
+    result = call(Say(1.0, QUESTION), listener=Listener(subscribed_at=None), ends_after=60.0)
+
+    assert receipts(result)[0].outcome is Outcome.FAILED
+    assert receipts(result)[0].why == "nobody listened, or the loudspeaker is dead"
+    assert result.kept == 1.0
+
+
+def test_a_loudspeaker_that_dies_in_the_middle() -> None:
+    result = call(Say(1.0, QUESTION), listener=Listener(dead_from=3.0), ends_after=60.0)
+
+    assert receipts(result)[0].outcome is Outcome.FAILED
+    assert result.kept == 1.0

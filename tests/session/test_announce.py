@@ -1,0 +1,329 @@
+"""`announce()`: what is asked for, what comes back, and what is on the receipt. Calls in virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+from livekit import rtc
+from livekit.agents import Agent, RunContext, function_tool
+
+from harness.scenes import NOTICE, QUESTION, SECOND, Reading, call, fates, reading, said
+from hearout import (
+    After,
+    AgentSession,
+    AlreadyOwedError,
+    AnnouncementError,
+    AnnouncementHandle,
+    Answer,
+    FloorClosedError,
+    Keys,
+    Level,
+    Outcome,
+    Phrases,
+    Receipt,
+    Redeliver,
+)
+from hearout.receipts import Cause
+from hearout.testing import (
+    Call,
+    Do,
+    Model,
+    Press,
+    Say,
+    UseTool,
+    Voice,
+    first_sound,
+)
+from hearout.testing._llm import Reply
+
+
+def test_an_announcement_is_awaited_for_its_receipt_in_on_enter() -> None:
+    got: list[Receipt] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        got.append(await session.announce(NOTICE, id="recording-notice"))
+        session.say("Now to you.")
+
+    result = call(Say(first_sound(1.0), QUESTION), agent=reading(read))
+
+    (receipt,) = got
+    assert (receipt.id, receipt.outcome, receipt.level) == ("recording-notice", Outcome.FINISHED, Level.PLAYED)
+    assert [receipt.played, receipt.expected] == pytest.approx([Voice().seconds(NOTICE)] * 2)
+    assert [(held.text, fate.value) for held, fate in receipt.held] == [(QUESTION, "delivered")]
+    assert result.protected[0].whole
+    assert said(result)[0] == NOTICE
+    assert result.turns == [QUESTION]
+
+
+def test_two_announcements_at_once_are_said_in_their_order() -> None:
+    got: list[Receipt] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        first, second = session.announce(NOTICE, id="one"), session.announce(SECOND, id="two")
+        got.extend(await asyncio.gather(second, first))
+
+    result = call(agent=reading(read))
+
+    assert said(result) == [NOTICE, SECOND]
+    assert [one.id for one in got] == ["two", "one"]
+    assert all(one.whole for one in result.protected)
+
+
+def test_an_id_that_is_owed_is_refused_and_one_that_is_over_is_not() -> None:
+    complaints: list[str] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        first = session.announce(NOTICE, id="notice")
+        try:
+            session.announce(SECOND, id="notice")
+        except AlreadyOwedError as error:
+            complaints.append(str(error))
+        await first
+        await session.announce(SECOND, id="notice")
+
+    result = call(agent=reading(read))
+
+    assert said(result) == [NOTICE, SECOND]
+    (complaint,) = complaints
+    assert complaint.startswith("'notice' is being announced")
+
+
+@pytest.mark.parametrize(
+    ("choices", "act", "cause"),
+    [
+        ({"cut_in": Phrases("operator")}, Say(first_sound(2.0), "operator please"), Cause.PHRASE),
+        ({"cut_in": Keys("0")}, Press(first_sound(2.0), "0"), Cause.KEY),
+        ({"cut_in": After(1.0)}, Say(first_sound(2.0), "stop it now"), Cause.TIME),
+    ],
+)
+def test_who_may_cut_in_is_chosen_for_each_announcement(choices: Any, act: Any, cause: Cause) -> None:
+    got: list[Receipt] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        got.append(await session.announce(NOTICE, id="open", **choices))
+        got.append(await session.announce(SECOND, id="closed"))
+
+    call(act, agent=reading(read))
+
+    assert (got[0].outcome, got[0].cause) == (Outcome.CUT_IN, cause)
+    assert got[0].played == pytest.approx(2.3, abs=0.8)
+    assert got[1].outcome is Outcome.FINISHED
+
+
+def test_what_becomes_of_the_words_and_of_the_rest_is_chosen_for_each_announcement() -> None:
+    got: list[Receipt] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        got.append(await session.announce(NOTICE, answer=Answer.DROP, redeliver=Redeliver.NEVER))
+
+    result = call(
+        Say(first_sound(1.0), QUESTION),
+        Do(first_sound(5.0), lambda session: session.user_left()),
+        Do(first_sound(6.0), lambda session: session.user_returned()),
+        agent=reading(read),
+    )
+
+    assert got[0].outcome is Outcome.CALLER_GONE
+    assert fates(result) == [(QUESTION, "dropped")]
+    assert got[0].id.startswith("say-")
+
+
+def test_it_can_be_stopped_and_tells_how_far_it_is() -> None:
+    handles: list[AnnouncementHandle] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        handles.append(session.announce(NOTICE, id="notice"))
+
+    seen: list[Any] = []
+
+    def look(_: Any) -> None:
+        seen.append((handles[0].done(), repr(handles[0])))
+        handles[0].stop("the lawyer said so")
+
+    result = call(Do(first_sound(3.0), look), agent=reading(read))
+
+    assert seen[0][0] is False
+    assert "s played" in seen[0][1]
+    receipt = result.session.receipts[0]
+    assert (receipt.outcome, receipt.cause, receipt.cut_in_by) == (Outcome.CUT_IN, Cause.OPERATOR, "operator")
+    assert receipt.why == "operator: the lawyer said so"
+    assert handles[0].done()
+    assert handles[0].played == receipt.played == pytest.approx(3.0, abs=0.2)
+    handles[0].stop("once more")  # it is over: nothing
+
+
+def test_the_one_that_is_being_said_can_be_stopped_without_its_handle() -> None:
+    async def read(session: AgentSession[Any]) -> None:
+        session.announce(NOTICE)
+        session.announce(SECOND)
+
+    result = call(Do(first_sound(2.0), lambda session: session.stop_announcement("changed")), agent=reading(read))
+
+    assert [one.outcome for one in result.session.receipts] == [Outcome.CUT_IN, Outcome.FINISHED]
+
+
+def test_who_stops_waiting_does_not_stop_the_announcement() -> None:
+    async def read(session: AgentSession[Any]) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await session.announce(NOTICE)
+        except TimeoutError:
+            pass
+
+    result = call(agent=reading(read))
+
+    assert result.session.receipts[0].outcome is Outcome.FINISHED
+
+
+def test_a_voice_that_fails_is_told_by_the_receipt_and_not_by_an_error() -> None:
+    got: list[Receipt] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        got.append(await session.announce(NOTICE))
+
+    call(agent=reading(read), voice=Voice(dead=True), ends_after=40.0)
+
+    assert [(one.outcome, one.cause, one.level) for one in got] == [(Outcome.FAILED, Cause.VOICE, Level.NOTHING)]
+
+
+def test_it_works_in_a_tool() -> None:
+    class Consulting(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="Answer briefly.")
+            self.got: list[Receipt] = []
+
+        async def on_enter(self) -> None:
+            self.session.generate_reply(instructions="Look it up.")
+
+        @function_tool
+        async def look_up(self, context: RunContext[None]) -> str:
+            """Look something up."""
+            self.got.append(await self.session.announce(SECOND, id="closed-on-may-first"))
+            return "found"
+
+    agent = Consulting()
+    result = call(
+        agent=lambda: agent, model=Model((Reply("One moment.", tools=(UseTool("look_up"),)), Reply("Here it is.")))
+    )
+
+    assert [one.outcome for one in agent.got] == [Outcome.FINISHED]
+    assert said(result) == ["One moment.", SECOND, "Here it is."]
+
+
+def test_speech_that_is_asked_for_in_livekits_own_way_has_a_receipt_by_its_text() -> None:
+    async def read(session: AgentSession[Any]) -> None:
+        session.say(NOTICE, allow_interruptions=False)
+        session.say(NOTICE, allow_interruptions=False)
+
+    ids = [receipt.id for receipt in call(agent=reading(read)).session.receipts]
+
+    assert ids[0].startswith("say-")
+    assert ids[1] == f"{ids[0]}#2"
+
+
+@pytest.mark.parametrize(("text", "id"), [("", None), ("  ", None), (NOTICE, "  ")])
+def test_nothing_to_say_is_refused(text: str, id: str | None) -> None:
+    complaints: list[Exception] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        try:
+            session.announce(text, id=id)
+        except AnnouncementError as error:
+            complaints.append(error)
+
+    call(agent=reading(read), ends_after=3.0)
+
+    assert len(complaints) == 1
+
+
+def test_before_and_after_the_call_it_is_refused() -> None:
+    complaints: list[str] = []
+
+    async def ask(session: AgentSession[Any]) -> None:
+        try:
+            session.announce(SECOND)
+        except FloorClosedError as error:
+            complaints.append(str(error))
+
+    async def early() -> None:
+        await ask(AgentSession())
+
+    asyncio.run(early())
+    handles: list[AnnouncementHandle] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        handles.append(session.announce(NOTICE))
+
+    async def close(session: AgentSession[Any]) -> None:
+        await session.aclose()
+        await ask(session)
+
+    call(Do(first_sound(1.0), close), agent=reading(read))
+
+    assert len(complaints) == 2
+    assert handles[0].done()
+
+
+def test_where_there_is_no_voice_it_is_refused_with_what_to_pass_until_the_session_closes() -> None:
+    complaints: list[AnnouncementError | FloorClosedError] = []
+
+    async def ask(session: AgentSession[Any]) -> None:
+        try:
+            session.announce(NOTICE, id="notice")
+        except (AnnouncementError, FloorClosedError) as error:
+            complaints.append(error)
+
+    async def close(session: AgentSession[Any]) -> None:
+        await session.aclose()
+        await ask(session)
+
+    def mute(*, tts: Any, **models: Any) -> AgentSession[Any]:
+        return AgentSession(**models)
+
+    Call(agent=reading(ask), session=mute, caller=[Do(1.0, close)]).play()
+    running, closed = complaints
+
+    assert isinstance(running, AnnouncementError)
+    assert "'notice'" in str(running)
+    assert "tts=" in str(running)
+    assert "without a TTS" in str(running.__cause__)
+    assert isinstance(closed, FloorClosedError)
+
+
+def test_an_agent_that_was_given_no_voice_is_told_so_though_the_session_has_one() -> None:
+    complaints: list[str] = []
+
+    async def ask(session: AgentSession[Any]) -> None:
+        with pytest.raises(AnnouncementError) as refused:
+            session.announce(NOTICE)
+        complaints.append(str(refused.value))
+
+    class Mute(Reading):
+        def __init__(self) -> None:
+            Agent.__init__(self, instructions="Answer briefly.", tts=None)
+            self.read = ask
+
+    result = call(agent=Mute)
+
+    assert len(complaints) == 1
+    assert result.utterances == []
+
+
+def test_sound_that_the_scripted_voice_did_not_make_is_on_the_receipt_and_ends_no_call() -> None:
+    dice = np.random.default_rng(1)
+
+    async def frames() -> AsyncIterator[rtc.AudioFrame]:
+        for _ in range(100):
+            yield rtc.AudioFrame(dice.integers(-9000, 9000, 480, dtype=np.int16).tobytes(), 24_000, 1, 480)
+
+    async def read(session: AgentSession[Any]) -> None:
+        session.say("Two seconds of noise.", audio=frames(), allow_interruptions=False)
+
+    result = call(Say(first_sound(0.5), QUESTION), agent=reading(read))
+
+    (receipt,) = result.session.receipts
+    assert (receipt.outcome, receipt.played) == (Outcome.FINISHED, pytest.approx(2.0))
+    assert [one.said for one in result.utterances] == [one.said for one in result.replies]
+    assert result.turns == [QUESTION]

@@ -1,0 +1,207 @@
+"""Calls whose utterances are kept in a ledger: promised before they are heard, found again after a crash.
+
+The ledger is a real one; it is written in the loop and not in a thread, since the calls are in virtual time.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.kept_in_loop import REPLY, InTheLoop, dying_reply, in_the_book, kept
+from harness.scenes import NOTICE, QUESTION, call, reading, said
+from hearout import AgentSession, Outcome
+from hearout.ledger import (
+    Ledger,
+    Owing,
+)
+from hearout.ledger._calls import Attended
+from hearout.ledger._read import verify
+from hearout.testing import (
+    Do,
+    Listener,
+    Model,
+    Say,
+    Voice,
+    first_sound,
+)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(f"sqlite:///{tmp_path}/receipts.db")
+
+
+def test_it_is_in_the_ledger_before_its_first_sample_and_its_receipt_after_its_last(ledger: Ledger) -> None:
+    result, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION))
+
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert (entry.receipt.id, entry.receipt.outcome, entry.receipt.call) == ("notice", Outcome.FINISHED, "room/1")
+    assert entry.receipt.agent == "Reading"
+    assert entry.receipt.gap == pytest.approx(0.0, abs=0.1)
+    assert [held.text for held, _ in entry.receipt.held] == [QUESTION]
+    assert len(scribe.owed_at) == 1
+    assert verify(ledger).fault is None
+    assert result.protected[0].whole
+
+
+def test_the_lease_says_how_far_it_is_and_what_the_caller_said(ledger: Ledger) -> None:
+    seen: list[Owing] = []
+    kept(
+        ledger,
+        "a",
+        Say(first_sound(1.0), QUESTION),
+        Do(first_sound(6.2), lambda _: seen.extend(ledger.owed("room/1"))),
+    )
+
+    (owing,) = seen
+    assert owing.played == pytest.approx(5.6, abs=0.7)
+    assert [one["text"] for one in owing.held if one["kind"] == "spoken"] == [QUESTION]
+
+
+def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered(ledger: Ledger) -> None:
+    kept(ledger, "a", Say(first_sound(1.0), QUESTION), dies=True, ends_after=6.0)
+    assert [entry.receipt.outcome for entry in in_the_book(ledger) if entry.receipt] == [Outcome.UNKNOWN]
+
+    result, _ = kept(ledger, "b")
+
+    assert said(result)[0] == NOTICE[NOTICE.index("Your data") :]  # 5 s were said
+    assert result.turns == [QUESTION]
+    assert len(result.replies) == 1
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert entry.receipt.outcome is Outcome.FINISHED
+    assert entry.receipt.played == pytest.approx(Voice().seconds(NOTICE), abs=0.1)
+    assert entry.receipt.attempts[0].starts_from == pytest.approx(3.2, abs=0.2)
+    assert verify(ledger).fault is None
+
+
+def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(ledger: Ledger) -> None:
+    played: list[float] = []
+
+    def cut_off(session: AgentSession[Any]) -> None:
+        played.append(session._shell.standing("notice").played)  # type: ignore[union-attr]
+        book = session._shell.receipts.book  # type: ignore[union-attr]
+        book.attend(Attended("room/1", "room", "1", "job", "agent", "", "", "worker"))  # type: ignore[union-attr]
+        book.abandon()  # type: ignore[union-attr]
+        session.user_left(known_until=None)
+        session.shutdown(drain=False)
+
+    _, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION), Do(first_sound(5.65), cut_off))
+    (owing,) = ledger.owed("room/1")
+    assert (owing.id, owing.holder, scribe.left, scribe.released) == ("notice", "a", False, True)
+    assert [owing.played] == pytest.approx(played)  # and not what it was up to a second before
+
+    result, scribe = kept(ledger, "b")
+
+    assert said(result)[0] == NOTICE[NOTICE.index("Your data") :]
+    assert result.turns == [QUESTION]
+    assert scribe.left
+    assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED]
+
+
+def test_another_text_under_the_same_id_is_said_from_its_beginning(ledger: Ledger) -> None:
+    kept(ledger, "a", dies=True, ends_after=6.0)
+
+    result, _ = kept(ledger, "b", text="The notice has changed. This is the new one.")
+
+    assert said(result) == ["The notice has changed. This is the new one."]
+
+
+def test_what_a_dead_agent_finished_is_not_said_again(ledger: Ledger) -> None:
+    kept(ledger, "a")
+
+    result, _ = kept(ledger, "b", ends_after=5.0)
+
+    assert said(result) == []
+
+
+def test_what_is_owed_is_there_for_the_next_agent(ledger: Ledger) -> None:
+    kept(ledger, "a", dies=True, ends_after=6.0)
+    scribe = InTheLoop(ledger, "b")
+    seen: list[Any] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        for owing in session.owed:
+            await session.announce(owing.text, id=owing.id)
+        seen.append(session.owed)
+
+    result = call(agent=reading(read))
+
+    assert said(result) == [NOTICE[NOTICE.index("Your data") :]]
+    assert seen == [()]
+
+
+def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(ledger: Ledger) -> None:
+    dying_reply(ledger, Say(first_sound(1.0), QUESTION))
+    (died,) = in_the_book(ledger)
+    assert died.receipt is not None
+    assert (died.receipt.outcome, died.receipt.text) == (Outcome.UNKNOWN, REPLY)
+
+    scribe, seen = InTheLoop(ledger, "b"), []
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        for owing in session.owed:
+            seen.append((owing.text, owing.complete))
+            await session.announce(owing.text, id=owing.id)
+
+    result = call(agent=reading(read))
+
+    assert seen == [(REPLY, True)]
+    assert said(result)[0] == REPLY[REPLY.index("It was bent") :]  # 6 s were said
+    assert result.turns == [QUESTION]
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert (entry.receipt.outcome, entry.receipt.text) == (Outcome.FINISHED, REPLY)
+    assert entry.receipt.played == pytest.approx(Voice().seconds(REPLY), abs=0.1)
+    assert verify(ledger).fault is None
+
+
+def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Ledger) -> None:
+    dying_reply(ledger)
+    scribe = InTheLoop(ledger, "b")
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        for owing in session.owed:
+            session.announce(owing.text, id=owing.id)
+
+    def die(_: Any) -> None:
+        scribe.dies = True
+
+    call(Do(first_sound(4.0), die), agent=reading(read), ends_after=6.0)
+
+    (owing,) = ledger.owed("room/1")
+    assert (owing.text, owing.complete, owing.attempts) == (REPLY, True, 1)
+    assert owing.played > 8.0
+
+
+def test_nobody_listens_is_in_the_ledger(ledger: Ledger) -> None:
+    kept(ledger, "a", listener=Listener(subscribed_at=None), ends_after=40.0)
+
+    (entry,) = in_the_book(ledger)
+    assert entry.receipt is not None
+    assert (entry.receipt.outcome, entry.receipt.played) == (Outcome.FAILED, 0.0)
+
+
+def test_an_id_that_is_announced_again_before_the_first_was_answered_is_promised_each_time(ledger: Ledger) -> None:
+    scribe = InTheLoop(ledger, "a")
+    owed: list[str] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session.announce(NOTICE, id="notice")
+        session.announce("The notice is out of date.", id="notice")
+        await asyncio.sleep(0.5)
+        owed.extend(one.text for one in ledger.owed("room/1"))
+
+    call(Say(first_sound(1.0), QUESTION), agent=reading(read), model=Model(first_token=3.0))
+
+    assert owed == ["The notice is out of date."]
+    assert [(entry.asked is not None, entry.receipt and entry.receipt.outcome) for entry in in_the_book(ledger)] == [
+        (True, Outcome.FINISHED)
+    ] * 2

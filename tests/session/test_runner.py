@@ -1,0 +1,68 @@
+"""Events reach the floor one after the other, and every decision is carried out, whatever goes wrong with another."""
+
+import asyncio
+import logging
+
+import pytest
+
+from harness.scenes import QUESTION, assert_answered_at_once, call
+from hearout._floor import actions as a
+from hearout._floor import events as e
+from hearout._floor.floor import Floor
+from hearout._session.runner import Feeder
+from hearout.testing import Say, first_sound
+
+Told = list[e.Event | a.Action]
+
+
+def fed(*events: e.Event, fails: type[object] | None = None) -> tuple[Told, Told]:
+    """What is told to a listener and what is done when a floor is fed these; one kind of action cannot be done."""
+    told: Told = []
+    done: Told = []
+
+    def perform(action: a.Action) -> None:
+        if fails is not None and isinstance(action, fails):
+            raise RuntimeError("this cannot be done")
+        done.append(action)
+
+    async def feed() -> None:
+        feeder = Feeder(Floor(), perform=perform, before_alarm=lambda: None)
+        feeder.listeners += [fail, lambda _, what: told.append(what)]
+        for event in events:
+            feeder.feed(event)
+        feeder.close()
+
+    asyncio.run(feed())
+    return told, done
+
+
+def fail(_at: float, _what: e.Event | a.Action) -> None:
+    raise ValueError("a listener that fails")
+
+
+def test_a_listener_that_fails_keeps_neither_the_floor_nor_another_listener_from_anything(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked, over = e.SpeechRequested("n1", text="The caller's own words."), e.SpeechEnded("n1")
+
+    told, done = fed(asked, over)
+
+    assert [type(what) for what in told] == [e.SpeechRequested, a.Hold, e.SpeechEnded, a.WriteReceipt, a.LetGo]
+    assert done == [what for what in told if type(what).__module__ == a.__name__]
+    assert "SpeechRequested" in caplog.text
+    assert "own words" not in caplog.text
+
+
+def test_what_cannot_be_done_keeps_nothing_else_from_being_done(caplog: pytest.LogCaptureFixture) -> None:
+    _, done = fed(e.SpeechRequested("n1", text="Hello."), e.SpeechEnded("n1"), fails=a.WriteReceipt)
+
+    assert [type(action) for action in done] == [a.Hold, a.LetGo]
+    assert "WriteReceipt" in caplog.text
+
+
+def test_a_call_that_somebody_watches_with_a_fault_goes_as_ever(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, logger="hearout")
+
+    result = call(Say(first_sound(1.0), QUESTION), on_floor=fail)
+
+    assert_answered_at_once(result, QUESTION, gap=0.04)

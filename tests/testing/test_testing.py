@@ -1,0 +1,316 @@
+"""The scripted caller and virtual time: what hearout.testing promises of itself."""
+
+import asyncio
+import random
+import re
+import time
+from typing import Any
+
+import pytest
+from livekit.agents import AgentSession, RunContext, function_tool
+from livekit.agents.voice.agent_session import SessionConnectOptions
+
+from harness import ROOT
+from harness.scripted import NOTICE, SIX_WORDS, Announcing, Interruptible, hearing, stock, words_heard
+from hearout import AgentSession as OurSession
+from hearout import Keys, Outcome, Policy
+from hearout.testing import (
+    Call,
+    CallError,
+    Do,
+    Ear,
+    HangUp,
+    Model,
+    Noise,
+    Outage,
+    Press,
+    Reply,
+    Result,
+    Return,
+    Say,
+    Type,
+    UseTool,
+    Voice,
+    VoiceFault,
+    first_sound,
+    from_end,
+    run,
+)
+from hearout.testing._clock import BUSY_LIMIT
+
+
+def test_an_exception_that_was_not_expected_ends_the_run() -> None:
+    with pytest.raises(RuntimeError, match="does not allow interruptions"):
+        Call(agent=Announcing, session=stock, caller=[Do(2.0, lambda session: session.interrupt())]).play()
+
+
+def test_an_exception_that_was_expected_must_come() -> None:
+    with pytest.raises(CallError, match="was to raise RuntimeError"):
+        Call(agent=Announcing, session=stock, caller=[Do(1.0, lambda _: None, raises=RuntimeError)]).play()
+
+
+def test_noise_is_speech_without_words() -> None:
+    result = Call(agent=Announcing, session=stock, caller=[Noise(10.0, 0.5)]).play()
+    states = [event.new_state for at, name, event in result.events if name == "user_state_changed" and at > 9.9]
+
+    assert states[:2] == ["speaking", "listening"]
+    assert (result.turns, result.false_replies) == ([], [])
+
+
+def test_a_final_may_be_late_or_never_come() -> None:
+    def play(delay: float | None) -> Result:
+        return Call(
+            agent=Announcing, session=stock, caller=[Say(10.0, "hello there")], ear=Ear(finals={0: delay})
+        ).play()
+
+    late, never = play(3.0), play(None)
+
+    finals = [at for at, name, event in late.events if name == "user_input_transcribed" and event.is_final]
+    assert finals == [pytest.approx(10.6 + 3.0, abs=0.06)]
+    assert late.turns == ["hello there"]
+    # LiveKit leaves the interim lying until the session closes, waits 2 s more, and takes it for the final: too late
+    # for an answer
+    assert (never.turns, never.kept, never.replies) == (["hello there"], 1.0, [])
+    assert [at for at, name, event in never.events if name == "user_input_transcribed" and event.is_final] == [32.0]
+
+
+def test_a_recogniser_that_comes_back_hears_what_livekit_kept_for_it() -> None:
+    ear = Ear(outages=(Outage(10.5, seconds=1.0),))
+    result = Call(agent=Announcing, session=stock, ear=ear, caller=[Say(12.0, "still here")]).play()
+
+    assert len(result.errors) >= 1
+    assert result.turns == ["still here"]
+
+
+def test_what_is_typed_stops_an_interruptible_agent_and_is_answered() -> None:
+    result = Call(agent=Interruptible, session=stock, caller=[Type(2.0, "where are you")]).play()
+
+    assert result.turns == ["where are you"]
+    assert result.answered[0].kept == 1.0
+    assert [reply.said for reply in result.answered[0].replies] == ["You said where are you."]
+
+
+class WithTool(Interruptible):
+    """Can look something up."""
+
+    @function_tool
+    async def look_up(self, context: RunContext[Any]) -> str:
+        """Look up the opening hours."""
+        await asyncio.sleep(1.0)
+        return "nine to five"
+
+
+def test_a_tool_is_called_and_its_answer_spoken() -> None:
+    model = Model(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five."])
+    result = Call(agent=WithTool, session=stock, model=model, caller=[Say(10.0, "when do you open")]).play()
+
+    assert [one.said for one in result.utterances[1:]] == ["One moment.", "Nine to five."]
+    assert result.requests[1].to_tool
+    assert result.false_replies == []
+
+
+def test_a_reply_to_a_backchannel_is_false_and_so_is_one_to_nothing() -> None:
+    result = Call(
+        agent=Announcing,
+        session=stock,
+        caller=[
+            Say(10.0, "okay", answered=False),
+            Do(15.0, lambda session: session.generate_reply(instructions="Fill the silence.")),
+        ],
+        ends_after=20.0,
+    ).play()
+
+    assert [one.answers for one in result.false_replies] == ["okay", ""]
+
+
+def test_a_hang_up_at_half_is_one_to_hearouts_session_and_ends_livekits() -> None:
+    caller = [HangUp(first_sound(4.0))]
+    ours = Call(agent=Announcing, caller=caller).play()
+    livekits = Call(agent=Announcing, session=stock, caller=caller).play()
+
+    (receipt,) = ours.session.receipts
+    assert (receipt.outcome, receipt.played) == (Outcome.CALLER_GONE, pytest.approx(4.0, abs=0.1))
+    assert ours.closed is not None
+    assert livekits.closed is not None
+    assert ours.closed[0] - livekits.closed[0] == pytest.approx(Policy().return_grace)
+    for result in (ours, livekits):
+        assert 0.4 < result.protected[0].delivered < 0.5
+
+
+def test_a_caller_who_hung_up_and_returns_hears_the_rest_and_is_heard() -> None:
+    caller = [HangUp(first_sound(4.0)), Return(first_sound(8.0)), Say(first_sound(9.0), SIX_WORDS)]
+    result = Call(agent=Announcing, caller=caller).play()
+
+    receipt = result.session.receipts[0]
+    assert (receipt.outcome, len(receipt.attempts)) == (Outcome.FINISHED, 2)
+    assert NOTICE.endswith(result.protected[1].said)
+    assert result.protected[1].whole
+    assert (result.turns, len(result.replies)) == ([SIX_WORDS], 1)
+
+
+def test_a_caller_who_hung_up_neither_hears_nor_is_heard_until_they_return() -> None:
+    caller = [
+        HangUp(first_sound(2.0)),
+        Say(first_sound(3.0), "is anybody there"),
+        Return(first_sound(4.0)),
+        Say(first_sound(12.0), SIX_WORDS),
+        HangUp(first_sound(19.0)),
+    ]
+    result = Call(agent=Interruptible, caller=caller, voice=Voice(rate=10.0)).play()
+
+    assert words_heard(result) == SIX_WORDS.split()
+    ((at, seconds),) = result.utterances[0].silences
+    assert (at - result.utterances[0].start, seconds) == pytest.approx((2.0, 2.0), abs=0.05)
+
+
+def test_a_return_says_nothing_to_livekits_session_which_ended() -> None:
+    result = Call(agent=Announcing, session=stock, caller=[HangUp(first_sound(2.0)), Return(first_sound(4.0))]).play()
+
+    assert len(result.utterances) == 1
+    assert result.closed is not None
+
+
+def test_the_same_call_with_the_same_seed_gives_the_same_result() -> None:
+    call = Call(
+        agent=WithTool,
+        session=hearing,
+        caller=[*(Say(10.0 * n, SIX_WORDS) for n in range(1, 5)), Type(33.0, "typed"), Noise(36.0, 0.4), HangUp(50.0)],
+        ear=Ear(outages=(Outage(12.0, seconds=2.0), Outage(22.0, seconds=1.0, retryable=False)), finals={1: 2.0}),
+        model=Model(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five.", "Fine."]),
+        voice=Voice(faults=(VoiceFault(2),)),
+        ends_after=60,
+        seed=7,
+    )
+
+    def play() -> tuple[object, ...]:
+        result = call.play()
+        events = [(at, name) for at, name, _ in result.events]
+        heard = [(at, word.text) for at, word in result.heard]
+        return (events, result.utterances, result.turns, result.requests, heard, result.warnings)
+
+    assert play() == play()
+
+
+def test_the_seed_is_that_of_the_random_module_for_the_length_of_a_run() -> None:
+    async def draw() -> float:
+        return random.random()
+
+    before = random.getstate()
+    drawn = [run(draw, seed=seed) for seed in (1, 1, 2)]
+
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert random.getstate() == before
+
+
+def test_a_minute_takes_less_than_half_a_second() -> None:
+    call = Call(agent=Announcing, session=stock, caller=[Say(10.0 * n, SIX_WORDS) for n in range(1, 6)], ends_after=60)
+    took: list[float] = []
+    for _ in range(3):
+        before = time.process_time()
+        result = call.play()
+        took.append(time.process_time() - before)
+        assert len(result.turns) == 5
+
+    assert min(took) < 0.5  # 0.14 s on two busy cores
+
+
+def test_the_clocks_of_the_process_are_as_before() -> None:
+    originals = (time.time, time.monotonic, time.perf_counter, time.perf_counter_ns)
+    Call(agent=Announcing, session=stock, ends_after=1.0).play()
+
+    assert (time.time, time.monotonic, time.perf_counter, time.perf_counter_ns) == originals
+
+
+def test_the_guide_is_true() -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    for example in examples:
+        exec(example, names)
+    tests = [name for name in names if name.startswith("test_")]
+    for name in tests:
+        names[name]()
+
+    assert (len(examples), len(tests)) == (2, 1)
+
+
+def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
+    def ours(**models: Any) -> OurSession[Any]:
+        return OurSession(policy=Policy(cut_in=Keys("1")), **models)
+
+    typed = Call(agent=Announcing, caller=[Type(first_sound(1.0), "where are you")]).play()
+    pressed = Call(agent=Announcing, session=ours, caller=[Press(first_sound(2.0), "1")]).play()
+    ignored = Call(agent=Announcing, session=stock, caller=[Press(first_sound(2.0), "1")]).play()
+
+    assert (typed.protected[0].whole, typed.turns) == (True, ["where are you"])
+    assert pressed.protected[0].end - pressed.protected[0].start == pytest.approx(2.0, abs=0.1)
+    assert ignored.protected[0].whole
+
+
+def test_what_livekit_stamps_follows_the_call() -> None:
+    result = Call(agent=Announcing, session=stock, caller=[Say(20.0, "hello")]).play()
+    stamps = [item.created_at for item in result.history.messages()]
+
+    assert stamps == sorted(stamps)
+    assert stamps[1] - stamps[0] == pytest.approx(21.0, abs=1.5)
+
+
+def test_a_moment_that_has_passed_when_it_is_known_ends_the_run() -> None:
+    with pytest.raises(CallError, match="known only at"):
+        Call(agent=Announcing, session=stock, caller=[Say(from_end(-8.4), "hello")]).play()
+
+
+class Leaking(Announcing):
+    """Leaves a task behind."""
+
+    async def on_enter(self) -> None:
+        self.leak = asyncio.create_task(asyncio.sleep(1e6), name="forgotten")
+
+
+def test_a_task_left_behind_ends_the_run_and_is_named() -> None:
+    with pytest.raises(CallError, match="forgotten"):
+        Call(agent=Leaking, session=stock, ends_after=1.0).play()
+
+
+def test_tasks_that_wait_for_each_other_end_the_run() -> None:
+    async def forever() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(CallError, match=r"wait for each other: .*forever, test_testing.py:\d+"):
+        run(forever)
+
+
+def test_a_task_that_spins_ends_the_run() -> None:
+    async def spin() -> None:
+        for _ in range(2 * BUSY_LIMIT):
+            await asyncio.sleep(0)
+
+    with pytest.raises(CallError, match=r"without time passing; tasks: .*spin, test_testing.py:"):
+        run(spin)
+
+
+def test_work_for_threads_is_done_in_order_and_at_once() -> None:
+    async def work() -> list[int]:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        done = await asyncio.gather(*(asyncio.to_thread(lambda n=n: n) for n in range(10)))
+        assert loop.time() == before
+        with pytest.raises(ZeroDivisionError):
+            await loop.run_in_executor(None, lambda: 1 / 0)
+        return done
+
+    assert run(work) == list(range(10))
+
+
+def test_many_errors_may_be_survived_when_the_session_is_told_so() -> None:
+    def patient(**models: Any) -> AgentSession[Any]:
+        return AgentSession(
+            turn_handling={"turn_detection": "vad"},
+            conn_options=SessionConnectOptions(max_unrecoverable_errors=100),
+            **models,
+        )
+
+    ear = Ear(outages=(Outage(1.0, seconds=5.0, retryable=False),))
+    result = Call(agent=Announcing, session=patient, ear=ear, caller=[Say(12.0, "hello")]).play()
+
+    assert result.protected[0].whole
+    assert result.turns == ["hello"]
