@@ -37,7 +37,7 @@ from hearout import AgentSession, Announcement, cli
 from hearout.receipts._codec import (
     to_json,
 )
-from hearout.testing import Model, Voice
+from hearout.testing import LLM, TTS
 from hearout.testing._llm import ScriptedLLM
 from hearout.testing._tts import ScriptedTTS
 
@@ -161,8 +161,8 @@ async def entrypoint(ctx: JobContext) -> None:
     now = asyncio.get_running_loop().time
     session = peers.SESSIONS[os.environ["BENCH_PEER"]](
         stt=Recogniser(),
-        llm=ScriptedLLM(Model(), now),
-        tts=ScriptedTTS(Voice(), now),
+        llm=ScriptedLLM(LLM(), now),
+        tts=ScriptedTTS(TTS(), now),
         vad=ctx.proc.userdata["vad"],
     )
     await session.start(agent=Agent(instructions="Answer briefly."), room=ctx.room)

@@ -11,10 +11,10 @@ from statistics import mean, median
 
 from harness.scenes import QUESTION, Announcing
 from hearout.testing import (
-    Ear,
-    Listener,
-    Model,
-    Voice,
+    LLM,
+    STT,
+    TTS,
+    AudioReceiver,
     run,
 )
 from hearout.testing._line import Loudspeaker, Microphone
@@ -68,8 +68,8 @@ async def _call(peer: str, delay: float) -> bool:
         return loop.time() - began
 
     lexicon, microphone = Lexicon(), Microphone(now)
-    ear, model, voice = ScriptedSTT(Ear(), lexicon, now), ScriptedLLM(Model(), now), ScriptedTTS(Voice(), now)
-    loudspeaker = Loudspeaker(now, Listener(), captured=lambda _: None, flushed=lambda _: None)
+    ear, model, voice = ScriptedSTT(STT(), lexicon, now), ScriptedLLM(LLM(), now), ScriptedTTS(TTS(), now)
+    loudspeaker = Loudspeaker(now, AudioReceiver(), captured=lambda _: None, flushed=lambda _: None)
     session = peers.SESSIONS[peer](stt=ear, llm=model, tts=voice, vad=ScriptedVAD())
     session.input.audio, session.output.audio = microphone, loudspeaker
     await session.start(agent=Announcing())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hearout.ledger import Ledger, Scribe, Written
+from hearout.ledger import Ledger, LedgerWriter, Written
 from hearout.ledger._read import entries, verify
 from hearout.ledger._writer import PATIENCE
 from hearout.receipts import Attempt, Fate, Held, Listener, Outcome, Receipt
@@ -46,7 +46,7 @@ def receipt(id: str) -> Receipt:
 
 async def costs(url: str, rounds: int, folder: Path) -> dict[str, list[float]]:
     """Seconds of each promise, renewal and settlement, one after the other; of each that was in the ledger then."""
-    scribe = Scribe(Ledger(url), spool=folder / "spool", patience=60.0)
+    scribe = LedgerWriter(Ledger(url), spool=folder / "spool", patience=60.0)
     found: dict[str, list[float]] = {"promise": [], "renewal": [], "settlement": []}
     for index in range(rounds):
         id = f"u{index}-{time.time_ns()}"

@@ -1,6 +1,6 @@
 """The calls that are played in virtual time.
 
-Each is drawn anew for each seed: when the caller speaks, and how fast ear, model and voice are.
+Each is drawn anew for each seed: when the caller speaks, and how fast STT, LLM and TTS are.
 """
 
 import math
@@ -13,19 +13,19 @@ from livekit.agents import Agent
 
 from harness.scenes import CONSENT, NOTICE, QUESTION, SECOND, Announcing, Thinking, Working
 from hearout.testing import (
+    LLM,
+    STT,
+    TTS,
+    AudioReceiver,
     Do,
-    Ear,
-    Listener,
-    Model,
     Noise,
     Outage,
     Press,
     Reply,
     Say,
+    TTSFault,
     Type,
     UseTool,
-    Voice,
-    VoiceFault,
     first_sound,
     from_end,
 )
@@ -41,13 +41,13 @@ class Scenario:
 
     Args:
         name: in the table.
-        drawn: makes the call of one seed: arguments for `Call`, of which "ear", "model" and "voice" may hold changes
+        drawn: makes the call of one seed: arguments for `Call`, of which "stt", "llm" and "tts" may hold changes
             to the usual ones.
         protected: how many protected utterances are due.
         whole: whether they can be delivered at all.
         answered: whether the call goes on long enough for an answer.
         across: whether the caller talks across the end.
-        prepares: whether an answer can be prepared: not where ear, model or voice fail, or another agent answers.
+        prepares: whether an answer can be prepared: not where STT, LLM or TTS fail, or another agent answers.
     """
 
     name: str
@@ -64,12 +64,12 @@ def arguments(scenario: Scenario, seed: int) -> dict[str, Any]:
     drawing = random.Random(f"{scenario.name} {seed}")
     usual: dict[str, Any] = {
         "agent": Announcing,
-        "ear": {"final": drawing.uniform(0.2, 0.6)},
-        "model": {"first_token": drawing.uniform(0.2, 0.8)},
-        "voice": {"first_audio": drawing.uniform(0.1, 0.3)},
+        "stt": {"final": drawing.uniform(0.2, 0.6)},
+        "llm": {"first_token": drawing.uniform(0.2, 0.8)},
+        "tts": {"first_audio": drawing.uniform(0.1, 0.3)},
     }
     drawn = dict(scenario.drawn(drawing))
-    for name, kind in (("ear", Ear), ("model", Model), ("voice", Voice)):
+    for name, kind in (("stt", STT), ("llm", LLM), ("tts", TTS)):
         drawn[name] = kind(**(usual[name] | drawn.get(name, {})))
     return {"agent": Announcing, "ends_after": 25.0} | drawn
 
@@ -128,7 +128,7 @@ SAID: Sequence[Scenario] = (
         "while the model thinks",
         lambda drawing: {
             "agent": Thinking,
-            "model": {"answers": _TWO_TURNS, "first_token": 2.5},
+            "llm": {"answers": _TWO_TURNS, "first_token": 2.5},
             "caller": [Say(drawing.uniform(0.1, 0.5), QUESTION)],
         },
     ),
@@ -169,7 +169,7 @@ SAID: Sequence[Scenario] = (
         _says(
             _after(0.5, 1.5),
             agent=Working,
-            model={"answers": [Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."]},
+            llm={"answers": [Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."]},
         ),
         protected=2,
     ),
@@ -186,21 +186,21 @@ SAID: Sequence[Scenario] = (
 """What callers do, where nothing fails."""
 
 BROKEN: Sequence[Scenario] = (
-    Scenario("final transcript 3 s late", _says(_after(0.5, 1.5), ear={"finals": {0: 3.0}}), prepares=False),
-    Scenario("final transcript never", _says(_after(0.5, 1.5), ear={"finals": {0: None}}), prepares=False),
+    Scenario("final transcript 3 s late", _says(_after(0.5, 1.5), stt={"finals": {0: 3.0}}), prepares=False),
+    Scenario("final transcript never", _says(_after(0.5, 1.5), stt={"finals": {0: None}}), prepares=False),
     Scenario(
         "recogniser errors for 20 s",
-        _says(ear={"outages": (Outage(1.0, seconds=20.0, retryable=False),)}),
+        _says(stt={"outages": (Outage(1.0, seconds=20.0, retryable=False),)}),
         prepares=False,
     ),
     Scenario(
         "recogniser reconnects",
-        _says(_after(0.5, 1.5, _COST), ear={"outages": (Outage(5.0, seconds=2.0),)}),
+        _says(_after(0.5, 1.5, _COST), stt={"outages": (Outage(5.0, seconds=2.0),)}),
         prepares=False,
     ),
     Scenario(
         "model breaks off at 50 %",
-        _says(_after(0.5, 1.0), agent=Thinking, model={"answers": [Reply(NOTICE, breaks_after=0.5), "Fine."]}),
+        _says(_after(0.5, 1.0), agent=Thinking, llm={"answers": [Reply(NOTICE, breaks_after=0.5), "Fine."]}),
         whole=False,
         prepares=False,
     ),
@@ -209,7 +209,7 @@ BROKEN: Sequence[Scenario] = (
         _says(
             _after(0.5, 1.0),
             agent=Thinking,
-            model={"answers": [Reply(NOTICE, breaks_after=0.5, retryable=True), "Fine."]},
+            llm={"answers": [Reply(NOTICE, breaks_after=0.5, retryable=True), "Fine."]},
         ),
         prepares=False,
     ),
@@ -219,42 +219,40 @@ BROKEN: Sequence[Scenario] = (
             _after(0.5, 1.0),
             agent=Thinking,
             ends_after=40.0,
-            model={"answers": [Reply(NOTICE, stall=math.inf, stall_after=0.5), "Fine."]},
+            llm={"answers": [Reply(NOTICE, stall=math.inf, stall_after=0.5), "Fine."]},
         ),
         whole=False,
         prepares=False,
     ),
     Scenario(
         "model hits its token limit",
-        _says(_after(0.5, 1.0), agent=Thinking, model={"answers": [Reply(NOTICE, max_words=8), "Fine."]}),
+        _says(_after(0.5, 1.0), agent=Thinking, llm={"answers": [Reply(NOTICE, max_words=8), "Fine."]}),
         whole=False,
         prepares=False,
     ),
-    Scenario(
-        "voice fails at 40 %", _says(_after(0.5, 1.5), voice={"faults": (VoiceFault(0, after=0.4),)}), prepares=False
-    ),
+    Scenario("voice fails at 40 %", _says(_after(0.5, 1.5), tts={"faults": (TTSFault(0, after=0.4),)}), prepares=False),
     Scenario(
         "voice stalls for 3 s",
-        _says(_after(0.5, 1.5), voice={"faults": (VoiceFault(0, after=0.4, stall=3.0),)}),
+        _says(_after(0.5, 1.5), tts={"faults": (TTSFault(0, after=0.4, stall=3.0),)}),
         prepares=False,
     ),
     Scenario(
         "voice is dead",
-        _says(lambda _: Say(1.0, QUESTION), voice={"dead": True}, ends_after=40.0),
+        _says(lambda _: Say(1.0, QUESTION), tts={"dead": True}, ends_after=40.0),
         whole=False,
         answered=False,
         prepares=False,
     ),
     Scenario(
         "nobody subscribes",
-        _says(lambda _: Say(1.0, QUESTION), listener=Listener(subscribed_at=None), ends_after=60.0),
+        _says(lambda _: Say(1.0, QUESTION), listener=AudioReceiver(subscribed_at=None), ends_after=60.0),
         whole=False,
         answered=False,
         prepares=False,
     ),
     Scenario(
         "loudspeaker dies",
-        _says(lambda _: Say(1.0, QUESTION), listener=Listener(dead_from=3.0), ends_after=60.0),
+        _says(lambda _: Say(1.0, QUESTION), listener=AudioReceiver(dead_from=3.0), ends_after=60.0),
         whole=False,
         answered=False,
         prepares=False,

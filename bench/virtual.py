@@ -134,9 +134,7 @@ def _in_time(call: Call, result: Result, protected: int) -> bool:
     if not asked or len(result.protected) < protected or not protected:
         return False
     answer = 2 + len(asked)  # "You said" and the caller's words
-    chain = (
-        max(SILENCE, call.ear.final) + call.model.first_token + answer / call.model.rate + call.voice.first_audio + 0.05
-    )
+    chain = max(SILENCE, call.stt.final) + call.llm.first_token + answer / call.llm.rate + call.tts.first_audio + 0.05
     return max(word.end for word in asked) + chain <= result.protected[protected - 1].end
 
 
@@ -214,7 +212,7 @@ def gap_table(played: Sequence[Played]) -> Table:
         "Reply gap in virtual time, in ms: from the last sample before the answer to its first",
         ("where", "peer", "n", "least", "p50", "p95", "most", "of strongest", "limit"),
         "In time: the caller was done so early that hearing, thinking and speaking fit before the end; calls "
-        "in which ear, model or voice fail, or another agent takes over, are left out. "
+        "in which STT, LLM or TTS fail, or another agent takes over, are left out. "
         "Later, pairwise: how much later than the strongest peer hearout answers the same call.",
     )
     in_time = [one for one in played if one.in_time]

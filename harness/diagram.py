@@ -32,14 +32,14 @@ STATES = {
 
 def state(floor: Floor) -> str:
     """Where a call is, in a word of `STATES`."""
-    one = floor._debts.current()
+    one = floor._queue.current()
     if one is not None and not one.suspended:
         if one.stopping:
             return "stopping"
         if one.playing:
             return "playing"
         return "tool" if one._waits_for_tool else "asked"
-    if any(other.away for other in floor._debts.all):
+    if any(other.away for other in floor._queue.all):
         return "away"
     if floor._expected_since is not None:
         return "expected"

@@ -11,7 +11,7 @@ from livekit.rtc._proto import stats_pb2
 from livekit.rtc.event_emitter import EventEmitter
 
 from hearout._floor import events as e
-from hearout._room.participants import ALIVE, Room
+from hearout._room.participants import ALIVE, Participants
 from hearout.policy import Policy
 from hearout.receipts import Attempt, Outcome, Receipt
 from hearout.testing._clock import run
@@ -73,7 +73,7 @@ class Person:
 
 
 class FakeRoom(EventEmitter[str]):
-    """What `Room` uses of LiveKit's."""
+    """What `Participants` uses of LiveKit's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Kept(list[Receipt]):
     def all(self) -> list[Receipt]:
         return self
 
-    follows: Room
+    follows: Participants
 
     def look_again(self, *, since: float) -> None:
         for number, receipt in enumerate(self):
@@ -134,10 +134,10 @@ class Scene:
         self._identity = ""
         self.room_io = self
         self.on_close: list[Callable[[Any], None]] = []
-        self.follows = Room(self.room, self, policy, self, wall=asyncio.get_running_loop().time)  # type: ignore[arg-type]
+        self.follows = Participants(self.room, self, policy, self, wall=asyncio.get_running_loop().time)  # type: ignore[arg-type]
         self.receipts.follows = self.follows
 
-    # what the session and the shell are to `Room`
+    # what the session and the shell are to `Participants`
 
     @property
     def linked_participant(self) -> Person | None:

@@ -9,15 +9,15 @@ from hearout.ledger import (
     LEASE,
     Entry,
     Ledger,
-    Owing,
+    Unfinished,
     Written,
 )
-from hearout.ledger._calls import Attended
+from hearout.ledger._calls import WatchedCall
 from hearout.ledger._entries import settlement
 from hearout.ledger._read import entries
 from hearout.testing import (
+    LLM,
     Do,
-    Model,
     first_sound,
 )
 
@@ -51,19 +51,19 @@ class InTheLoop:
         if not self.dies:
             self.ledger.amend(before, after, call=call, by=self.holder, now=now, settled=settled)
 
-    async def owed(self, call: str) -> tuple[Owing, ...]:
+    async def owed(self, call: str) -> tuple[Unfinished, ...]:
         return self.ledger.owed(call)
 
     async def entries(self, call: str, *, now: float) -> tuple[Entry, ...]:
         return tuple(entries(self.ledger, now=now, call=call))
 
-    async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
+    async def take_over(self, call: str, id: str, *, now: float) -> Unfinished | None:
         return self.ledger.take_over(call, id, by=self.holder, now=now + 60 + LEASE)  # a while later
 
     async def rescues(self, call: str) -> int:
         return self.rescued
 
-    def attend(self, attended: Attended) -> None:
+    def attend(self, attended: WatchedCall) -> None:
         pass
 
     def release(self) -> None:
@@ -116,4 +116,4 @@ def dying_reply(ledger: Ledger, *acts: Any) -> None:
     def die(_: Any) -> None:
         scribe.dies = True
 
-    call(Do(first_sound(6.6), die), *acts, agent=replying(scribe), model=Model(answers=(REPLY,)), ends_after=7.5)
+    call(Do(first_sound(6.6), die), *acts, agent=replying(scribe), llm=LLM(answers=(REPLY,)), ends_after=7.5)

@@ -6,18 +6,18 @@ from collections import Counter
 from harness.orders import Call, Step
 from hearout._floor import events as e
 from hearout._floor.actions import (
+    AddToContext,
+    AnswerTyped,
     DeliverTurn,
     EndCall,
     FinishShutdown,
-    GoOnWith,
-    HandBackWords,
-    LetLie,
     NoteGap,
-    NoteWords,
-    PassText,
     PrepareAnswer,
     RecordFate,
-    SayAgain,
+    Resume,
+    ResumeUnfinished,
+    ReturnWords,
+    SkipUnfinished,
     StopUtterance,
     WriteReceipt,
 )
@@ -35,10 +35,10 @@ from hearout.receipts._receipt import (
 
 CARRIED = {
     Fate.DELIVERED: DeliverTurn,
-    Fate.HANDED_BACK: HandBackWords,
-    Fate.NOTED: NoteWords,
-    Fate.CALLER_GONE: NoteWords,
-    Fate.SHUT_DOWN: NoteWords,
+    Fate.HANDED_BACK: ReturnWords,
+    Fate.NOTED: AddToContext,
+    Fate.CALLER_GONE: AddToContext,
+    Fate.SHUT_DOWN: AddToContext,
 }
 
 
@@ -55,7 +55,7 @@ def every_word_once(call: Call) -> None:
     for step in call.steps:
         for action in step.actions:
             match action:
-                case DeliverTurn() | HandBackWords() | NoteWords():
+                case DeliverTurn() | ReturnWords() | AddToContext():
                     assert action.words, f"an empty turn: {action}"
                     carried += [token for held in action.words for token in tokens(held.text)]
                     texts.update(held.text for held in action.words)
@@ -71,7 +71,7 @@ def every_word_once(call: Call) -> None:
     order = {token: number for number, token in enumerate(heard)}
     for step in call.steps:
         for action in step.actions:
-            if isinstance(action, DeliverTurn | HandBackWords):
+            if isinstance(action, DeliverTurn | ReturnWords):
                 numbers = [order[token] for held in action.words for token in tokens(held.text) if token in order]
                 assert numbers == sorted(numbers), f"out of order: {action}"
 
@@ -81,9 +81,9 @@ def _texts(step: Step) -> tuple[str, ...]:
     match step.event:
         case e.WordsHeard(text) if step.took:
             return (text,)
-        case e.TextTyped(text) | e.WordsInherited(text) if step.holding:
+        case e.TextTyped(text) | e.EarlierWords(text) if step.holding:
             return (text,)
-        case e.DebtInherited() if not any(isinstance(action, GoOnWith) for action in step.actions):
+        case e.UnfinishedFound() if not any(isinstance(action, ResumeUnfinished) for action in step.actions):
             return step.event.words
     return ()
 
@@ -104,7 +104,7 @@ def only_what_may_ends_it(call: Call) -> None:
                 silent = step.at - last[action.id] >= patience - 1e-6
                 assert action.id in causes or silent, f"stopped without a cause: {action}"
                 causes.setdefault(action.id, "stuck")
-            if isinstance(action, SayAgain):
+            if isinstance(action, Resume):
                 last[action.id] = step.at
                 assert not step.gone, f"speaks to nobody: {action}"
             if isinstance(action, WriteReceipt):
@@ -137,7 +137,7 @@ def one_true_receipt_each(call: Call) -> None:
     _none_is_missed(call)
     for step in call.steps:
         for action in step.actions:
-            if isinstance(action, SayAgain):
+            if isinstance(action, Resume):
                 assert action.begins_at <= max(_reported(call, action.id, step.at), default=0.0), f"skips: {action}"
                 assert action.text.strip(), f"nothing is left to say: {action}"
     for receipt in receipts:
@@ -187,13 +187,13 @@ def every_debt_taken_over_once(call: Call) -> None:
     shut = False
     for step in call.steps:
         shut = shut or isinstance(step.event, e.ShutdownAsked)
-        done = [action for action in step.actions if isinstance(action, GoOnWith | LetLie)]
-        if not isinstance(step.event, e.DebtInherited):
+        done = [action for action in step.actions if isinstance(action, ResumeUnfinished | SkipUnfinished)]
+        if not isinstance(step.event, e.UnfinishedFound):
             assert not done, f"taken over again: {done}"
             continue
         debt = step.event
         sayable = bool(debt.text.strip()) and debt.redeliver is not Redeliver.NEVER and not shut
-        assert done == [GoOnWith(debt.id) if sayable else LetLie(debt.id)], f"{debt}: {done}"
+        assert done == [ResumeUnfinished(debt.id) if sayable else SkipUnfinished(debt.id)], f"{debt}: {done}"
 
 
 def _none_is_missed(call: Call) -> None:
@@ -228,7 +228,7 @@ def _ending(call: Call, name: str) -> e.SpeechEnded | None:
         match step.event:
             case e.SpeechEnded() if step.event.id == name and over is None:
                 over = step.event
-        if any(isinstance(action, SayAgain) and action.id == name for action in step.actions):
+        if any(isinstance(action, Resume) and action.id == name for action in step.actions):
             over = None
     return over
 
@@ -304,9 +304,7 @@ def late_reports_change_nothing(call: Call, late: e.Event) -> None:
     assert _state(with_it) == _state(without), f"a late {late} changed the floor"
 
 
-KEPT_IN = {
-    f"hearout._floor.{name}" for name in ("floor", "state", "utterance", "held", "alignment", "closing", "preparing")
-}
+KEPT_IN = {f"hearout._floor.{name}" for name in ("floor", "state", "utterance", "held", "alignment")}
 
 
 def _state(thing: object) -> object:
@@ -320,7 +318,7 @@ def _state(thing: object) -> object:
 
 def nothing_at_all(call: Call) -> None:
     """L7"""
-    done = [a for step in call.steps for a in step.actions if not isinstance(a, EndCall | FinishShutdown | PassText)]
+    done = [a for step in call.steps for a in step.actions if not isinstance(a, EndCall | FinishShutdown | AnswerTyped)]
     assert not done, f"without protected speech: {done}"
     assert not any(step.holding for step in call.steps)
     assert not any(step.took for step in call.steps if isinstance(step.event, e.WordsHeard | e.WordsGuessed))

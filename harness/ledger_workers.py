@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from hearout.errors import LedgerDownError
-from hearout.ledger import Ledger, Scribe
+from hearout.ledger import Ledger, LedgerWriter
 from hearout.ledger import _tables as tables
 from hearout.receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
 
@@ -113,7 +113,7 @@ def say_and_never_end(url: str, started: Any) -> None:
     """Owe an utterance, play two seconds of it, and go on until killed."""
 
     async def say() -> None:
-        scribe = Scribe(Ledger(url), holder="victim")
+        scribe = LedgerWriter(Ledger(url), holder="victim")
         await scribe.owe(
             "room", "notice", NOTICE, now=time.time(), agent="Front desk", policy={"redeliver": "from cut"}
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from hearout._floor import events as e
-from hearout._floor.actions import Action, OweAgain, SayAgain
+from hearout._floor.actions import Action, Reopen, Resume
 from hearout._floor.floor import Floor
 from hearout._floor.held import REPEAT_WINDOW
 from hearout.policy import (
@@ -73,19 +73,19 @@ class Call:
         if isinstance(event, e.WordsHeard | e.WordsGuessed):
             took = self.floor.takes(event.text, self.at)
             if not took:
-                event = e.WordsPassed() if isinstance(event, e.WordsHeard) else e.AlarmRang()
+                event = e.WordsLeftToLiveKit() if isinstance(event, e.WordsHeard) else e.AlarmRang()
         self._witness(event)
         actions = self.floor.apply(event, self.at)
         for action in actions:
-            if isinstance(action, OweAgain):
+            if isinstance(action, Reopen):
                 self._owe_again(action)
-            if isinstance(action, SayAgain):  # LiveKit begins a new attempt
+            if isinstance(action, Resume):  # LiveKit begins a new attempt
                 self.ended.discard(action.id)
                 self.suspended.discard(action.id)
         self.steps.append(Step(self.at, event, actions, self.floor.holding, self.talking, self.gone, took))
         return self.steps[-1]
 
-    def _owe_again(self, action: OweAgain) -> None:
+    def _owe_again(self, action: Reopen) -> None:
         """What is said under the new id goes on where it was missed."""
         self.requested[action.id] = replace(self.requested[action.of], id=action.id)
         self.first[action.id] = action.of
@@ -135,7 +135,7 @@ def decoded(order: bytes, call: Call, *, protected: bool = True) -> Iterator[e.E
     for what, much in zip(order[::2], order[1::2], strict=False):
         call.at = round(call.at + PAUSES[much & 31], 6)
         event = _event(what, much >> 3, call)
-        if protected or not isinstance(event, e.SpeechRequested | e.ReplyExpected | e.DebtInherited):
+        if protected or not isinstance(event, e.SpeechRequested | e.ReplyExpected | e.UnfinishedFound):
             yield event
 
 
@@ -258,10 +258,12 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
         case "typed":
             return e.TextTyped(_words(much, call))
         case "inherited":
-            return e.WordsInherited(_words(much, call))
+            return e.EarlierWords(_words(much, call))
         case "owed":
             words = tuple(_words(number, call) for number in range(much % 3))
-            return e.DebtInherited(f"old{call.tokens}", _text(much), words, ANSWERS[much % 5], REDELIVER[much // 8 % 4])
+            return e.UnfinishedFound(
+                f"old{call.tokens}", _text(much), words, ANSWERS[much % 5], REDELIVER[much // 8 % 4]
+            )
         case "keys":
             return e.KeysPressed("0" if much % 2 else "7")
         case "leaves":

@@ -8,7 +8,7 @@ from typing import Any
 from hearout import Outcome, Receipt
 from hearout._floor import events as e
 from hearout._room.channel import Answering
-from hearout._room.page_reports import Witness
+from hearout._room.page_reports import PageReports
 
 Page = Callable[[str, dict[str, Any]], Awaitable[str]]
 """A page in these tests: answers calls of a method with fields."""
@@ -68,7 +68,7 @@ class Room:
         self.now = 0.0
         self.wire = Wire(page)
         self.caller = caller
-        self.witness = Witness(self.wire, now=lambda: self.now, caller=lambda: self.caller)
+        self.witness = PageReports(self.wire, now=lambda: self.now, caller=lambda: self.caller)
 
     async def hello(self, identity: str = "caller") -> str:
         return await self.wire.methods["hearout.hello"](identity, "")

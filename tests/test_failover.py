@@ -18,13 +18,13 @@ from hearout._failover import (
     LOOKS,
     PATIENCE,
     RESCUES,
-    Rescue,
+    Failover,
 )
 from hearout.errors import LedgerDownError
 from hearout.ledger import Ledger
-from hearout.ledger._calls import Attended, Custody
+from hearout.ledger._calls import CallRegistry, WatchedCall
 
-CALL = Attended("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
+CALL = WatchedCall("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
 AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDARD
 
 
@@ -82,15 +82,15 @@ class Workers:
 
     def __init__(self, folder: Path, rooms: Rooms) -> None:
         self.ledger = Ledger(f"sqlite:///{folder / 'receipts.db'}")
-        self.custody = Custody(self.ledger)
+        self.custody = CallRegistry(self.ledger)
         self.rooms = rooms
         self.now = 1000.0
         self.jobs: list[Any] = []
-        self._named: dict[str, Rescue] = {}
+        self._named: dict[str, Failover] = {}
 
-    def named(self, name: str) -> Rescue:
+    def named(self, name: str) -> Failover:
         server: Any = types.SimpleNamespace(active_jobs=self.jobs)
-        return self._named.setdefault(name, Rescue(server, self.ledger, name))
+        return self._named.setdefault(name, Failover(server, self.ledger, name))
 
     def run(self, *jobs: str) -> None:
         """The workers' own jobs from now on."""
@@ -103,7 +103,7 @@ class Workers:
         await asyncio.gather(*(self.named(name).tended() for name in names))
 
     @property
-    def calls(self) -> tuple[Attended, ...]:
+    def calls(self) -> tuple[WatchedCall, ...]:
         return self.custody.look(worker="test", beat=int(self.now)).calls
 
 
@@ -204,14 +204,14 @@ def test_a_worker_that_looks_seldom_needs_as_many_looks_to_take_another_for_dead
 
 def test_a_job_that_began_while_the_ledger_was_read_is_no_dead_one(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def do(workers: Workers) -> None:
-        look = Custody.look
+        look = CallRegistry.look
 
-        def began_meanwhile(custody: Custody, **given: Any) -> Any:
+        def began_meanwhile(custody: CallRegistry, **given: Any) -> Any:
             workers.custody.attend(CALL)
             workers.run("job-1")
             return look(custody, **given)
 
-        monkeypatch.setattr(Custody, "look", began_meanwhile)
+        monkeypatch.setattr(CallRegistry, "look", began_meanwhile)
         await workers.look("a")
 
     assert play(do) == []
@@ -223,7 +223,7 @@ def test_a_worker_that_could_not_look_itself_takes_nobody_for_dead(play: Any, mo
         await workers.look("a", jobs=("job-1",))
         await workers.look("b")
         with monkeypatch.context() as down:
-            down.setattr(Custody, "look", raising)
+            down.setattr(CallRegistry, "look", raising)
             for _ in range(2 * LOOKS):
                 workers.now += LOOK
                 await workers.look("b")

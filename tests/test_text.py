@@ -3,7 +3,7 @@
 import pytest
 
 from hearout import _text as words
-from hearout._floor.alignment import Wording
+from hearout._floor.alignment import Alignment
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ DOCTOR = "Good day. Please ask for Dr. Smith at 3 p.m. on Monday. Thank you."
 
 
 def test_an_utterance_is_taken_up_at_its_sentence_and_not_after_a_short_form_in_it() -> None:
-    wording = Wording(DOCTOR, complete=True)
-    seconds, begin = wording.sentence_at(3.0, length=4.5)
+    alignment = Alignment(DOCTOR, complete=True)
+    seconds, begin = alignment.sentence_at(3.0, length=4.5)
 
     assert DOCTOR[begin:].startswith("Please ask")
     assert seconds == pytest.approx(10 / len(DOCTOR) * 4.5)
@@ -97,8 +97,8 @@ def test_an_utterance_is_taken_up_at_its_sentence_and_not_after_a_short_form_in_
 
 def test_a_sentence_that_the_voice_places_in_pieces_begins_with_the_first_of_them() -> None:
     pieces = [(0.0, "Good day."), (0.8, "Please ask for Dr."), (1.9, "Smith at 3 p.m."), (3.0, "on Monday.")]
-    wording = Wording(DOCTOR, complete=True, placed=[*pieces, (4.0, "Thank you.")])
+    alignment = Alignment(DOCTOR, complete=True, placed=[*pieces, (4.0, "Thank you.")])
 
-    assert wording.sentence_at(3.5, length=None) == (0.8, 10)
-    assert wording.sentence_at(0.5, length=None) == (0.0, 0)
-    assert wording.sentence_at(4.2, length=None) == (4.0, DOCTOR.index("Thank"))
+    assert alignment.sentence_at(3.5, length=None) == (0.8, 10)
+    assert alignment.sentence_at(0.5, length=None) == (0.0, 0)
+    assert alignment.sentence_at(4.2, length=None) == (4.0, DOCTOR.index("Thank"))

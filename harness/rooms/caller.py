@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hearout._local.tts import SAMPLE_RATE, Voice
+from hearout._local.tts import SAMPLE_RATE, LocalTTS
 
 if TYPE_CHECKING:
     from harness.rooms.server import Server
@@ -287,7 +287,7 @@ class Caller:
 @functools.cache
 def spoken(text: str) -> Samples:
     """`text` in the local voice: mono, 24 kHz, the same samples each time."""
-    return Voice().synthesise(text)
+    return LocalTTS().synthesise(text)
 
 
 def share_heard(wanted: Iterable[str], got: list[str]) -> float:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hearout.ledger import Ledger, Owing
-from hearout.ledger._calls import Attended
+from hearout.ledger import Ledger, Unfinished
+from hearout.ledger._calls import WatchedCall
 from hearout.ledger._tables import CALLS
 
 LISTED, SENT = 5.0, 30.0
@@ -20,13 +20,13 @@ class Calls:
 
     ledger: Ledger
 
-    def attended(self, room: str) -> Attended | None:
+    def attended(self, room: str) -> WatchedCall | None:
         """Who is in the call of this room; None where nobody is, or is wanted."""
         with self.ledger.transaction() as connection:
             found = connection.execute(CALLS.select().where(CALLS.c.room == room)).mappings().one_or_none()
-        return None if found is None else Attended(**{name: found[name] for name in Attended.__match_args__})
+        return None if found is None else WatchedCall(**{name: found[name] for name in WatchedCall.__match_args__})
 
-    def wait(self, room: str, there: Callable[[Attended | None], bool], seconds: float) -> Attended | None:
+    def wait(self, room: str, there: Callable[[WatchedCall | None], bool], seconds: float) -> WatchedCall | None:
         """Wait until it is so."""
         until = time.monotonic() + seconds
         while not there(found := self.attended(room)):
@@ -34,12 +34,12 @@ class Calls:
             time.sleep(0.05)
         return found
 
-    def owed(self, room: str) -> tuple[Owing, ...]:
+    def owed(self, room: str) -> tuple[Unfinished, ...]:
         """What is owed there."""
         attended = self.attended(room)
         return () if attended is None else self.ledger.owed(attended.call)
 
-    def kill(self, room: str, *, whole_worker: bool = False) -> tuple[Attended, float]:
+    def kill(self, room: str, *, whole_worker: bool = False) -> tuple[WatchedCall, float]:
         """SIGKILL for the agent of this room, or for its whole worker; who it was, and when."""
         attended = self.wait(room, lambda one: one is not None and bool(one.job), LISTED)
         assert attended is not None
@@ -47,7 +47,7 @@ class Calls:
         os.kill(int(victim.rsplit("-", 2)[1]), signal.SIGKILL)
         return attended, time.monotonic()
 
-    def wait_for_another(self, room: str, dead: Attended) -> Attended:
+    def wait_for_another(self, room: str, dead: WatchedCall) -> WatchedCall:
         """Wait for the agent that is sent in a dead one's place."""
         another = self.wait(room, lambda one: one is not None and one.job not in ("", dead.job), SENT)
         assert another is not None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Phrases,
         Policy,
         Redeliver,
-        Words,
+        Retention,
     )
     from .receipts import Cause, Fate, Held, Level, Outcome, Receipt
 
@@ -60,9 +60,9 @@ __all__ = [
     "PolicyError",
     "Receipt",
     "Redeliver",
+    "Retention",
     "ScriptError",
     "SettingsError",
-    "Words",
 ]
 
 _NAMES = {
@@ -83,7 +83,7 @@ _NAMES = {
         "SettingsError",
     ),
     "ledger": ("Ledger",),
-    "policy": ("After", "Answer", "Keys", "Nobody", "Phrases", "Policy", "Redeliver", "Words"),
+    "policy": ("After", "Answer", "Keys", "Nobody", "Phrases", "Policy", "Redeliver", "Retention"),
     "receipts": ("Cause", "Fate", "Held", "Level", "Outcome", "Receipt"),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}

@@ -22,7 +22,7 @@ from livekit.agents import AgentServer, JobContext
 
 from .errors import LedgerError
 from .ledger._book import Ledger, new_holder
-from .ledger._calls import NOBODY, Attended, Custody
+from .ledger._calls import NOBODY, CallRegistry, WatchedCall
 from .ledger._environment import place
 
 logger = logging.getLogger("hearout")
@@ -79,7 +79,7 @@ _AS_WANTED = frozenset(
 T = TypeVar("T")
 
 
-class Rescue:
+class Failover:
     """Looks after the calls of one book of the ledger, for one worker.
 
     Args:
@@ -91,7 +91,7 @@ class Rescue:
     def __init__(self, server: AgentServer, ledger: Ledger, worker: str) -> None:
         self._server = server
         self._ledger = ledger
-        self._custody = Custody(ledger)
+        self._custody = CallRegistry(ledger)
         self._worker = worker
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearout-rescue")
         self._beat = 0
@@ -163,7 +163,7 @@ class Rescue:
         before, since, looks = self._beats.get(worker, (None, now, 0))
         return (beat, since, looks + 1) if beat == before else (beat, now, 0)
 
-    def _is_orphan(self, attended: Attended, jobs: frozenset[str], now: float) -> bool:
+    def _is_orphan(self, attended: WatchedCall, jobs: frozenset[str], now: float) -> bool:
         if attended.worker == self._worker:
             if attended.job:
                 return attended.job not in jobs
@@ -173,7 +173,7 @@ class Rescue:
         _, since, looks = self._beats[attended.worker]
         return looks >= LOOKS and now >= since + DEAD
 
-    async def _tend(self, attended: Attended) -> None:
+    async def _tend(self, attended: WatchedCall) -> None:
         """Do for one call whose agent died what can be done now; it is looked at again as long as it is listed."""
         try:
             # by HTTPS_PROXY, as LiveKit's worker goes
@@ -187,7 +187,7 @@ class Rescue:
                 await self._asked(lambda: self._custody.release(attended, by=self._worker))
             await asyncio.sleep(LOOK)
 
-    async def _send_an_agent(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
+    async def _send_an_agent(self, livekit: api.LiveKitAPI, attended: WatchedCall) -> None:
         rooms = await livekit.room.list_rooms(api.ListRoomsRequest(names=[attended.room]))
         if not any(room.sid == attended.sid for room in rooms.rooms):
             await self._strike_off(attended)  # everybody has gone
@@ -221,7 +221,7 @@ class Rescue:
         sent = await livekit.agent_dispatch.create_dispatch(wanted)
         self._claimed[attended.call] = self._claimed[attended.call][0], sent.id
 
-    async def _put_out(self, livekit: api.LiveKitAPI, attended: Attended) -> None:
+    async def _put_out(self, livekit: api.LiveKitAPI, attended: WatchedCall) -> None:
         """See to it that the agent is gone before another comes: should it live after all, two would speak."""
         gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
         try:
@@ -230,7 +230,7 @@ class Rescue:
             if error.code != api.TwirpErrorCode.NOT_FOUND:  # LiveKit may have missed it by itself meanwhile
                 raise
 
-    async def _strike_off(self, attended: Attended) -> None:
+    async def _strike_off(self, attended: WatchedCall) -> None:
         await self._asked(lambda: self._custody.leave(attended.call, job=attended.job))
 
     async def _asked(self, work: Callable[[], T]) -> T:
@@ -242,13 +242,13 @@ def is_cut_off(reason: rtc.DisconnectReason.ValueType) -> bool:
     return reason not in _AS_WANTED
 
 
-def attended(job: JobContext, call: str, environ: Mapping[str, str]) -> Attended | None:
+def attended(job: JobContext, call: str, environ: Mapping[str, str]) -> WatchedCall | None:
     """The call of a job, for the worker that looks after it; None where none does."""
     if (worker := environ.get(WORKER)) is None:
         return None
     asked, room = job.job, job.job.room
     identity = job.token_claims().identity
-    return Attended(call, room.name, room.sid, asked.id, identity, asked.agent_name, asked.metadata, worker)
+    return WatchedCall(call, room.name, room.sid, asked.id, identity, asked.agent_name, asked.metadata, worker)
 
 
 @contextlib.contextmanager
@@ -269,7 +269,7 @@ def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
     running: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
 
     def start(*_: object) -> None:
-        running.append(asyncio.get_running_loop().create_task(Rescue(server, ledger, worker).run()))
+        running.append(asyncio.get_running_loop().create_task(Failover(server, ledger, worker).run()))
 
     server.once("worker_started", start)
     try:
@@ -277,5 +277,5 @@ def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
     finally:
         if running:
             with contextlib.suppress(LedgerError):
-                Custody(ledger).retire(worker)
+                CallRegistry(ledger).retire(worker)
         ledger.close()

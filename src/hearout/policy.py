@@ -33,7 +33,7 @@ class Redeliver(Enum):
     """Not at all: it is on the receipt as not finished."""
 
 
-class Words(Enum):
+class Retention(Enum):
     """What a record keeps of what was said."""
 
     KEEP = "keep"
@@ -207,8 +207,8 @@ class Policy:
     lead_in: float = 0.5
     may_press: frozenset[str] = frozenset()
     acknowledge_grace: float = 15.0
-    words_on_receipt: Words = Words.KEEP
-    text_on_receipt: Words = Words.KEEP
+    words_on_receipt: Retention = Retention.KEEP
+    text_on_receipt: Retention = Retention.KEEP
     early_instructions: str = (
         "What the caller said last came before the question was put, so it is no answer to it and no consent. "
         "React to it in brief, then put the question again."
@@ -244,8 +244,8 @@ class Policy:
 _CHOICES: tuple[tuple[str, type[Enum]], ...] = (
     ("answer", Answer),
     ("redeliver", Redeliver),
-    ("words_on_receipt", Words),
-    ("text_on_receipt", Words),
+    ("words_on_receipt", Retention),
+    ("text_on_receipt", Retention),
 )
 _MAY_BE_ZERO = (
     "prepare",

@@ -12,7 +12,7 @@ from livekit import rtc
 from livekit.agents.voice import io
 
 from hearout import ConsoleError
-from hearout._console.line import FRAME, SAMPLE_RATE, Loudspeaker
+from hearout._console.line import FRAME, SAMPLE_RATE, ConsoleOutput
 from hearout._console.play import LONGEST, cleaned, read_audio
 
 LATER = 1e12  # a deadline that everything makes
@@ -23,12 +23,12 @@ def spoken(seconds: float) -> rtc.AudioFrame:
     return rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, len(samples))
 
 
-def with_loudspeaker(call: Callable[[Loudspeaker, list[Any]], Any]) -> list[Any]:
+def with_loudspeaker(call: Callable[[ConsoleOutput, list[Any]], Any]) -> list[Any]:
     """Run `call` with a loudspeaker; the events that LiveKit would see."""
     events: list[Any] = []
 
     async def main() -> None:
-        loudspeaker = Loudspeaker(lambda: None)
+        loudspeaker = ConsoleOutput(lambda: None)
         for name in ("playback_started", "playback_progressed", "playback_finished"):
             loudspeaker.on(name, events.append)
         await call(loudspeaker, events)
@@ -37,12 +37,12 @@ def with_loudspeaker(call: Callable[[Loudspeaker, list[Any]], Any]) -> list[Any]
     return events
 
 
-def played(loudspeaker: Loudspeaker, ticks: int, start: int = 0) -> np.ndarray[Any, Any]:
+def played(loudspeaker: ConsoleOutput, ticks: int, start: int = 0) -> np.ndarray[Any, Any]:
     return np.concatenate([loudspeaker.play((start + n) * FRAME / SAMPLE_RATE, LATER) for n in range(ticks)])
 
 
 def test_a_stretch_is_reported_with_its_exact_length() -> None:
-    async def call(loudspeaker: Loudspeaker, _: list[Any]) -> None:
+    async def call(loudspeaker: ConsoleOutput, _: list[Any]) -> None:
         await loudspeaker.capture_frame(spoken(0.05))
         loudspeaker.flush()
         assert np.count_nonzero(played(loudspeaker, 5)) == 0.05 * SAMPLE_RATE
@@ -54,7 +54,7 @@ def test_a_stretch_is_reported_with_its_exact_length() -> None:
 
 
 def test_a_stretch_that_is_ready_follows_without_a_gap() -> None:
-    async def call(loudspeaker: Loudspeaker, _: list[Any]) -> None:
+    async def call(loudspeaker: ConsoleOutput, _: list[Any]) -> None:
         for seconds in (0.05, 0.03):
             await loudspeaker.capture_frame(spoken(seconds))
             loudspeaker.flush()
@@ -66,7 +66,7 @@ def test_a_stretch_that_is_ready_follows_without_a_gap() -> None:
 
 
 def test_what_comes_after_its_time_leaves_a_hole_instead_of_sounding_in_the_past() -> None:
-    async def call(loudspeaker: Loudspeaker, _: list[Any]) -> None:
+    async def call(loudspeaker: ConsoleOutput, _: list[Any]) -> None:
         before = time.monotonic()
         await loudspeaker.capture_frame(spoken(0.02))
         assert not np.any(loudspeaker.play(0.0, before))
@@ -76,7 +76,7 @@ def test_what_comes_after_its_time_leaves_a_hole_instead_of_sounding_in_the_past
 
 
 def test_cleared_audio_is_reported_as_cut_at_the_second_where_it_was() -> None:
-    async def call(loudspeaker: Loudspeaker, _: list[Any]) -> None:
+    async def call(loudspeaker: ConsoleOutput, _: list[Any]) -> None:
         await loudspeaker.capture_frame(spoken(1.0))
         played(loudspeaker, 10)
         loudspeaker.clear_buffer()
@@ -88,7 +88,7 @@ def test_cleared_audio_is_reported_as_cut_at_the_second_where_it_was() -> None:
 
 
 def test_a_pause_plays_nothing_and_loses_nothing() -> None:
-    async def call(loudspeaker: Loudspeaker, _: list[Any]) -> None:
+    async def call(loudspeaker: ConsoleOutput, _: list[Any]) -> None:
         await loudspeaker.capture_frame(spoken(0.1))
         loudspeaker.flush()
         loudspeaker.pause()

@@ -16,7 +16,7 @@ from hearout import (
 from hearout._console.report import (
     CallRecord,
     HeldRow,
-    Reply,
+    ReplyRow,
     SaidRow,
     Transcript,
     Turn,
@@ -35,7 +35,7 @@ CALL = CallRecord(
     [SaidRow(3.0, 5.0, ASKED)],
     [Transcript(5.3, ASKED, final=True)],
     [Turn(9.0, ASKED)],
-    [Reply(9.02, 0.02)],
+    [ReplyRow(9.02, 0.02)],
     [HeldRow(5.3, ASKED, "words", "answered")],
 )
 

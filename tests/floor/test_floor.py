@@ -14,17 +14,17 @@ from hearout import (
 from hearout._floor import events as e
 from hearout._floor.actions import (
     Action,
+    AnswerTyped,
     DeliverTurn,
-    GoOnWith,
     Hold,
-    LetGo,
-    LetLie,
     NoteGap,
-    OweAgain,
-    PassText,
     PrepareAnswer,
     RecordFate,
-    SayAgain,
+    Release,
+    Reopen,
+    Resume,
+    ResumeUnfinished,
+    SkipUnfinished,
     StopUtterance,
     WriteReceipt,
 )
@@ -79,7 +79,7 @@ def test_words_said_over_an_announcement_are_answered_when_it_ends() -> None:
     )
 
     held = Held("what does it cost", at=2.0)
-    assert [type(action) for action in actions] == [DeliverTurn, RecordFate, WriteReceipt, LetGo]
+    assert [type(action) for action in actions] == [DeliverTurn, RecordFate, WriteReceipt, Release]
     assert actions[0] == DeliverTurn((held,), number=actions[0].number)  # type: ignore[union-attr]
     assert actions[1] == RecordFate(held, Fate.DELIVERED)
     assert actions[2].receipt.outcome is Outcome.FINISHED  # type: ignore[union-attr]
@@ -185,17 +185,17 @@ def test_it_is_taken_up_where_the_voice_says_that_the_sentence_began() -> None:
     )
 
     before, rest = "This call is recorded. ", "Please have your customer number ready."
-    assert told(floor, (8.0, e.CallerReturned())) == [SayAgain("n1", 1.7, before, rest), Hold()]
+    assert told(floor, (8.0, e.CallerReturned())) == [Resume("n1", 1.7, before, rest), Hold()]
 
 
 def test_what_ended_after_the_caller_had_vanished_is_owed_again_and_its_receipt_stays() -> None:
     floor = playing()
     told(floor, *ended())
 
-    assert told(floor, (20.0, e.CallerLeft(known_until=5.5))) == [OweAgain("n1+2", "n1")]
+    assert told(floor, (20.0, e.CallerLeft(known_until=5.5))) == [Reopen("n1+2", "n1")]
     before, rest = "This call is recorded. ", "Please have your customer number ready."
     (again, hold) = told(floor, (25.0, e.CallerReturned()))
-    assert (again, hold) == (SayAgain("n1+2", pytest.approx(2.2, abs=0.1), before, rest), Hold())  # type: ignore[arg-type]
+    assert (again, hold) == (Resume("n1+2", pytest.approx(2.2, abs=0.1), before, rest), Hold())  # type: ignore[arg-type]
     told(
         floor,
         (25.1, e.AudioMade("n1+2", 6.0, complete=True)),
@@ -232,7 +232,7 @@ def test_what_ended_long_before_is_forgotten_and_a_second_vanishing_owes_it_unde
     floor = playing(Policy(vanish_grace=5.0))
     told(floor, *ended())
     told(floor, (7.5, e.SpeechRequested("n2", text=TEXT)), (7.6, e.SpeechEnded("n2", interrupted=True)))
-    assert told(floor, (9.0, e.CallerLeft(known_until=4.0))) == [OweAgain("n1+2", "n1")]
+    assert told(floor, (9.0, e.CallerLeft(known_until=4.0))) == [Reopen("n1+2", "n1")]
     told(
         floor,
         (10.0, e.CallerReturned()),
@@ -241,7 +241,7 @@ def test_what_ended_long_before_is_forgotten_and_a_second_vanishing_owes_it_unde
         (14.0, e.PlayoutFinished("n1+2", 6.0)),
         (14.0, e.SpeechEnded("n1+2")),
     )
-    assert told(floor, (17.0, e.CallerLeft(known_until=12.0))) == [OweAgain("n1+2+2", "n1+2")]
+    assert told(floor, (17.0, e.CallerLeft(known_until=12.0))) == [Reopen("n1+2+2", "n1+2")]
 
 
 def test_a_hole_in_what_was_played_is_on_the_receipt() -> None:
@@ -285,30 +285,30 @@ def test_a_policy_that_prepares_nothing_prepares_nothing() -> None:
 
 
 def test_what_is_typed_while_nothing_is_protected_is_answered_at_once() -> None:
-    assert told(Floor(), (1.0, e.TextTyped("hello"))) == [PassText("hello")]
-    assert PassText("hello") not in told(playing(), (2.0, e.TextTyped("hello")))
+    assert told(Floor(), (1.0, e.TextTyped("hello"))) == [AnswerTyped("hello")]
+    assert AnswerTyped("hello") not in told(playing(), (2.0, e.TextTyped("hello")))
 
 
 def test_what_a_dead_agent_owed_and_nobody_asks_for_is_gone_on_with() -> None:
-    debt = e.DebtInherited("old", TEXT, ("what does it cost",))
+    debt = e.UnfinishedFound("old", TEXT, ("what does it cost",))
 
-    assert told(Floor(), (0.0, debt)) == [GoOnWith("old")]
+    assert told(Floor(), (0.0, debt)) == [ResumeUnfinished("old")]
 
 
 @pytest.mark.parametrize(
     ("policy", "debt"),
     [
-        (None, e.DebtInherited("old", TEXT, ("what does it cost", "mm-hm"), redeliver=Redeliver.NEVER)),
-        (Policy(redeliver=Redeliver.NEVER), e.DebtInherited("old", TEXT, ("what does it cost", "mm-hm"))),
-        (None, e.DebtInherited("old", "", ("what does it cost", "mm-hm"))),
+        (None, e.UnfinishedFound("old", TEXT, ("what does it cost", "mm-hm"), redeliver=Redeliver.NEVER)),
+        (Policy(redeliver=Redeliver.NEVER), e.UnfinishedFound("old", TEXT, ("what does it cost", "mm-hm"))),
+        (None, e.UnfinishedFound("old", "", ("what does it cost", "mm-hm"))),
     ],
 )
 def test_what_a_dead_agent_owed_and_may_not_be_said_again_is_left_and_the_words_over_it_are_answered(
-    policy: Policy | None, debt: e.DebtInherited
+    policy: Policy | None, debt: e.UnfinishedFound
 ) -> None:
     actions = told(Floor(policy), (0.0, debt))
 
-    assert actions[0] == LetLie("old")
+    assert actions[0] == SkipUnfinished("old")
     assert [action.words for action in actions if isinstance(action, DeliverTurn)] == [
         (Held("what does it cost", at=0.0),)
     ]
@@ -317,21 +317,21 @@ def test_what_a_dead_agent_owed_and_may_not_be_said_again_is_left_and_the_words_
 
 @pytest.mark.parametrize(("answer", "fate"), [(Answer.DROP, Fate.DROPPED), (Answer.NOTE, Fate.NOTED)])
 def test_words_over_what_a_dead_agent_owed_are_treated_as_was_chosen_for_it(answer: Answer, fate: Fate) -> None:
-    actions = told(Floor(), (0.0, e.DebtInherited("old", "", ("what does it cost",), answer=answer)))
+    actions = told(Floor(), (0.0, e.UnfinishedFound("old", "", ("what does it cost",), answer=answer)))
 
     assert [action.fate for action in actions if isinstance(action, RecordFate)] == [fate]
     assert not any(isinstance(action, DeliverTurn) for action in actions)
 
 
 def test_a_session_that_shuts_down_takes_over_no_debt() -> None:
-    assert LetLie("old") in told(Floor(), (0.0, e.ShutdownAsked()), (0.1, e.DebtInherited("old", TEXT)))
+    assert SkipUnfinished("old") in told(Floor(), (0.0, e.ShutdownAsked()), (0.1, e.UnfinishedFound("old", TEXT)))
 
 
 def test_what_is_owed_again_takes_no_id_that_is_used() -> None:
     floor = playing()
     told(floor, (2.0, e.SpeechRequested("n1+2")), *ended())
 
-    assert OweAgain("n1+3", "n1") in told(floor, (20.0, e.CallerLeft(known_until=5.5)))
+    assert Reopen("n1+3", "n1") in told(floor, (20.0, e.CallerLeft(known_until=5.5)))
 
 
 def test_how_far_it_is_is_known_while_it_plays() -> None:

@@ -13,16 +13,9 @@ from harness import laws
 from harness.orders import late_event, played, to_its_end, vanished
 from hearout._floor import (
     floor,
-    preparing,
-)
-from hearout._floor import (
-    held as heard,
-)
-from hearout._floor import (
-    state as debts,
-)
-from hearout._floor import (
-    utterance as owed,
+    held,
+    state,
+    utterance,
 )
 
 ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
@@ -70,17 +63,17 @@ def l7(order: bytes, which: type[floor.Floor]) -> None:
     laws.nothing_at_all(played(order, protected=False, floor=which))
 
 
-MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "preparing", "floor")]
+MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "floor")]
 
 MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     "forgets the guess when the final does not come": (
-        heard,
-        "self.said.append(Said(Held(new, self.began(at)), owner, at))",
+        held,
+        "self.said.append(HeldPiece(Held(new, self.began(at)), owner, at))",
         "pass",
         l1,
     ),
     "delivers the newest words first": (
-        heard,
+        held,
         "for said in self.said if said.owner.answer is Answer.RIGHT_AFTER",
         "for said in reversed(self.said) if said.owner.answer is Answer.RIGHT_AFTER",
         l1,
@@ -91,10 +84,10 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "for said in heard.said[:1]:\n            heard.settle(said, Fate.HANDED_BACK",
         l1,
     ),
-    "says a late final again": (heard, "return text if rest is None else rest", "return text", l1),
+    "says a late final again": (held, "return text if rest is None else rest", "return text", l1),
     "records nothing of what is noted": (floor, "heard.settle(said, Fate.NOTED)", "heard.said.remove(said)", l1),
     "any words cut in": (
-        owed,
+        utterance,
         "if words.has_phrase(text, phrase) and",
         "if text and",
         l2,
@@ -106,53 +99,53 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l2,
     ),
     "keys cut in that are not allowed": (
-        owed,
+        utterance,
         "if digit in allowed), None)",
         "), None)",
         l2,
     ),
     "gives up while it plays": (
-        owed,
+        utterance,
         "return max(known, self._sign_of_life) + (policy.sink_grace if self.complete else policy.voice_grace)",
         "return self._sign_of_life + 0.5",
         l2,
     ),
     "a receipt for what still plays": (
         floor,
-        "for one in [one for one in self._debts.all if one.ended_at is not None]:",
-        "for one in [one for one in self._debts.all if one.ended_at is not None or one.started_at is not None]:",
+        "for one in [one for one in self._queue.all if one.ended_at is not None]:",
+        "for one in [one for one in self._queue.all if one.ended_at is not None or one.started_at is not None]:",
         l3,
     ),
-    "what was made counts as played": (owed, "played=self.played,", "played=self.made,", l3),
-    "a voice that gave up has finished": (owed, "return self.failure\n", "pass\n", l3),
-    "a cut end has finished": (owed, "if self.played < self.made - SHORT:", "if False:", l3),
+    "what was made counts as played": (utterance, "played=self.played,", "played=self.made,", l3),
+    "a voice that gave up has finished": (utterance, "return self.failure\n", "pass\n", l3),
+    "a cut end has finished": (utterance, "if self.played < self.made - SHORT:", "if False:", l3),
     "no receipt for what was given up": (
-        owed,
+        utterance,
         "            self._over(at)\n        return False",
         "            self.playing = False\n        return False",
         l3,
     ),
-    "what was played to nobody counts": (owed, "if self._known_until is not None:", "if False:", l3),
+    "what was played to nobody counts": (utterance, "if self._known_until is not None:", "if False:", l3),
     "goes on after what was never said": (
-        owed,
+        utterance,
         "self.begins_at, characters = self.resumes_at(at)",
         "self.begins_at, characters = self.made, 0",
         l3,
     ),
     "forgets who does not come back": (
-        owed,
+        utterance,
         "self.away, self.ended_at = False, at",
         "self.away = True",
         l3,
     ),
     "what ended unheard stays finished": (
-        debts,
+        state,
         "missed = [one for one in self._closed + self.all if one.is_missed(known_until)]",
-        "missed: list[Owed] = []",
+        "missed: list[Utterance] = []",
         l3_missed,
     ),
     "what was missed is said from where it ended": (
-        owed,
+        utterance,
         "again.leave(known_until)",
         "again.leave(None)",
         l3_missed,
@@ -171,48 +164,53 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "answers while protected speech waits": (
         floor,
-        "if self._debts.open() or self._expected_since is not None:\n            return\n        if",
-        "if any(one.playing for one in self._debts.open()):\n            return\n        if",
+        "if self._queue.open() or self._expected_since is not None:\n            return\n        if",
+        "if any(one.playing for one in self._queue.open()):\n            return\n        if",
         l4,
     ),
     "asks the model without end": (
-        preparing,
+        state,
         " and self.calls < self.calls_at_most",
         "",
         l4,
     ),
     "waits for a dead voice for ever": (
-        owed,
+        utterance,
         "return min(max(self._sign_of_life, free_since) + policy.voice_grace, self._queued_since + policy.queue_grace)",
         "return None",
         l5,
     ),
     "waits for words for ever": (floor, "if at < self._words_by():\n                return", "return", l5),
-    "waits for a listener for ever": (owed, "return self._sign_of_life + policy.listener_grace", "return None", l5),
-    "holds for a tool for ever": (owed, "return self._sign_of_life + policy.tool_grace", "return None", l5),
+    "waits for a listener for ever": (
+        utterance,
+        "return self._sign_of_life + policy.listener_grace",
+        "return None",
+        l5,
+    ),
+    "holds for a tool for ever": (utterance, "return self._sign_of_life + policy.tool_grace", "return None", l5),
     "waits for its own stop for ever": (
-        owed,
+        utterance,
         "if self._told_at is not None:\n            return self._told_at + STOP_GRACE",
         "if self._told_at is not None:\n            return None",
         l5,
     ),
     "listens to late reports": (
-        debts,
+        state,
         "for one in self.open(suspended=True):\n            if one.id == event.id:",
         "for one in self.all:\n            if True:",
         l6,
     ),
-    "takes a used id again": (debts, "if event.id not in self._used:", "if True:", l6),
+    "takes a used id again": (state, "if event.id not in self._used:", "if True:", l6),
     "holds words when nothing is protected": (
         floor,
-        "return self.holding or self._heard.repeats(text, at)",
+        "return self.holding or self._held_words.repeats(text, at)",
         "return True",
         l7,
     ),
     "goes on with what is not to be said again": (
         floor,
-        "yield a.LetLie(debt.id)",
-        "yield a.LetLie(debt.id)\n            yield a.GoOnWith(debt.id)",
+        "yield a.SkipUnfinished(debt.id)",
+        "yield a.SkipUnfinished(debt.id)\n            yield a.ResumeUnfinished(debt.id)",
         l8,
     ),
     "tells the gap of what has no receipt": (floor, "if self._last.ended_at is not None else None", "", l3),
@@ -242,7 +240,6 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
             "hearout._floor.utterance",
             "hearout._floor.held",
             "hearout._floor.state",
-            "hearout._floor.preparing",
             "hearout._floor.floor",
         )
     }

@@ -30,7 +30,7 @@ def fresh(code: str) -> str:
     [
         "import hearout",
         "import hearout; dir(hearout)",
-        "from hearout import Policy, Receipt, Level, Words, HearoutError",
+        "from hearout import Policy, Receipt, Level, Retention, HearoutError",
         "from hearout import Cause, Fate, Held, Ledger, LedgerError, MisspokenError",
         "from hearout.__main__ import main; main(['--help'])",
         "from hearout.__main__ import main; main(['receipts', '--help'])",

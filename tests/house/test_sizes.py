@@ -15,6 +15,7 @@ TABLES = {
     ("bridge.py", "_perform"): "one case an action: to be read beside actions.py",
     ("orders.py", "_event"): "one case a letter of the random orders",
     ("_codec.py", "from_json"): "one line a field of the receipt",
+    ("_codec.py", "to_json"): "one line a field of the receipt",
 }
 """Functions that are longer, and why: each would be harder to read in parts."""
 

@@ -18,15 +18,15 @@ from harness.databases import locked, until
 from harness.kept_in_loop import InTheLoop
 from harness.ledger_workers import MINE, NOW, Opened, cut_in, kinds, receipt
 from hearout import Level, Outcome, Receipt
-from hearout._floor.state import Standing
-from hearout._session.call_ledger import Bookkeeper
-from hearout._session.speeches import Asked
+from hearout._floor.state import Progress
+from hearout._session.call_ledger import CallLedger
+from hearout._session.speeches import SpeechRequest
 from hearout.ledger import (
     Entry,
     Ledger,
+    LedgerWriter,
     Record,
     RowKind,
-    Scribe,
     Written,
 )
 from hearout.ledger import (
@@ -254,7 +254,7 @@ def test_where_the_ledger_is_down_it_waits_behind_the_receipt(tmp_path: Path) ->
     ledger.owe("room", "notice", before.text, by="a", now=NOW)
 
     async def say() -> None:
-        scribe = Scribe(Ledger(url), holder="a")
+        scribe = LedgerWriter(Ledger(url), holder="a")
         with locked(tmp_path / "receipts.db"):
             written = scribe.settle(before, call="room", now=NOW + 8, entry="row")
             scribe.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
@@ -270,7 +270,7 @@ def test_the_scribe_writes_it_and_after_its_close_leaves_it_to_the_next_process(
     url, before = f"sqlite:///{tmp_path}/receipts.db", heard_by(ANN)
 
     async def say() -> None:
-        scribe = Scribe(Ledger(url))
+        scribe = LedgerWriter(Ledger(url))
         await scribe.owe("room", "notice", before.text, now=NOW)
         scribe.settle(before, call="room", now=NOW + 8, entry="row")
         scribe.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
@@ -279,7 +279,7 @@ def test_the_scribe_writes_it_and_after_its_close_leaves_it_to_the_next_process(
         scribe.amend(heard_by(STAYED), heard_by(REPORTED), call="room", now=NOW + 22, settled="row")  # spooled
 
     async def next_one() -> None:
-        scribe = Scribe(Ledger(url))
+        scribe = LedgerWriter(Ledger(url))
         await until(lambda: len(kinds(ledger)) == 4)
         await scribe.close()
 
@@ -296,8 +296,8 @@ def test_a_close_waits_for_nothing_more_and_adds_what_is_known_in_one_row(tmp_pa
 
     async def keep() -> None:
         scribe: Any = InTheLoop(ledger, "a")
-        book = Bookkeeper(scribe, "room", agent=lambda: "", standing=lambda _: Standing())
-        book.promise("key", Asked("notice", receipt().text))
+        book = CallLedger(scribe, "room", agent=lambda: "", standing=lambda _: Progress())
+        book.promise("key", SpeechRequest("notice", receipt().text))
         await book.promised("key")
         book.amend("key", heard_by(STAYED))  # it is not over
         book.settle("key", heard_by(ANN), answer=False)

@@ -18,7 +18,7 @@ from hearout.ledger import _read as read
 from hearout.ledger import _signing as signing
 from hearout.ledger import _tables as tables
 from hearout.ledger._chain import (
-    Beside,
+    Plaintext,
     canonical,
     mismatch,
     row_hash,
@@ -27,7 +27,7 @@ from hearout.ledger._chain import (
 )
 from hearout.ledger._environment import place
 from hearout.ledger._read import Verdict, entries, verify
-from hearout.policy import Words
+from hearout.policy import Retention
 from hearout.receipts._codec import (
     to_json,
 )
@@ -242,19 +242,21 @@ def test_a_key_that_does_not_do_is_refused(
 # Sealing: the content has no words, and what is beside it brings them back
 
 
-@given(receipts, st.sampled_from(Words), st.sampled_from(Words))
-def test_what_is_sealed_holds_no_words_and_comes_back_as_far_as_it_is_kept(one: Any, words: Words, text: Words) -> None:
+@given(receipts, st.sampled_from(Retention), st.sampled_from(Retention))
+def test_what_is_sealed_holds_no_words_and_comes_back_as_far_as_it_is_kept(
+    one: Any, words: Retention, text: Retention
+) -> None:
     document = json.loads(json.dumps(to_json(one)))
     sealed, said = seal(document, "c0ffee", words=words, text=text)
     assert "text" not in sealed
     assert all("text" not in entry for entry in sealed["held"])
     assert mismatch({"receipt": sealed}, said) == ""
     back = unseal(sealed, said)
-    if words is Words.KEEP:
+    if words is Retention.KEEP:
         assert back["held"] == document["held"]
-    if text is Words.KEEP:
+    if text is Retention.KEEP:
         assert back.get("text") == document.get("text")
-    assert unseal(sealed, Beside(None)) == sealed
+    assert unseal(sealed, Plaintext(None)) == sealed
 
 
 def test_no_two_rows_have_the_same_hash_by_where_their_parts_meet() -> None:

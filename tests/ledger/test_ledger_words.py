@@ -17,11 +17,11 @@ from hearout.ledger import RowKind
 from hearout.ledger import _tables as tables
 from hearout.ledger._entries import mark
 from hearout.ledger._read import entries, rows, verify
-from hearout.policy import Words
+from hearout.policy import Retention
 
 
-@pytest.mark.parametrize("policy", [Words.HASH, Words.OMIT])
-def test_words_that_are_not_to_be_kept_are_not(url: str, policy: Words) -> None:
+@pytest.mark.parametrize("policy", [Retention.HASH, Retention.OMIT])
+def test_words_that_are_not_to_be_kept_are_not(url: str, policy: Retention) -> None:
     ledger = Ledger(url, words=policy, text=policy)
     ledger.owe("room", "notice", NOTICE, by="a", now=NOW)
     assert ledger.owed("room")[0].text == NOTICE  # else it could not be said again
@@ -30,7 +30,7 @@ def test_words_that_are_not_to_be_kept_are_not(url: str, policy: Words) -> None:
     assert MINE not in kept
     assert NOTICE not in kept
     assert receipt().text_sha256 in kept
-    assert ('"sha256"' in kept) is (policy is Words.HASH)
+    assert ('"sha256"' in kept) is (policy is Retention.HASH)
     assert verify(ledger).fault is None
     (entry,) = entries(ledger, now=NOW)
     assert entry.receipt is not None
@@ -64,7 +64,7 @@ def test_what_a_caller_said_can_be_forgotten_and_the_chain_stays_whole(url: str)
 
 
 def test_the_text_of_a_reply_is_known_from_its_renewals_until_it_is_settled(url: str) -> None:
-    ledger = Ledger(url, text=Words.OMIT)
+    ledger = Ledger(url, text=Retention.OMIT)
     ledger.owe("room", "reply", "", by="a", now=NOW)
     assert (ledger.owed("room")[0].text, ledger.owed("room")[0].complete) == ("", False)
     for said, complete in (("Very well. This", False), (NOTICE, True)):

@@ -18,7 +18,7 @@ from hearout.errors import AlreadyOwedError, LedgerError
 from hearout.ledger import (
     LEASE,
     Ledger,
-    Scribe,
+    LedgerWriter,
     Written,
 )
 from hearout.ledger import (
@@ -30,10 +30,10 @@ from hearout.ledger import (
 from hearout.ledger import (
     _writer as scribe,
 )
-from hearout.ledger._calls import NOBODY, Attended, Custody
+from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
 from hearout.ledger._entries import promise
 from hearout.ledger._read import entries, verify
-from hearout.policy import Words
+from hearout.policy import Retention
 
 """Seconds: three times and more what anything here takes on a busy machine."""
 
@@ -49,11 +49,11 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scribe, "RETRY", 0.1)
 
 
-def run(url: str, work: Callable[[Scribe], Awaitable[Any]], **options: Any) -> Any:
+def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any) -> Any:
     """Do it with a scribe of its own, which is closed at the end."""
 
     async def with_a_scribe() -> Any:
-        one = Scribe(Ledger(url), **options)
+        one = LedgerWriter(Ledger(url), **options)
         try:
             return await work(one)
         finally:
@@ -67,7 +67,7 @@ def found(url: str) -> list[tuple[str, str, bool]]:
 
 
 def test_a_call_s_utterances_are_written_in_order(url: str) -> None:
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=NOW, agent="Front desk") is Written.LEDGER
         one.renew("room", "notice", played=2.0, now=NOW + 2, held=[MINE])
         one.renew("room", "notice", played=3.0, now=NOW + 3)
@@ -83,7 +83,7 @@ def test_a_call_s_utterances_are_written_in_order(url: str) -> None:
 
 
 def test_what_is_owed_already_is_an_error_and_the_first_promise_stands(url: str) -> None:
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         await one.owe("room", "notice", NOTICE, now=NOW)
         with pytest.raises(AlreadyOwedError):
             await one.owe("room", "notice", NOTICE, now=NOW)
@@ -96,7 +96,7 @@ def test_what_is_owed_already_is_an_error_and_the_first_promise_stands(url: str)
 def test_the_next_agent_takes_over_what_is_owed_and_settles_it(url: str) -> None:
     Opened(url).owe("room", "notice", NOTICE, by="dead", now=NOW)
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         owing = await one.take_over("room", "notice", now=NOW + LEASE)
         assert owing is not None
         assert owing.holder == one.holder
@@ -108,8 +108,8 @@ def test_the_next_agent_takes_over_what_is_owed_and_settles_it(url: str) -> None
 
 
 def test_who_lost_it_to_another_settles_late_and_changes_nothing(url: str) -> None:
-    async def call(first: Scribe) -> None:
-        second, third = Scribe(Opened(url), patience=SLOW), Scribe(Opened(url), patience=SLOW)
+    async def call(first: LedgerWriter) -> None:
+        second, third = LedgerWriter(Opened(url), patience=SLOW), LedgerWriter(Opened(url), patience=SLOW)
         await first.owe("room", "notice", NOTICE, now=NOW)
         assert await second.take_over("room", "notice", now=NOW + LEASE)
         assert await third.take_over("room", "notice", now=NOW + 2 * LEASE)
@@ -129,7 +129,7 @@ def test_what_comes_while_others_wait_is_written_after_them(
     monkeypatch.setattr(scribe, "RETRY", SLOW)
     Opened(sqlite_url).owed("room")
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         with locked(tmp_path / "receipts.db"):
             assert await one.settle(receipt("first"), call="room", now=NOW) is Written.SPOOLED
         assert await one.settle(receipt("second"), call="room", now=NOW) is Written.SPOOLED
@@ -139,10 +139,10 @@ def test_what_comes_while_others_wait_is_written_after_them(
 
 
 def test_what_a_process_leaves_behind_is_appended_by_one_that_lives(sqlite_url: str, tmp_path: Path) -> None:
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         assert await one.owed("room") == ()  # it has looked around before
         dying = spool.Spool(tmp_path / "receipts.db-spool", "dying")
-        dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, keep=Words.KEEP))
+        dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, keep=Retention.KEEP))
         dying.close()
         await until(lambda: found(sqlite_url) == [("notice", "unknown", True)])
 
@@ -155,7 +155,7 @@ def test_a_ledger_that_hangs_holds_an_announcement_up_for_its_patience_only(
     Opened(sqlite_url).owed("room")
     monkeypatch.setattr(tables, "WAIT", SLOW)
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         began = time.monotonic()
         with locked(tmp_path / "receipts.db"):
             assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.SPOOLED
@@ -175,7 +175,7 @@ def test_what_a_locked_ledger_could_not_take_is_appended_in_order_and_says_so(
 ) -> None:
     Opened(sqlite_url).owed("room")
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         with locked(tmp_path / "receipts.db"):
             for id in ("first", "second", "third"):
                 assert await one.owe("room", id, NOTICE, now=NOW) is Written.SPOOLED
@@ -210,7 +210,7 @@ def test_a_full_disk_holds_nothing_up_and_loses_nothing(sqlite_url: str) -> None
     sa.event.listen(sa.pool.Pool, "connect", limit)
     try:
 
-        async def call(one: Scribe) -> None:
+        async def call(one: LedgerWriter) -> None:
             nonlocal full
             long = NOTICE * 10000
             assert await one.owe("room", "notice", long, now=NOW) is Written.SPOOLED
@@ -227,7 +227,7 @@ def test_a_full_disk_holds_nothing_up_and_loses_nothing(sqlite_url: str) -> None
 def test_a_server_that_dies_and_comes_back_gets_what_waited(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.database()
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.LEDGER
         await asyncio.to_thread(postgres.stop)
         try:
@@ -248,7 +248,7 @@ def test_a_server_that_dies_and_comes_back_gets_what_waited(postgres: Postgres, 
 def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url: str, tmp_path: Path) -> None:
     Opened(sqlite_url).owed("room")
 
-    async def first(one: Scribe) -> None:
+    async def first(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.SPOOLED
         one.settle(cut_in(), call="room", now=NOW)
 
@@ -258,7 +258,7 @@ def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url:
     with left.open("a") as file:
         file.write('{"kind": "settled", "call": "ro')  # it died in the middle of a line
 
-    async def second(one: Scribe) -> None:
+    async def second(one: LedgerWriter) -> None:
         await until(lambda: found(sqlite_url) == [("notice", "cut in", True)])
 
     run(sqlite_url, second, holder="second", patience=SLOW)
@@ -267,7 +267,7 @@ def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url:
 
 def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     living, other = spool.Spool(tmp_path, "living"), spool.Spool(tmp_path, "other")
-    record = promise("room", "notice", NOTICE, agent="", policy={}, by="living", now=NOW, keep=Words.KEEP)
+    record = promise("room", "notice", NOTICE, agent="", policy={}, by="living", now=NOW, keep=Retention.KEEP)
     assert living.keep(record) is Written.SPOOLED
     assert list(other.orphans()) == []
     living.close()
@@ -277,7 +277,7 @@ def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
 def test_where_the_spool_s_disk_is_full_it_waits_in_memory_and_leaves_no_half_line(tmp_path: Path) -> None:
     one = spool.Spool(tmp_path, "one")
     records = [
-        promise("room", f"u{number}", NOTICE, agent="", policy={}, by="one", now=NOW, keep=Words.KEEP)
+        promise("room", f"u{number}", NOTICE, agent="", policy={}, by="one", now=NOW, keep=Retention.KEEP)
         for number in range(3)
     ]
     assert one.keep(records[0]) is Written.SPOOLED
@@ -297,7 +297,7 @@ def test_where_the_spool_s_disk_is_full_it_waits_in_memory_and_leaves_no_half_li
 def test_a_folder_that_cannot_be_made_leaves_it_in_memory_and_the_log_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.MEMORY
 
     run(f"sqlite:///{tmp_path}/no/such/folder/receipts.db", call, patience=SLOW)
@@ -307,7 +307,7 @@ def test_a_folder_that_cannot_be_made_leaves_it_in_memory_and_the_log_says_so(
 
 
 def test_a_receipt_after_the_close_is_kept_for_the_next_process(sqlite_url: str) -> None:
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         await one.owe("room", "notice", NOTICE, now=NOW)
         await one.close()
         one.renew("room", "notice", played=1.0, now=NOW)
@@ -316,7 +316,7 @@ def test_a_receipt_after_the_close_is_kept_for_the_next_process(sqlite_url: str)
 
     run(sqlite_url, call, patience=SLOW)
 
-    async def next_one(one: Scribe) -> None:
+    async def next_one(one: LedgerWriter) -> None:
         await until(lambda: found(sqlite_url) == [("notice", "finished", True), ("farewell", "unknown", True)])
 
     run(sqlite_url, next_one, patience=SLOW)
@@ -331,7 +331,7 @@ def test_a_newer_ledger_is_left_alone_and_the_receipts_wait(
         Opened.all.pop().close()
     before = (tmp_path / "receipts.db").read_bytes()
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.SPOOLED
 
     run(sqlite_url, call, patience=SLOW)
@@ -340,7 +340,7 @@ def test_a_newer_ledger_is_left_alone_and_the_receipts_wait(
 
 
 def test_a_policy_that_is_no_json_is_refused_in_the_call(sqlite_url: str) -> None:
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         with pytest.raises(LedgerError, match="object of JSON"):
             await one.owe("room", "notice", NOTICE, now=NOW, policy={"cut_in": object()})
         one.renew("room", "notice", played=1.0, now=NOW, held=[object()])  # logged; the thread goes on
@@ -354,7 +354,7 @@ def test_what_a_hanging_ledger_has_not_taken_when_the_process_ends_is_on_disk(
 ) -> None:
     Opened(sqlite_url).owed("room")
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         monkeypatch.setattr(tables, "WAIT", SLOW)
         one._ledger.close()  # its next connection waits long
         waits = one.settle(cut_in("first"), call="room", now=NOW)
@@ -368,7 +368,7 @@ def test_what_a_hanging_ledger_has_not_taken_when_the_process_ends_is_on_disk(
     with locked(tmp_path / "receipts.db"):
         run(sqlite_url, call, patience=0.05)
 
-    async def next_one(one: Scribe) -> None:
+    async def next_one(one: LedgerWriter) -> None:
         await until(lambda: [entry[:2] for entry in found(sqlite_url)] == [("first", "cut in"), ("second", "cut in")])
 
     run(sqlite_url, next_one)
@@ -376,14 +376,14 @@ def test_what_a_hanging_ledger_has_not_taken_when_the_process_ends_is_on_disk(
 
 
 def test_a_call_that_is_released_is_anybodys_at_once(url: str) -> None:
-    attended = Attended("room", "room", "RM_1", "job-1", "agent-1", "", "", worker="a")
+    attended = WatchedCall("room", "room", "RM_1", "job-1", "agent-1", "", "", worker="a")
 
-    async def call(one: Scribe) -> None:
+    async def call(one: LedgerWriter) -> None:
         one.attend(attended)
         await one.owed("room")  # listed by then
         one.release()
 
     run(url, call, patience=SLOW)
 
-    (listed,) = Custody(Opened(url)).look(worker="b", beat=1).calls
+    (listed,) = CallRegistry(Opened(url)).look(worker="b", beat=1).calls
     assert (listed.job, listed.worker) == ("job-1", NOBODY)

@@ -30,8 +30,8 @@ from harness.livekit_calls import (
 )
 from hearout._local.gateway import Gateway, Limits
 from hearout._local.llm import MONOLOGUE
-from hearout._local.stt import Ear
-from hearout._local.tts import SAMPLE_RATE, Spoken, Voice
+from hearout._local.stt import LocalSTT
+from hearout._local.tts import SAMPLE_RATE, LocalTTS, SpokenSentence
 from hearout.errors import LocalVoiceMissingError
 
 pytestmark = pytest.mark.real
@@ -75,7 +75,9 @@ def test_two_streams_at_once_keep_their_words_apart() -> None:
 
 def test_a_text_becomes_speech_whose_transcript_matches() -> None:
     audio = in_a_job(lambda: said(SENTENCE))
-    assert alike(Ear().transcribe(audio, SAMPLE_RATE), SENTENCE) >= 0.85  # the tiny model may hear an "uh" before it
+    assert (
+        alike(LocalSTT().transcribe(audio, SAMPLE_RATE), SENTENCE) >= 0.85
+    )  # the tiny model may hear an "uh" before it
     assert audio[-1] == 0 or abs(int(audio[-1])) < 400
 
 
@@ -88,7 +90,7 @@ def test_a_pooled_connection_serves_one_utterance_after_another() -> None:
                 stream.push_text(text)
                 stream.end_input()
                 pieces = [np.frombuffer(event.frame.data, np.int16) async for event in stream]
-            texts.append(Ear().transcribe(np.concatenate(pieces), SAMPLE_RATE))
+            texts.append(LocalSTT().transcribe(np.concatenate(pieces), SAMPLE_RATE))
         await voice.aclose()
         return texts
 
@@ -141,8 +143,8 @@ def test_other_sample_rates_are_served() -> None:
 
     audio, rate = in_a_job(at_16_khz)
     assert rate == 16_000
-    assert abs(len(audio) / rate - len(Voice().synthesise(SENTENCE)) / SAMPLE_RATE) < 0.2
-    assert words(Ear().transcribe(audio, rate)) == words(SENTENCE)
+    assert abs(len(audio) / rate - len(LocalTTS().synthesise(SENTENCE)) / SAMPLE_RATE) < 0.2
+    assert words(LocalSTT().transcribe(audio, rate)) == words(SENTENCE)
 
 
 def test_the_models_that_a_session_makes_of_plain_strings_are_the_local_voice() -> None:
@@ -156,7 +158,7 @@ def test_the_models_that_a_session_makes_of_plain_strings_are_the_local_voice() 
         events = await heard(SENTENCE, session.stt)
         asked = final_text(events)
         answer = text_of(await answered(asked, session.llm))
-        return asked, answer, Ear().transcribe(await said(answer, session.tts), SAMPLE_RATE)
+        return asked, answer, LocalSTT().transcribe(await said(answer, session.tts), SAMPLE_RATE)
 
     asked, answer, spoken = in_a_job(talk)
     assert words(asked) == words(SENTENCE)
@@ -259,10 +261,10 @@ def test_a_bad_chat_request_gets_the_protocols_own_error(gateway: Gateway, body:
 def test_what_a_model_raises_is_told_to_its_client_and_no_words_are_logged(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(self: Voice, text: str) -> Iterator[Any]:
+    def fail(self: LocalTTS, text: str) -> Iterator[Any]:
         raise RuntimeError(text)
 
-    monkeypatch.setattr(Voice, "parts", fail)
+    monkeypatch.setattr(LocalTTS, "parts", fail)
     with pytest.raises(APIError, match="the local voice failed"):
         in_a_job(lambda: said("My secret."))
     errors = [r.getMessage() for r in caplog.records if r.name == "hearout" and r.levelno >= logging.WARNING]
@@ -288,13 +290,13 @@ def test_one_stream_too_many_is_refused_and_the_next_one_after_it_served(gateway
 def test_a_client_that_leaves_ends_the_synthesis(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     made = 0
 
-    def parts(self: Voice, text: str) -> Iterator[Spoken]:
+    def parts(self: LocalTTS, text: str) -> Iterator[SpokenSentence]:
         nonlocal made
         made += 1
         time.sleep(0.02)
-        yield Spoken(text, np.zeros(SAMPLE_RATE, np.int16))
+        yield SpokenSentence(text, np.zeros(SAMPLE_RATE, np.int16))
 
-    monkeypatch.setattr(Voice, "parts", parts)
+    monkeypatch.setattr(LocalTTS, "parts", parts)
 
     async def leave() -> None:
         async with aiohttp.ClientSession(headers=credentials(gateway)) as client:
@@ -320,7 +322,7 @@ def test_livekit_falls_back_to_its_own_turn_detector_without_an_error(
         detector = inference.TurnDetector()
         assert detector.model == "turn-detector-v1"
         stream = detector.stream()
-        for frame in frames(Voice().synthesise(SENTENCE)):
+        for frame in frames(LocalTTS().synthesise(SENTENCE)):
             stream.push_audio(frame)
         await asyncio.sleep(0.3)
         assert detector.model == "turn-detector-v1-mini"

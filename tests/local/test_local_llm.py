@@ -12,7 +12,7 @@ from hearout._local.llm import (
     chunks,
     reply,
 )
-from hearout._local.tts import SAMPLE_RATE, Voice
+from hearout._local.tts import SAMPLE_RATE, LocalTTS
 
 
 def user(*texts: Any) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def test_a_prompt_for_something_long_and_boring_gets_the_monologue(prompt: str) 
 
 @pytest.mark.real
 def test_the_monologue_lasts_25_to_30_seconds() -> None:
-    assert 25 <= len(Voice().synthesise(MONOLOGUE)) / SAMPLE_RATE <= 30
+    assert 25 <= len(LocalTTS().synthesise(MONOLOGUE)) / SAMPLE_RATE <= 30
 
 
 @pytest.mark.parametrize(

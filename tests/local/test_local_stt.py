@@ -11,8 +11,8 @@ import pytest
 
 from harness import words
 from hearout._local import stt
-from hearout._local.stt import Ear, Heard, Listening
-from hearout._local.tts import SAMPLE_RATE, Voice
+from hearout._local.stt import Listening, LocalSTT, RecognizedLine
+from hearout._local.tts import SAMPLE_RATE, LocalTTS
 from hearout.errors import LocalVoiceMissingError
 
 pytestmark = pytest.mark.real
@@ -24,12 +24,12 @@ def silence(seconds: float) -> npt.NDArray[np.int16]:
 
 def bare(text: str) -> npt.NDArray[np.int16]:
     """The words of `text` without the silence around them."""
-    audio = Voice().synthesise(text)
+    audio = LocalTTS().synthesise(text)
     loud = np.flatnonzero(np.abs(audio) > 330)
     return audio[loud[0] : loud[-1]]
 
 
-async def listen(audio: npt.NDArray[np.int16], *, finish: bool = True) -> list[tuple[float, Heard]]:
+async def listen(audio: npt.NDArray[np.int16], *, finish: bool = True) -> list[tuple[float, RecognizedLine]]:
     """What is heard in `audio`, and how many seconds of it had come by then."""
     listening = Listening(SAMPLE_RATE)
     heard = []
@@ -42,11 +42,11 @@ async def listen(audio: npt.NDArray[np.int16], *, finish: bool = True) -> list[t
     return heard
 
 
-def finals(audio: npt.NDArray[np.int16], *, finish: bool = True) -> list[tuple[float, Heard]]:
+def finals(audio: npt.NDArray[np.int16], *, finish: bool = True) -> list[tuple[float, RecognizedLine]]:
     return [(at, words) for at, words in asyncio.run(listen(audio, finish=finish)) if words.final]
 
 
-def said(heard: Sequence[tuple[float, Heard]]) -> list[str]:
+def said(heard: Sequence[tuple[float, RecognizedLine]]) -> list[str]:
     return words(" ".join(words.text for _, words in heard))
 
 
@@ -101,13 +101,15 @@ def test_finish_makes_a_final_without_waiting_for_silence() -> None:
 
 def test_silence_is_nothing_heard() -> None:
     assert finals(silence(3.0)) == []
-    Ear().transcribe(bare("I do not agree."), SAMPLE_RATE)  # a recording that ends within a word
-    assert Ear().transcribe(silence(2.0), SAMPLE_RATE) == ""
-    assert Ear().transcribe(silence(0), SAMPLE_RATE) == ""
+    LocalSTT().transcribe(bare("I do not agree."), SAMPLE_RATE)  # a recording that ends within a word
+    assert LocalSTT().transcribe(silence(2.0), SAMPLE_RATE) == ""
+    assert LocalSTT().transcribe(silence(0), SAMPLE_RATE) == ""
 
 
 def test_recorded_speech_is_made_text() -> None:
-    assert words(Ear().transcribe(Voice().synthesise("I do not agree."), SAMPLE_RATE)) == words("I do not agree.")
+    assert words(LocalSTT().transcribe(LocalTTS().synthesise("I do not agree."), SAMPLE_RATE)) == words(
+        "I do not agree."
+    )
 
 
 def test_without_its_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice import io
 
-from hearout._pipeline.playout import Tap
+from hearout._pipeline.playout import PlayoutMeter
 from hearout.testing._clock import run
 
 SECOND = rtc.AudioFrame(bytes(2 * 24_000), 24_000, 1, 24_000)
@@ -59,7 +59,7 @@ def played(lead: float, played_to: float, *, progress: bool = False, stops_at: f
         sink, heard = Sink(), Heard()
         leads = iter((lead, 0.0))
         speech: Any = types.SimpleNamespace(id="speech", add_done_callback=lambda _: None)
-        tap = Tap(sink, speaking=lambda: speech, listener=heard, lead_in=lambda: next(leads))  # type: ignore[arg-type]
+        tap = PlayoutMeter(sink, speaking=lambda: speech, listener=heard, lead_in=lambda: next(leads))  # type: ignore[arg-type]
         told: list[float] = []
         tap.on("playback_finished", lambda event: told.append(event.playback_position))
         await tap.capture_frame(SECOND)

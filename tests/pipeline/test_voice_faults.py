@@ -14,14 +14,14 @@ from hearout import Outcome, Policy
 from hearout._pipeline.retry import SPEECH, Retry, TtsNode
 from hearout.receipts import Cause
 from hearout.testing import (
+    LLM,
+    TTS,
     Call,
     Do,
     HangUp,
-    Model,
     Reply,
     Return,
-    Voice,
-    VoiceFault,
+    TTSFault,
     first_sound,
     run,
 )
@@ -35,8 +35,8 @@ WRITES_SHORT = 50
 
 @pytest.mark.parametrize("rate", [WRITES_LONG, WRITES_ALONG, WRITES_SHORT])
 def test_a_voice_that_fails_while_the_model_still_writes_says_all_of_it_once(rate: float) -> None:
-    fault = VoiceFault(0, after=0.4)
-    result = call(agent=Thinking, model=Model([NOTICE], rate=rate), voice=Voice(faults=(fault,)))
+    fault = TTSFault(0, after=0.4)
+    result = call(agent=Thinking, llm=LLM([NOTICE], rate=rate), tts=TTS(faults=(fault,)))
 
     assert (said(result), result.protected[0].repeated) == ([NOTICE], 0.0), result.describe()
     (receipt,) = receipts(result)
@@ -44,8 +44,8 @@ def test_a_voice_that_fails_while_the_model_still_writes_says_all_of_it_once(rat
 
 
 def test_a_voice_that_fails_twice_while_the_model_still_writes_says_all_of_it_once() -> None:
-    faults = (VoiceFault(0, after=0.4), VoiceFault(1, after=0.8))
-    result = call(agent=Thinking, model=Model([NOTICE], rate=WRITES_LONG), voice=Voice(faults=faults))
+    faults = (TTSFault(0, after=0.4), TTSFault(1, after=0.8))
+    result = call(agent=Thinking, llm=LLM([NOTICE], rate=WRITES_LONG), tts=TTS(faults=faults))
 
     assert (said(result), result.protected[0].repeated) == ([NOTICE], 0.0), result.describe()
     assert receipts(result)[0].outcome is Outcome.FINISHED
@@ -53,8 +53,8 @@ def test_a_voice_that_fails_twice_while_the_model_still_writes_says_all_of_it_on
 
 @pytest.mark.parametrize("rate", [WRITES_LONG, WRITES_ALONG, WRITES_SHORT])
 def test_a_voice_that_gives_up_while_the_model_still_writes_is_on_the_receipt(rate: float) -> None:
-    faults = tuple(VoiceFault(nth, after=0.4) for nth in range(3))
-    result = call(agent=Thinking, model=Model([NOTICE], rate=rate), voice=Voice(faults=faults))
+    faults = tuple(TTSFault(nth, after=0.4) for nth in range(3))
+    result = call(agent=Thinking, llm=LLM([NOTICE], rate=rate), tts=TTS(faults=faults))
 
     (receipt,) = receipts(result)
     assert (receipt.outcome, receipt.why, receipt.cause) == (Outcome.FAILED, "the voice gave up", Cause.VOICE)
@@ -63,16 +63,16 @@ def test_a_voice_that_gives_up_while_the_model_still_writes_is_on_the_receipt(ra
 
 def test_speech_that_is_stopped_while_the_model_still_writes_leaves_no_task_and_closes_at_once() -> None:
     stopped = Do(first_sound(1.0), lambda session: session.aclose())
-    result = call(stopped, agent=Thinking, model=Model([NOTICE], rate=1.0), policy=Policy(shutdown_grace=0.5))
+    result = call(stopped, agent=Thinking, llm=LLM([NOTICE], rate=1.0), policy=Policy(shutdown_grace=0.5))
 
     assert result.closed is not None
     assert receipts(result)[0].outcome is Outcome.SHUT_DOWN
 
 
 def test_a_model_that_breaks_off_after_the_voice_was_asked_again_is_on_the_receipt() -> None:
-    model = Model(answers=(Reply(NOTICE, breaks_after=0.7), "Fine."), rate=WRITES_ALONG)
+    model = LLM(answers=(Reply(NOTICE, breaks_after=0.7), "Fine."), rate=WRITES_ALONG)
 
-    result = call(agent=Thinking, model=model, voice=Voice(faults=(VoiceFault(0, after=0.3),)))
+    result = call(agent=Thinking, llm=model, tts=TTS(faults=(TTSFault(0, after=0.3),)))
 
     assert (receipts(result)[0].outcome, receipts(result)[0].why) == (Outcome.FAILED, "the model gave up")
 
@@ -164,7 +164,7 @@ def test_a_caller_who_was_gone_hears_the_whole_sentence_again_with_its_short_for
         agent=lambda: Announcing(DOCTOR),
         session=ours(use_tts_aligned_transcript=aligned),
         caller=[HangUp(first_sound(3.4)), Return(first_sound(6.0))],
-        voice=Voice(aligned=aligned),
+        tts=TTS(aligned=aligned),
     ).play()
 
     assert said(result)[1] == DOCTOR.removeprefix("Good day. ")

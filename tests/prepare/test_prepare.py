@@ -12,12 +12,12 @@ import pytest
 
 from harness.ready import TEXT, Noises, NoiseTTS, make, noises, samples
 from hearout._local.gateway import Gateway
-from hearout._local.tts import Voice as LocalVoice
+from hearout._local.tts import LocalTTS as LocalVoice
 from hearout.announcement import Announcement
 from hearout.errors import AnnouncementError, MisspokenError
 from hearout.prepare import main
 from hearout.prepare._make import Done
-from hearout.prepare._models import LiveKitVoice
+from hearout.prepare._models import LiveKitTextToSpeech
 from hearout.prepare._orders import Choices, read
 from hearout.prepare._sound import (
     LEADING,
@@ -271,7 +271,7 @@ def test_the_commands_exit_status_says_what_became_of_them(notice: Path, capsys:
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (24_000, 2), (48_000, 1)])
 def test_a_voice_of_any_rate_and_number_of_channels_will_do(rate: int, channels: int) -> None:
-    (piece,) = asyncio.run(LiveKitVoice(NoiseTTS(rate=rate, channels=channels)).speak(TEXT))
+    (piece,) = asyncio.run(LiveKitTextToSpeech(NoiseTTS(rate=rate, channels=channels)).speak(TEXT))
     same = noises(TEXT, rate)[0]
     loud = [np.flatnonzero(np.abs(audio) > 0.05) / hertz for audio, hertz in ((piece.audio, 24_000), (same, rate))]
 

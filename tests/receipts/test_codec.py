@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.strategies import receipts
 from hearout.errors import ReceiptError
-from hearout.policy import Words
+from hearout.policy import Retention
 from hearout.receipts import Attempt, Fate, Held, Kind, Level, Listener, Outcome, Receipt
 from hearout.receipts._codec import (
     digest,
@@ -56,8 +56,8 @@ def test_it_comes_back_as_it_was(receipt: Receipt) -> None:
     assert from_json(through_text(to_json(receipt))) == receipt
 
 
-@given(receipts, st.sampled_from(Words), st.sampled_from(Words))
-def test_what_was_left_out_once_stays_as_it_is(receipt: Receipt, words: Words, text: Words) -> None:
+@given(receipts, st.sampled_from(Retention), st.sampled_from(Retention))
+def test_what_was_left_out_once_stays_as_it_is(receipt: Receipt, words: Retention, text: Retention) -> None:
     document = through_text(to_json(receipt, words=words, text=text, salt="c0ffee"))
     assert to_json(from_json(document)) == document
 
@@ -124,13 +124,13 @@ def test_a_level_that_was_written_in_is_not_believed() -> None:
     assert to_json(from_json(document))["level"] == "present"
 
 
-@pytest.mark.parametrize("words", [Words.HASH, Words.OMIT])
-def test_words_that_are_not_kept_are_nowhere_in_it(words: Words) -> None:
+@pytest.mark.parametrize("words", [Retention.HASH, Retention.OMIT])
+def test_words_that_are_not_kept_are_nowhere_in_it(words: Retention) -> None:
     written = json.dumps(to_json(one(), words=words, text=words, salt="c0ffee"))
     assert "Elm" not in written
     assert "recorded." not in written
     assert one().text_sha256 in written
-    assert (digest("c0ffee", MINE) in written) is (words is Words.HASH)
+    assert (digest("c0ffee", MINE) in written) is (words is Retention.HASH)
 
 
 def test_kept_words_stand_in_it_with_what_became_of_them() -> None:

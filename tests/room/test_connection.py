@@ -7,7 +7,7 @@ import pytest
 from livekit import rtc
 
 from hearout._room import connection as cut_off
-from hearout._room.connection import CUT_OFF, CutOff
+from hearout._room.connection import CUT_OFF, ConnectionLoss
 from hearout._session.call_ledger import RENEW
 from hearout.testing._clock import run
 
@@ -21,7 +21,7 @@ class Played:
         self.room: Any = rtc.EventEmitter()
         self.done: list[str] = []
         book: Any = self
-        CutOff(self.room, book, follows=lambda: book)
+        ConnectionLoss(self.room, book, follows=lambda: book)
 
     def nobody_hears(self) -> None:
         self.done.append("unheard")

@@ -14,7 +14,7 @@ from hearout._floor import actions as a
 from hearout._floor import events as e
 from hearout._room.channel import Refused
 from hearout._room.page import CallersPage, told
-from hearout._session.call_receipts import Receipts
+from hearout._session.call_receipts import CallReceipts
 from hearout.receipts import Fate, Held, Listener
 
 
@@ -60,9 +60,9 @@ def test_a_page_is_told_the_receipt_and_again_when_its_report_came_and_a_late_pa
 
 
 def test_whoever_follows_the_receipts_is_told_of_what_becomes_known_after_the_end_and_only_then() -> None:
-    async def call() -> tuple[list[tuple[str, Level]], Receipts]:
+    async def call() -> tuple[list[tuple[str, Level]], CallReceipts]:
         speeches: Any = types.SimpleNamespace(written=lambda _: types.SimpleNamespace(id="notice"))
-        receipts = Receipts(speeches, agent=lambda: "", start=lambda _: None)
+        receipts = CallReceipts(speeches, agent=lambda: "", start=lambda _: None)
         told: list[tuple[str, Level]] = []
         receipts.on_amended.append(lambda key: told.append((key, receipts.all[0].level)))
         receipts.write(receipt(id="speech_1"))

@@ -142,7 +142,7 @@ def test_of_what_is_taken_up_again_only_the_rest_can_be_reported() -> None:
         room = Room()
         await room.hello()
         room.witness.hear(0.0, e.SpeechRequested("notice"))
-        room.witness.hear(1.0, a.SayAgain("notice", 15.0, "", ""))
+        room.witness.hear(1.0, a.Resume("notice", 15.0, "", ""))
         room.witness.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
         room.witness.hear(6.0, e.PlayoutFinished("notice", 20.0))

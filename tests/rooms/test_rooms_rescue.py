@@ -13,9 +13,9 @@ from harness import ROOT, alike, words
 from harness.rooms.caller import Caller, Recording, share_heard, spoken
 from harness.rooms.notice import NOTICE
 from harness.rooms.rescued import Calls
-from hearout._local.stt import Ear
+from hearout._local.stt import LocalSTT
 from hearout.ledger import LEASE, Ledger
-from hearout.ledger._calls import Attended
+from hearout.ledger._calls import WatchedCall
 from hearout.ledger._read import entries, verify
 from hearout.measure import measure
 from hearout.receipts import Outcome
@@ -63,7 +63,7 @@ def calls(workers: list["Worker"]) -> Calls:
 
 
 def heard_words(heard: Recording) -> list[str]:
-    return words(Ear().transcribe(heard.samples, heard.sample_rate))
+    return words(LocalSTT().transcribe(heard.samples, heard.sample_rate))
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Killed:
 
     caller: Caller
     at: float
-    dead: Attended
-    another: Attended
+    dead: WatchedCall
+    another: WatchedCall
 
     @property
     def silent(self) -> float:

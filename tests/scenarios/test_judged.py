@@ -23,19 +23,19 @@ from hearout.receipts._receipt import (
     SHORT,
 )
 from hearout.testing import (
+    TTS,
+    AudioReceiver,
     Do,
-    Listener,
     Noise,
     Press,
     Result,
     Say,
-    Voice,
-    VoiceFault,
+    TTSFault,
     first_sound,
 )
 
 CALLS = 300
-LENGTH = Voice().seconds(NOTICE)
+LENGTH = TTS().seconds(NOTICE)
 ONE_WORD = 0.35
 """Seconds by which what is heard may be counted less finely than samples: by 10 ms blocks, and in whole words."""
 
@@ -71,15 +71,15 @@ def _acts(dice: random.Random) -> list[Any]:
 def judged(seed: int) -> tuple[Result, Receipt, float]:
     """A random call: what happened, the receipt, and how many seconds of the notice were heard."""
     dice = random.Random(seed)
-    faults = (VoiceFault(0, after=dice.random(), stall=dice.choice([0.0, 1.0, 3.0])),) if dice.random() < 0.3 else ()
-    voice = Voice(faults=faults, dead=dice.random() < 0.05, speed=dice.choice([1.5, 20.0]))
+    faults = (TTSFault(0, after=dice.random(), stall=dice.choice([0.0, 1.0, 3.0])),) if dice.random() < 0.3 else ()
+    voice = TTS(faults=faults, dead=dice.random() < 0.05, speed=dice.choice([1.5, 20.0]))
     dead_from = dice.uniform(1.0, 8.0) if dice.random() < 0.1 else None
-    listener = Listener(subscribed_at=dice.choice([0.0, 0.0, 2.0, None]), dead_from=dead_from)
+    listener = AudioReceiver(subscribed_at=dice.choice([0.0, 0.0, 2.0, None]), dead_from=dead_from)
     cut_in = dice.choice([Nobody(), Phrases("operator"), Keys("0"), After(3.0)])
     grace = dice.choice([0.5, 30.0])
     policy = Policy(cut_in=cut_in, redeliver=Redeliver.NEVER, shutdown_grace=grace)
     acts = _acts(dice) if listener.subscribed_at is not None and not voice.dead else []
-    result = call(*acts, policy=policy, voice=voice, listener=listener, ends_after=45.0, seed=seed)
+    result = call(*acts, policy=policy, tts=voice, listener=listener, ends_after=45.0, seed=seed)
     (receipt,) = [one for one in receipts(result) if one.text == NOTICE]
     heard = sum(one.delivered for one in result.utterances if one.intended == NOTICE)
     return result, receipt, heard * LENGTH

@@ -22,13 +22,13 @@ from harness.scenes import (
 from hearout import Answer, Outcome, Policy
 from hearout._floor.actions import FinishShutdown
 from hearout.testing import (
+    LLM,
+    TTS,
     Do,
-    Model,
     Noise,
     Press,
     Say,
     Type,
-    Voice,
     first_sound,
     from_end,
 )
@@ -46,7 +46,7 @@ def test_a_silent_caller_gets_the_whole_announcement_and_no_reply(agent: Any) ->
     assert result.protected[0].whole
     assert (result.turns, result.requests, len(result.utterances)) == ([], [], 1)
     assert receipts(result)[0].outcome is Outcome.FINISHED
-    assert receipts(result)[0].played == pytest.approx(Voice().seconds(NOTICE), abs=0.05)
+    assert receipts(result)[0].played == pytest.approx(TTS().seconds(NOTICE), abs=0.05)
 
 
 @BOTH
@@ -88,8 +88,8 @@ def test_a_finished_question_and_another_across_the_end_are_one_turn(agent: Any)
 
 
 def test_what_is_said_while_the_model_thinks_is_kept() -> None:
-    model = Model(answers=[NOTICE, "Fine."], first_token=2.5)
-    result = call(Say(0.2, QUESTION), agent=Thinking, model=model)
+    model = LLM(answers=[NOTICE, "Fine."], first_token=2.5)
+    result = call(Say(0.2, QUESTION), agent=Thinking, llm=model)
 
     assert_answered_at_once(result, QUESTION, gap=0.1)
 

@@ -16,8 +16,8 @@ from harness.scenes import (
     said,
 )
 from hearout.testing import (
+    LLM,
     Do,
-    Model,
     Reply,
     Say,
     UseTool,
@@ -74,8 +74,8 @@ def test_a_hook_that_fails_does_not_lose_the_words() -> None:
 
 def test_a_tool_that_the_answer_calls_runs_once_and_after_the_announcement() -> None:
     agent = Working()
-    model = Model(answers=[NOTICE, Reply("", tools=(UseTool("look_up"),)), "I found it."])
-    result = call(Say(first_sound(1.0), QUESTION), agent=lambda: agent, model=model)
+    model = LLM(answers=[NOTICE, Reply("", tools=(UseTool("look_up"),)), "I found it."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=lambda: agent, llm=model)
 
     assert len(agent.ran) == 1
     assert said(result)[-1] == "I found it."
@@ -84,8 +84,8 @@ def test_a_tool_that_the_answer_calls_runs_once_and_after_the_announcement() -> 
 
 
 def test_words_over_a_protected_reply_with_a_tool_are_answered_after_the_tools_result() -> None:
-    model = Model(answers=[Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."])
-    result = call(Say(first_sound(1.0), QUESTION), agent=Working, model=model)
+    model = LLM(answers=[Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=Working, llm=model)
 
     assert said(result)[:2] == [NOTICE, SECOND]
     assert (result.kept, len(result.turns)) == (1.0, 1)
@@ -93,8 +93,8 @@ def test_words_over_a_protected_reply_with_a_tool_are_answered_after_the_tools_r
 
 
 def test_the_answer_to_words_over_a_tools_preamble_is_prepared_and_the_model_asked_once() -> None:
-    model = Model(answers=[Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."])
-    result = call(Say(first_sound(1.0), QUESTION), agent=Working, model=model)
+    model = LLM(answers=[Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=Working, llm=model)
 
     assert said(result) == [NOTICE, SECOND, "Fine."]
     assert result.gaps[0] <= 0.04, result.describe()

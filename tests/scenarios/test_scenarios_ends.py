@@ -27,12 +27,12 @@ from hearout import (
 )
 from hearout.receipts import Cause
 from hearout.testing import (
+    LLM,
+    TTS,
     Do,
-    Model,
     Press,
     Reply,
     Say,
-    Voice,
     first_sound,
 )
 
@@ -184,7 +184,7 @@ def test_a_caller_who_comes_back_hears_the_rest_and_is_answered(agent: Any, rede
         Do(first_sound(8.0), lambda session: session.user_returned()),
         agent=agent,
         policy=Policy(redeliver=redeliver),
-        model=Model((NOTICE, "It is changed.")) if agent is Thinking else Model(("It is changed.",)),
+        llm=LLM((NOTICE, "It is changed.")) if agent is Thinking else LLM(("It is changed.",)),
     )
 
     receipt = receipts(result)[0]
@@ -216,7 +216,7 @@ def test_what_ended_while_the_caller_had_vanished_is_said_again_and_has_a_receip
         Do(first_sound(12.0), lambda session: session.user_left(known_until=6.0)),
         Do(first_sound(14.0), lambda session: session.user_returned()),
         agent=agent,
-        model=Model((NOTICE,)),
+        llm=LLM((NOTICE,)),
     )
 
     played, again = receipts(result)
@@ -242,7 +242,7 @@ def test_a_reply_of_which_only_a_part_was_known_is_not_said_again() -> None:
         Do(first_sound(2.0), lambda session: session.user_left()),
         Do(first_sound(8.0), lambda session: session.user_returned()),
         agent=Thinking,
-        model=Model((Reply(NOTICE, stall=20.0, stall_after=0.6),)),
+        llm=LLM((Reply(NOTICE, stall=20.0, stall_after=0.6),)),
     )
 
     assert receipts(result)[0].outcome is Outcome.CALLER_GONE
@@ -272,7 +272,7 @@ def test_a_pause_that_lost_its_queue_is_on_the_receipt() -> None:
         Do(first_sound(3.0), lambda session: session.output.audio.resume()),
     )
 
-    assert receipts(result)[0].played == pytest.approx(Voice().seconds(NOTICE) - 0.2, abs=0.02)
+    assert receipts(result)[0].played == pytest.approx(TTS().seconds(NOTICE) - 0.2, abs=0.02)
 
 
 def test_a_disabled_output_is_on_the_receipt() -> None:

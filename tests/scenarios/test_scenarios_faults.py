@@ -16,14 +16,14 @@ from harness.scenes import (
 from hearout import Outcome
 from hearout.receipts import Cause
 from hearout.testing import (
-    Ear,
-    Listener,
-    Model,
+    LLM,
+    STT,
+    TTS,
+    AudioReceiver,
     Outage,
     Reply,
     Say,
-    Voice,
-    VoiceFault,
+    TTSFault,
     first_sound,
     from_end,
 )
@@ -32,19 +32,19 @@ from hearout.testing import (
 
 
 def test_a_final_that_is_three_seconds_late_is_answered_after_the_end() -> None:
-    result = call(Say(first_sound(1.0), QUESTION), ear=Ear(finals={0: 3.0}))
+    result = call(Say(first_sound(1.0), QUESTION), stt=STT(finals={0: 3.0}))
 
     assert_answered_at_once(result, QUESTION, gap=0.04)
 
 
 def test_a_final_that_never_comes_is_replaced_by_what_was_guessed() -> None:
-    result = call(Say(first_sound(1.0), QUESTION), ear=Ear(finals={0: None}))
+    result = call(Say(first_sound(1.0), QUESTION), stt=STT(finals={0: None}))
 
     assert_answered_at_once(result, QUESTION, gap=1.9)
 
 
 def test_a_final_that_comes_after_its_guess_was_answered_is_not_answered_again() -> None:
-    result = call(Say(from_end(-2.6), QUESTION), ear=Ear(finals={0: 4.0}))
+    result = call(Say(from_end(-2.6), QUESTION), stt=STT(finals={0: 4.0}))
 
     assert_answered_at_once(result, QUESTION, gap=3.0)
     assert result.turns == [QUESTION]
@@ -52,15 +52,15 @@ def test_a_final_that_comes_after_its_guess_was_answered_is_not_answered_again()
 
 @pytest.mark.parametrize("retryable", [True, False])
 def test_a_recogniser_that_reconnects_does_not_end_the_call(retryable: Any) -> None:
-    ear = Ear(outages=(Outage(4.0, seconds=2.0, retryable=retryable),))
-    result = call(Say(first_sound(1.0), "what does it cost"), ear=ear)
+    ear = STT(outages=(Outage(4.0, seconds=2.0, retryable=retryable),))
+    result = call(Say(first_sound(1.0), "what does it cost"), stt=ear)
 
     assert result.closed is None
     assert_answered_at_once(result, "what does it cost", gap=0.04)
 
 
 def test_a_recogniser_that_is_gone_for_long_does_not_cut_the_announcement() -> None:
-    result = call(ear=Ear(outages=(Outage(1.0, seconds=20.0, retryable=False),)))
+    result = call(stt=STT(outages=(Outage(1.0, seconds=20.0, retryable=False),)))
 
     assert result.protected[0].whole
     assert result.closed is None
@@ -70,8 +70,8 @@ def test_a_recogniser_that_is_gone_for_long_does_not_cut_the_announcement() -> N
 
 
 def test_a_model_that_breaks_off_is_on_the_receipt() -> None:
-    model = Model(answers=[Reply(NOTICE, breaks_after=0.5), "Fine."])
-    result = call(Say(first_sound(1.0), QUESTION), agent=Thinking, model=model)
+    model = LLM(answers=[Reply(NOTICE, breaks_after=0.5), "Fine."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=Thinking, llm=model)
 
     assert receipts(result)[0].outcome is Outcome.FAILED
     assert receipts(result)[0].why == "the model gave up"
@@ -79,7 +79,7 @@ def test_a_model_that_breaks_off_is_on_the_receipt() -> None:
 
 
 def test_a_model_that_hits_its_limit_is_on_the_receipt() -> None:
-    result = call(agent=Thinking, model=Model((Reply(NOTICE, max_words=11),)))
+    result = call(agent=Thinking, llm=LLM((Reply(NOTICE, max_words=11),)))
 
     (receipt,) = receipts(result)
     assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.MODEL)
@@ -87,24 +87,24 @@ def test_a_model_that_hits_its_limit_is_on_the_receipt() -> None:
 
 
 def test_a_model_that_is_asked_again_says_nothing_twice() -> None:
-    model = Model(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True), "Fine."])
-    result = call(agent=Thinking, model=model)
+    model = LLM(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True), "Fine."])
+    result = call(agent=Thinking, llm=model)
 
     assert result.protected[0].whole
     assert receipts(result)[0].outcome is Outcome.FINISHED
 
 
 def test_a_model_that_stalls_for_ever_does_not_leave_the_agent_deaf() -> None:
-    model = Model(answers=[Reply(NOTICE, stall=math.inf, stall_after=0.5), "Fine."])
-    result = call(Say(first_sound(1.0), QUESTION), agent=Thinking, model=model, ends_after=40.0)
+    model = LLM(answers=[Reply(NOTICE, stall=math.inf, stall_after=0.5), "Fine."])
+    result = call(Say(first_sound(1.0), QUESTION), agent=Thinking, llm=model, ends_after=40.0)
 
     assert receipts(result)[0].outcome is Outcome.FAILED
     assert (result.kept, len(result.replies)) == (1.0, 1)
 
 
 def test_a_model_that_never_begins_does_not_leave_the_agent_deaf() -> None:
-    model = Model(answers=[Reply(NOTICE, stall=math.inf), "Fine."])
-    result = call(Say(1.0, QUESTION), agent=Thinking, model=model, ends_after=40.0)
+    model = LLM(answers=[Reply(NOTICE, stall=math.inf), "Fine."])
+    result = call(Say(1.0, QUESTION), agent=Thinking, llm=model, ends_after=40.0)
 
     assert receipts(result)[0].why == "the model or the voice did not begin"
     assert (result.kept, len(result.replies)) == (1.0, 1)
@@ -114,7 +114,7 @@ def test_a_model_that_never_begins_does_not_leave_the_agent_deaf() -> None:
 
 
 def test_a_voice_that_fails_at_40_percent_goes_on_from_there() -> None:
-    result = call(Say(first_sound(1.0), QUESTION), voice=Voice(faults=(VoiceFault(0, after=0.4),)))
+    result = call(Say(first_sound(1.0), QUESTION), tts=TTS(faults=(TTSFault(0, after=0.4),)))
 
     assert result.protected[0].delivered == 1.0
     assert result.protected[0].repeated == 0.0
@@ -123,14 +123,14 @@ def test_a_voice_that_fails_at_40_percent_goes_on_from_there() -> None:
 
 
 def test_a_voice_that_stalls_for_three_seconds_leaves_no_hole() -> None:
-    result = call(voice=Voice(faults=(VoiceFault(0, after=0.4, stall=3.0),)))
+    result = call(tts=TTS(faults=(TTSFault(0, after=0.4, stall=3.0),)))
 
     assert result.protected[0].delivered == 1.0
     assert result.protected[0].repeated == 0.0
 
 
 def test_a_dead_voice_is_on_the_receipt_and_leaves_nobody_deaf() -> None:
-    result = call(Say(1.0, QUESTION), voice=Voice(dead=True), ends_after=40.0)
+    result = call(Say(1.0, QUESTION), tts=TTS(dead=True), ends_after=40.0)
 
     assert receipts(result)[0].outcome is Outcome.FAILED
     assert result.kept == 1.0
@@ -140,7 +140,7 @@ def test_a_dead_voice_is_on_the_receipt_and_leaves_nobody_deaf() -> None:
 
 
 def test_nobody_subscribes() -> None:
-    result = call(Say(1.0, QUESTION), listener=Listener(subscribed_at=None), ends_after=60.0)
+    result = call(Say(1.0, QUESTION), listener=AudioReceiver(subscribed_at=None), ends_after=60.0)
 
     assert receipts(result)[0].outcome is Outcome.FAILED
     assert receipts(result)[0].why == "nobody listened, or the loudspeaker is dead"
@@ -148,7 +148,7 @@ def test_nobody_subscribes() -> None:
 
 
 def test_a_loudspeaker_that_dies_in_the_middle() -> None:
-    result = call(Say(1.0, QUESTION), listener=Listener(dead_from=3.0), ends_after=60.0)
+    result = call(Say(1.0, QUESTION), listener=AudioReceiver(dead_from=3.0), ends_after=60.0)
 
     assert receipts(result)[0].outcome is Outcome.FAILED
     assert result.kept == 1.0

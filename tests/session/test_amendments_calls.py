@@ -19,10 +19,10 @@ from hearout import (
     Receipt,
 )
 from hearout._room.page_reports import ACKNOWLEDGED, END, HELLO
-from hearout._session.call_ledger import Bookkeeper
+from hearout._session.call_ledger import CallLedger
 from hearout.ledger import Entry, Ledger
 from hearout.ledger._read import entries, verify
-from hearout.testing import Do, Voice, from_end
+from hearout.testing import TTS, Do, from_end
 
 
 class PagesRoom(FakeRoom):
@@ -46,7 +46,7 @@ class PagesRoom(FakeRoom):
         assert destination_identity == "ann"
         if method == END:
             await asyncio.sleep(self.reports_after)
-            samples = round(Voice().seconds(NOTICE) * 48_000)
+            samples = round(TTS().seconds(NOTICE) * 48_000)
             heard = {"allowed": True, "muted": False, "paused": False, "hidden": False}
             return json.dumps({"received": samples, "concealed": 0} | heard)
         return ""
@@ -122,7 +122,7 @@ def test_a_late_report_a_late_acknowledgement_and_late_presence_reach_the_ledger
     entry = in_the_book(ledger)
     assert entry.receipt is not None
     assert entry.receipt.listeners == result.session.receipts[0].listeners
-    assert entry.receipt.listeners[0].reported == pytest.approx(Voice().seconds(NOTICE), abs=0.1)
+    assert entry.receipt.listeners[0].reported == pytest.approx(TTS().seconds(NOTICE), abs=0.1)
     assert len(kinds(ledger)) == 4
     assert verify(ledger).fault is None
 
@@ -139,7 +139,7 @@ def test_a_late_report_alone_is_an_amendment(ledger: Ledger, monkeypatch: pytest
 
     call_with_a_page(ledger, Do(from_end(5.0), look), reports_after=2.4, ends_after=16.0)
 
-    assert seen == [(["owed", "settled", "amended"], pytest.approx(Voice().seconds(NOTICE), abs=0.1))]
+    assert seen == [(["owed", "settled", "amended"], pytest.approx(TTS().seconds(NOTICE), abs=0.1))]
 
 
 def test_a_button_that_is_pressed_after_a_minute_is_added_while_the_call_goes_on(ledger: Ledger) -> None:
@@ -171,16 +171,16 @@ def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Led
 def test_what_becomes_known_while_the_row_waits_for_the_answer_is_in_that_row(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle, waiting = Bookkeeper.settle, []
+    settle, waiting = CallLedger.settle, []
 
-    def waits(self: Bookkeeper, key: str, one: Receipt, *, answer: bool) -> None:
+    def waits(self: CallLedger, key: str, one: Receipt, *, answer: bool) -> None:
         settle(self, key, one, answer=True)
 
     async def later(session_and_page: tuple[Any, PagesRoom]) -> None:
         waiting.extend(kinds(ledger))
         await press(session_and_page)
 
-    monkeypatch.setattr(Bookkeeper, "settle", waits)
+    monkeypatch.setattr(CallLedger, "settle", waits)
     call_with_a_page(ledger, Do(from_end(3.0), later), ends_after=17.0)
 
     assert waiting == ["owed"]

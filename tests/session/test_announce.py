@@ -27,13 +27,13 @@ from hearout import (
 )
 from hearout.receipts import Cause
 from hearout.testing import (
+    LLM,
+    TTS,
     Call,
     Do,
-    Model,
     Press,
     Say,
     UseTool,
-    Voice,
     first_sound,
 )
 from hearout.testing._llm import Reply
@@ -50,7 +50,7 @@ def test_an_announcement_is_awaited_for_its_receipt_in_on_enter() -> None:
 
     (receipt,) = got
     assert (receipt.id, receipt.outcome, receipt.level) == ("recording-notice", Outcome.FINISHED, Level.PLAYED)
-    assert [receipt.played, receipt.expected] == pytest.approx([Voice().seconds(NOTICE)] * 2)
+    assert [receipt.played, receipt.expected] == pytest.approx([TTS().seconds(NOTICE)] * 2)
     assert [(held.text, fate.value) for held, fate in receipt.held] == [(QUESTION, "delivered")]
     assert result.protected[0].whole
     assert said(result)[0] == NOTICE
@@ -183,7 +183,7 @@ def test_a_voice_that_fails_is_told_by_the_receipt_and_not_by_an_error() -> None
     async def read(session: AgentSession[Any]) -> None:
         got.append(await session.announce(NOTICE))
 
-    call(agent=reading(read), voice=Voice(dead=True), ends_after=40.0)
+    call(agent=reading(read), tts=TTS(dead=True), ends_after=40.0)
 
     assert [(one.outcome, one.cause, one.level) for one in got] == [(Outcome.FAILED, Cause.VOICE, Level.NOTHING)]
 
@@ -205,7 +205,7 @@ def test_it_works_in_a_tool() -> None:
 
     agent = Consulting()
     result = call(
-        agent=lambda: agent, model=Model((Reply("One moment.", tools=(UseTool("look_up"),)), Reply("Here it is.")))
+        agent=lambda: agent, llm=LLM((Reply("One moment.", tools=(UseTool("look_up"),)), Reply("Here it is.")))
     )
 
     assert [one.outcome for one in agent.got] == [Outcome.FINISHED]

@@ -14,16 +14,16 @@ from harness.scenes import NOTICE, QUESTION, call, reading, said
 from hearout import AgentSession, Outcome
 from hearout.ledger import (
     Ledger,
-    Owing,
+    Unfinished,
 )
-from hearout.ledger._calls import Attended
+from hearout.ledger._calls import WatchedCall
 from hearout.ledger._read import verify
 from hearout.testing import (
+    LLM,
+    TTS,
+    AudioReceiver,
     Do,
-    Listener,
-    Model,
     Say,
-    Voice,
     first_sound,
 )
 
@@ -48,7 +48,7 @@ def test_it_is_in_the_ledger_before_its_first_sample_and_its_receipt_after_its_l
 
 
 def test_the_lease_says_how_far_it_is_and_what_the_caller_said(ledger: Ledger) -> None:
-    seen: list[Owing] = []
+    seen: list[Unfinished] = []
     kept(
         ledger,
         "a",
@@ -73,7 +73,7 @@ def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered
     (entry,) = in_the_book(ledger)
     assert entry.receipt is not None
     assert entry.receipt.outcome is Outcome.FINISHED
-    assert entry.receipt.played == pytest.approx(Voice().seconds(NOTICE), abs=0.1)
+    assert entry.receipt.played == pytest.approx(TTS().seconds(NOTICE), abs=0.1)
     assert entry.receipt.attempts[0].starts_from == pytest.approx(3.2, abs=0.2)
     assert verify(ledger).fault is None
 
@@ -84,7 +84,7 @@ def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(
     def cut_off(session: AgentSession[Any]) -> None:
         played.append(session._shell.standing("notice").played)  # type: ignore[union-attr]
         book = session._shell.receipts.book  # type: ignore[union-attr]
-        book.attend(Attended("room/1", "room", "1", "job", "agent", "", "", "worker"))  # type: ignore[union-attr]
+        book.attend(WatchedCall("room/1", "room", "1", "job", "agent", "", "", "worker"))  # type: ignore[union-attr]
         book.abandon()  # type: ignore[union-attr]
         session.user_left(known_until=None)
         session.shutdown(drain=False)
@@ -157,7 +157,7 @@ def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(
     (entry,) = in_the_book(ledger)
     assert entry.receipt is not None
     assert (entry.receipt.outcome, entry.receipt.text) == (Outcome.FINISHED, REPLY)
-    assert entry.receipt.played == pytest.approx(Voice().seconds(REPLY), abs=0.1)
+    assert entry.receipt.played == pytest.approx(TTS().seconds(REPLY), abs=0.1)
     assert verify(ledger).fault is None
 
 
@@ -181,7 +181,7 @@ def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Ledger) 
 
 
 def test_nobody_listens_is_in_the_ledger(ledger: Ledger) -> None:
-    kept(ledger, "a", listener=Listener(subscribed_at=None), ends_after=40.0)
+    kept(ledger, "a", listener=AudioReceiver(subscribed_at=None), ends_after=40.0)
 
     (entry,) = in_the_book(ledger)
     assert entry.receipt is not None
@@ -199,7 +199,7 @@ def test_an_id_that_is_announced_again_before_the_first_was_answered_is_promised
         await asyncio.sleep(0.5)
         owed.extend(one.text for one in ledger.owed("room/1"))
 
-    call(Say(first_sound(1.0), QUESTION), agent=reading(read), model=Model(first_token=3.0))
+    call(Say(first_sound(1.0), QUESTION), agent=reading(read), llm=LLM(first_token=3.0))
 
     assert owed == ["The notice is out of date."]
     assert [(entry.asked is not None, entry.receipt and entry.receipt.outcome) for entry in in_the_book(ledger)] == [

@@ -9,7 +9,7 @@ from harness.scenes import QUESTION, assert_answered_at_once, call
 from hearout._floor import actions as a
 from hearout._floor import events as e
 from hearout._floor.floor import Floor
-from hearout._session.runner import Feeder
+from hearout._session.runner import Runner
 from hearout.testing import Say, first_sound
 
 Told = list[e.Event | a.Action]
@@ -26,7 +26,7 @@ def fed(*events: e.Event, fails: type[object] | None = None) -> tuple[Told, Told
         done.append(action)
 
     async def feed() -> None:
-        feeder = Feeder(Floor(), perform=perform, before_alarm=lambda: None)
+        feeder = Runner(Floor(), perform=perform, before_alarm=lambda: None)
         feeder.listeners += [fail, lambda _, what: told.append(what)]
         for event in events:
             feeder.feed(event)
@@ -47,7 +47,7 @@ def test_a_listener_that_fails_keeps_neither_the_floor_nor_another_listener_from
 
     told, done = fed(asked, over)
 
-    assert [type(what) for what in told] == [e.SpeechRequested, a.Hold, e.SpeechEnded, a.WriteReceipt, a.LetGo]
+    assert [type(what) for what in told] == [e.SpeechRequested, a.Hold, e.SpeechEnded, a.WriteReceipt, a.Release]
     assert done == [what for what in told if type(what).__module__ == a.__name__]
     assert "SpeechRequested" in caplog.text
     assert "own words" not in caplog.text
@@ -56,7 +56,7 @@ def test_a_listener_that_fails_keeps_neither_the_floor_nor_another_listener_from
 def test_what_cannot_be_done_keeps_nothing_else_from_being_done(caplog: pytest.LogCaptureFixture) -> None:
     _, done = fed(e.SpeechRequested("n1", text="Hello."), e.SpeechEnded("n1"), fails=a.WriteReceipt)
 
-    assert [type(action) for action in done] == [a.Hold, a.LetGo]
+    assert [type(action) for action in done] == [a.Hold, a.Release]
     assert "WriteReceipt" in caplog.text
 
 

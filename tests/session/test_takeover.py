@@ -17,14 +17,14 @@ from hearout import (
     Outcome,
     Phrases,
     Redeliver,
-    Words,
+    Retention,
 )
-from hearout._session.call_ledger import Inherited
+from hearout._session.call_ledger import UnfinishedUtterance
 from hearout.errors import AlreadyOwedError
 from hearout.ledger import Ledger
 from hearout.testing import (
+    LLM,
     Do,
-    Model,
     Result,
     Say,
     first_sound,
@@ -96,9 +96,9 @@ def test_what_a_dead_agent_began_is_gone_on_with_however_it_is_asked_for(ledger:
 
 
 def test_a_reply_that_is_asked_for_again_is_gone_on_with_and_the_model_is_not_asked(ledger: Ledger) -> None:
-    play(ledger, tell, dies_at=6.6, model=Model(answers=(REPLY,)))
+    play(ledger, tell, dies_at=6.6, llm=LLM(answers=(REPLY,)))
 
-    result = play(ledger, tell, model=Model(answers=("Something else altogether.",)))
+    result = play(ledger, tell, llm=LLM(answers=("Something else altogether.",)))
 
     assert said(result) == [REPLY[REPLY.index("It was bent") :]]
     assert result.replies == []
@@ -111,21 +111,21 @@ def test_another_reply_than_the_dead_agents_is_made_and_that_ones_is_gone_on_wit
     def greet(session: AgentSession[Any]) -> None:
         session.generate_reply(instructions="Say good evening.", allow_interruptions=False)
 
-    play(ledger, tell, dies_at=6.6, model=Model(answers=(REPLY,)))
+    play(ledger, tell, dies_at=6.6, llm=LLM(answers=(REPLY,)))
 
-    result = play(ledger, greet, model=Model(answers=(GREETING,)))
+    result = play(ledger, greet, llm=LLM(answers=(GREETING,)))
 
     assert said(result) == [GREETING, REPLY[REPLY.index("It was bent") :]]
 
 
 def test_a_reply_that_the_model_had_not_finished_is_asked_for_again(ledger: Ledger) -> None:
-    slow = Model(answers=(REPLY, "Fine."), rate=3.0)
-    play(ledger, tell, dies_at=3.0, acts=(Say(first_sound(0.5), QUESTION),), model=slow, begins=4.0)
+    slow = LLM(answers=(REPLY, "Fine."), rate=3.0)
+    play(ledger, tell, dies_at=3.0, acts=(Say(first_sound(0.5), QUESTION),), llm=slow, begins=4.0)
     (owing,) = ledger.owed("room/1")
     assert 0 < len(owing.text) < len(REPLY)
     assert not owing.complete
 
-    result = play(ledger, tell, model=Model(answers=(REPLY, "Fine.")))
+    result = play(ledger, tell, llm=LLM(answers=(REPLY, "Fine.")))
 
     assert said(result) == [REPLY, "Fine."]  # once, and what was asked over the first half of it is answered
     assert result.turns == [QUESTION]
@@ -138,15 +138,15 @@ def test_a_reply_that_is_asked_for_again_and_may_be_interrupted_leaves_the_words
     def tell_otherwise(session: AgentSession[Any]) -> None:
         session.generate_reply(instructions="Tell something.", allow_interruptions=True)
 
-    slow = Model(answers=(REPLY, "Fine."), rate=3.0)
-    play(ledger, tell, dies_at=3.0, acts=(Say(first_sound(0.5), QUESTION),), model=slow, begins=4.0)
+    slow = LLM(answers=(REPLY, "Fine."), rate=3.0)
+    play(ledger, tell, dies_at=3.0, acts=(Say(first_sound(0.5), QUESTION),), llm=slow, begins=4.0)
 
-    assert play(ledger, tell_otherwise, model=Model(answers=(REPLY, "Fine."))).turns == [QUESTION]
+    assert play(ledger, tell_otherwise, llm=LLM(answers=(REPLY, "Fine."))).turns == [QUESTION]
 
 
-@pytest.mark.parametrize("kept", [Words.HASH, Words.OMIT])
+@pytest.mark.parametrize("kept", [Retention.HASH, Retention.OMIT])
 def test_where_the_ledger_keeps_no_text_what_was_finished_is_not_said_again_and_what_was_begun_is_gone_on_with(
-    tmp_path: Path, kept: Words
+    tmp_path: Path, kept: Retention
 ) -> None:
     hashes = Ledger(f"sqlite:///{tmp_path}/hashes.db", text=kept)
     play(hashes, say(GREETING), announce(), dies_at=9.0)
@@ -225,7 +225,7 @@ def test_who_might_cut_in_may_still_when_it_is_gone_on_with(ledger: Ledger) -> N
 def test_a_row_whose_choices_cannot_be_read_is_gone_on_with_under_the_sessions_policy(ledger: Ledger) -> None:
     play(ledger, announce(), dies_at=5.6)
     (owing,) = ledger.owed("room/1")
-    old = Inherited(dataclasses.replace(owing, policy={"redeliver": "in the year 2525"}), 5.0, 40, ())
+    old = UnfinishedUtterance(dataclasses.replace(owing, policy={"redeliver": "in the year 2525"}), 5.0, 40, ())
 
     assert (old.asked.id, old.asked.redeliver) == ("notice", None)
 
@@ -255,7 +255,7 @@ def test_only_what_is_asked_for_on_entering_is_known_by_what_was_asked(ledger: L
         tell(session)
 
     later: list[Any] = []
-    result = call(Say(first_sound(0.2), QUESTION), agent=reading(read), model=Model(answers=(GREETING, REPLY)))
+    result = call(Say(first_sound(0.2), QUESTION), agent=reading(read), llm=LLM(answers=(GREETING, REPLY)))
 
     assert said(result) == ["Good evening.", GREETING, REPLY]
     greeting, told = in_the_book(ledger)
@@ -264,7 +264,7 @@ def test_only_what_is_asked_for_on_entering_is_known_by_what_was_asked(ledger: L
 
 
 def test_an_agent_that_says_the_same_twice_in_its_own_call_says_it_twice(ledger: Ledger) -> None:
-    result = play(ledger, say(GREETING), say(GREETING), tell, tell, model=Model(answers=(REPLY,)))
+    result = play(ledger, say(GREETING), say(GREETING), tell, tell, llm=LLM(answers=(REPLY,)))
 
     assert said(result) == [GREETING, GREETING, REPLY, REPLY]
 
@@ -324,6 +324,6 @@ def test_a_message_of_the_user_is_known_by_its_words(ledger: Ledger) -> None:
         message = ChatMessage(role="user", content=["Tell me something."])
         session.generate_reply(user_input=message, allow_interruptions=False)
 
-    play(ledger, ask, dies_at=6.6, model=Model(answers=(REPLY,)))
+    play(ledger, ask, dies_at=6.6, llm=LLM(answers=(REPLY,)))
 
-    assert said(play(ledger, ask, model=Model(answers=("Something else.",)))) == [REPLY[REPLY.index("It was bent") :]]
+    assert said(play(ledger, ask, llm=LLM(answers=("Something else.",)))) == [REPLY[REPLY.index("It was bent") :]]

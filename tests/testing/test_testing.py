@@ -15,12 +15,13 @@ from harness.scripted import NOTICE, SIX_WORDS, Announcing, Interruptible, heari
 from hearout import AgentSession as OurSession
 from hearout import Keys, Outcome, Policy
 from hearout.testing import (
+    LLM,
+    STT,
+    TTS,
     Call,
     CallError,
     Do,
-    Ear,
     HangUp,
-    Model,
     Noise,
     Outage,
     Press,
@@ -28,10 +29,9 @@ from hearout.testing import (
     Result,
     Return,
     Say,
+    TTSFault,
     Type,
     UseTool,
-    Voice,
-    VoiceFault,
     first_sound,
     from_end,
     run,
@@ -60,7 +60,7 @@ def test_noise_is_speech_without_words() -> None:
 def test_a_final_may_be_late_or_never_come() -> None:
     def play(delay: float | None) -> Result:
         return Call(
-            agent=Announcing, session=stock, caller=[Say(10.0, "hello there")], ear=Ear(finals={0: delay})
+            agent=Announcing, session=stock, caller=[Say(10.0, "hello there")], stt=STT(finals={0: delay})
         ).play()
 
     late, never = play(3.0), play(None)
@@ -75,8 +75,8 @@ def test_a_final_may_be_late_or_never_come() -> None:
 
 
 def test_a_recogniser_that_comes_back_hears_what_livekit_kept_for_it() -> None:
-    ear = Ear(outages=(Outage(10.5, seconds=1.0),))
-    result = Call(agent=Announcing, session=stock, ear=ear, caller=[Say(12.0, "still here")]).play()
+    ear = STT(outages=(Outage(10.5, seconds=1.0),))
+    result = Call(agent=Announcing, session=stock, stt=ear, caller=[Say(12.0, "still here")]).play()
 
     assert len(result.errors) >= 1
     assert result.turns == ["still here"]
@@ -101,8 +101,8 @@ class WithTool(Interruptible):
 
 
 def test_a_tool_is_called_and_its_answer_spoken() -> None:
-    model = Model(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five."])
-    result = Call(agent=WithTool, session=stock, model=model, caller=[Say(10.0, "when do you open")]).play()
+    model = LLM(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five."])
+    result = Call(agent=WithTool, session=stock, llm=model, caller=[Say(10.0, "when do you open")]).play()
 
     assert [one.said for one in result.utterances[1:]] == ["One moment.", "Nine to five."]
     assert result.requests[1].to_tool
@@ -156,7 +156,7 @@ def test_a_caller_who_hung_up_neither_hears_nor_is_heard_until_they_return() -> 
         Say(first_sound(12.0), SIX_WORDS),
         HangUp(first_sound(19.0)),
     ]
-    result = Call(agent=Interruptible, caller=caller, voice=Voice(rate=10.0)).play()
+    result = Call(agent=Interruptible, caller=caller, tts=TTS(rate=10.0)).play()
 
     assert words_heard(result) == SIX_WORDS.split()
     ((at, seconds),) = result.utterances[0].silences
@@ -175,9 +175,9 @@ def test_the_same_call_with_the_same_seed_gives_the_same_result() -> None:
         agent=WithTool,
         session=hearing,
         caller=[*(Say(10.0 * n, SIX_WORDS) for n in range(1, 5)), Type(33.0, "typed"), Noise(36.0, 0.4), HangUp(50.0)],
-        ear=Ear(outages=(Outage(12.0, seconds=2.0), Outage(22.0, seconds=1.0, retryable=False)), finals={1: 2.0}),
-        model=Model(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five.", "Fine."]),
-        voice=Voice(faults=(VoiceFault(2),)),
+        stt=STT(outages=(Outage(12.0, seconds=2.0), Outage(22.0, seconds=1.0, retryable=False)), finals={1: 2.0}),
+        llm=LLM(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five.", "Fine."]),
+        tts=TTS(faults=(TTSFault(2),)),
         ends_after=60,
         seed=7,
     )
@@ -309,8 +309,8 @@ def test_many_errors_may_be_survived_when_the_session_is_told_so() -> None:
             **models,
         )
 
-    ear = Ear(outages=(Outage(1.0, seconds=5.0, retryable=False),))
-    result = Call(agent=Announcing, session=patient, ear=ear, caller=[Say(12.0, "hello")]).play()
+    ear = STT(outages=(Outage(1.0, seconds=5.0, retryable=False),))
+    result = Call(agent=Announcing, session=patient, stt=ear, caller=[Say(12.0, "hello")]).play()
 
     assert result.protected[0].whole
     assert result.turns == ["hello"]

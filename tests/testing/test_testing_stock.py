@@ -7,17 +7,17 @@ from livekit.agents import AgentSession
 
 from harness.scripted import NOTICE, SIX_WORDS, Announcing, Asking, Interruptible, hearing, stock, words_heard
 from hearout.testing import (
+    LLM,
+    STT,
+    TTS,
+    AudioReceiver,
     Call,
     Do,
-    Ear,
     HangUp,
-    Listener,
-    Model,
     Outage,
     Reply,
     Say,
-    Voice,
-    VoiceFault,
+    TTSFault,
     first_sound,
     from_end,
 )
@@ -51,8 +51,8 @@ def test_stock_keeps_what_is_said_after_the_end() -> None:
 
 
 def test_stock_loses_every_word_said_while_the_model_thinks() -> None:
-    model = Model(answers=[NOTICE, "Fine."], first_token=4.0)
-    result = Call(agent=Asking, session=stock, caller=[Say(0.5, SIX_WORDS)], model=model).play()
+    model = LLM(answers=[NOTICE, "Fine."], first_token=4.0)
+    result = Call(agent=Asking, session=stock, caller=[Say(0.5, SIX_WORDS)], llm=model).play()
 
     assert (words_heard(result), result.kept, len(result.utterances)) == ([], 0.0, 1)
 
@@ -117,8 +117,8 @@ def test_an_interruption_that_livekit_refuses_raises_and_cuts_nothing() -> None:
 
 
 def test_four_unrecoverable_errors_of_the_recogniser_close_the_session() -> None:
-    ear = Ear(outages=(Outage(1.0, seconds=20.0, retryable=False),))
-    result = Call(agent=Announcing, session=stock, ear=ear).play()
+    ear = STT(outages=(Outage(1.0, seconds=20.0, retryable=False),))
+    result = Call(agent=Announcing, session=stock, stt=ear).play()
 
     assert result.closed is not None
     assert result.closed[1] == "error"
@@ -126,8 +126,8 @@ def test_four_unrecoverable_errors_of_the_recogniser_close_the_session() -> None
 
 
 def test_a_voice_that_breaks_off_truncates_the_utterance() -> None:
-    voice = Voice(faults=(VoiceFault(0, after=0.5, retryable=False),))
-    result = Call(agent=Announcing, session=stock, voice=voice).play()
+    voice = TTS(faults=(TTSFault(0, after=0.5, retryable=False),))
+    result = Call(agent=Announcing, session=stock, tts=voice).play()
 
     notice = result.protected[0]
     # half of the two sentences that it had begun with; the third was never taken up
@@ -138,8 +138,8 @@ def test_a_voice_that_breaks_off_truncates_the_utterance() -> None:
 
 
 def test_a_model_that_breaks_off_and_is_tried_again_says_the_first_part_twice() -> None:
-    model = Model(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True)])
-    result = Call(agent=Asking, session=stock, model=model).play()
+    model = LLM(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True)])
+    result = Call(agent=Asking, session=stock, llm=model).play()
 
     assert result.protected[0].delivered == 1.0
     assert result.protected[0].repeated == pytest.approx(0.5 * 8.5, abs=0.5)
@@ -147,21 +147,23 @@ def test_a_model_that_breaks_off_and_is_tried_again_says_the_first_part_twice() 
 
 
 def test_a_model_that_hits_its_limit_leaves_the_sentence_undelivered() -> None:
-    result = Call(agent=Asking, session=stock, model=Model(answers=[Reply(NOTICE, max_words=8)])).play()
+    result = Call(agent=Asking, session=stock, llm=LLM(answers=[Reply(NOTICE, max_words=8)])).play()
 
     assert result.protected[0].said == "This call is recorded for training and quality."
     assert result.protected[0].cut
 
 
-@pytest.mark.parametrize("listener", [Listener(subscribed_at=None), Listener(dead_from=0.0)], ids=["nobody", "dead"])
-def test_nothing_is_delivered_to(listener: Listener) -> None:
+@pytest.mark.parametrize(
+    "listener", [AudioReceiver(subscribed_at=None), AudioReceiver(dead_from=0.0)], ids=["nobody", "dead"]
+)
+def test_nothing_is_delivered_to(listener: AudioReceiver) -> None:
     result = Call(agent=Announcing, session=stock, listener=listener).play()
 
     assert result.utterances == []
 
 
 def test_audio_waits_for_the_first_subscriber() -> None:
-    result = Call(agent=Announcing, session=stock, listener=Listener(subscribed_at=3.0)).play()
+    result = Call(agent=Announcing, session=stock, listener=AudioReceiver(subscribed_at=3.0)).play()
 
     assert result.protected[0].whole
     assert result.protected[0].start == pytest.approx(3.0)

@@ -20,7 +20,7 @@ from .line import SAMPLE_RATE, Line, Segment
 from .report import (
     CallRecord,
     HeldRow,
-    Reply,
+    ReplyRow,
     SaidRow,
     Transcript,
     Turn,
@@ -184,10 +184,10 @@ class Call:
                 found.setdefault(segment.handle.id, (segment.handle, []))[1].append(segment)
         return list(found.values())
 
-    def _replies(self, agent: list[Utterance]) -> list[Reply]:
+    def _replies(self, agent: list[Utterance]) -> list[ReplyRow]:
         """Each utterance that followed a turn of the caller, with its gap to the utterance before it."""
         return [
-            Reply(after.start, after.start - before.end)
+            ReplyRow(after.start, after.start - before.end)
             for before, after in itertools.pairwise(agent)
             if any(said.start < after.start for said in self.said)
         ]

@@ -53,7 +53,7 @@ class Segment:
     _gap: bool = False
 
 
-class Loudspeaker(io.AudioOutput):
+class ConsoleOutput(io.AudioOutput):
     """What LiveKit plays into: as its room output it buffers, can be paused, and reports exact stretches."""
 
     def __init__(self, speaking: Callable[[], SpeechHandle | None]) -> None:
@@ -132,7 +132,7 @@ class Loudspeaker(io.AudioOutput):
             segment._reported = segment.played
 
 
-class Microphone(io.AudioInput):
+class ConsoleInput(io.AudioInput):
     """What LiveKit hears: one frame for each 20 ms of the call."""
 
     def __init__(self) -> None:
@@ -213,13 +213,13 @@ class Line:
         self._recorded: list[tuple[Samples, Samples]] = []
         self.loop: asyncio.AbstractEventLoop | None = None
         self.session: AgentSession[Any] | None = None
-        self.loudspeaker = Loudspeaker(lambda: self.session.current_speech if self.session else None)
-        self.microphone: Microphone | None = None
+        self.loudspeaker = ConsoleOutput(lambda: self.session.current_speech if self.session else None)
+        self.microphone: ConsoleInput | None = None
 
     def attach(self, session: AgentSession[Any]) -> None:
         """Give the session this line's ends, and start the call's clock."""
         self.session, self.loop = session, asyncio.get_running_loop()
-        self.microphone = Microphone()
+        self.microphone = ConsoleInput()
         captions = TranscriptSynchronizer(
             next_in_chain_audio=self.loudspeaker, next_in_chain_text=Captions(self._on_caption)
         )

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from .._local.tts import Voice
+from .._local.tts import LocalTTS
 from ..errors import ConsoleError
 from ..policy import KEYS
 from .call import Call
@@ -64,7 +64,7 @@ class Player:
         self._call = call
         self._script = script
         self._ends_itself = ends_itself
-        self._voice = Voice()
+        self._voice = LocalTTS()
         self._sounds: dict[Step, Samples] = {}
         self._due = list(script.caller)
         self._quiet_since = 0.0

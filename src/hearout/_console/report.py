@@ -65,7 +65,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ReplyRow:
     """An answer: its first frame at `start`, `gap` seconds after the last frame of the utterance before it."""
 
     start: float
@@ -91,7 +91,7 @@ class CallRecord:
     caller: list[SaidRow] = field(default_factory=list)
     transcripts: list[Transcript] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
-    replies: list[Reply] = field(default_factory=list)
+    replies: list[ReplyRow] = field(default_factory=list)
     held: list[HeldRow] = field(default_factory=list)
     receipts: list[dict[str, Any]] = field(default_factory=list)
     """As :mod:`hearout.receipts._codec` writes them; their times are seconds from the session's start."""

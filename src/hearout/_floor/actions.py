@@ -18,7 +18,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class LetGo:
+class Release:
     """Nothing is owed and nothing is held: LiveKit hears the caller again, and takes turns as it always does.
 
     Args:
@@ -57,21 +57,21 @@ class DeliverTurn:
 
 
 @dataclass(frozen=True)
-class HandBackWords:
+class ReturnWords:
     """Give these words to LiveKit's recogniser, to be joined with what the caller goes on to say."""
 
     words: tuple[Held, ...]
 
 
 @dataclass(frozen=True)
-class PassText:
+class AnswerTyped:
     """Answer what was typed as LiveKit does: at once, instead of what is being said. Nothing of it is protected."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class NoteWords:
+class AddToContext:
     """Put these words into the chat context, unanswered."""
 
     words: tuple[Held, ...]
@@ -94,7 +94,7 @@ class StopUtterance:
 
 
 @dataclass(frozen=True)
-class SayAgain:
+class Resume:
     """The caller is back: say an utterance from this second on, under the same id.
 
     Args:
@@ -111,7 +111,7 @@ class SayAgain:
 
 
 @dataclass(frozen=True)
-class OweAgain:
+class Reopen:
     """An utterance ended after the caller was last known to be there: what was missed is owed again, under a new id.
 
     Its receipt says what was played, and stays as it is; the one under the new id says what became of the rest.
@@ -122,14 +122,14 @@ class OweAgain:
 
 
 @dataclass(frozen=True)
-class GoOnWith:
+class ResumeUnfinished:
     """Say what is left of what a dead agent owed."""
 
     id: str
 
 
 @dataclass(frozen=True)
-class LetLie:
+class SkipUnfinished:
     """What a dead agent owed is not said again: its row in the ledger says how far it came."""
 
     id: str
@@ -167,19 +167,19 @@ class FinishShutdown:
 
 Action: TypeAlias = (
     Hold
-    | LetGo
+    | Release
     | PrepareAnswer
     | DropAnswer
     | DeliverTurn
-    | HandBackWords
-    | PassText
-    | NoteWords
+    | ReturnWords
+    | AnswerTyped
+    | AddToContext
     | RecordFate
     | StopUtterance
-    | SayAgain
-    | OweAgain
-    | GoOnWith
-    | LetLie
+    | Resume
+    | Reopen
+    | ResumeUnfinished
+    | SkipUnfinished
     | StopInterruptible
     | WriteReceipt
     | NoteGap

@@ -12,7 +12,7 @@ SLOWEST = 8.0
 
 
 @dataclass
-class Wording:
+class Alignment:
     """The text of an utterance, and where its sentences begin.
 
     Args:

@@ -162,14 +162,14 @@ class WordsHeard:
 
 
 @dataclass(frozen=True)
-class WordsInherited:
+class EarlierWords:
     """The caller had said this to an agent that died before it could be answered."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class DebtInherited:
+class UnfinishedFound:
     """An agent that died owed this, and the one in its place did not ask for it.
 
     Args:
@@ -187,7 +187,7 @@ class DebtInherited:
 
 
 @dataclass(frozen=True)
-class WordsPassed:
+class WordsLeftToLiveKit:
     """A final transcript went to LiveKit, which will make a turn of it."""
 
 
@@ -287,9 +287,9 @@ Event: TypeAlias = (
     | CallerStopped
     | WordsGuessed
     | WordsHeard
-    | WordsInherited
-    | DebtInherited
-    | WordsPassed
+    | EarlierWords
+    | UnfinishedFound
+    | WordsLeftToLiveKit
     | TurnTaken
     | TextTyped
     | KeysPressed

@@ -13,11 +13,9 @@ from ..receipts import Cause, Fate, Held, Kind, Outcome
 from . import actions as a
 from . import events as e
 from .actions import Action
-from .closing import Closing
-from .held import Heard, Said
-from .preparing import Preparing
-from .state import Debts, Standing
-from .utterance import Owed
+from .held import HeldPiece, HeldWords
+from .state import Closing, Preparing, Progress, Queue
+from .utterance import Utterance
 
 
 class Floor:
@@ -29,14 +27,14 @@ class Floor:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
-        self._debts = Debts(self.policy)
+        self._queue = Queue(self.policy)
         # what is said while only a reply is expected
-        self._nobodys = Owed.asked(e.SpeechRequested(""), self.policy, 0.0)
-        self._last = self._nobodys
+        self._no_utterance = Utterance.asked(e.SpeechRequested(""), self.policy, 0.0)
+        self._last = self._no_utterance
         self._freed_at = 0.0
-        self._heard = Heard()
+        self._held_words = HeldWords()
         self._preparing = Preparing(self.policy.model_calls - 1 if self.policy.prepare > 0 else 0)
-        self._arrived: list[e.DebtInherited | e.TextTyped] = []
+        self._arrived: list[e.UnfinishedFound | e.TextTyped] = []
         self._holds = self._passed = self._leftover = False
         self._expected_since: float | None = None
         self._reply_is_on_its_way = False
@@ -53,22 +51,22 @@ class Floor:
     def holding(self) -> bool:
         """Whether the caller's words are kept from LiveKit now."""
         waits = self._expected_since is not None or self._waits_at_the_end()
-        return waits or bool(self._debts.open() or self._heard.said)
+        return waits or bool(self._queue.open() or self._held_words.said)
 
     def takes(self, text: str, at: float) -> bool:
         """Whether a transcript that comes now is the floor's; else it is LiveKit's."""
-        return self.holding or self._heard.repeats(text, at)
+        return self.holding or self._held_words.repeats(text, at)
 
     @property
     def next_alarm(self) -> float | None:
         """When `AlarmRang` must be applied, unless something else happens before. None: never."""
         return min(self._alarms(), default=None)
 
-    def standing(self, name: str, at: float) -> Standing:
+    def standing(self, name: str, at: float) -> Progress:
         """How far an utterance is that is owed."""
-        one = self._debts.named(name)
-        held = tuple(said.held for said in self._heard.said if said.owner is one and not said.is_echo)
-        return Standing() if one is None else Standing.of(one, held, at)
+        one = self._queue.named(name)
+        held = tuple(said.held for said in self._held_words.said if said.owner is one and not said.is_echo)
+        return Progress() if one is None else Progress.of(one, held, at)
 
     def apply(self, event: e.Event, at: float) -> list[Action]:
         """Note what happened, and decide what must be done.
@@ -85,19 +83,19 @@ class Floor:
     def _note(self, event: e.Event, at: float) -> None:  # noqa: C901 - a table: one line an event
         match event:
             case e.SpeechRequested():
-                self._debts.ask(event, at)
+                self._queue.ask(event, at)
             case e.ReplyExpected():
                 self._expected_since = at
             case e.ReplyCalledOff():
-                self._reply_is_on_its_way = self._expected_since is not None and not self._debts.open()
+                self._reply_is_on_its_way = self._expected_since is not None and not self._queue.open()
                 self._expected_since, self._freed_at = None, at
-            case e.WordsPassed():
+            case e.WordsLeftToLiveKit():
                 self._passed = True
-                self._heard.passed(at)
+                self._held_words.passed(at)
             case e.TurnTaken():
                 self._passed = self._leftover = False
             case e.CallerLeft():
-                self._heard.talking = False
+                self._held_words.talking = False
                 self.closing.left(at, event.known_until)
             case e.CallerReturned():
                 self.closing.returned()
@@ -107,12 +105,12 @@ class Floor:
             case e.ShutdownAsked():
                 self.closing.asked(at, drain=event.drain)
             case e.SessionClosed():
-                self._debts.shut_down(at)
-            case e.DebtInherited():
+                self._queue.shut_down(at)
+            case e.UnfinishedFound():
                 self._arrived.append(event)
             case e.StopAsked():
-                for one in self._debts.open(suspended=True):
-                    if event.id == one.id or (event.id is None and one is self._debts.current()):
+                for one in self._queue.open(suspended=True):
+                    if event.id == one.id or (event.id is None and one is self._queue.current()):
                         one.stop(Outcome.CUT_IN, f"operator: {event.reason}", Cause.OPERATOR)
             case e.AlarmRang():
                 pass
@@ -120,41 +118,41 @@ class Floor:
                 self._note_sound(event, at)
             case e.TextTyped() if not self.holding:
                 self._arrived.append(event)
-            case e.TextTyped() | e.WordsInherited() | e.KeysPressed():
+            case e.TextTyped() | e.EarlierWords() | e.KeysPressed():
                 self._note_signs(event, at)
             case _:
-                if (noted := self._debts.note(event, at)) is not None:
+                if (noted := self._queue.note(event, at)) is not None:
                     self._last, self._freed_at = noted, at
 
     def _note_sound(self, event: e.CallerStarted | e.CallerStopped | e.WordsGuessed | e.WordsHeard, at: float) -> None:
         match event:
             case e.CallerStarted():
-                self._heard.started(at)
+                self._held_words.started(at)
             case e.CallerStopped():
-                self._heard.stopped(at, self.policy.words_grace)
+                self._held_words.stopped(at, self.policy.words_grace)
             case e.WordsGuessed() if self.holding:
-                self._heard.guess = event.text
-                self._cut_in(Said(Held(event.text, self._heard.began(at)), self._owner(), at))
+                self._held_words.guess = event.text
+                self._cut_in(HeldPiece(Held(event.text, self._held_words.began(at)), self._owner(), at))
             case e.WordsHeard():
-                if (said := self._heard.final(event.text, at, self._owner())) is not None:
+                if (said := self._held_words.final(event.text, at, self._owner())) is not None:
                     self._cut_in(said)
 
-    def _note_signs(self, event: e.TextTyped | e.WordsInherited | e.KeysPressed, at: float) -> None:
+    def _note_signs(self, event: e.TextTyped | e.EarlierWords | e.KeysPressed, at: float) -> None:
         if not self.holding:
             return
         owner = self._owner()
         if isinstance(event, e.KeysPressed):
-            cuts = owner in self._debts.open(suspended=True) and owner.cut_by_keys(event.digits)
+            cuts = owner in self._queue.open(suspended=True) and owner.cut_by_keys(event.digits)
             held = Held(event.digits, at, Kind.PRESSED)
-            self._heard.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
+            self._held_words.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
             return
         kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
-        self._heard.said.append(Said(Held(event.text, at, kind), owner, at))
+        self._held_words.said.append(HeldPiece(Held(event.text, at, kind), owner, at))
         if kind is Kind.TYPED:
-            self._cut_in(self._heard.said[-1])
+            self._cut_in(self._held_words.said[-1])
 
-    def _cut_in(self, said: Said) -> None:
-        if (one := self._debts.current()) is not None and not said.is_echo:
+    def _cut_in(self, said: HeldPiece) -> None:
+        if (one := self._queue.current()) is not None and not said.is_echo:
             one.cut_by_words(said.held.text, said.held.at, said.known_at, idle=said.is_idle)
             self._breaks_in = not one.made and not said.is_idle
 
@@ -187,13 +185,13 @@ class Floor:
                     yield action
 
     def _stop_what_must_stop(self, at: float) -> Iterator[Action]:
-        for one in self._debts.open(suspended=True):
+        for one in self._queue.open(suspended=True):
             if self.closing.gone_at is not None:
                 one.leave(self.closing.known_until)
             elif self.closing.cuts(at):
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
-                one.give_up(at, self.policy, free_since=self._debts.free_since(one, self._freed_at))
+                one.give_up(at, self.policy, free_since=self._queue.free_since(one, self._freed_at))
             if one.must_be_told_to_stop(at):
                 yield a.StopUtterance(one.id, one.why)
             if one.ended_at is not None or one.away:
@@ -204,31 +202,31 @@ class Floor:
         ending = self.closing
         if ending.gone_at is None or ending.known_until is None or ending.shutdown_at is not None:
             return
-        for name, of in self._debts.owe_again(ending.known_until, at):
-            yield a.OweAgain(name, of)
+        for name, of in self._queue.owe_again(ending.known_until, at):
+            yield a.Reopen(name, of)
 
     def _say_again(self, at: float) -> Iterator[Action]:
-        for one in [one for one in self._debts.all if one.away]:
+        for one in [one for one in self._queue.all if one.away]:
             if self.closing.shutdown_at is not None or self.closing.is_gone_for_good(at):
                 one.stay_away(at)
             elif self.closing.gone_at is None:
                 before, text = one.take_up(at)
-                yield a.SayAgain(one.id, one.begins_at, before, text)
+                yield a.Resume(one.id, one.begins_at, before, text)
 
     def _take_in(self, at: float) -> Iterator[Action]:
         """What is typed over nothing is LiveKit's; what a dead agent owed is said, or what was said over it is held."""
         arrived, self._arrived = self._arrived, []
         for debt in arrived:
             if isinstance(debt, e.TextTyped):
-                yield a.PassText(debt.text)
+                yield a.AnswerTyped(debt.text)
                 continue
             again = (debt.redeliver or self.policy.redeliver) is not Redeliver.NEVER
             if again and debt.text.strip() and self.closing.shutdown_at is None:
-                yield a.GoOnWith(debt.id)
+                yield a.ResumeUnfinished(debt.id)
                 continue
-            owner = Owed.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
-            self._heard.said += [Said(Held(text, at), owner, at) for text in debt.words]
-            yield a.LetLie(debt.id)
+            owner = Utterance.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
+            self._held_words.said += [HeldPiece(Held(text, at), owner, at) for text in debt.words]
+            yield a.SkipUnfinished(debt.id)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
         if self.holding and not self._holds:
@@ -244,7 +242,7 @@ class Floor:
         expected = self._expected_since
         if expected is not None and (self.closing.begun or at >= expected + self.policy.voice_grace):
             self._expected_since, self._freed_at = None, at
-        heard = self._heard
+        heard = self._held_words
         if heard.owes_words and not heard.guess and at >= self._words_by():
             heard.forget(at)  # a cough: there were no words in it
             if self._holds:
@@ -253,18 +251,18 @@ class Floor:
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
         ready = self._preparing.ready
-        if ready is not None and (ready.words != self._heard.to_answer or self.closing.begun):
+        if ready is not None and (ready.words != self._held_words.to_answer or self.closing.begun):
             self._preparing.take()
             yield a.DropAnswer(ready.number)
 
     def _prepare_an_answer(self, at: float) -> Iterator[Action]:
         begins = self._prepares_at()
         if begins is not None and at >= begins:
-            yield self._preparing.begin(self._heard.to_answer)
+            yield self._preparing.begin(self._held_words.to_answer)
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
-        heard = self._heard
-        if self._debts.open() or self._expected_since is not None:
+        heard = self._held_words
+        if self._queue.open() or self._expected_since is not None:
             return
         if self.closing.begun:
             yield from self._note_what_is_left(at)
@@ -274,7 +272,7 @@ class Floor:
                 return
             heard.take_the_guess(at, self._owner())
         yield from self._settle_what_is_not_answered()
-        if not (turn := self._heard.to_answer):
+        if not (turn := self._held_words.to_answer):
             return
         ready = self._preparing.take()
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
@@ -285,14 +283,14 @@ class Floor:
             self._passed = True
             if ready is not None:
                 yield a.DropAnswer(ready.number)
-            yield a.HandBackWords(turn)
+            yield a.ReturnWords(turn)
         else:
             self._answered = (self._last.id, self._freed_at) if self._last.ended_at is not None else None
             self._answer_began_at = None
             yield a.DeliverTurn(turn, ready.number if ready else None)
 
     def _settle_what_is_not_answered(self) -> Iterator[Action]:
-        heard, noted = self._heard, []
+        heard, noted = self._held_words, []
         for said in list(heard.said):
             if said.owner.answer is Answer.DROP:
                 heard.settle(said, Fate.DROPPED)
@@ -302,30 +300,30 @@ class Floor:
                 noted.append(said.marked)
                 heard.settle(said, Fate.NOTED)
         if noted:
-            yield a.NoteWords(tuple(noted))
+            yield a.AddToContext(tuple(noted))
 
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
         gone = self.closing.gone_at is not None
         if gone and self.closing.shutdown_at is None and not self.closing.is_gone_for_good(at):
             return
-        self._heard.take_the_guess(at, self._owner())
+        self._held_words.take_the_guess(at, self._owner())
         yield from self._settle_what_is_not_answered()
-        if left := tuple(said.marked for said in self._heard.said):
-            for said in list(self._heard.said):
-                self._heard.settle(said, Fate.CALLER_GONE if gone else Fate.SHUT_DOWN)
-            yield a.NoteWords(left)
+        if left := tuple(said.marked for said in self._held_words.said):
+            for said in list(self._held_words.said):
+                self._held_words.settle(said, Fate.CALLER_GONE if gone else Fate.SHUT_DOWN)
+            yield a.AddToContext(left)
 
     def _record_fates(self, _at: float) -> Iterator[Action]:
-        settled, self._heard.settled = self._heard.settled, []
+        settled, self._held_words.settled = self._held_words.settled, []
         for held, fate, owner in settled:
             owner.held.append((held, fate))
             yield a.RecordFate(held, fate)
 
     def _write_receipts(self, at: float) -> Iterator[Action]:
-        for one in [one for one in self._debts.all if one.ended_at is not None]:
+        for one in [one for one in self._queue.all if one.ended_at is not None]:
             waits = one is self._owner() and self._waits_at_the_end()
-            if not waits and all(said.owner is not one for said in self._heard.said):
-                self._debts.close(one, at)
+            if not waits and all(said.owner is not one for said in self._held_words.said):
+                self._queue.close(one, at)
                 yield a.WriteReceipt(one.receipt())
 
     def _note_the_gap(self, _at: float) -> Iterator[Action]:
@@ -337,15 +335,15 @@ class Floor:
 
     def _let_go(self, _at: float) -> Iterator[Action]:
         if self._holds and not self.holding:
-            commit = self._leftover and not self._heard.talking
+            commit = self._leftover and not self._held_words.talking
             self._holds = self._leftover = self._reply_is_on_its_way = False
             self._preparing.let_go()
-            self._last = self._nobodys
-            self._heard.let_go()
-            yield a.LetGo(commit=commit)
+            self._last = self._no_utterance
+            self._held_words.let_go()
+            yield a.Release(commit=commit)
 
     def _end(self, at: float) -> Iterator[Action]:
-        if self._debts.open(suspended=True) or self._heard.said:
+        if self._queue.open(suspended=True) or self._held_words.said:
             return
         if self.closing.shutdown_at is not None and not self._shut_down:
             self._shut_down = True
@@ -356,29 +354,29 @@ class Floor:
 
     # What the rules ask
 
-    def _owner(self) -> Owed:
-        return self._debts.current() or self._last
+    def _owner(self) -> Utterance:
+        return self._queue.current() or self._last
 
     def _waits_at_the_end(self) -> bool:
-        return self._holds and self._heard.owes_words and not self.closing.begun
+        return self._holds and self._held_words.owes_words and not self.closing.begun
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
-        after_the_end = self._freed_at + self.policy.words_grace if self._heard.guess else 0.0
-        return max(after_the_end, self._heard.due_by or 0.0)
+        after_the_end = self._freed_at + self.policy.words_grace if self._held_words.guess else 0.0
+        return max(after_the_end, self._held_words.due_by or 0.0)
 
     def _prepares_at(self) -> float | None:
         """When an answer may be prepared; None while it may not."""
-        heard, owed = self._heard, self._debts.open()
+        heard, owed = self._held_words, self._queue.open()
         if not self._preparing.may_begin or self.closing.begun:
             return None
-        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._heard.to_answer:
+        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._held_words.to_answer:
             return None
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 
     def _alarms(self) -> Iterator[float]:
-        for one in self._debts.open(suspended=True):
-            free_since = self._debts.free_since(one, self._freed_at)
+        for one in self._queue.open(suspended=True):
+            free_since = self._queue.free_since(one, self._freed_at)
             if (gives_up := one.gives_up_at(self.policy, free_since=free_since)) is not None:
                 yield gives_up
             if (cuts_at := self.closing.cuts_at) is not None and not one.stopping:
@@ -388,8 +386,8 @@ class Floor:
         if self._expected_since is not None:
             yield self._expected_since + self.policy.voice_grace
         ends_at = self.closing.gone_for_good_at
-        if ends_at is not None and not self._call_ended and not self._debts.open(suspended=True):
+        if ends_at is not None and not self._call_ended and not self._queue.open(suspended=True):
             yield ends_at
-        waits_anyway = self._debts.open() or self._expected_since is not None
-        if self._waits_at_the_end() and not (self._heard.guess and waits_anyway):
+        waits_anyway = self._queue.open() or self._expected_since is not None
+        if self._waits_at_the_end() and not (self._held_words.guess and waits_anyway):
             yield self._words_by()

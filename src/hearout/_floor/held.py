@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from .. import _text as words
 from ..policy import Answer
 from ..receipts import Fate, Held, Kind
-from .utterance import Owed
+from .utterance import Utterance
 
 SILENCE = 0.6
 """Seconds of silence after which the caller is known to have stopped (silero: 0.55). A final that came within
@@ -16,11 +16,11 @@ REPEAT_WINDOW = 10.0
 
 
 @dataclass(eq=False)
-class Said:
+class HeldPiece:
     """Something that is held, over which utterance it was said, and when the recogniser gave it."""
 
     held: Held
-    owner: Owed
+    owner: Utterance
     known_at: float
 
     @property
@@ -42,7 +42,7 @@ class Said:
 
 
 @dataclass
-class Heard:
+class HeldWords:
     """The caller's sounds and words. Times in seconds from the call's start; None where there is none."""
 
     talking: bool = False
@@ -53,8 +53,8 @@ class Heard:
     guess: str = ""
     final_at: float | None = None
     """When the last final transcript came."""
-    said: list[Said] = field(default_factory=list)
-    settled: list[tuple[Held, Fate, Owed]] = field(default_factory=list)
+    said: list[HeldPiece] = field(default_factory=list)
+    settled: list[tuple[Held, Fate, Utterance]] = field(default_factory=list)
     """What is decided, and not yet recorded."""
     repeat: tuple[str, float] | None = None
     """What was settled by its guess, and until when its final may come."""
@@ -86,7 +86,7 @@ class Heard:
             self.talking, self.due_by = False, None if complete else at + grace
             self.words_from = None if complete else self.words_from
 
-    def final(self, text: str, at: float, owner: Owed) -> Said | None:
+    def final(self, text: str, at: float, owner: Utterance) -> HeldPiece | None:
         """The recogniser's last word on it; what is new in it."""
         began, self.final_at = self.began(at), at
         new = self._new_in(text, at)
@@ -96,7 +96,7 @@ class Heard:
         self.forget(at)
         if not words.split(new):
             return None
-        self.said.append(Said(Held(new, began), owner, at))
+        self.said.append(HeldPiece(Held(new, began), owner, at))
         return self.said[-1]
 
     def passed(self, at: float) -> None:
@@ -104,11 +104,11 @@ class Heard:
         self.final_at = at
         self.forget(at)
 
-    def take_the_guess(self, at: float, owner: Owed) -> None:
+    def take_the_guess(self, at: float, owner: Utterance) -> None:
         """The final did not come in time: what was guessed is what was said."""
         if words.split(new := self._new_in(self.guess, at)):
             self.repeat = (self.guess, at + REPEAT_WINDOW)
-            self.said.append(Said(Held(new, self.began(at)), owner, at))
+            self.said.append(HeldPiece(Held(new, self.began(at)), owner, at))
         self.forget(at)
 
     def repeats(self, text: str, at: float) -> bool:
@@ -136,7 +136,7 @@ class Heard:
         if not self.talking:
             self.words_from = self.due_by = None
 
-    def settle(self, said: Said, fate: Fate) -> None:
+    def settle(self, said: HeldPiece, fate: Fate) -> None:
         """Decide what becomes of it."""
         self.said.remove(said)
         self.settled.append((said.marked, fate, said.owner))

@@ -1,15 +1,16 @@
-"""What is owed, in the order in which it was asked for. It keeps; `floor.py` decides."""
+"""What the floor keeps of one call: the queue of utterances, the answer that is prepared, how the call ends."""
 
 from dataclasses import dataclass, field
 
 from ..policy import Policy
 from ..receipts import Held, Outcome
 from . import events as e
-from .utterance import Owed
+from .actions import PrepareAnswer
+from .utterance import Utterance
 
 
 @dataclass(frozen=True)
-class Standing:
+class Progress:
     """How far an utterance is.
 
     Args:
@@ -29,13 +30,13 @@ class Standing:
     complete: bool = False
 
     @classmethod
-    def of(cls, one: Owed, held: tuple[Held, ...], at: float) -> "Standing":
+    def of(cls, one: Utterance, held: tuple[Held, ...], at: float) -> "Progress":
         """How far this one is now."""
-        complete = one.wording.complete or one.ends_at() is not None
+        complete = one.alignment.complete or one.ends_at() is not None
         return cls(one.so_far(at), *one.resumes_at(at), held, one.text, complete)
 
 
-class Debts:
+class Queue:
     """The utterances of one call whose receipts are not written.
 
     Args:
@@ -45,16 +46,16 @@ class Debts:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._used: set[str] = set()
-        self._closed: list[Owed] = []
-        self.all: list[Owed] = []
+        self._closed: list[Utterance] = []
+        self.all: list[Utterance] = []
 
     def ask(self, event: e.SpeechRequested, at: float) -> None:
         """An utterance is asked for; an id is used once in a call."""
         if event.id not in self._used:
             self._used.add(event.id)
-            self.all.append(Owed.asked(event, self._policy, at))
+            self.all.append(Utterance.asked(event, self._policy, at))
 
-    def note(self, event: e.OfSpeech, at: float) -> Owed | None:
+    def note(self, event: e.OfSpeech, at: float) -> Utterance | None:
         """Note a fact about the utterance that it names; which one that is, if it is not over."""
         for one in self.open(suspended=True):
             if one.id == event.id:
@@ -68,7 +69,7 @@ class Debts:
             one.stop(Outcome.SHUT_DOWN, "the session was closed")
             one.note(e.SpeechEnded(one.id, interrupted=True), at)
 
-    def close(self, one: Owed, at: float) -> None:
+    def close(self, one: Utterance, at: float) -> None:
         """The receipt of an utterance is written; that the caller missed its end may show later."""
         self.all.remove(one)
         since = at - self._policy.vanish_grace
@@ -95,20 +96,20 @@ class Debts:
             number += 1
         return f"{name}+{number}"
 
-    def open(self, *, suspended: bool = False) -> list[Owed]:
+    def open(self, *, suspended: bool = False) -> list[Utterance]:
         """What is to be said, or is being said; what waits for the caller's own task only if `suspended`."""
         return [one for one in self.all if one.is_open and (suspended or not one.suspended)]
 
-    def named(self, name: str) -> Owed | None:
+    def named(self, name: str) -> Utterance | None:
         """The utterance of this id, if its receipt is not written."""
         return next((one for one in self.all if one.id == name), None)
 
-    def current(self) -> Owed | None:
+    def current(self) -> Utterance | None:
         """What the caller speaks over: what plays, else what is next."""
         owed = self.open(suspended=True)
         return next((one for one in owed if one.playing), next(iter(owed), None))
 
-    def free_since(self, one: Owed, freed_at: float) -> float | None:
+    def free_since(self, one: Utterance, freed_at: float) -> float | None:
         """Since when no other protected speech stands before this one; None while some does.
 
         Args:
@@ -119,3 +120,97 @@ class Debts:
         others = [other for other in owed if other is not one]
         waits = any(other.playing for other in others) or (bool(others) and owed[0] is not one)
         return None if waits else freed_at
+
+
+@dataclass
+class Preparing:
+    """One call's prepared answer.
+
+    Args:
+        calls_at_most: calls of the model that may be in vain while the floor is held, answers that are not prepared
+            aside.
+    """
+
+    calls_at_most: int
+    ready: PrepareAnswer | None = None
+    """The one that is made, or being made."""
+    number: int = 0
+    calls: int = 0
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether another may be made."""
+        return self.ready is None and self.calls < self.calls_at_most
+
+    def begin(self, words: tuple[Held, ...]) -> PrepareAnswer:
+        """One is made, for these words."""
+        self.calls += 1
+        self.number += 1
+        self.ready = PrepareAnswer(self.number, words)
+        return self.ready
+
+    def take(self) -> PrepareAnswer | None:
+        """It is delivered, or dropped."""
+        ready, self.ready = self.ready, None
+        return ready
+
+    def let_go(self) -> None:
+        """The floor is held no longer: what was in vain is forgotten."""
+        self.calls = 0
+
+
+@dataclass
+class Closing:
+    """What has begun to end a call. Times in seconds from the call's start; None where it has not happened.
+
+    Args:
+        return_grace: seconds that a caller has for returning.
+        shutdown_grace: seconds that protected speech has in a shutdown.
+    """
+
+    return_grace: float
+    shutdown_grace: float
+    gone_at: float | None = None
+    known_until: float | None = None
+    """When the caller who is gone was last known to be there; None also where they said so as they left."""
+    shutdown_at: float | None = None
+    cuts_at: float | None = None
+    """When a shutdown ends what is still being said."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the call is ending, as far as is known now."""
+        return self.gone_at is not None or self.shutdown_at is not None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing new may be said: a shutdown only lets what is owed be finished."""
+        return self.cuts_at is not None
+
+    @property
+    def gone_for_good_at(self) -> float | None:
+        """When a caller who is gone counts as not returning."""
+        return None if self.gone_at is None else self.gone_at + self.return_grace
+
+    def left(self, at: float, known_until: float | None) -> None:
+        """The caller is gone; what is told again of the same leaving counts once."""
+        if self.gone_at is None:
+            self.gone_at, self.known_until = at, known_until
+
+    def returned(self) -> None:
+        """The caller is back."""
+        self.gone_at = None
+
+    def asked(self, at: float, *, drain: bool) -> None:
+        """A shutdown was asked for; only one that does not drain cuts anything, after its grace."""
+        self.shutdown_at = at if self.shutdown_at is None else self.shutdown_at
+        if not drain and self.cuts_at is None:
+            self.cuts_at = at + self.shutdown_grace
+
+    def is_gone_for_good(self, at: float) -> bool:
+        """Whether the caller did not return in time."""
+        return self.gone_for_good_at is not None and at >= self.gone_for_good_at
+
+    def cuts(self, at: float) -> bool:
+        """Whether the grace of a shutdown is over."""
+        return self.cuts_at is not None and at >= self.cuts_at

@@ -19,7 +19,7 @@ from ..receipts._receipt import (
     SHORT,
 )
 from . import events as e
-from .alignment import Wording
+from .alignment import Alignment
 
 STOP_GRACE = 6.0
 """Seconds after which an utterance that was told to stop counts as over: LiveKit cancels its tasks after 5 (1.8.9,
@@ -40,7 +40,7 @@ ONSET = 0.3
 
 
 @dataclass
-class Owed:
+class Utterance:
     """What is known of an utterance. Times in seconds from the call's start, lengths in seconds."""
 
     id: str
@@ -48,7 +48,7 @@ class Owed:
     answer: Answer
     redeliver: Redeliver
     asked_at: float
-    wording: Wording = field(default_factory=Wording)
+    alignment: Alignment = field(default_factory=Alignment)
     begins_at: float = 0.0
     expected: float | None = None
     made: float = 0.0
@@ -89,7 +89,7 @@ class Owed:
         self._told_at: float | None = None
 
     @classmethod
-    def asked(cls, event: e.SpeechRequested, policy: Policy, at: float) -> "Owed":
+    def asked(cls, event: e.SpeechRequested, policy: Policy, at: float) -> "Utterance":
         """The utterance that was asked for."""
         return cls(
             event.id,
@@ -97,7 +97,7 @@ class Owed:
             event.answer or policy.answer,
             event.redeliver or policy.redeliver,
             at,
-            Wording(event.text, complete=bool(event.text)),
+            Alignment(event.text, complete=bool(event.text)),
             event.begins_at,
             event.expected,
         )
@@ -105,7 +105,7 @@ class Owed:
     @property
     def text(self) -> str:
         """What is to be said, as far as it is known."""
-        return self.wording.text
+        return self.alignment.text
 
     # What happened
 
@@ -117,9 +117,9 @@ class Owed:
                 pass
             case e.TextKnown():
                 self._goes_on()
-                self.wording.is_known(event.text)
+                self.alignment.is_known(event.text)
             case e.SentencePlaced():
-                self.wording.placed.append((event.seconds, event.text))
+                self.alignment.placed.append((event.seconds, event.text))
             case e.AudioMade():
                 self._goes_on()
                 self.made = event.seconds
@@ -189,7 +189,7 @@ class Owed:
             holes = tuple(hole for hole in self.holes if hole[0] >= self.begins_at)
             played = self.played - self.begins_at
             self.attempts.append(Attempt(self._attempt_at, ended_at, played, self.begins_at, holes, self.why))
-        known = self.wording.complete or (self.complete and not self._more_follows)
+        known = self.alignment.complete or (self.complete and not self._more_follows)
         self.away = self.outcome is Outcome.CALLER_GONE and self.redeliver is not Redeliver.NEVER
         self.away = self.away and known and bool(self.text.strip())
         self.ended_at = None if self.away else at
@@ -208,12 +208,12 @@ class Owed:
         finished = self.outcome is Outcome.FINISHED and not self.owed_again
         return finished and ended_at is not None and ended_at > known_until + SHORT
 
-    def again(self, name: str, known_until: float, at: float) -> "Owed":
+    def again(self, name: str, known_until: float, at: float) -> "Utterance":
         """The same utterance under another id, as it was when the caller was last known to be there: broken off."""
         again = copy.copy(self)
         again.id, again.asked_at, again.sounds, again.held = name, at, 0, []
         again.attempts, again.holes = self.attempts[:-1], list(self.holes)
-        again.wording = copy.deepcopy(self.wording)
+        again.alignment = copy.deepcopy(self.alignment)
         again.outcome, again._told_at = None, None
         again.leave(known_until)
         again._over(at)
@@ -222,10 +222,10 @@ class Owed:
     def take_up(self, at: float) -> tuple[str, str]:
         """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
         self.begins_at, characters = self.resumes_at(at)
-        self.wording.back_to(self.begins_at)
+        self.alignment.back_to(self.begins_at)
         self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
         self.away, self.outcome, self.why, self._known_until, self._told_at = False, None, "", None, None
-        self.wording.complete, self._waits_for_tool, self._more_follows = True, False, False
+        self.alignment.complete, self._waits_for_tool, self._more_follows = True, False, False
         self._begin(at)
         return self.text[:characters], self.text[characters:]
 
@@ -244,7 +244,7 @@ class Owed:
         """Where it would be taken up if it were broken off now: the second of it, and the character of its text."""
         if self.redeliver is Redeliver.FROM_START:
             return 0.0, 0
-        return self.wording.sentence_at(self.so_far(at), self.made if self.complete else self.expected)
+        return self.alignment.sentence_at(self.so_far(at), self.made if self.complete else self.expected)
 
     # Stopping
 
@@ -350,7 +350,7 @@ class Owed:
 
     def is_early(self, at: float) -> bool:
         """Whether what was said from `at` on began before its question was put; False if it asks none."""
-        if (put := self.wording.question_at(self.made)) is None:
+        if (put := self.alignment.question_at(self.made)) is None:
             return False
         if self._attempt_at is None:
             return put >= self.begins_at

@@ -18,12 +18,12 @@ import numpy as np
 from aiohttp import WSMessage, WSMsgType, web
 from livekit import rtc
 
-from .stt import Heard, Listening
+from .stt import Listening, RecognizedLine
 from .tts import (
     SAMPLE_RATE,
     TRAILING,
-    Spoken,
-    Voice,
+    LocalTTS,
+    SpokenSentence,
 )
 
 logger = logging.getLogger("hearout")
@@ -181,7 +181,7 @@ class Hearing(_Stream):
         elif kind != "session.update":  # models and key terms are the cloud's; the local ear has neither
             raise _Refused(400, f"unknown message type {kind!r}")
 
-    async def _tell(self, heard: list[Heard]) -> None:
+    async def _tell(self, heard: list[RecognizedLine]) -> None:
         for words in heard:
             await self.send(
                 "final_transcript" if words.final else "interim_transcript",
@@ -201,7 +201,7 @@ class Speaking(_Stream):
 
     def __init__(self, request: web.Request, limits: Limits) -> None:
         super().__init__(request, limits)
-        self._voice = Voice()
+        self._voice = LocalTTS()
         self._rate = SAMPLE_RATE
         self._texts: asyncio.Queue[str | None] = asyncio.Queue()  # None: the end of an utterance
         self._waiting = 0  # characters
@@ -267,11 +267,11 @@ class Speaking(_Stream):
                 await self.send("output_audio", audio=base64.b64encode(sound[start : start + size]).decode())
 
 
-async def _next(parts: Iterator[Spoken]) -> Spoken | None:
+async def _next(parts: Iterator[SpokenSentence]) -> SpokenSentence | None:
     return await asyncio.get_running_loop().run_in_executor(_speaking, next, parts, None)
 
 
-def _converted(part: Spoken, sample_rate: int) -> bytes:
+def _converted(part: SpokenSentence, sample_rate: int) -> bytes:
     """The part as little-endian 16-bit samples at `sample_rate`."""
     if sample_rate == SAMPLE_RATE:
         return part.audio.tobytes()

@@ -56,7 +56,7 @@ _QUIET = 0.15  # of the loudest piece since the last line: below the ends of wor
 
 
 @dataclass(frozen=True)
-class Heard:
+class RecognizedLine:
     """What was made out of a stretch of speech.
 
     Attributes:
@@ -101,7 +101,7 @@ def load() -> None:
     _thread().submit(_model).result()
 
 
-class Ear:
+class LocalSTT:
     """Makes text of recorded speech."""
 
     def transcribe(self, samples: npt.NDArray[np.int16], sample_rate: int) -> str:
@@ -133,11 +133,11 @@ class Listening:
         self._cost = 0.0  # seconds that the last look took: longer for a long line, and where many streams wait
         self._said: dict[int, tuple[str, bool]] = {}
 
-    async def feed(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
+    async def feed(self, samples: npt.NDArray[np.int16]) -> list[RecognizedLine]:
         """Listen to the next samples (mono); what became known by them."""
         return await self._native(self._feed, samples, time.perf_counter())
 
-    async def finish(self) -> list[Heard]:
+    async def finish(self) -> list[RecognizedLine]:
         """Make a final of what was heard so far, without waiting for silence."""
         return await self._native(self._finish)
 
@@ -148,7 +148,7 @@ class Listening:
     async def _native(self, call: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(_thread(), call, *arguments)
 
-    def _feed(self, samples: npt.NDArray[np.int16], asked: float) -> list[Heard]:
+    def _feed(self, samples: npt.NDArray[np.int16], asked: float) -> list[RecognizedLine]:
         if self._stream is None:
             self._open()
         self._stream.add_audio(_floats(samples), self._sample_rate)
@@ -164,7 +164,7 @@ class Listening:
         self._exchange(lines)
         return heard
 
-    def _whole(self, samples: npt.NDArray[np.int16]) -> list[Heard]:
+    def _whole(self, samples: npt.NDArray[np.int16]) -> list[RecognizedLine]:
         # Not moonshine's transcribe_without_streaming(): its VAD goes on from the end of the recording before, even
         # of another caller's, which put "You" into silence (0.1.0).
         self._open()
@@ -200,7 +200,7 @@ class Listening:
         self._tail = self._tail[-since:] if since > 0 else _NOTHING
         self._loudest, self._quiet = 0.0, 0
 
-    def _finish(self) -> list[Heard]:
+    def _finish(self) -> list[RecognizedLine]:
         if self._stream is None:
             return []
         # Not its stop(), which fails on a line that has just begun ("audio data is nullptr or empty").
@@ -210,7 +210,7 @@ class Listening:
         self._tail = _NOTHING
         return heard
 
-    def _news(self, lines: list[Any], *, final: bool = False) -> Iterator[Heard]:
+    def _news(self, lines: list[Any], *, final: bool = False) -> Iterator[RecognizedLine]:
         for number, line in enumerate(lines):
             text, complete = line.text.strip(), final or line.is_complete
             if self._said.get(number) == (text, complete):
@@ -219,7 +219,7 @@ class Listening:
             if text:
                 start = line.start_time + _EARLY
                 end = line.start_time + line.duration - (_LATE if line.is_complete else 0.0)
-                yield Heard(text, self._begun / self._sample_rate + start, max(0.1, end - start), complete)
+                yield RecognizedLine(text, self._begun / self._sample_rate + start, max(0.1, end - start), complete)
 
     def _drop(self) -> None:
         if self._stream is not None:

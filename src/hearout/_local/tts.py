@@ -35,7 +35,7 @@ _DIGITS = re.compile(r"\d{16,}")
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpokenSentence:
     """A sentence, or a part of a long one, and how it sounds.
 
     Attributes:
@@ -71,7 +71,7 @@ def load() -> None:
         _model()
 
 
-class Voice:
+class LocalTTS:
     """Makes speech of text; every instance uses the one model of the process.
 
     Args:
@@ -81,7 +81,7 @@ class Voice:
     def __init__(self, seed: int = 1) -> None:
         self._seed = seed
 
-    def parts(self, text: str) -> Iterator[Spoken]:
+    def parts(self, text: str) -> Iterator[SpokenSentence]:
         """The parts of `text` as soon as each is made; blocks. What has no sound (a smiley) is left out.
 
         Raises:
@@ -95,7 +95,7 @@ class Voice:
                     sounds = [model.from_phonemes(p, seed=self._seed) for p in model.phonemize(speakable(part))]
                 audio = np.concatenate([_NOTHING, *map(trimmed, sounds)])
                 if len(audio):
-                    yield Spoken(part, audio)
+                    yield SpokenSentence(part, audio)
 
     def synthesise(self, text: str) -> npt.NDArray[np.int16]:
         """The audio of `text`, mono; blocks for about a thirtieth of its length.

@@ -13,10 +13,10 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.agents.voice import SpeechHandle, io
 
 from .. import _text as words
-from .prepared import Rehearsal
+from .prepared import PreparedAnswer
 from .replay import iterated
 from .retry import SPEECH, Retry
-from .transcripts import Ear
+from .transcripts import TranscriptGate
 
 Hook = Callable[[Agent, Any, llm.ChatContext, llm.ChatMessage], Awaitable[None]]
 
@@ -36,7 +36,7 @@ class Watcher(Protocol):
     def tool_called(self, handle: SpeechHandle) -> None:
         """The model called a tool in it."""
 
-    def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
+    def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
 
 
@@ -57,7 +57,14 @@ class Nodes:
     """
 
     def __init__(
-        self, agent: Agent, *, ear: Ear, retry: Retry, watcher: Watcher, taking_up: Entering, turn_completed: Hook
+        self,
+        agent: Agent,
+        *,
+        ear: TranscriptGate,
+        retry: Retry,
+        watcher: Watcher,
+        taking_up: Entering,
+        turn_completed: Hook,
     ) -> None:
         self._watcher = watcher
         self._turn_completed = turn_completed

@@ -14,7 +14,7 @@ STEP = 0.5
 """Seconds of audio after which what was handed over is reported again; each report costs the floor some 20 µs."""
 
 
-class Listener(Protocol):
+class PlayoutObserver(Protocol):
     """Who wants to know what was played. All seconds are of the whole speech, its earlier stretches included."""
 
     async def may_play(self, handle: SpeechHandle) -> None:
@@ -33,7 +33,7 @@ class Listener(Protocol):
         """A stretch ended; so much has left in all."""
 
 
-class Tap(io.AudioOutput):
+class PlayoutMeter(io.AudioOutput):
     """Sits before the session's loudspeaker and passes everything on.
 
     LiveKit 1.8.9 calls a speech done by a local clock, whatever was discarded; `playback_position` and, where the sink
@@ -51,7 +51,7 @@ class Tap(io.AudioOutput):
         sink: io.AudioOutput,
         *,
         speaking: Callable[[], SpeechHandle | None],
-        listener: Listener,
+        listener: PlayoutObserver,
         lead_in: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__(

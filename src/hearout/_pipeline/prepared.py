@@ -13,7 +13,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import FlushSentinel, ModelSettings, llm
 
-from .replay import Recording, iterated, record
+from .replay import ReplayBuffer, iterated, record
 from .retry import LlmNode, TtsNode
 
 AT_ONCE = 0.5
@@ -24,7 +24,7 @@ PACE = 0.25
 """Seconds to wait for each second of prepared audio."""
 
 
-class Rehearsal:
+class PreparedAnswer:
     """One prepared answer.
 
     Args:
@@ -35,9 +35,9 @@ class Rehearsal:
 
     def __init__(self, context: llm.ChatContext, tools: list[llm.Tool], *, think: LlmNode, speak: TtsNode) -> None:
         self._asked = _fingerprint(context, tools)
-        self._chunks: Recording[llm.ChatChunk | str | FlushSentinel] = Recording()
-        self._words: Recording[str] = Recording()
-        self._frames: Recording[rtc.AudioFrame] = Recording()
+        self._chunks: ReplayBuffer[llm.ChatChunk | str | FlushSentinel] = ReplayBuffer()
+        self._words: ReplayBuffer[str] = ReplayBuffer()
+        self._frames: ReplayBuffer[rtc.AudioFrame] = ReplayBuffer()
         self._tasks = [
             asyncio.create_task(record(lambda: think(context, tools, ModelSettings()), self._chunks, self._note)),
             asyncio.create_task(record(lambda: speak(self._words.read(), ModelSettings()), self._frames)),
@@ -62,7 +62,7 @@ class Rehearsal:
         LiveKit takes markdown and emoji out before the voice (``tts_text_transforms``), and a user may take out more:
         so the text that comes is compared with the one that was prepared.
         """
-        came: Recording[str] = Recording()
+        came: ReplayBuffer[str] = ReplayBuffer()
         taking = asyncio.create_task(record(lambda: text, came))
         try:
             if not await self._same(came):
@@ -79,7 +79,7 @@ class Rehearsal:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)
 
-    async def _same(self, came: Recording[str]) -> bool:
+    async def _same(self, came: ReplayBuffer[str]) -> bool:
         """Whether the text that comes is the prepared one; known with its first words while the model still speaks."""
         heard = ""
         async for piece in came.read():

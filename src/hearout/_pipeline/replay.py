@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Recording(Generic[T]):
+class ReplayBuffer(Generic[T]):
     """Items as they came. Whoever stops reading, or is cancelled at it, takes nothing from who reads after.
 
     Attributes:
@@ -53,7 +53,7 @@ class Recording(Generic[T]):
 
 
 async def record(
-    start: Callable[[], Any], recording: Recording[Any], note: Callable[[Any], None] = lambda _: None
+    start: Callable[[], Any], recording: ReplayBuffer[Any], note: Callable[[Any], None] = lambda _: None
 ) -> None:
     """Fill a recording with what a node gives; to be run by one task, which may be cancelled.
 

@@ -14,7 +14,7 @@ from livekit import rtc
 from livekit.agents import APIError, FlushSentinel, ModelSettings, llm
 from livekit.agents.voice import SpeechHandle
 
-from .replay import Recording, iterated, record
+from .replay import ReplayBuffer, iterated, record
 
 SPEECH: ContextVar[SpeechHandle | None] = ContextVar("hearout_speech", default=None)
 """Which speech a node works for. Set when LiveKit announces the speech, so that its tasks inherit it: LiveKit calls a
@@ -56,7 +56,7 @@ class Retry:
                 return
             # Read by a task of its own: the default node cancels its reader when its voice fails (1.8.9, ``agent.py``),
             # and with it, while the model still writes, the text itself would end for the next try.
-            kept: Recording[str] = Recording()
+            kept: ReplayBuffer[str] = ReplayBuffer()
             reading = asyncio.create_task(record(lambda: text, kept))
             try:
                 async with aclosing(self._tried(original, kept, model, handle)) as frames:
@@ -69,7 +69,7 @@ class Retry:
         return speak
 
     async def _tried(
-        self, original: TtsNode, text: Recording[str], model: ModelSettings, handle: SpeechHandle
+        self, original: TtsNode, text: ReplayBuffer[str], model: ModelSettings, handle: SpeechHandle
     ) -> AsyncGenerator[rtc.AudioFrame, None]:
         sent = 0
         for _ in range(self._tries):
@@ -176,7 +176,7 @@ class _Said:
         return True
 
 
-async def _all(text: Recording[str], given: asyncio.Event) -> AsyncIterator[str]:
+async def _all(text: ReplayBuffer[str], given: asyncio.Event) -> AsyncIterator[str]:
     """The text from its beginning; `given` is set once the voice has taken the last of it."""
     async for piece in text.read():
         yield piece

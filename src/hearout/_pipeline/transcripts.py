@@ -23,7 +23,7 @@ _TRANSCRIPTS = (
 )
 
 
-class Ear:
+class TranscriptGate:
     """Every transcript of one session, in order.
 
     Args:

@@ -18,7 +18,7 @@ class Refused(Exception):
     """A call was refused, or not answered; its text may be shown to the other side."""
 
 
-class Wire(Protocol):
+class Channel(Protocol):
     """What the witness and the page's news need of a room."""
 
     def answer(self, method: str, answering: Answering) -> None:
@@ -40,8 +40,8 @@ class Wire(Protocol):
         """Send the participant a message (at most some 14 kB); it is lost if nobody is there."""
 
 
-class RoomWire:
-    """A `Wire` over a room, which need not be joined yet.
+class RoomChannel:
+    """A `Channel` over a room, which need not be joined yet.
 
     Args:
         room: the agent's.

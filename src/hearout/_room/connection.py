@@ -11,23 +11,23 @@ from livekit import rtc
 from livekit.agents import get_job_context
 
 from .._failover import is_cut_off
-from .._session.call_ledger import RENEW, Bookkeeper
-from .participants import Room
+from .._session.call_ledger import RENEW, CallLedger
+from .participants import Participants
 
 CUT_OFF = 5.0
 """Seconds of trying to come back after which the call is left. What comes back at all mostly does so in 1-3 s."""
 
 
-class CutOff:
+class ConnectionLoss:
     """Watches the connection of one agent whose call is looked after.
 
     Args:
         room: LiveKit's.
         book: of the call; as an agent that died leaves it, so does this one.
-        follows: who is there, as the session's :class:`Room` knows it, once it does.
+        follows: who is there, as the session's :class:`Participants` knows it, once it does.
     """
 
-    def __init__(self, room: rtc.Room, book: Bookkeeper, *, follows: Callable[[], Room | None]) -> None:
+    def __init__(self, room: rtc.Room, book: CallLedger, *, follows: Callable[[], Participants | None]) -> None:
         self._book = book
         self._follows = follows
         self._job = get_job_context(required=False)

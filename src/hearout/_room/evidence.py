@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from ..receipts import Receipt
 from .page import CallersPage
-from .participants import Room
+from .participants import Participants
 
 REPORTED = 1.0
 """Seconds that a receipt waits for the page's report, at most: an answer takes 5 ms, and 1 s when the line is bad."""
 
 
-class Witnesses:
+class Evidence:
     """What is known of the caller's hearing.
 
     Args:
@@ -21,7 +21,7 @@ class Witnesses:
         acknowledge_grace: seconds to wait for an acknowledgement that was asked for.
     """
 
-    def __init__(self, room: Room, page: CallersPage, *, acknowledge_grace: float) -> None:
+    def __init__(self, room: Participants, page: CallersPage, *, acknowledge_grace: float) -> None:
         self._room = room
         self._page = page
         self._acknowledge_grace = acknowledge_grace

@@ -13,7 +13,7 @@ GONE = 5
 """Packets (of 20 ms) lost between two reports, from which on they are a stretch and no noise: 0.1 s."""
 
 
-class OwnLine:
+class UplinkMonitor:
     """What the server says it lost of the agent's tracks. Measured with rtc 1.1.21: an outage of 12 s shows here only.
 
     Args:

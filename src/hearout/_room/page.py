@@ -18,8 +18,8 @@ from livekit import rtc
 from .._floor import actions as a
 from .._floor import events as e
 from ..receipts import Kind, Level, Receipt
-from .channel import Refused, RoomWire, Wire
-from .page_reports import Witness
+from .channel import Channel, Refused, RoomChannel
+from .page_reports import PageReports
 
 KEPT = 300
 """Messages kept for a page that comes late, or comes back."""
@@ -65,7 +65,7 @@ def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 -
         case a.RecordFate():
             facts = {"what": "fate", "text": what.words.text[:TEXT], "kind": what.words.kind.value}
             facts["fate"] = what.fate.value
-        case a.DeliverTurn() | a.HandBackWords():
+        case a.DeliverTurn() | a.ReturnWords():
             facts = {"what": "turn", "texts": len(what.words)}
         case _:
             return None
@@ -114,13 +114,13 @@ class CallersPage:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Channel,
         *,
         now: Callable[[], float],
         caller: Callable[[], str | None],
         receipt: Callable[[str], Receipt | None],
     ) -> None:
-        self.witness = Witness(wire, now=now, caller=caller)
+        self.witness = PageReports(wire, now=now, caller=caller)
         self.witness.told.on_page.append(self._came)
         self.witness.told.on_report.append(lambda name, _: self.show_receipt(name))
         self.witness.told.on_acknowledged.append(lambda name, _: self.show_receipt(name))
@@ -144,7 +144,7 @@ class CallersPage:
         receipt: Callable[[str], Receipt | None],
     ) -> "CallersPage":
         """As the constructor, for a page in this room, which the agent need not have joined yet."""
-        return cls(RoomWire(room), now=now, caller=caller, receipt=receipt)
+        return cls(RoomChannel(room), now=now, caller=caller, receipt=receipt)
 
     def hear(self, at: float, what: e.Event | a.Action) -> None:
         """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""

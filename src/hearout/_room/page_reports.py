@@ -1,7 +1,7 @@
 """The witness: what a caller's own page says that it rendered of protected speech, and that its caller got it.
 
 The page is asked at both ends of each playout; between them it watches its loudspeaker. It may be late, wrong or
-hostile: what cannot be true is counted in `Witness.refused` and changes nothing.
+hostile: what cannot be true is counted in `PageReports.refused` and changes nothing.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from .._floor import events as e
 from ..errors import ReportError
 from ..receipts import Listener, Outcome, Receipt
 from . import rendered
-from .channel import Refused, Wire
+from .channel import Channel, Refused
 
 logger = logging.getLogger("hearout")
 
@@ -95,7 +95,7 @@ class Told:
     on_acknowledged: list[Callable[[str, float], None]] = field(default_factory=list)
 
 
-class Witness:
+class PageReports:
     """Listens to one call's floor and asks the caller's page.
 
     Args:
@@ -104,7 +104,7 @@ class Witness:
         caller: the identity of the caller; None while there is none.
     """
 
-    def __init__(self, wire: Wire, *, now: Callable[[], float], caller: Callable[[], str | None]) -> None:
+    def __init__(self, wire: Channel, *, now: Callable[[], float], caller: Callable[[], str | None]) -> None:
         self.page: str | None = None
         """The identity of the page; None where the caller has none, as far as is known."""
         self.refused: Counter[str] = Counter()
@@ -155,7 +155,7 @@ class Witness:
         match what:
             case e.SpeechRequested(id=name, begins_at=begins_at):
                 self._requested(name, begins_at)
-            case a.SayAgain(id=name, begins_at=begins_at):
+            case a.Resume(id=name, begins_at=begins_at):
                 self._known(name).reached = begins_at
             case e.PlayoutStarted(id=name):
                 self._begin(name, at)

@@ -19,11 +19,11 @@ from livekit.agents import get_job_context
 from livekit.agents.voice import AgentSession
 
 from .._floor import events as e
-from .._session.call_receipts import Receipts
+from .._session.call_receipts import CallReceipts
 from .._session.speeches import Speeches
 from ..policy import Policy
 from ..receipts import Receipt
-from .heartbeat import OwnLine, statistics
+from .heartbeat import UplinkMonitor, statistics
 from .presence import Presence, playouts
 
 logger = logging.getLogger("hearout")
@@ -73,7 +73,7 @@ _NO_EARS = frozenset(
 class Host(Protocol):
     """The shell of the session that talks in the room."""
 
-    receipts: Receipts
+    receipts: CallReceipts
     speeches: Speeches
 
     @property
@@ -84,7 +84,7 @@ class Host(Protocol):
         """Tell the floor."""
 
 
-class Room:
+class Participants:
     """Who is in the room of one session, told to its floor and put on its receipts.
 
     Args:
@@ -112,7 +112,7 @@ class Room:
         self._wall = wall
         self._job = get_job_context(required=False)
         self._presence = Presence(policy.vanish_grace)
-        self._own_line = OwnLine(room, self._presence)
+        self._own_line = UplinkMonitor(room, self._presence)
         self._granted = ""
         self._deaf = ""
         """Who did not subscribe in time: that they listen is not known from then on, until they have left."""

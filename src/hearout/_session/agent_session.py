@@ -26,10 +26,10 @@ from .._floor.events import (
     StopAsked,
     TextTyped,
 )
-from .._room.connection import CutOff
-from .._room.page_reports import Witness
+from .._room.connection import ConnectionLoss
+from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
-from ..ledger import Ledger, Owing, Scribe
+from ..ledger import Ledger, LedgerWriter, Unfinished
 from ..ledger._environment import place
 from ..policy import (
     Answer,
@@ -42,7 +42,7 @@ from . import settings
 from .announce import AnnouncementHandle, asked
 from .bridge import Shell
 from .runner import FloorListener
-from .speeches import Asked
+from .speeches import SpeechRequest
 
 if TYPE_CHECKING:
     from ..announcement import Announcement
@@ -52,7 +52,7 @@ logger = logging.getLogger("hearout")
 Userdata_T = TypeVar("Userdata_T")
 
 
-class Line(Protocol):
+class LocalLine(Protocol):
     """What takes the place of a room: the console's line, or a test's."""
 
     def attach(self, session: "AgentSession[Any]") -> None:
@@ -65,12 +65,12 @@ class Line(Protocol):
 class _Process:
     """What holds for every session of this process: set by the command line, before the first job."""
 
-    line: Line | None = None
+    line: LocalLine | None = None
     call: str = ""
     stock: bool = False
 
 
-def use_line(line: Line | None, *, call: str = "") -> None:
+def use_line(line: LocalLine | None, *, call: str = "") -> None:
     """Let the sessions of this process talk over `line` instead of a room; receipts name the call so."""
     _Process.line, _Process.call = line, call
 
@@ -170,12 +170,12 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if ledger is not None:
             call, job = _Process.call or _call_in(room), get_job_context(required=False)
             looked_after = None if job is None else attended(job, call, os.environ)
-            await shell.keep(Scribe(ledger), call, looked_after)
+            await shell.keep(LedgerWriter(ledger), call, looked_after)
             if room is not None and looked_after is not None and shell.receipts.book is not None:
-                CutOff(room, shell.receipts.book, follows=lambda: shell.room)
+                ConnectionLoss(room, shell.receipts.book, follows=lambda: shell.room)
 
     @property
-    def owed(self) -> tuple[Owing, ...]:
+    def owed(self) -> tuple[Unfinished, ...]:
         """What an agent that died owed in this call, and this one has not taken up yet.
 
         An announcement of the same id and text goes on from the sentence in which it was broken off:
@@ -185,7 +185,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         return () if book is None else tuple(old.owing for old in book.inherited.values())
 
     @property
-    def witness(self) -> Witness | None:
+    def witness(self) -> PageReports | None:
         """What the caller's page reports of protected speech; None where the session is in no room."""
         page = None if self._shell is None else self._shell.page
         return None if page is None else page.witness
@@ -295,7 +295,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         self._check_open(self._shell)
         if not self._shell.speeches.is_wished and (instead := self._shell.taking_up.saying(known)) is not None:
             return instead
-        with self._shell.speeches.wished(Asked(text=known, context=arguments.get("add_to_chat_ctx", True))):
+        with self._shell.speeches.wished(SpeechRequest(text=known, context=arguments.get("add_to_chat_ctx", True))):
             return super().say(text, **arguments)
 
     def generate_reply(self, **arguments: Any) -> SpeechHandle:

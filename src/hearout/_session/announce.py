@@ -10,20 +10,20 @@ from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .._floor import events as e
-from .._floor.actions import SayAgain
-from .._floor.state import Standing
+from .._floor.actions import Resume
+from .._floor.state import Progress
 from .._room.page import CallersPage
 from ..errors import AlreadyOwedError, AnnouncementError, FloorClosedError
 from ..policy import KEYS
 from ..receipts import Receipt
-from .call_receipts import Receipts
-from .speeches import Asked, Speeches, name_of
+from .call_receipts import CallReceipts
+from .speeches import Speeches, SpeechRequest, name_of
 
 if TYPE_CHECKING:
     from ..announcement import Announcement
 
 
-def asked(text: str, id: str | None, audio: "Announcement | None", **choices: Any) -> Asked:
+def asked(text: str, id: str | None, audio: "Announcement | None", **choices: Any) -> SpeechRequest:
     """What was asked for.
 
     Args:
@@ -40,7 +40,7 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
     if audio is None:
         if not text.strip():
             raise AnnouncementError("there is nothing to announce: the text is empty")
-        return Asked(id or "", text, **choices)
+        return SpeechRequest(id or "", text, **choices)
     if text.strip() and text.split() != audio.text.split():
         raise AnnouncementError(
             f"the text is not the one that announcement {audio.id!r} was made from; make it again "
@@ -48,7 +48,7 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
         )
     sentences = tuple((sentence.begin, sentence.text) for sentence in audio.sentences)
     choices |= {"expected": audio.seconds, "sentences": sentences, "frames": audio.frames}
-    return Asked(id or audio.id, audio.text, **choices)
+    return SpeechRequest(id or audio.id, audio.text, **choices)
 
 
 def said_before(receipt: Receipt) -> "AnnouncementHandle":
@@ -58,17 +58,17 @@ def said_before(receipt: Receipt) -> "AnnouncementHandle":
     return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=lambda _: None)
 
 
-class Call(Protocol):
+class AnnouncingCall(Protocol):
     """The call in which something is announced."""
 
     speeches: Speeches
-    receipts: Receipts
+    receipts: CallReceipts
     page: CallersPage | None
 
     def feed(self, event: e.Event) -> None:
         """Tell the floor."""
 
-    def standing(self, key: str) -> Standing:
+    def standing(self, key: str) -> Progress:
         """How far an utterance is now."""
 
     def protect(self, handle: SpeechHandle) -> None:
@@ -83,13 +83,13 @@ class Announcer:
         call: in which.
     """
 
-    def __init__(self, session: AgentSession[Any], call: Call) -> None:
+    def __init__(self, session: AgentSession[Any], call: AnnouncingCall) -> None:
         self._session = session
         self._call = call
         self._gone_on: dict[str, tuple[list[str], AnnouncementHandle]] = {}
         """What is gone on with for a dead agent, by its id: its words, and its handle."""
 
-    def announce(self, asked: Asked) -> "AnnouncementHandle":
+    def announce(self, asked: SpeechRequest) -> "AnnouncementHandle":
         """Say it once; what a dead agent began in this call is gone on with, what it finished is not said again.
 
         Raises:
@@ -125,7 +125,7 @@ class Announcer:
             return False
         return (own if is_given(own) else self._session.tts) is None
 
-    def go_on(self, asked: Asked, *, held: Sequence[str]) -> SpeechHandle:
+    def go_on(self, asked: SpeechRequest, *, held: Sequence[str]) -> SpeechHandle:
         """Say the rest of what a dead agent owed; whoever announces it after that gets the handle of this.
 
         Args:
@@ -139,7 +139,9 @@ class Announcer:
         self._gone_on[asked.id] = (asked.before + asked.text).split(), announcement
         return handle
 
-    def _announced(self, asked: Asked, *, held: Sequence[str] = ()) -> "tuple[SpeechHandle, AnnouncementHandle]":
+    def _announced(
+        self, asked: SpeechRequest, *, held: Sequence[str] = ()
+    ) -> "tuple[SpeechHandle, AnnouncementHandle]":
         call = self._call
         handle = self._say(asked)
         call.protect(handle)
@@ -148,7 +150,7 @@ class Announcer:
         if (asked.acknowledge or asked.acknowledge_keys) and call.page is not None:
             call.page.witness.ask(speech.id, asked.acknowledge, keys=asked.acknowledge_keys)
         for text in held:
-            call.feed(e.WordsInherited(text))
+            call.feed(e.EarlierWords(text))
         announcement = AnnouncementHandle(
             speech.asked.id,
             receipt=call.receipts.awaited(speech.id),
@@ -157,7 +159,7 @@ class Announcer:
         )
         return handle, announcement
 
-    def say_again(self, action: SayAgain) -> None:
+    def say_again(self, action: Resume) -> None:
         """Another attempt at an utterance, from one of its seconds on."""
         asked = self._call.speeches.utterances[action.id]
         try:
@@ -165,7 +167,7 @@ class Announcer:
         except RuntimeError:  # LiveKit is closing: it is over, and its receipt says so
             self._call.feed(e.SpeechEnded(action.id, interrupted=True))
 
-    def _say(self, asked: Asked) -> SpeechHandle:
+    def _say(self, asked: SpeechRequest) -> SpeechHandle:
         audio = NOT_GIVEN if asked.frames is None else asked.frames(asked.begins_at)
         with self._call.speeches.wished(asked):
             return self._session.say(asked.text, audio=audio, allow_interruptions=False, add_to_chat_ctx=asked.context)

@@ -11,7 +11,7 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .. import _text as words
 from .._pipeline.nodes import Nodes
-from .._pipeline.prepared import Rehearsal
+from .._pipeline.prepared import PreparedAnswer
 from ..policy import Policy
 from ..receipts import Held
 from .speeches import Speeches
@@ -44,11 +44,11 @@ class Answers:
         self._speeches = speeches
         self._nodes = nodes
         self._start = start
-        self._prepared: dict[int, Rehearsal] = {}
-        self._rehearsed: dict[str, Rehearsal] = {}
+        self._prepared: dict[int, PreparedAnswer] = {}
+        self._rehearsed: dict[str, PreparedAnswer] = {}
         self._answering: str | None = None
 
-    def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
+    def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
         return self._rehearsed.get(handle.id)
 
@@ -70,7 +70,7 @@ class Answers:
             context.add_message(role="system", content=self._policy.early_instructions)
         nodes = self._nodes(agent)
         tools = llm.ToolContext([*self._session.tools, *agent.tools]).flatten()
-        self._prepared[number] = Rehearsal(context, tools, think=nodes.think, speak=nodes.speak)
+        self._prepared[number] = PreparedAnswer(context, tools, think=nodes.think, speak=nodes.speak)
 
     def drop(self, number: int) -> None:
         """Nobody is to hear what was prepared."""

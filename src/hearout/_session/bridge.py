@@ -23,26 +23,26 @@ from .. import _text as words
 from .._floor import actions as a
 from .._floor import events as e
 from .._floor.floor import Floor
-from .._floor.state import Standing
+from .._floor.state import Progress
 from .._pipeline.nodes import Nodes
-from .._pipeline.playout import Tap
+from .._pipeline.playout import PlayoutMeter
 from .._pipeline.retry import SPEECH, Retry
-from .._pipeline.transcripts import Ear
-from .._room.evidence import Witnesses
+from .._pipeline.transcripts import TranscriptGate
+from .._room.evidence import Evidence
 from .._room.page import CallersPage
-from .._room.participants import Room
-from ..ledger import Scribe
-from ..ledger._calls import Attended
+from .._room.participants import Participants
+from ..ledger import LedgerWriter
+from ..ledger._calls import WatchedCall
 from ..policy import Policy
 from ..receipts import Held
 from .announce import Announcer
 from .answers import Answers
-from .call_ledger import Bookkeeper
-from .call_receipts import Receipts
+from .call_ledger import CallLedger
+from .call_receipts import CallReceipts
 from .inbound import Reports
-from .runner import Feeder, FloorListener
-from .speeches import Speech, Speeches
-from .takeover import TakingUp
+from .runner import FloorListener, Runner
+from .speeches import SpeechAttempt, Speeches
+from .takeover import Takeover
 
 logger = logging.getLogger("hearout")
 
@@ -57,20 +57,20 @@ class Shell:
 
     def __init__(self, session: AgentSession[Any], policy: Policy) -> None:
         self.floor = Floor(policy)
-        self._feeder = Feeder(self.floor, perform=self._perform, before_alarm=self._look_for_queued)
+        self._feeder = Runner(self.floor, perform=self._perform, before_alarm=self._look_for_queued)
         self.feed = self._feeder.feed
         self.may_close = asyncio.Event()
-        self.room: Room | None = None
+        self.room: Participants | None = None
         self.page: CallersPage | None = None
         self._session = session
         self._policy = policy
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ear = Ear(self._keep)
+        self._ear = TranscriptGate(self._keep)
         self._nodes: dict[int, Nodes] = {}
-        self._tap: Tap | None = None
+        self._tap: PlayoutMeter | None = None
         self.speeches = Speeches()
-        self.receipts = Receipts(self.speeches, agent=self._agent_name, start=self._start)
+        self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=self._start)
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=self._start)
         self._reports = Reports(self.feed, self.speeches, self._answers)
         self._retry = Retry(
@@ -80,7 +80,7 @@ class Shell:
             given_up=self._reports.given_up,
         )
         self.announcer = Announcer(session, self)
-        self.taking_up = TakingUp(session, self.announcer, self.speeches, feed=self.feed)
+        self.taking_up = Takeover(session, self.announcer, self.speeches, feed=self.feed)
         self._unscheduled: list[SpeechHandle] = []
         self._handed_back: list[str] = []
         self._came_early = False
@@ -103,7 +103,7 @@ class Shell:
         """Who is told everything that the floor is told and decides."""
         return self._feeder.listeners
 
-    def standing(self, key: str) -> Standing:
+    def standing(self, key: str) -> Progress:
         """How far an utterance is now."""
         return self.floor.standing(key, self.now)
 
@@ -125,18 +125,18 @@ class Shell:
         sink = self._session.output.audio
         if sink is not None and sink is not self._tap:
             lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
-            self._tap = Tap(sink, speaking=SPEECH.get, listener=self._reports, lead_in=lead_in)
+            self._tap = PlayoutMeter(sink, speaking=SPEECH.get, listener=self._reports, lead_in=lead_in)
             self._session.output.audio = self._tap
 
     def follow(self, room: rtc.Room) -> None:
         """Let who is in the room be known to the floor and on the receipts."""
-        followed = self.room = Room(room, self._session, self._policy, self)
+        followed = self.room = Participants(room, self._session, self._policy, self)
         page = self.page = CallersPage.in_room(
             room, now=lambda: self.now, caller=lambda: followed.caller or None, receipt=self.receipts.of
         )
         self.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
-        self.receipts.witness = Witnesses(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
+        self.receipts.witness = Evidence(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
         for news in (page.witness.told.on_report, page.witness.told.on_acknowledged):
             news.append(lambda key, _: self.receipts.look_at(key))
         followed.follow()
@@ -174,9 +174,9 @@ class Shell:
         if self.receipts.book is not None and self._closed:
             await self.receipts.book.close()
 
-    async def keep(self, scribe: Scribe, call: str, attended: Attended | None = None) -> None:
+    async def keep(self, scribe: LedgerWriter, call: str, attended: WatchedCall | None = None) -> None:
         """Keep the book of this call, and see what dead agents left in it; let it be looked after, where it can be."""
-        book = Bookkeeper(scribe, call, agent=self._agent_name, standing=self.standing)
+        book = CallLedger(scribe, call, agent=self._agent_name, standing=self.standing)
         await book.inherit()
         if attended is not None:
             book.attend(attended)
@@ -236,7 +236,7 @@ class Shell:
         )
         self._goes_on(speech)
 
-    def _goes_on(self, speech: Speech) -> None:
+    def _goes_on(self, speech: SpeechAttempt) -> None:
         for seconds, text in speech.asked.sentences:
             self.feed(e.SentencePlaced(speech.id, seconds, text))
         speech.handle.add_done_callback(self._speech_done)
@@ -277,7 +277,7 @@ class Shell:
         final = event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
         if not self.floor.takes(heard.text, self.now):
             if final and heard.text.strip():
-                self.feed(e.WordsPassed())
+                self.feed(e.WordsLeftToLiveKit())
             return False
         self.feed(e.WordsHeard(heard.text) if final else e.WordsGuessed(heard.text))
         self._session.emit(
@@ -321,7 +321,7 @@ class Shell:
         match action:
             case a.Hold():
                 self._hold(action)
-            case a.LetGo():
+            case a.Release():
                 self._let_go(action)
             case a.PrepareAnswer():
                 self._answers.prepare(action.number, action.words)
@@ -329,21 +329,21 @@ class Shell:
                 self._answers.drop(action.number)
             case a.DeliverTurn():
                 self._start(self._deliver(action))
-            case a.HandBackWords():
+            case a.ReturnWords():
                 self._hand_back(action.words)
-            case a.PassText():
+            case a.AnswerTyped():
                 self._start(self._answers.answer_now(action.text))
-            case a.NoteWords():
+            case a.AddToContext():
                 self._start(self._answers.note(words.join(held.text for held in action.words)))
             case a.StopUtterance() if (speech := self.speeches.named(action.id)) is not None:
                 speech.handle.interrupt(force=True)
-            case a.SayAgain():
+            case a.Resume():
                 self.announcer.say_again(action)
-            case a.OweAgain():
+            case a.Reopen():
                 self.receipts.owe_again(action.id, action.of)
-            case a.GoOnWith():
+            case a.ResumeUnfinished():
                 self.taking_up.go_on_with(action.id)
-            case a.LetLie():
+            case a.SkipUnfinished():
                 self.taking_up.let_lie(action.id)
             case a.StopInterruptible():
                 current = self._session.current_speech
@@ -378,7 +378,7 @@ class Shell:
             self._turn_detection = self._session.turn_detection
             self._session.update_options(turn_detection="manual")
 
-    def _let_go(self, action: a.LetGo) -> None:
+    def _let_go(self, action: a.Release) -> None:
         if self._turn_detection is not None:
             self._session.update_options(turn_detection=self._turn_detection)
             self._turn_detection = None

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._floor.choices import chosen, plain
-from .._floor.state import Standing
+from .._floor.state import Progress
 from ..errors import AlreadyOwedError
-from ..ledger import Owing, Scribe
-from ..ledger._calls import Attended
+from ..ledger import LedgerWriter, Unfinished
+from ..ledger._calls import WatchedCall
 from ..ledger._entries import mark, marks, told
 from ..receipts import Outcome, Receipt
 from ..receipts._codec import (
     sha256,
 )
-from .speeches import Asked
+from .speeches import SpeechRequest
 
 logger = logging.getLogger("hearout")
 
@@ -41,7 +41,7 @@ _ASKS = ("acknowledge", "acknowledge_keys")
 
 
 @dataclass(frozen=True)
-class Inherited:
+class UnfinishedUtterance:
     """What a dead agent owed.
 
     Args:
@@ -51,13 +51,13 @@ class Inherited:
         held: what the caller had said, oldest first.
     """
 
-    owing: Owing
+    owing: Unfinished
     begins_at: float
     characters: int
     held: tuple[str, ...] = field(repr=False)
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> SpeechRequest:
         """What was asked of the dead agent: all but its sound, where that was ready-made."""
         policy = self.owing.policy
         try:
@@ -66,9 +66,9 @@ class Inherited:
             logger.warning("what was chosen for %r cannot be read; the session's policy holds", self.owing.id)
             choices = {}
         button, keys = (str(policy.get(name, "")) for name in _ASKS)
-        return Asked(self.owing.id, acknowledge=button, acknowledge_keys=keys, **choices)
+        return SpeechRequest(self.owing.id, acknowledge=button, acknowledge_keys=keys, **choices)
 
-    def rest(self, asked: Asked) -> Asked:
+    def rest(self, asked: SpeechRequest) -> SpeechRequest:
         """What is left of it to say; all of it, where the text is another one now."""
         return self.after_mark(asked) if self.is_of(asked.text) else asked
 
@@ -76,13 +76,13 @@ class Inherited:
         """Whether this is the text that the dead agent had to say."""
         return _same(text, self.owing.text, self.owing.text_sha256)
 
-    def after_mark(self, asked: Asked) -> Asked:
+    def after_mark(self, asked: SpeechRequest) -> SpeechRequest:
         """What is left of a text that begins as the dead agent's did."""
         before, text = asked.text[: self.characters], asked.text[self.characters :]
         return replace(asked, text=text, before=before, begins_at=self.begins_at) if text.strip() else asked
 
 
-class Bookkeeper:
+class CallLedger:
     """Keeps the book of one call.
 
     Args:
@@ -93,10 +93,10 @@ class Bookkeeper:
     """
 
     def __init__(
-        self, scribe: Scribe, call: str, *, agent: Callable[[], str], standing: Callable[[str], Standing]
+        self, scribe: LedgerWriter, call: str, *, agent: Callable[[], str], standing: Callable[[str], Progress]
     ) -> None:
         self.call = call
-        self.inherited: dict[str, Inherited] = {}
+        self.inherited: dict[str, UnfinishedUtterance] = {}
         self.finished: dict[str, Receipt] = {}
         """What dead agents finished in this call, by its id."""
         self._scribe = scribe
@@ -108,7 +108,7 @@ class Bookkeeper:
         self._untold: set[str] = set()
         """What was promised before its text was known: the renewals carry it, as far as it is."""
         self._over: dict[str, tuple[Receipt, asyncio.TimerHandle | None]] = {}
-        self._standing: dict[str, Standing] = {}
+        self._standing: dict[str, Progress] = {}
         self._settled: dict[str, tuple[str, Receipt]] = {}
         """Of what is over, its row's name and its receipt as the ledger has it."""
         self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
@@ -146,7 +146,7 @@ class Bookkeeper:
         old = self.inherited.pop(name)
         self._scribe.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
 
-    def attend(self, attended: Attended) -> None:
+    def attend(self, attended: WatchedCall) -> None:
         """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
         self._is_attended = True
         self._scribe.attend(attended)
@@ -162,7 +162,7 @@ class Bookkeeper:
             self._is_abandoned = True
             self._scribe.release()
 
-    def promise(self, key: str, asked: Asked) -> None:
+    def promise(self, key: str, asked: SpeechRequest) -> None:
         """It is owed from now on; what was taken over is owed already."""
         if key in self._open or self._is_abandoned:
             return
@@ -177,7 +177,7 @@ class Bookkeeper:
         if self._renewal is None:
             self._renewal = self._loop.call_later(RENEW, self._renew)
 
-    def promise_again(self, key: str, of: str, asked: Asked) -> None:
+    def promise_again(self, key: str, of: str, asked: SpeechRequest) -> None:
         """The caller missed the end of an utterance: it is owed again, in a row of its own."""
         if of in self._over:
             self._write(of)
@@ -226,7 +226,7 @@ class Bookkeeper:
             self._scribe.leave()
         await self._scribe.close()
 
-    async def _owe(self, asked: Asked) -> None:
+    async def _owe(self, asked: SpeechRequest) -> None:
         try:
             await self._scribe.owe(
                 self.call, asked.id, asked.text, now=time.time(), agent=self._agent(), policy=_policy(asked)
@@ -269,7 +269,7 @@ class Bookkeeper:
             over = self._over.get(key)
             if over is None:
                 self._standing[key] = self._standing_now(key)
-            now = self._standing.get(key, Standing())
+            now = self._standing.get(key, Progress())
             text = now.text if key in self._untold else None
             so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
             said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
@@ -282,15 +282,15 @@ def _same(text: str, known: str, known_sha256: str) -> bool:
     return text.split() == known.split() if known else sha256(text) == known_sha256
 
 
-def _policy(asked: Asked) -> Mapping[str, Any]:
+def _policy(asked: SpeechRequest) -> Mapping[str, Any]:
     """For whoever says it again; what the agent's own code asks for then counts."""
     choices = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
     asks = {name: wanted for name in _ASKS if (wanted := getattr(asked, name))}
     return {name: plain(choice) for name, choice in choices.items() if choice is not None} | asks
 
 
-def _inherited(owing: Owing) -> Inherited:
+def _inherited(owing: Unfinished) -> UnfinishedUtterance:
     at = marks(owing.held)
     seconds, characters = (at[-1]["at"], at[-1]["characters"]) if at else (0.0, 0)
     said = tuple(str(one["text"]) for one in owing.held if one.get("kind") in ("spoken", "typed") and one.get("text"))
-    return Inherited(owing, float(seconds), int(characters), said)
+    return UnfinishedUtterance(owing, float(seconds), int(characters), said)

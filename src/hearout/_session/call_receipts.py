@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from .. import _metrics as metrics
 from ..receipts import Fate, Receipt
-from .call_ledger import Bookkeeper
+from .call_ledger import CallLedger
 from .speeches import Speeches
 
 
-class Witness(Protocol):
+class EvidenceSource(Protocol):
     """Who knows who was there."""
 
     def witnessed(self, key: str, receipt: Receipt) -> Receipt:
@@ -25,7 +25,7 @@ class Witness(Protocol):
         """Nothing more can become known."""
 
 
-class Receipts:
+class CallReceipts:
     """What became of the protected utterances of one call.
 
     Args:
@@ -42,9 +42,9 @@ class Receipts:
         start: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self.all: list[Receipt] = []
-        self.book: Bookkeeper | None = None
+        self.book: CallLedger | None = None
         """The ledger's book of this call; None while there is none."""
-        self.witness: Witness | None = None
+        self.witness: EvidenceSource | None = None
         """Who knows who was there; None where there is no room."""
         self.on_amended: list[Callable[[str], None]] = []
         """Called with the key of an utterance when more has become known than its receipt said."""
@@ -100,7 +100,7 @@ class Receipts:
         if self.book is not None:
             self.book.promise_again(key, of, asked)
 
-    async def _confirmed(self, key: str, witness: Witness) -> None:
+    async def _confirmed(self, key: str, witness: EvidenceSource) -> None:
         """Whether the caller was there at its end is known a moment later; who awaits it waits for that."""
         try:
             await witness.confirm(key, self.all[self._number[key]])

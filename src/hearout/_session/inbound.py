@@ -6,9 +6,9 @@ from collections.abc import Callable
 from livekit.agents.voice import SpeechHandle
 
 from .._floor import events as e
-from .._pipeline.prepared import Rehearsal
+from .._pipeline.prepared import PreparedAnswer
 from .answers import Answers
-from .call_ledger import Bookkeeper
+from .call_ledger import CallLedger
 from .speeches import Speeches
 
 logger = logging.getLogger("hearout")
@@ -27,7 +27,7 @@ class Reports:
         self._feed = feed
         self._speeches = speeches
         self._answers = answers
-        self.book: Bookkeeper | None = None
+        self.book: CallLedger | None = None
         """What is promised there may be heard."""
 
     def text_known(self, handle: SpeechHandle, text: str) -> None:
@@ -48,7 +48,7 @@ class Reports:
         if (speech := self._speeches[handle]) is not None:
             self._feed(e.ToolCalled(speech.id))
 
-    def rehearsed(self, handle: SpeechHandle) -> Rehearsal | None:
+    def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
         return self._answers.rehearsed(handle)
 
     async def may_play(self, handle: SpeechHandle) -> None:

@@ -15,7 +15,7 @@ FloorListener = Callable[[float, e.Event | a.Action], None]
 """Called with the second of the call and what happened or was decided."""
 
 
-class Feeder:
+class Runner:
     """One floor and its clock.
 
     Args:

@@ -14,7 +14,7 @@ from ..policy import Answer, CutIn, Redeliver
 
 
 @dataclass(eq=False)
-class Asked:
+class SpeechRequest:
     """What was asked for, as far as it was said by whom.
 
     Args:
@@ -49,7 +49,7 @@ class Asked:
 
 
 @dataclass(eq=False)
-class Speech:
+class SpeechAttempt:
     """One of LiveKit's speeches: an attempt at an utterance.
 
     Args:
@@ -61,7 +61,7 @@ class Speech:
 
     id: str
     handle: SpeechHandle
-    asked: Asked
+    asked: SpeechRequest
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -93,26 +93,26 @@ class Speeches:
     """The protected speeches of one session that LiveKit has not finished."""
 
     def __init__(self) -> None:
-        self._by_handle: dict[str, Speech] = {}
-        self._asked: dict[str, Asked] = {}
+        self._by_handle: dict[str, SpeechAttempt] = {}
+        self._asked: dict[str, SpeechRequest] = {}
         self._used: set[str] = set()
-        self._wish: Asked | None = None
-        self._written: dict[str, Asked] = {}
-        self.utterances: dict[str, Asked] = {}
+        self._wish: SpeechRequest | None = None
+        self._written: dict[str, SpeechRequest] = {}
+        self.utterances: dict[str, SpeechRequest] = {}
         """What was asked for, by the key of the utterance; until its receipt is written."""
 
-    def __iter__(self) -> Iterator[Speech]:
+    def __iter__(self) -> Iterator[SpeechAttempt]:
         return iter(list(self._by_handle.values()))
 
-    def __getitem__(self, handle: SpeechHandle) -> Speech | None:
+    def __getitem__(self, handle: SpeechHandle) -> SpeechAttempt | None:
         return self._by_handle.get(handle.id)
 
-    def named(self, name: str) -> Speech | None:
+    def named(self, name: str) -> SpeechAttempt | None:
         """The attempt at this utterance that LiveKit is making."""
         return next((speech for speech in self._by_handle.values() if speech.id == name), None)
 
     @contextmanager
-    def wished(self, asked: Asked) -> Iterator[None]:
+    def wished(self, asked: SpeechRequest) -> Iterator[None]:
         """The speech that LiveKit makes inside is this, unless somebody further out has said which it is."""
         outer, self._wish = self._wish, self._wish or asked
         try:
@@ -131,9 +131,9 @@ class Speeches:
             self._asked[handle.id] = self._wish
             handle.add_done_callback(self._forget)
 
-    def begin(self, handle: SpeechHandle) -> Speech:
+    def begin(self, handle: SpeechHandle) -> SpeechAttempt:
         """It is protected: an attempt at an utterance, which gets its id now if it has none."""
-        asked = self._asked.get(handle.id, Asked())
+        asked = self._asked.get(handle.id, SpeechRequest())
         if not asked.key:
             name = asked.id or (name_of(asked.text) if asked.text else handle.id)
             asked.key = self._unused(name)
@@ -142,16 +142,16 @@ class Speeches:
         if asked.key not in self.utterances:
             self.utterances[asked.key] = asked
             metrics.owes(1)
-        speech = self._by_handle[handle.id] = Speech(asked.key, handle, asked, asked.before)
+        speech = self._by_handle[handle.id] = SpeechAttempt(asked.key, handle, asked, asked.before)
         return speech
 
-    def written(self, key: str) -> Asked:
+    def written(self, key: str) -> SpeechRequest:
         """Its receipt is written: nothing is owed of it any more, unless its end was missed."""
         asked = self._written[key] = self.utterances.pop(key)
         metrics.owes(-1)
         return asked
 
-    def owe_again(self, key: str, of: str) -> Asked:
+    def owe_again(self, key: str, of: str) -> SpeechRequest:
         """The end of an utterance was missed: it is owed under another key, and under its own id."""
         asked = self._written.get(of) or self.utterances[of]
         self._used.add(key)
@@ -163,7 +163,7 @@ class Speeches:
         """Whether an utterance of this id has no receipt yet."""
         return any(asked.id == name for asked in self.utterances.values())
 
-    def end(self, handle: SpeechHandle) -> Speech:
+    def end(self, handle: SpeechHandle) -> SpeechAttempt:
         """LiveKit finished it."""
         return self._by_handle.pop(handle.id)
 

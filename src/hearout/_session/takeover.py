@@ -20,8 +20,8 @@ from .. import _text as words
 from .._floor import events as e
 from ..receipts import Fate
 from .announce import Announcer
-from .call_ledger import Bookkeeper, Inherited
-from .speeches import Asked, Speeches, name_of
+from .call_ledger import CallLedger, UnfinishedUtterance
+from .speeches import Speeches, SpeechRequest, name_of
 
 logger = logging.getLogger("hearout")
 
@@ -32,7 +32,7 @@ inherits the context, and lives longer."""
 Enters = Callable[[], Awaitable[None]]
 
 
-class TakingUp:
+class Takeover:
     """Goes on with what dead agents of one call left.
 
     Args:
@@ -50,7 +50,7 @@ class TakingUp:
         *,
         feed: Callable[[e.Event], None],
     ) -> None:
-        self.book: Bookkeeper | None = None
+        self.book: CallLedger | None = None
         """Of the call; None while there is none."""
         self._session = session
         self._announcer = announcer
@@ -98,7 +98,7 @@ class TakingUp:
         """As LiveKit's ``generate_reply``; what is asked for on entering has the same id whichever agent asks."""
         if not _ENTRIES.get([]) or "chat_ctx" in arguments:  # with a context of its own, it is an answer of ours
             return make(**arguments)
-        asked = Asked(id=self._name_of_reply(arguments))
+        asked = SpeechRequest(id=self._name_of_reply(arguments))
         if (instead := self._instead(asked.id)) is not None:
             return instead
         with self._speeches.wished(asked):
@@ -108,17 +108,17 @@ class TakingUp:
         """What stands in the place of this text, if it is said on entering; None where it is to be said."""
         return self._instead(name_of(text), text) if text and _ENTRIES.get([]) else None
 
-    def _hand_over(self, old: Inherited, text: str) -> None:
+    def _hand_over(self, old: UnfinishedUtterance, text: str) -> None:
         chosen = old.asked
-        self._feed(e.DebtInherited(old.owing.id, text, old.held, chosen.answer, chosen.redeliver))
+        self._feed(e.UnfinishedFound(old.owing.id, text, old.held, chosen.answer, chosen.redeliver))
 
-    def _give_words(self, old: Inherited) -> None:
+    def _give_words(self, old: UnfinishedUtterance) -> None:
         """What was said over a reply that is made afresh is answered after it; at once, where none came of it."""
         if self.book is not None and old.owing.id in self.book.inherited:
             self._hand_over(old, "")
             return
         for text in old.held:
-            self._feed(e.WordsInherited(text))
+            self._feed(e.EarlierWords(text))
 
     def _instead(self, name: str, text: str | None = None) -> SpeechHandle | None:
         if self.book is None:
@@ -149,7 +149,7 @@ class TakingUp:
             logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
             self.book.let_go(name)
 
-    def _go_on(self, old: Inherited, text: str) -> SpeechHandle:
+    def _go_on(self, old: UnfinishedUtterance, text: str) -> SpeechHandle:
         return self._announcer.go_on(old.after_mark(replace(old.asked, text=text)), held=old.held)
 
     def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:

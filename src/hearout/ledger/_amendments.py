@@ -19,7 +19,7 @@ from ..receipts._codec import (
 from ..receipts._receipt import (
     SHORT,
 )
-from ._chain import Beside
+from ._chain import Plaintext
 from ._entries import Record, RowKind, checked
 
 
@@ -45,7 +45,7 @@ def amendment(before: Receipt, after: Receipt, call: str, *, by: str, now: float
         for one in document["listeners"]
     ]
     content = checked({"listeners": listeners, "level": document["level"]})
-    return Record(RowKind.AMENDED, call, before.id, now, by, content, Beside(None), settled)
+    return Record(RowKind.AMENDED, call, before.id, now, by, content, Plaintext(None), settled)
 
 
 def amended(receipt: Receipt, content: Mapping[str, Any]) -> Receipt:

@@ -9,22 +9,22 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from ..errors import AlreadyOwedError, LedgerError
-from ..policy import Words
+from ..policy import Retention
 from ..receipts import Receipt
 from . import _tables as tables
 from ._amendments import amendment
 from ._chain import (
     GENESIS,
-    Beside,
+    Plaintext,
     canonical,
     plain,
     row_hash,
 )
 from ._entries import (
     LEASE,
-    Owing,
     Record,
     RowKind,
+    Unfinished,
     forgotten,
     promise,
     settlement,
@@ -83,8 +83,8 @@ class Ledger:
         url: str = DEFAULT_URL,
         book: str = DEFAULT_BOOK,
         *,
-        words: Words = Words.KEEP,
-        text: Words = Words.KEEP,
+        words: Retention = Retention.KEEP,
+        text: Retention = Retention.KEEP,
         signer: Signer | None = None,
         mode: Mode = Mode.WRITE,
     ) -> None:
@@ -204,7 +204,7 @@ class Ledger:
             renewed = connection.execute(LEASES.update().where(*mine, LEASES.c.holder == by).values(values))
             return renewed.rowcount > 0
 
-    def take_over(self, call: str, id: str, *, by: str, now: float) -> Owing | None:
+    def take_over(self, call: str, id: str, *, by: str, now: float) -> Unfinished | None:
         """Owe what a process that died owed. Of several that try, one gets it; the others get None.
 
         None also where nothing is owed, or whoever owes it is alive; what `by` owes itself is given to it again.
@@ -218,7 +218,7 @@ class Ledger:
             if owing.is_alive(now):
                 return owing if owing.holder == by else None
             content = {"played": owing.played, "from": owing.holder}
-            record = Record(RowKind.TAKEN_OVER, call, id, now, by, content, Beside(None), owing.entry)
+            record = Record(RowKind.TAKEN_OVER, call, id, now, by, content, Plaintext(None), owing.entry)
             self._write(connection, head, record, RowKind.TAKEN_OVER, of, spooled=False)
             connection.execute(
                 LEASES.update()
@@ -227,8 +227,8 @@ class Ledger:
             )
             return self._owings(connection, OWED.c.seq == of)[0][1]
 
-    def owed(self, call: str) -> tuple[Owing, ...]:
-        """What is owed in a call, oldest first, whether or not somebody is saying it (`Owing.is_alive`)."""
+    def owed(self, call: str) -> tuple[Unfinished, ...]:
+        """What is owed in a call, oldest first, whether or not somebody is saying it (`Unfinished.is_alive`)."""
         with self.transaction() as connection:
             return tuple(owing for _, owing in self._owings(connection, OWED.c.call == plain(call)))
 
@@ -244,7 +244,7 @@ class Ledger:
             the number of rows that something was removed from.
         """
         what = ["caller", "text"] if text else ["caller"]
-        record = Record(RowKind.FORGOTTEN, call, "", now, by, {"what": what}, Beside(None))
+        record = Record(RowKind.FORGOTTEN, call, "", now, by, {"what": what}, Plaintext(None))
         with self.transaction() as connection:
             head = self._lock(connection)
             said = sa.and_(SAID.c.book == self.book, SAID.c.call == plain(call))
@@ -322,8 +322,8 @@ class Ledger:
         """What was said, and the lease."""
         said, call = record.said, plain(record.call)
         if spooled and self._was_forgotten(connection, call, record.at):
-            said = Beside(None, None, said.text)
-        if said != Beside(None):
+            said = Plaintext(None, None, said.text)
+        if said != Plaintext(None):
             beside = {"book": self.book, "seq": seq, "call": call, "salt": said.salt}
             caller = None if said.caller is None else canonical(said.caller)
             text = None if said.text is None else canonical(said.text)
@@ -348,7 +348,7 @@ class Ledger:
             left = canonical(forgotten(json.loads(held), text=text))
             connection.execute(LEASES.update().where(LEASES.c.book == self.book, LEASES.c.of == of).values(held=left))
 
-    def _owings(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[tuple[int, Owing]]:
+    def _owings(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[tuple[int, Unfinished]]:
         """What is owed, each with its row's number, oldest first."""
         of = sa.and_(LEASES.c.book == OWED.c.book, LEASES.c.of == OWED.c.seq)
         said = sa.and_(SAID.c.book == OWED.c.book, SAID.c.seq == OWED.c.seq)
@@ -379,11 +379,11 @@ class Ledger:
                 connection.exec_driver_sql("VACUUM hearout_said, hearout_leases")
 
 
-def _owing(row: sa.Row[Any]) -> Owing:
+def _owing(row: sa.Row[Any]) -> Unfinished:
     content, held = json.loads(row.content), tuple(json.loads(row.held or "[]"))
     text = (json.loads(row.text) if row.text else "", True)
     text = text if text[0] else told(held) or ("", False)
-    return Owing(
+    return Unfinished(
         call=row.call,
         id=row.utterance,
         agent=content["agent"],

@@ -22,7 +22,7 @@ WORKERS_KEPT = 3600.0
 
 
 @dataclass(frozen=True)
-class Attended:
+class WatchedCall:
     """A call, and the agent in it.
 
     Args:
@@ -58,10 +58,10 @@ class Seen:
     """
 
     beats: Mapping[str, int]
-    calls: tuple[Attended, ...]
+    calls: tuple[WatchedCall, ...]
 
 
-class Custody:
+class CallRegistry:
     """The calls of one book. Every method is one transaction, and blocks.
 
     Args:
@@ -75,7 +75,7 @@ class Custody:
         self._ledger = ledger
         self._book = ledger.book
 
-    def attend(self, attended: Attended) -> None:
+    def attend(self, attended: WatchedCall) -> None:
         """An agent has this call now; how often it was rescued is kept."""
         values = vars(attended) | {"book": self._book, "call": plain(attended.call)}
         here = (CALLS.c.book == self._book, CALLS.c.call == values["call"])
@@ -95,7 +95,7 @@ class Custody:
         with self._ledger.transaction() as connection:
             return connection.execute(CALLS.delete().where(*self._of(call, job))).rowcount > 0
 
-    def claim(self, attended: Attended, *, by: str) -> bool:
+    def claim(self, attended: WatchedCall, *, by: str) -> bool:
         """Take over a call as it was seen; of several workers that try, one gets True.
 
         What its agent owed is that one's no longer, should it live: it renews and settles nothing any more. Only a call
@@ -117,7 +117,7 @@ class Custody:
             connection.execute(LEASES.update().where(*its_leases).values(until=0.0, holder=by))
             return True
 
-    def release(self, attended: Attended, *, by: str) -> None:
+    def release(self, attended: WatchedCall, *, by: str) -> None:
         """A worker that can do nothing for its call lets any other take it over."""
         with self._ledger.transaction() as connection:
             here = (CALLS.c.book == self._book, CALLS.c.call == plain(attended.call), CALLS.c.worker == by)
@@ -142,7 +142,7 @@ class Custody:
             calls = connection.execute(sa.select(CALLS).where(CALLS.c.book == self._book)).mappings()
             return Seen(
                 {str(row.worker): int(row.beat) for row in beats},
-                tuple(Attended(**{name: row[name] for name in Attended.__match_args__}) for row in calls),
+                tuple(WatchedCall(**{name: row[name] for name in WatchedCall.__match_args__}) for row in calls),
             )
 
     def retire(self, worker: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..policy import Words
+from ..policy import Retention
 from ..receipts._codec import (
     Json,
     digest,
@@ -36,7 +36,7 @@ def plain(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Plaintext:
     """What was said in one row. It stands beside the chain, which has its hashes only, so that it can be forgotten.
 
     Args:
@@ -50,7 +50,7 @@ class Beside:
     text: str | None = field(default=None, repr=False)
 
 
-def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, Beside]:
+def seal(receipt: Json, salt: str, *, words: Retention, text: Retention) -> tuple[Json, Plaintext]:
     """Take what was said out of a receipt's JSON, and leave hashes.
 
     Args:
@@ -63,18 +63,18 @@ def seal(receipt: Json, salt: str, *, words: Words, text: Words) -> tuple[Json, 
     said = tuple(str(entry.get("text", "")) for entry in receipt["held"])
     sealed["held"] = [
         {name: value for name, value in entry.items() if name != "text"}
-        | ({} if words is Words.OMIT or "text" not in entry else {"sha256": digest(salt, entry["text"])})
+        | ({} if words is Retention.OMIT or "text" not in entry else {"sha256": digest(salt, entry["text"])})
         for entry in receipt["held"]
     ]
-    keeps = words is Words.KEEP and any(said)
-    return sealed, Beside(
-        salt=salt if any(said) and words is not Words.OMIT else None,
+    keeps = words is Retention.KEEP and any(said)
+    return sealed, Plaintext(
+        salt=salt if any(said) and words is not Retention.OMIT else None,
         caller=said if keeps else None,
-        text=receipt.get("text") if text is Words.KEEP else None,
+        text=receipt.get("text") if text is Retention.KEEP else None,
     )
 
 
-def unseal(sealed: Json, said: Beside) -> Json:
+def unseal(sealed: Json, said: Plaintext) -> Json:
     """The receipt's JSON again, with what is still kept of what was said."""
     held = []
     for number, entry in enumerate(sealed["held"]):
@@ -89,7 +89,7 @@ def unseal(sealed: Json, said: Beside) -> Json:
     return sealed | {"held": held} | ({"text": said.text} if said.text is not None else {})
 
 
-def mismatch(content: Mapping[str, Any], said: Beside) -> str:
+def mismatch(content: Mapping[str, Any], said: Plaintext) -> str:
     """What is wrong between a row's content and what was said in it; empty when nothing is."""
     receipt = content.get("receipt", {})
     held: Sequence[Mapping[str, Any]] = receipt.get("held", [])

@@ -8,14 +8,14 @@ from enum import Enum
 from typing import Any
 
 from ..errors import LedgerError
-from ..policy import Words
+from ..policy import Retention
 from ..receipts import Receipt
 from ..receipts._codec import (
     Json,
     sha256,
     to_json,
 )
-from ._chain import Beside, canonical, seal
+from ._chain import Plaintext, canonical, seal
 
 LEASE = 5.0
 """Seconds for which an utterance counts as being said after it was last renewed: five renewals may be missed."""
@@ -69,7 +69,7 @@ class Record:
     at: float
     by: str
     content: Json = field(repr=False)
-    said: Beside
+    said: Plaintext
     owed: str = ""
     entry: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -83,11 +83,11 @@ class Record:
         """What :meth:`to_json` wrote."""
         said = line["said"]
         caller = None if said["caller"] is None else tuple(said["caller"])
-        return cls(**{**line, "kind": RowKind(line["kind"]), "said": Beside(said["salt"], caller, said["text"])})
+        return cls(**{**line, "kind": RowKind(line["kind"]), "said": Plaintext(said["salt"], caller, said["text"])})
 
 
 @dataclass(frozen=True)
-class Owing:
+class Unfinished:
     """What is owed to a caller, as far as the ledger knows.
 
     Args:
@@ -187,24 +187,32 @@ def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
 
 
 def promise(
-    call: str, id: str, text: str, *, agent: str, policy: Mapping[str, Any], by: str, now: float, keep: Words
+    call: str, id: str, text: str, *, agent: str, policy: Mapping[str, Any], by: str, now: float, keep: Retention
 ) -> Record:
     """The record that an utterance is owed; its text stands beside it until it is settled, and then as `keep` says."""
     hashed = sha256(text)
-    kept = ["text"] if keep is Words.KEEP and text else []
+    kept = ["text"] if keep is Retention.KEEP and text else []
     content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept}
-    return Record(RowKind.OWED, call, id, now, by, checked(content), Beside(None, None, text))
+    return Record(RowKind.OWED, call, id, now, by, checked(content), Plaintext(None, None, text))
 
 
 def settlement(
-    receipt: Receipt, call: str, *, by: str, now: float, words: Words, text: Words, owed: str = "", entry: str = ""
+    receipt: Receipt,
+    call: str,
+    *,
+    by: str,
+    now: float,
+    words: Retention,
+    text: Retention,
+    owed: str = "",
+    entry: str = "",
 ) -> Record:
     """The record of how an utterance ended; `entry` names it, and is made where it is empty."""
     document = to_json(receipt) | {"call": call}
     # numbers as JSON has them, so that the content is the same before and after the spool
     sealed, said = seal(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
     kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
-    content = {"receipt": sealed, "kept": kept, "text_kept": text is Words.KEEP}
+    content = {"receipt": sealed, "kept": kept, "text_kept": text is Retention.KEEP}
     named = {"entry": entry} if entry else {}
     return Record(RowKind.SETTLED, call, receipt.id, now, by, checked(content), said, owed, **named)
 

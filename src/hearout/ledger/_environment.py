@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..policy import Words
+from ..policy import Retention
 from ._book import (
     DEFAULT_BOOK,
     DEFAULT_URL,
@@ -15,7 +15,9 @@ OFF = "off"
 """`HEAROUT_LEDGER=off`: receipts stay in memory, and nothing survives a crash."""
 
 
-def place(environ: Mapping[str, str], *, words: Words = Words.KEEP, text: Words = Words.KEEP) -> Ledger | None:
+def place(
+    environ: Mapping[str, str], *, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP
+) -> Ledger | None:
     """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`; None where it is off.
 
     Args:

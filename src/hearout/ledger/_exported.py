@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LedgerError
-from ._chain import Beside
+from ._chain import Plaintext
 from ._entries import RowKind
 from ._verify import (
     Checker,
@@ -89,12 +89,12 @@ def _link(row: Any) -> Link:
     return Link(*own, said=_said(row["said"]), columns={})
 
 
-def _said(fields: dict[str, Any]) -> Beside | None:
+def _said(fields: dict[str, Any]) -> Plaintext | None:
     salt, caller, text = (fields.get(name) for name in ("salt", "caller", "text"))
     words = caller is None or (isinstance(caller, list) and all(isinstance(one, str) for one in caller))
     if not words or not isinstance(salt, str | None) or not isinstance(text, str | None):
         return None
-    return Beside(salt, None if caller is None else tuple(caller), text)
+    return Plaintext(salt, None if caller is None else tuple(caller), text)
 
 
 def _forgotten(path: Path) -> defaultdict[str, set[str]]:

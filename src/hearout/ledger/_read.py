@@ -16,7 +16,7 @@ from ..receipts._codec import (
 )
 from ._amendments import amended
 from ._book import Ledger
-from ._chain import Beside, plain, unseal
+from ._chain import Plaintext, plain, unseal
 from ._entries import Entry, RowKind, told
 from ._tables import (
     HEADS,
@@ -175,8 +175,8 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
     )
 
 
-def _said(salt: str | None, caller: str | None, text: str | None) -> Beside:
-    return Beside(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
+def _said(salt: str | None, caller: str | None, text: str | None) -> Plaintext:
+    return Plaintext(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
 
 
 def rows(ledger: Ledger, *, call: str | None = None) -> Iterator[Json]:
@@ -222,7 +222,7 @@ def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None
 
 def _link(row: sa.Row[Any]) -> Link:
     try:
-        said: Beside | None = _said(row.salt, row.caller, row.text)
+        said: Plaintext | None = _said(row.salt, row.caller, row.text)
     except (ValueError, TypeError):
         said = None
     columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}

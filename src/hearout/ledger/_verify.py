@@ -10,7 +10,7 @@ from ..receipts._codec import (
 )
 from ._chain import (
     GENESIS,
-    Beside,
+    Plaintext,
     mismatch,
     row_hash,
 )
@@ -76,7 +76,7 @@ class Link:
     content: str = field(repr=False)
     key: str | None
     signature: str | None
-    said: Beside | None
+    said: Plaintext | None
     columns: Mapping[str, Any]
 
     @property

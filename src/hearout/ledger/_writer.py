@@ -19,11 +19,11 @@ from . import _read as read
 from . import _tables as tables
 from ._amendments import amendment
 from ._book import Ledger, new_holder
-from ._calls import Attended, Custody
+from ._calls import CallRegistry, WatchedCall
 from ._entries import (
     Entry,
-    Owing,
     Record,
+    Unfinished,
     Written,
     promise,
     settlement,
@@ -48,7 +48,7 @@ CLOSES = 3.0
 T = TypeVar("T")
 
 
-class Scribe:
+class LedgerWriter:
     """Writes the receipts of a process. Made and used in a running event loop.
 
     Nothing here raises because the ledger is down: what it cannot take waits in memory and on disk beside it, is
@@ -75,7 +75,7 @@ class Scribe:
         self._pending: dict[str, Record] = {}
         self._promises: dict[tuple[str, str], str] = {}
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
-        self._attended: Attended | None = None
+        self._attended: WatchedCall | None = None
         self._is_listed = self._has_left = self._has_released = False
         self._down_until = 0.0
         self._closed = False
@@ -156,7 +156,7 @@ class Scribe:
         if record is not None:
             self._submit_record(record)
 
-    async def owed(self, call: str) -> tuple[Owing, ...]:
+    async def owed(self, call: str) -> tuple[Unfinished, ...]:
         """What is owed in a call, oldest first; nothing where the ledger is down, which is logged."""
         return await self._ask(lambda: self._ledger.owed(call), ())
 
@@ -164,7 +164,7 @@ class Scribe:
         """What has been said in a call, in order; nothing where the ledger is down, which is logged."""
         return await self._ask(lambda: tuple(read.entries(self._ledger, now=now, call=call)), (), within=TAKES_OVER)
 
-    async def take_over(self, call: str, id: str, *, now: float) -> Owing | None:
+    async def take_over(self, call: str, id: str, *, now: float) -> Unfinished | None:
         """Owe here what a process that died owed; then renew and settle it as if it had been promised here.
 
         None where another process has it, nothing is owed, or the ledger is down, which is logged.
@@ -177,9 +177,9 @@ class Scribe:
 
     async def rescues(self, call: str) -> int:
         """How often a call was sent another agent; 0 where the ledger is down, which is logged."""
-        return await self._ask(lambda: Custody(self._ledger).rescues(call), 0)
+        return await self._ask(lambda: CallRegistry(self._ledger).rescues(call), 0)
 
-    def attend(self, attended: Attended) -> None:
+    def attend(self, attended: WatchedCall) -> None:
         """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
         self._attended = dataclasses.replace(attended, holder=self.holder)
         self._jobs.put(self._list)
@@ -318,11 +318,11 @@ class Scribe:
             return
         try:
             if self._has_released:
-                Custody(self._ledger).release(self._attended, by=self._attended.worker)
+                CallRegistry(self._ledger).release(self._attended, by=self._attended.worker)
             elif self._has_left:
-                Custody(self._ledger).leave(self._attended.call, job=self._attended.job)
+                CallRegistry(self._ledger).leave(self._attended.call, job=self._attended.job)
             else:
-                Custody(self._ledger).attend(self._attended)
+                CallRegistry(self._ledger).attend(self._attended)
             self._is_listed = not self._has_left
         except LedgerError as error:
             self._is_down(error)

@@ -28,7 +28,7 @@ from ..announcement import (
 from ..errors import AnnouncementError, MisspokenError
 from . import _check as check
 from . import _timing as timing
-from ._models import Ear, Piece, Voice
+from ._models import Piece, SpeechToText, TextToSpeech
 from ._orders import Order
 from ._sound import (
     SAMPLE_RATE,
@@ -50,7 +50,7 @@ class Done(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpokenDraft:
     """An announcement's audio before it is levelled, with its times."""
 
     audio: Samples
@@ -59,7 +59,7 @@ class Spoken:
 
 
 async def prepare(
-    order: Order, voice: Voice, ear: Ear, folder: Path, *, force: bool = False
+    order: Order, voice: TextToSpeech, ear: SpeechToText, folder: Path, *, force: bool = False
 ) -> tuple[Done, Announcement]:
     """Make an announcement, unless it is there already with the same text, voice, model and loudness.
 
@@ -105,7 +105,7 @@ def _before(order: Order, folder: Path) -> Announcement | None:
     return Announcement.load(order.id, folder) if (folder / f"{order.id}.json").exists() else None
 
 
-def _is_same(before: Announcement, order: Order, text: str, voice: Voice) -> bool:
+def _is_same(before: Announcement, order: Order, text: str, voice: TextToSpeech) -> bool:
     return (
         (before.text, before.voice, before.model) == (text, voice.name, voice.model)
         and abs(before.lufs - order.choices.lufs) <= 0.5
@@ -113,7 +113,7 @@ def _is_same(before: Announcement, order: Order, text: str, voice: Voice) -> boo
     )
 
 
-async def _speak(sentences: Sequence[str], voice: Voice, order: Order) -> Spoken:
+async def _speak(sentences: Sequence[str], voice: TextToSpeech, order: Order) -> SpokenDraft:
     audio: list[Samples] = [np.zeros(0, np.float32)]
     stretches: list[Sentence] = []
     words: list[Word] = []
@@ -131,7 +131,7 @@ async def _speak(sentences: Sequence[str], voice: Voice, order: Order) -> Spoken
         raise AnnouncementError(f"{order.id}: the voice gives no sound for this text; look at the text and the voice")
     if order.choices.whole:
         stretches = _sentences(sentences, words)
-    return Spoken(np.concatenate(audio), tuple(stretches), tuple(words))
+    return SpokenDraft(np.concatenate(audio), tuple(stretches), tuple(words))
 
 
 def _words(piece: Piece, sound: Samples, at: float) -> list[Word]:
@@ -159,7 +159,7 @@ def _sentences(sentences: Sequence[str], words: Sequence[Word]) -> list[Sentence
     return made
 
 
-def _manifest(order: Order, text: str, spoken: Spoken, level: Levelled, voice: Voice) -> dict[str, Any]:
+def _manifest(order: Order, text: str, spoken: SpokenDraft, level: Levelled, voice: TextToSpeech) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "id": order.id,

@@ -40,7 +40,7 @@ class Piece:
     aligned: tuple[Aligned, ...] = ()
 
 
-class Voice(Protocol):
+class TextToSpeech(Protocol):
     """Makes speech."""
 
     @property
@@ -59,7 +59,7 @@ class Voice(Protocol):
         """
 
 
-class Ear(Protocol):
+class SpeechToText(Protocol):
     """Makes text of speech."""
 
     async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
@@ -70,7 +70,7 @@ class Ear(Protocol):
         """
 
 
-class LocalVoice:
+class LocalTextToSpeech:
     """Hibari."""
 
     name = "heart"
@@ -79,18 +79,18 @@ class LocalVoice:
         self.model = f"hibari-tts {importlib.metadata.version('hibari-tts')}"
 
     async def speak(self, text: str) -> list[Piece]:
-        parts = local_tts.Voice().parts(text)
+        parts = local_tts.LocalTTS().parts(text)
         return [Piece(part.text, part.audio.astype(np.float32) / np.float32(32768)) for part in parts]
 
 
-class LocalEar:
+class LocalSpeechToText:
     """Moonshine."""
 
     async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
-        return local_stt.Ear().transcribe(pcm, SAMPLE_RATE)
+        return local_stt.LocalSTT().transcribe(pcm, SAMPLE_RATE)
 
 
-class LiveKitVoice:
+class LiveKitTextToSpeech:
     """Any of LiveKit's voices.
 
     Args:
@@ -126,7 +126,7 @@ class LiveKitVoice:
         return [Piece(text, np.concatenate(pieces), tuple(aligned))] if pieces else []
 
 
-class LiveKitEar:
+class LiveKitSpeechToText:
     """Any of LiveKit's recognisers.
 
     Args:
@@ -151,7 +151,7 @@ class LiveKitEar:
 
 
 @asynccontextmanager
-async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[Voice, Ear]]:
+async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[TextToSpeech, SpeechToText]]:
     """The voice and the recogniser that are asked for.
 
     Args:
@@ -165,11 +165,13 @@ async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[V
     """
     if voice and (speaks == LOCAL or "/" not in speaks):
         what = "the local voice has one voice, heart" if speaks == LOCAL else f"{speaks} chooses its voice itself"
-        if not (speaks == LOCAL and voice == LocalVoice.name):
+        if not (speaks == LOCAL and voice == LocalTextToSpeech.name):
             raise AnnouncementError(f"--voice {voice}: {what}; leave --voice out")
     async with http_context.open():
-        speaker: Voice = LocalVoice() if speaks == LOCAL else LiveKitVoice(_voice(speaks, voice), voice)
-        ear: Ear = LocalEar() if listens == LOCAL else LiveKitEar(_ear(listens))
+        speaker: TextToSpeech = (
+            LocalTextToSpeech() if speaks == LOCAL else LiveKitTextToSpeech(_voice(speaks, voice), voice)
+        )
+        ear: SpeechToText = LocalSpeechToText() if listens == LOCAL else LiveKitSpeechToText(_ear(listens))
         yield speaker, ear
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, TypeAlias, TypeVar
 
 from ..errors import ReceiptError
-from ..policy import Words
+from ..policy import Retention
 from ._receipt import (
     Attempt,
     Cause,
@@ -38,14 +38,16 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def to_json(receipt: Receipt, *, words: Words = Words.KEEP, text: Words = Words.KEEP, salt: str = "") -> Json:
+def to_json(
+    receipt: Receipt, *, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP, salt: str = ""
+) -> Json:
     """The receipt as an object of JSON.
 
     Args:
         receipt: the receipt.
         words: what becomes of what the caller said, typed or pressed.
         text: what becomes of the announcement's own text; its plain SHA-256 is always there.
-        salt: for `Words.HASH`: something that cannot be guessed. It stands in the record, beside the hash.
+        salt: for `Retention.HASH`: something that cannot be guessed. It stands in the record, beside the hash.
     """
     known = {
         "schema": SCHEMA,
@@ -73,7 +75,7 @@ def to_json(receipt: Receipt, *, words: Words = Words.KEEP, text: Words = Words.
         "text_sha256": receipt.text_sha256,
         "held": [_held(held, fate, words, salt) for held, fate in receipt.held],
     }
-    if receipt.text and text is Words.KEEP:
+    if receipt.text and text is Retention.KEEP:
         known["text"] = receipt.text
     merged: Json = _merged(known, receipt.extra)
     return merged
@@ -156,11 +158,11 @@ def _listener(listener: Listener, receipt: Receipt) -> Json:
     }
 
 
-def _held(held: Held, fate: Fate, words: Words, salt: str) -> Json:
+def _held(held: Held, fate: Fate, words: Retention, salt: str) -> Json:
     entry: Json = {"at": held.at, "kind": held.kind.value, "early": held.early, "fate": fate.value}
-    if words is Words.KEEP and held.text:
+    if words is Retention.KEEP and held.text:
         entry["text"] = held.text
-    elif words is Words.HASH:
+    elif words is Retention.HASH:
         entry |= {"salt": salt, "sha256": digest(salt, held.text)}
     return entry
 
@@ -287,4 +289,4 @@ def _merged(known: Any, extra: Any) -> Any:
     return known if extra is None else extra
 
 
-__all__ = ["SCHEMA", "VERSION", "Json", "Words", "digest", "from_json", "listener_from_json", "sha256", "to_json"]
+__all__ = ["SCHEMA", "VERSION", "Json", "Retention", "digest", "from_json", "listener_from_json", "sha256", "to_json"]

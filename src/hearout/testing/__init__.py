@@ -12,15 +12,15 @@ See ``docs/testing.md``.
 from ..errors import CallError
 from ._call import Call, as_livekit
 from ._clock import run
-from ._line import Listener
+from ._line import AudioReceiver
 from ._llm import (
-    Model,
+    LLM,
     Reply,
     Request,
     UseTool,
     repeat,
 )
-from ._result import Answered, Result, Utterance
+from ._result import Answered, Result, SpokenUtterance
 from ._script import (
     Do,
     HangUp,
@@ -33,18 +33,19 @@ from ._script import (
     first_sound,
     from_end,
 )
-from ._stt import Ear, Outage
-from ._tts import Voice, VoiceFault
+from ._stt import STT, Outage
+from ._tts import TTS, TTSFault
 
 __all__ = [
+    "LLM",
+    "STT",
+    "TTS",
     "Answered",
+    "AudioReceiver",
     "Call",
     "CallError",
     "Do",
-    "Ear",
     "HangUp",
-    "Listener",
-    "Model",
     "Moment",
     "Noise",
     "Outage",
@@ -54,11 +55,10 @@ __all__ = [
     "Result",
     "Return",
     "Say",
+    "SpokenUtterance",
+    "TTSFault",
     "Type",
     "UseTool",
-    "Utterance",
-    "Voice",
-    "VoiceFault",
     "as_livekit",
     "first_sound",
     "from_end",

@@ -16,12 +16,12 @@ from .._session.agent_session import AgentSession
 from ..errors import CallError
 from ._clock import report_lost_errors, run
 from ._line import (
-    Listener,
+    AudioReceiver,
     Loudspeaker,
     Microphone,
     Piece,
 )
-from ._llm import Model, ScriptedLLM
+from ._llm import LLM, ScriptedLLM
 from ._result import (
     Result,
     Segment,
@@ -41,8 +41,8 @@ from ._script import (
     When,
 )
 from ._sound import NOISE, Lexicon, read
-from ._stt import Ear, ScriptedSTT, ScriptedVAD
-from ._tts import ScriptedTTS, Voice
+from ._stt import STT, ScriptedSTT, ScriptedVAD
+from ._tts import TTS, ScriptedTTS
 
 TypedText = Callable[[Any, str], Any]
 
@@ -80,15 +80,15 @@ def returned(session: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call: who the agent is, what the caller does, and how ear, model and voice work and fail.
+    """A call: who the agent is, what the caller does, and how STT, LLM and TTS work and fail.
 
     Args:
         agent: makes the agent; a class will do.
         session: makes the session; called with ``stt``, ``llm``, ``tts`` and ``vad``. hearout's or LiveKit's class,
             or a function that adds arguments.
         caller: what the caller does.
-        ear, model, voice: how the recogniser, the model and the voice behave.
-        listener: who listens at the loudspeaker.
+        stt, llm, tts: how each behaves.
+        listener: what happens to the audio that leaves the agent.
         ends_after: seconds after which the session is closed, if it is not by then.
         typed: called with the session and the text when the caller types; as the session itself does it in a room.
         keyed: the same for the digits when the caller presses keys.
@@ -98,10 +98,10 @@ class Call:
     agent: Callable[[], Agent]
     session: Callable[..., LiveKitSession[Any]] = AgentSession
     caller: Sequence[Act] = ()
-    ear: Ear = field(default_factory=Ear)
-    model: Model = field(default_factory=Model)
-    voice: Voice = field(default_factory=Voice)
-    listener: Listener = field(default_factory=Listener)
+    stt: STT = field(default_factory=STT)
+    llm: LLM = field(default_factory=LLM)
+    tts: TTS = field(default_factory=TTS)
+    listener: AudioReceiver = field(default_factory=AudioReceiver)
     ends_after: float = 30.0
     typed: TypedText = as_typed
     keyed: TypedText = as_pressed
@@ -162,9 +162,9 @@ class _Playing:
             name: self._loop.create_future() for name in ("first sound", "end of the first protected utterance")
         }
         self._lexicon = Lexicon()
-        self._stt = ScriptedSTT(call.ear, self._lexicon, self.now)
-        self._llm = ScriptedLLM(call.model, self.now)
-        self._tts = ScriptedTTS(call.voice, self.now)
+        self._stt = ScriptedSTT(call.stt, self._lexicon, self.now)
+        self._llm = ScriptedLLM(call.llm, self.now)
+        self._tts = ScriptedTTS(call.tts, self.now)
         self._microphone = Microphone(self.now)
         self._loudspeaker = Loudspeaker(
             self.now, call.listener, captured=self._segment_began, flushed=self._segment_known
@@ -280,7 +280,7 @@ class _Playing:
             self._segments,
             self._tts.syntheses,
             self._llm.requests,
-            self._call.voice,
+            self._call.tts,
         )
         closes = [(at, str(event.reason.value)) for at, name, event in self._events if name == "close"]
         return Result(

@@ -63,7 +63,7 @@ class Microphone(io.AudioInput):
 
 
 @dataclass(frozen=True)
-class Listener:
+class AudioReceiver:
     """Who listens at the loudspeaker, and from when; and when the loudspeaker dies.
 
     Args:
@@ -107,7 +107,7 @@ class Loudspeaker(io.AudioOutput):
     def __init__(
         self,
         now: Callable[[], float],
-        listener: Listener,
+        listener: AudioReceiver,
         *,
         captured: Callable[[Piece], None],
         flushed: Callable[[float], None],

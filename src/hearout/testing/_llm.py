@@ -78,7 +78,7 @@ def repeat(context: ChatContext) -> str:
 
 
 @dataclass(frozen=True)
-class Model:
+class LLM:
     """How the model answers.
 
     Args:
@@ -98,14 +98,14 @@ class Model:
 
 
 class ScriptedLLM(llm.LLM[Any]):
-    """LiveKit's model for a `Model`.
+    """LiveKit's model for a `LLM`.
 
     Args:
         model: how it answers.
         now: seconds of the call.
     """
 
-    def __init__(self, model: Model, now: Callable[[], float]) -> None:
+    def __init__(self, model: LLM, now: Callable[[], float]) -> None:
         super().__init__()
         self.script = model
         self.now = now

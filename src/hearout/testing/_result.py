@@ -13,11 +13,11 @@ from livekit.agents import llm
 from ._llm import Request
 from ._script import Act, Say, Type
 from ._sound import BLOCK, Heard, Word
-from ._tts import Synthesis, Voice
+from ._tts import TTS, Synthesis
 
 
 @dataclass(frozen=True)
-class Utterance:
+class SpokenUtterance:
     """One stretch of the agent's speech, as it was heard at the far end. Times in seconds of the call.
 
     Args:
@@ -68,7 +68,7 @@ class Answered:
 
     act: Say | Type
     kept: float
-    replies: tuple[Utterance, ...]
+    replies: tuple[SpokenUtterance, ...]
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Result:
         history: its chat context.
     """
 
-    utterances: list[Utterance]
+    utterances: list[SpokenUtterance]
     said: list[Word]
     heard: list[tuple[float, Word]]
     turns: list[str]
@@ -104,12 +104,12 @@ class Result:
     history: llm.ChatContext = field(repr=False)
 
     @property
-    def protected(self) -> list[Utterance]:
+    def protected(self) -> list[SpokenUtterance]:
         """The utterances that may not be interrupted, first one first."""
         return [one for one in self.utterances if one.protected]
 
     @property
-    def replies(self) -> list[Utterance]:
+    def replies(self) -> list[SpokenUtterance]:
         """The utterances that answer the caller."""
         return [one for one in self.utterances if one.answers]
 
@@ -125,13 +125,13 @@ class Result:
         """For each reply: seconds from the last sample before it to its first one."""
         return [self.gap(one) for one in self.replies]
 
-    def gap(self, utterance: Utterance) -> float:
+    def gap(self, utterance: SpokenUtterance) -> float:
         """Seconds from the last sample of the utterance before this one to its first sample."""
         before = [one.end for one in self.utterances if one.end <= utterance.start + 1e-6]
         return utterance.start - max(before, default=0.0)
 
     @property
-    def false_replies(self) -> list[Utterance]:
+    def false_replies(self) -> list[SpokenUtterance]:
         """Replies of the model to nothing: to what is due no answer, or to no new words of the caller at all.
 
         What the agent begins of itself before the caller made any sound is none.
@@ -183,8 +183,8 @@ def utterances(
     segments: Sequence[Segment],
     syntheses: Sequence[Synthesis],
     requests: Sequence[Request],
-    voice: Voice,
-) -> list[Utterance]:
+    voice: TTS,
+) -> list[SpokenUtterance]:
     """The agent's utterances: what was heard, put together by the loudspeaker's segments.
 
     Sound that the scripted voice did not make (a ready-made announcement) is none of them: the receipt tells of it.
@@ -193,7 +193,7 @@ def utterances(
     for one in (one for one in heard if 1 <= one.synthesis <= len(syntheses)):
         index = max((number for number, segment in enumerate(segments) if segment.start <= one.start + 1e-6), default=0)
         by_segment.setdefault(index, []).append(one)
-    found: list[Utterance] = []
+    found: list[SpokenUtterance] = []
     answered: Counter[str] = Counter()
     for index, stretches in sorted(by_segment.items()):
         texts = {one.synthesis: syntheses[one.synthesis - 1].text for one in stretches}
@@ -233,11 +233,11 @@ def _utterance(
     stretches: Sequence[Heard],
     texts: dict[int, str],
     intended: str,
-    voice: Voice,
+    voice: TTS,
     protected: bool,  # noqa: FBT001 - private, and given by position among much else
     request: Request | None,
     new: Counter[str],
-) -> Utterance:
+) -> SpokenUtterance:
     wanted = _blocks(intended, voice)
     places = {number: _places(text, intended, voice) for number, text in texts.items()}
     times: dict[int, float] = {}
@@ -254,7 +254,7 @@ def _utterance(
                 times[target] = at
         said += [(one.start, one.first, one.last)]
     total = len(wanted)
-    return Utterance(
+    return SpokenUtterance(
         start=min(one.start for one in stretches),
         end=max(one.end for one in stretches),
         intended=intended,
@@ -269,12 +269,12 @@ def _utterance(
     )
 
 
-def _blocks(text: str, voice: Voice) -> list[int]:
+def _blocks(text: str, voice: TTS) -> list[int]:
     """For each block of a text: the number of the word that it belongs to."""
     return [number for number, word in enumerate(text.split()) for _ in range(voice.blocks(word))]
 
 
-def _places(text: str, intended: str, voice: Voice) -> list[int | None]:
+def _places(text: str, intended: str, voice: TTS) -> list[int | None]:
     """For each block of what was synthesised: where it is in what was intended, or None where it is not."""
     have, want = text.split(), intended.split()
     starts: list[int] = [0]
@@ -290,7 +290,7 @@ def _places(text: str, intended: str, voice: Voice) -> list[int | None]:
     return places
 
 
-def _said(stretches: Sequence[Heard], texts: dict[int, str], voice: Voice) -> str:
+def _said(stretches: Sequence[Heard], texts: dict[int, str], voice: TTS) -> str:
     heard: list[str] = []
     for one in stretches:
         text = texts[one.synthesis].split()
@@ -323,7 +323,7 @@ def _silences(stretches: Sequence[Heard]) -> tuple[tuple[float, float], ...]:
     )
 
 
-def answered(acts: Iterable[Act], turns: Sequence[str], found: Sequence[Utterance]) -> list[Answered]:
+def answered(acts: Iterable[Act], turns: Sequence[str], found: Sequence[SpokenUtterance]) -> list[Answered]:
     """For each thing said or typed: how much of it is in the turns, and which utterances answer it."""
     left = Counter(word for turn in turns for word in words(turn))
     table: list[Answered] = []

@@ -1,4 +1,4 @@
-"""The ear of a scripted call: a recogniser and a voice activity detector that know only what reached them."""
+"""The STT of a scripted call,  and a voice activity detector that know only what reached them."""
 
 import asyncio
 from collections import Counter
@@ -40,7 +40,7 @@ class Outage:
 
 
 @dataclass(frozen=True)
-class Ear:
+class STT:
     """How the recogniser listens. Times in seconds.
 
     Args:
@@ -57,19 +57,19 @@ class Ear:
 
 
 class ScriptedSTT(stt.STT[Any]):
-    """LiveKit's recogniser for an `Ear`.
+    """LiveKit's recogniser for an `STT`.
 
     Args:
-        ear: how it listens.
+        behaves: how it listens.
         lexicon: the caller's words.
         now: seconds of the call.
     """
 
-    def __init__(self, ear: Ear, lexicon: Lexicon, now: Callable[[], float]) -> None:
+    def __init__(self, behaves: STT, lexicon: Lexicon, now: Callable[[], float]) -> None:
         super().__init__(
             capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False)
         )
-        self.ear = ear
+        self.behaviour = behaves
         self.lexicon = lexicon
         self.now = now
         self.heard: list[tuple[float, Word]] = []
@@ -92,9 +92,9 @@ class ScriptedSTT(stt.STT[Any]):
 class _Stream(stt.RecognizeStream):
     """One connection: gathers words to phrases, and gives transcripts of them when they are due."""
 
-    def __init__(self, ear: ScriptedSTT, conn_options: APIConnectOptions) -> None:
-        super().__init__(stt=ear, conn_options=conn_options)
-        self._ear = ear
+    def __init__(self, scripted: ScriptedSTT, conn_options: APIConnectOptions) -> None:
+        super().__init__(stt=scripted, conn_options=conn_options)
+        self._scripted = scripted
         self._timers: list[asyncio.TimerHandle] = []
 
     async def _run(self) -> None:
@@ -104,8 +104,10 @@ class _Stream(stt.RecognizeStream):
         self._current: int | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._last_final_at = 0.0
-        now = self._ear.now()
-        outage = next((one for one in self._ear.ear.outages if one.at + one.seconds > now or one.at == now), None)
+        now = self._scripted.now()
+        outage = next(
+            (one for one in self._scripted.behaviour.outages if one.at + one.seconds > now or one.at == now), None
+        )
         try:
             async with asyncio.timeout(None if outage is None else max(0.0, outage.at - now)):
                 async for data in self._input_ch:
@@ -145,15 +147,17 @@ class _Stream(stt.RecognizeStream):
     def _word_ended(self) -> None:
         if self._current is None or self._current <= 0:
             return
-        word = self._ear.lexicon[self._current]
+        word = self._scripted.lexicon[self._current]
         if self._arrived[self._current] >= ENOUGH * (word.end - word.start) * CALLER_RATE:
-            self._ear.heard.append((self._ear.now(), word))
+            self._scripted.heard.append((self._scripted.now(), word))
             end = self.start_time_offset + self._position
             self._phrase.append(TimedString(word.text, start_time=end - (word.end - word.start), end_time=end))
-            if self._ear.ear.interim is not None:
+            if self._scripted.behaviour.interim is not None:
                 words = list(self._phrase)
-                self._after(self._ear.ear.interim, lambda: self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, words))
-        self._closing = self._after(self._ear.ear.final, self._end_phrase)
+                self._after(
+                    self._scripted.behaviour.interim, lambda: self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, words)
+                )
+        self._closing = self._after(self._scripted.behaviour.final, self._end_phrase)
 
     def _end_phrase(self) -> None:
         if self._closing is not None:
@@ -162,13 +166,13 @@ class _Stream(stt.RecognizeStream):
         words, self._phrase = self._phrase, []
         if not words:
             return
-        number, self._ear.phrases = self._ear.phrases, self._ear.phrases + 1
-        due = self._ear.ear.finals.get(number, self._ear.ear.final)
+        number, self._scripted.phrases = self._scripted.phrases, self._scripted.phrases + 1
+        due = self._scripted.behaviour.finals.get(number, self._scripted.behaviour.final)
         if due is None:
             return
         loop = asyncio.get_running_loop()
         # in order: a final that is late holds up those after it, as on one socket
-        self._last_final_at = max(self._last_final_at, loop.time() + due - self._ear.ear.final)
+        self._last_final_at = max(self._last_final_at, loop.time() + due - self._scripted.behaviour.final)
         self._timers.append(loop.call_at(self._last_final_at, lambda: self._final(words)))
 
     def _final(self, words: list[TimedString]) -> None:

@@ -13,7 +13,7 @@ from ._sound import AGENT_RATE, BLOCK, synthesis
 
 
 @dataclass(frozen=True)
-class VoiceFault:
+class TTSFault:
     """What goes wrong with one synthesis.
 
     Args:
@@ -30,7 +30,7 @@ class VoiceFault:
 
 
 @dataclass(frozen=True)
-class Voice:
+class TTS:
     """How the agent speaks.
 
     Args:
@@ -45,7 +45,7 @@ class Voice:
     first_audio: float = 0.15
     rate: float = 15.0
     speed: float = 20.0
-    faults: tuple[VoiceFault, ...] = ()
+    faults: tuple[TTSFault, ...] = ()
     dead: bool = False
     aligned: bool = False
 
@@ -76,14 +76,14 @@ class Synthesis:
 
 
 class ScriptedTTS(tts.TTS[Any]):
-    """LiveKit's voice for a `Voice`.
+    """LiveKit's voice for a `TTS`.
 
     Args:
         voice: how it speaks.
         now: seconds of the call.
     """
 
-    def __init__(self, voice: Voice, now: Callable[[], float]) -> None:
+    def __init__(self, voice: TTS, now: Callable[[], float]) -> None:
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=True, aligned_transcript=voice.aligned),
             sample_rate=AGENT_RATE,
