@@ -23,9 +23,6 @@ from hearout._floor.actions import (
 )
 from hearout._floor.utterance import STOP_GRACE
 from hearout.policy import (
-    After,
-    Keys,
-    Phrases,
     Redeliver,
 )
 from hearout.receipts import Fate, Kind, Outcome, Receipt
@@ -100,7 +97,7 @@ def only_what_may_ends_it(call: Call) -> None:
                 causes.setdefault(name, "allowed")
         for action in step.actions:
             if isinstance(action, StopUtterance):
-                patience = min(call.floor.policy.sink_grace, call.floor.policy.voice_grace)
+                patience = min(call.floor.policy.timeouts.output, call.floor.policy.timeouts.voice)
                 silent = step.at - last[action.id] >= patience - 1e-6
                 assert action.id in causes or silent, f"stopped without a cause: {action}"
                 causes.setdefault(action.id, "stuck")
@@ -114,13 +111,15 @@ def only_what_may_ends_it(call: Call) -> None:
 
 def _cause(event: e.Event, name: str, asked: e.SpeechRequested, call: Call, at: float) -> bool:
     ways = asked.cut_in
-    if call.shut is not None and at >= call.shut + call.floor.policy.shutdown_grace:
+    if call.shut is not None and at >= call.shut + call.floor.policy.timeouts.shutdown:
         return True
     match event:
         case e.WordsHeard() | e.WordsGuessed() | e.TextTyped():
-            return isinstance(ways, After) or (isinstance(ways, Phrases) and "operator" in event.text)
+            return ways is not None and (
+                ways.after is not None or ("operator" in ways.phrases and "operator" in event.text)
+            )
         case e.KeysPressed():
-            return isinstance(ways, Keys) and event.digits == "0"
+            return ways is not None and "0" in ways.keys and event.digits == "0"
         case e.StopAsked():
             return event.id in (None, name)
         case e.SpeechEnded():
@@ -269,7 +268,7 @@ def answers_wait_for_their_turn(call: Call) -> None:
                 assert calls < call.floor.policy.model_calls, "the model was asked too often"
             if isinstance(action, DeliverTurn):
                 given_up = {name for name, at in told.items() if step.at >= at + STOP_GRACE - 1e-6}
-                patience = call.floor.policy.tool_grace
+                patience = call.floor.policy.timeouts.tool
                 tools = {name for name, at in moved.items() if step.at >= at + patience - 1e-6}
                 assert not replay.talking, "an answer while the caller talks"
                 over = replay.open() - given_up - tools
@@ -283,11 +282,12 @@ def never_stuck(call: Call) -> None:
     policy = call.floor.policy
     owed = len(call.requested)
     bound = (
-        (policy.voice_grace + policy.listener_grace + policy.tool_grace + policy.sink_grace + STOP_GRACE) * (owed + 1)
+        (policy.timeouts.voice + policy.timeouts.listener + policy.timeouts.tool + policy.timeouts.output + STOP_GRACE)
+        * (owed + 1)
         + 4.0 * len(call.steps)  # audio that was made and is still playing
-        + policy.return_grace
-        + policy.words_grace
-        + policy.shutdown_grace
+        + policy.timeouts.caller_return
+        + policy.timeouts.words
+        + policy.timeouts.shutdown
     )
     assert not call.floor.holding, "still holding when the alarms are through"
     let_go = max((step.at for step in call.steps if step.holding), default=0.0)

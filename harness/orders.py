@@ -8,10 +8,8 @@ from hearout._floor.actions import Action, Reopen, Resume
 from hearout._floor.floor import Floor
 from hearout._floor.held import REPEAT_WINDOW
 from hearout.policy import (
-    After,
     Answer,
-    Keys,
-    Phrases,
+    CutIn,
     Policy,
     Redeliver,
 )
@@ -20,7 +18,7 @@ POLICY = Policy(model_calls=3)
 NOTICE = "This call is recorded for training. Your data is kept for thirty days. Do you agree to that?"
 PLAIN = "Please hold the line while we look up the account that you have asked about."
 PAUSES = (0.0, 0.02, 0.02, 0.1, 0.3, 0.3, 0.6, 1.2) * 3 + (0.0, 0.1, 0.5, 1.0, 2.4, 3.1, 7.0, 11.0)
-CUT_INS = (None, None, Phrases("operator"), Keys("0"), After(2.0))
+CUT_INS = (None, None, CutIn(phrases=("operator",)), CutIn(keys="0"), CutIn(after=2.0))
 REDELIVER = (None, None, Redeliver.FROM_START, Redeliver.NEVER)
 ANSWERS = (None, None, None, Answer.NOTE, Answer.DROP)
 

@@ -1,6 +1,7 @@
 """What the agent of `rooms/noting.py` says, and under which policy."""
 
-from hearout import Keys, Policy
+from hearout import CutIn, Policy
+from hearout.policy import Timeouts
 
 NOTICE = (
     "This call is recorded for training and quality. Your data is kept for thirty days and is then erased for good. "
@@ -15,4 +16,6 @@ SHORT = (
 )
 """About 8 s in the local voice; said where ``ROOM_NOTICE`` has it."""
 
-POLICY = Policy(cut_in=Keys("0"), listener_grace=8.0, return_grace=6.0, may_press=frozenset({"supervisor"}))
+POLICY = Policy(
+    cut_in=CutIn(keys="0"), may_press=frozenset({"supervisor"}), timeouts=Timeouts(listener=8.0, caller_return=6.0)
+)

@@ -11,6 +11,7 @@ from livekit.agents import Agent, AgentServer, JobContext, JobProcess, inference
 from livekit.plugins import silero
 
 from hearout import AgentSession, Policy, cli
+from hearout.policy import Timeouts
 
 NOTICE = "This call is recorded. Your words are kept for thirty days."
 
@@ -49,7 +50,7 @@ async def entrypoint(ctx: JobContext) -> None:
         await ctx.connect()
         await asyncio.sleep(looks_up)
     session = AgentSession[None](
-        policy=Policy(return_grace=given("ROOM_GRACE", 20.0)),
+        policy=Policy(timeouts=Timeouts(caller_return=given("ROOM_GRACE", 20.0))),
         stt=inference.STT("deepgram/nova-3-general"),
         llm=inference.LLM("openai/gpt-4.1-mini"),
         tts=inference.TTS("cartesia/sonic-3", voice="9626c31c-bec5-4cca-baa8-f8ba9e84c8bc"),

@@ -22,19 +22,16 @@ if TYPE_CHECKING:
     )
     from .ledger import Ledger
     from .policy import (
-        After,
         Answer,
-        Keys,
-        Nobody,
-        Phrases,
+        CutIn,
         Policy,
         Redeliver,
         Retention,
+        Timeouts,
     )
     from .receipts import Cause, Fate, Held, Level, Outcome, Receipt
 
 __all__ = [
-    "After",
     "AgentSession",
     "AlreadyOwedError",
     "Announcement",
@@ -43,19 +40,17 @@ __all__ = [
     "Answer",
     "Cause",
     "ConsoleError",
+    "CutIn",
     "Fate",
     "FloorClosedError",
     "HearoutError",
     "Held",
-    "Keys",
     "Ledger",
     "LedgerError",
     "Level",
     "LocalVoiceMissingError",
     "MisspokenError",
-    "Nobody",
     "Outcome",
-    "Phrases",
     "Policy",
     "PolicyError",
     "Receipt",
@@ -63,6 +58,7 @@ __all__ = [
     "Retention",
     "ScriptError",
     "SettingsError",
+    "Timeouts",
 ]
 
 _NAMES = {
@@ -83,7 +79,7 @@ _NAMES = {
         "SettingsError",
     ),
     "ledger": ("Ledger",),
-    "policy": ("After", "Answer", "Keys", "Nobody", "Phrases", "Policy", "Redeliver", "Retention"),
+    "policy": ("Answer", "CutIn", "Policy", "Redeliver", "Retention", "Timeouts"),
     "receipts": ("Cause", "Fate", "Held", "Level", "Outcome", "Receipt"),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}

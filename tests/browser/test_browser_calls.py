@@ -141,7 +141,7 @@ def test_a_tab_that_is_closed_at_half_ends_the_notice_at_the_second_that_its_bro
     ((at, facts),) = notes.told("CallerLeft")
     assert facts["known_until"] is None  # it said so itself
     assert notes.zero + at == pytest.approx(closed, abs=0.5)
-    (receipt,) = notes.wait(lambda n: n.receipts, POLICY.return_grace + 10, "receipt")
+    (receipt,) = notes.wait(lambda n: n.receipts, POLICY.timeouts.caller_return + 10, "receipt")
     assert receipt.outcome is Outcome.CALLER_GONE
     heard = reached(hearing.judged(SHORT))
     assert heard - 0.5 <= receipt.played <= resumes(heard) + 0.5, heard

@@ -3,11 +3,9 @@
 import pytest
 
 from hearout import (
-    After,
     Answer,
-    Keys,
+    CutIn,
     Outcome,
-    Phrases,
     Policy,
     Redeliver,
 )
@@ -29,6 +27,7 @@ from hearout._floor.actions import (
     WriteReceipt,
 )
 from hearout._floor.floor import Floor
+from hearout.policy import Timeouts
 from hearout.receipts import Fate, Held
 from hearout.receipts._receipt import (
     SHORT,
@@ -95,12 +94,12 @@ def test_what_is_asked_for_twice_under_one_id_is_owed_once() -> None:
 @pytest.mark.parametrize(
     ("cut_in", "event", "why"),
     [
-        (Phrases("operator"), e.WordsGuessed("the operator please"), "phrase 'operator'"),
-        (Keys("0"), e.KeysPressed("0"), "key 0"),
-        (After(1.5), e.WordsGuessed("stop it"), "after 1.5 s"),
+        (CutIn(phrases=("operator",)), e.WordsGuessed("the operator please"), "phrase 'operator'"),
+        (CutIn(keys="0"), e.KeysPressed("0"), "key 0"),
+        (CutIn(after=1.5), e.WordsGuessed("stop it"), "after 1.5 s"),
     ],
 )
-def test_an_allowed_cut_in_stops_it_at_once(cut_in: Phrases | Keys | After, event: e.Event, why: str) -> None:
+def test_an_allowed_cut_in_stops_it_at_once(cut_in: CutIn, event: e.Event, why: str) -> None:
     actions = told(playing(Policy(cut_in=cut_in)), (3.0, e.CallerStarted()), (3.2, event))
 
     assert actions[0] == StopUtterance("n1", why)
@@ -109,14 +108,14 @@ def test_an_allowed_cut_in_stops_it_at_once(cut_in: Phrases | Keys | After, even
 @pytest.mark.parametrize(
     ("cut_in", "event"),
     [
-        (Keys("0"), e.KeysPressed("5")),
-        (Phrases("operator"), e.KeysPressed("0")),
-        (Phrases("operator"), e.WordsGuessed("operate it")),
-        (After(5.0), e.WordsGuessed("stop it")),
-        (After(1.5), e.WordsGuessed("okay")),
+        (CutIn(keys="0"), e.KeysPressed("5")),
+        (CutIn(phrases=("operator",)), e.KeysPressed("0")),
+        (CutIn(phrases=("operator",)), e.WordsGuessed("operate it")),
+        (CutIn(after=5.0), e.WordsGuessed("stop it")),
+        (CutIn(after=1.5), e.WordsGuessed("okay")),
     ],
 )
-def test_another_does_not(cut_in: Phrases | Keys | After, event: e.Event) -> None:
+def test_another_does_not(cut_in: CutIn, event: e.Event) -> None:
     actions = told(playing(Policy(cut_in=cut_in)), (3.0, e.CallerStarted()), (3.2, event))
 
     assert not [action for action in actions if isinstance(action, StopUtterance)]
@@ -229,7 +228,7 @@ def test_what_the_caller_was_there_for_and_what_is_never_redelivered_is_not_owed
 
 
 def test_what_ended_long_before_is_forgotten_and_a_second_vanishing_owes_it_under_another_id() -> None:
-    floor = playing(Policy(vanish_grace=5.0))
+    floor = playing(Policy(timeouts=Timeouts(vanish=5.0)))
     told(floor, *ended())
     told(floor, (7.5, e.SpeechRequested("n2", text=TEXT)), (7.6, e.SpeechEnded("n2", interrupted=True)))
     assert told(floor, (9.0, e.CallerLeft(known_until=4.0))) == [Reopen("n1+2", "n1")]
@@ -268,7 +267,7 @@ def test_no_gap_is_noted_on_what_waits_for_a_tool_and_has_no_receipt() -> None:
     floor = playing()
     told(floor, (7.0, e.PlayoutFinished("n1", 6.0)), (7.0, e.ToolCalled("n1")), (8.0, e.CallerStarted()))
     told(floor, (9.0, e.CallerStopped()), (9.1, e.WordsHeard("what does it cost")))
-    patience = 9.1 + floor.policy.tool_grace
+    patience = 9.1 + floor.policy.timeouts.tool
 
     assert DeliverTurn in [type(action) for action in told(floor, (patience, e.AlarmRang()))]
     assert told(floor, (patience + 1.0, e.ReplyStarted())) == []

@@ -100,13 +100,13 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "keys cut in that are not allowed": (
         utterance,
-        "if digit in allowed), None)",
+        "if digit in self.cut_in.keys), None)",
         "), None)",
         l2,
     ),
     "gives up while it plays": (
         utterance,
-        "return max(known, self._sign_of_life) + (policy.sink_grace if self.complete else policy.voice_grace)",
+        "return max(known, self._sign_of_life) + (policy.timeouts.output if self.complete else policy.timeouts.voice)",
         "return self._sign_of_life + 0.5",
         l2,
     ),
@@ -176,18 +176,18 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "waits for a dead voice for ever": (
         utterance,
-        "return min(max(self._sign_of_life, free_since) + policy.voice_grace, self._queued_since + policy.queue_grace)",
+        "return min(max(self._sign_of_life, free_since) + timeouts.voice, self._queued_since + timeouts.queue)",
         "return None",
         l5,
     ),
     "waits for words for ever": (floor, "if at < self._words_by():\n                return", "return", l5),
     "waits for a listener for ever": (
         utterance,
-        "return self._sign_of_life + policy.listener_grace",
+        "return self._sign_of_life + timeouts.listener",
         "return None",
         l5,
     ),
-    "holds for a tool for ever": (utterance, "return self._sign_of_life + policy.tool_grace", "return None", l5),
+    "holds for a tool for ever": (utterance, "return self._sign_of_life + timeouts.tool", "return None", l5),
     "waits for its own stop for ever": (
         utterance,
         "if self._told_at is not None:\n            return self._told_at + STOP_GRACE",

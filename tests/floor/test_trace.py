@@ -8,10 +8,8 @@ import pytest
 from harness.orders import POLICY, to_its_end
 from harness.scenes import CONSENT, QUESTION, Announcing, Working, call
 from hearout import (
-    After,
     Answer,
-    Keys,
-    Phrases,
+    CutIn,
 )
 from hearout._floor import events as e
 from hearout._floor import trace
@@ -57,7 +55,7 @@ def test_random_calls_replay_to_the_same_actions() -> None:
 
 def test_another_decision_than_the_recorded_one_is_told() -> None:
     lines = [
-        trace.line(0.0, e.SpeechRequested("n1", Phrases("operator") | Keys("0") | After(2.0), Answer.NOTE)),
+        trace.line(0.0, e.SpeechRequested("n1", CutIn(phrases=("operator",), keys="0", after=2.0), Answer.NOTE)),
         json.dumps({"at": 0.0, "action": "LetGo", "is": "LetGo(commit=False)"}),
         trace.line(1.0, e.AlarmRang()),
         json.dumps({"at": 1.0, "action": "LetGo", "is": "LetGo(commit=True)"}),
@@ -73,7 +71,7 @@ def test_another_decision_than_the_recorded_one_is_told() -> None:
 
 def test_what_an_event_says_survives_the_trace() -> None:
     floor, other = Floor(), Floor()
-    asked = e.SpeechRequested("n1", Phrases("operator") | Keys("0") | After(2.0), Answer.NOTE)
+    asked = e.SpeechRequested("n1", CutIn(phrases=("operator",), keys="0", after=2.0), Answer.NOTE)
     floor.apply(asked, 0.0)
     list(trace.replayed([trace.line(0.0, asked)]))
     read = trace._event(json.loads(trace.line(0.0, asked)))

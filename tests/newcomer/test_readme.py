@@ -17,7 +17,7 @@ import pytest
 from harness import ROOT, run
 from harness.rooms.caller import spoken
 from harness.scenes import call, reading
-from hearout import Keys, Level, Outcome
+from hearout import CutIn, Level, Outcome
 from hearout.__main__ import main as hearout
 from hearout._local.llm import MONOLOGUE
 from hearout._session import settings
@@ -78,7 +78,7 @@ def test_the_announcement_that_is_shown_gets_its_receipt() -> None:
     shown: list[Any] = []
 
     async def read(session: Any) -> None:
-        scope: dict[str, Any] = {"session": session, "Keys": Keys}
+        scope: dict[str, Any] = {"session": session, "CutIn": CutIn}
         code = textwrap.indent(PYTHON[2], "    ").replace("    receipt.outcome", "    return receipt.outcome")
         exec(f"async def shown():\n{code}", scope)
         shown.extend(await scope["shown"]())

@@ -12,6 +12,7 @@ from livekit.agents.voice import SpeechHandle
 from harness.scenes import NOTICE, Announcing, Thinking, call, ours, receipts, said
 from hearout import Outcome, Policy
 from hearout._pipeline.retry import SPEECH, Retry, TtsNode
+from hearout.policy import Timeouts
 from hearout.receipts import Cause
 from hearout.testing import (
     LLM,
@@ -63,7 +64,7 @@ def test_a_voice_that_gives_up_while_the_model_still_writes_is_on_the_receipt(ra
 
 def test_speech_that_is_stopped_while_the_model_still_writes_leaves_no_task_and_closes_at_once() -> None:
     stopped = Do(first_sound(1.0), lambda session: session.aclose())
-    result = call(stopped, agent=Thinking, llm=LLM([NOTICE], rate=1.0), policy=Policy(shutdown_grace=0.5))
+    result = call(stopped, agent=Thinking, llm=LLM([NOTICE], rate=1.0), policy=Policy(timeouts=Timeouts(shutdown=0.5)))
 
     assert result.closed is not None
     assert receipts(result)[0].outcome is Outcome.SHUT_DOWN

@@ -17,6 +17,7 @@ from hearout._floor.events import (
     SpeechQueued,
 )
 from hearout._room.presence import Presence, playouts
+from hearout.policy import Timeouts
 from hearout.receipts import Receipt
 
 HANGS_UP, TIMED_OUT = rtc.DisconnectReason.CLIENT_INITIATED, rtc.DisconnectReason.CONNECTION_TIMEOUT
@@ -58,7 +59,7 @@ def test_a_caller_who_never_subscribes_keeps_the_others_out_for_a_bounded_time_a
         await call.until(22.0)
         call.receipt(16.0, 20.0)
 
-    played = scene(play, Policy(listener_grace=15.0))
+    played = scene(play, Policy(timeouts=Timeouts(listener=15.0)))
     assert played.room.permissions[-1] == "everybody"
     assert played.receipts[0].level is Level.PLAYED
 
@@ -265,7 +266,9 @@ def test_a_ringing_telephone_keeps_speech_waiting_for_a_bounded_time_and_gets_no
         await call.until(60.0)
         assert call.room.permissions == [[]]
 
-    waits = [at for at, event in scene(play, Policy(ring_grace=30.0)).told if event == SpeechQueued("notice")]
+    waits = [
+        at for at, event in scene(play, Policy(timeouts=Timeouts(ring=30.0))).told if event == SpeechQueued("notice")
+    ]
     assert waits[0] <= 1.0
     assert 29.0 <= waits[-1] <= 31.5
     assert max(after - before for before, after in pairwise(waits)) <= 1.1

@@ -84,7 +84,7 @@ def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting
     assert notes.zero + at == pytest.approx(left, abs=0.5)
     stopped = notes.told("StopUtterance")[0][0]
     assert stopped - at < 0.1
-    notes.wait(lambda n: n.read()["closed"], POLICY.return_grace + 10, "end of the call")
+    notes.wait(lambda n: n.read()["closed"], POLICY.timeouts.caller_return + 10, "end of the call")
     (receipt,) = notes.receipts
     assert (receipt.outcome, receipt.caller) == (Outcome.CALLER_GONE, "caller")
     assert receipt.played == pytest.approx(seconds_heard(caller.heard), abs=0.5)
@@ -191,7 +191,7 @@ def test_a_telephone_hears_nothing_before_it_is_answered_and_its_key_cuts_in(not
     ringing = {"sip.callStatus": "ringing"}
     token = noting.server.token(room, "phone", kind="sip", attributes=ringing, can_update_own_metadata=True)
     with Caller.join(noting.server, room, tmp_path, identity="phone", token=token) as caller:
-        time.sleep(POLICY.listener_grace + 4.0)
+        time.sleep(POLICY.timeouts.listener + 4.0)
         assert not caller.happened("sound")
         answered = time.monotonic()
         caller.set_attributes(sip__callStatus="active")
@@ -210,7 +210,7 @@ def test_a_caller_who_may_not_subscribe_is_waited_for_and_then_the_receipt_says_
     room = noting.server.new_room()
     token = noting.server.token(room, "caller", can_subscribe=False)
     with Caller.join(noting.server, room, tmp_path, token=token) as caller:
-        (receipt,) = notes_of(noting, room).wait(lambda n: n.receipts, POLICY.listener_grace + 20, "receipt")
+        (receipt,) = notes_of(noting, room).wait(lambda n: n.receipts, POLICY.timeouts.listener + 20, "receipt")
     assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.NOBODY_LISTENING)
     assert (receipt.played, receipt.level) == (0.0, Level.NOTHING)
     assert not caller.happened("sound")

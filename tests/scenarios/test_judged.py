@@ -9,15 +9,13 @@ from typing import Any
 
 from harness.scenes import NOTICE, QUESTION, call, receipts
 from hearout import (
-    After,
-    Keys,
-    Nobody,
+    CutIn,
     Outcome,
-    Phrases,
     Policy,
     Receipt,
     Redeliver,
 )
+from hearout.policy import Timeouts
 from hearout.receipts import Level
 from hearout.receipts._receipt import (
     SHORT,
@@ -75,9 +73,9 @@ def judged(seed: int) -> tuple[Result, Receipt, float]:
     voice = TTS(faults=faults, dead=dice.random() < 0.05, speed=dice.choice([1.5, 20.0]))
     dead_from = dice.uniform(1.0, 8.0) if dice.random() < 0.1 else None
     listener = AudioReceiver(subscribed_at=dice.choice([0.0, 0.0, 2.0, None]), dead_from=dead_from)
-    cut_in = dice.choice([Nobody(), Phrases("operator"), Keys("0"), After(3.0)])
+    cut_in = dice.choice([CutIn(), CutIn(phrases=("operator",)), CutIn(keys="0"), CutIn(after=3.0)])
     grace = dice.choice([0.5, 30.0])
-    policy = Policy(cut_in=cut_in, redeliver=Redeliver.NEVER, shutdown_grace=grace)
+    policy = Policy(cut_in=cut_in, redeliver=Redeliver.NEVER, timeouts=Timeouts(shutdown=grace))
     acts = _acts(dice) if listener.subscribed_at is not None and not voice.dead else []
     result = call(*acts, policy=policy, tts=voice, listener=listener, ends_after=45.0, seed=seed)
     (receipt,) = [one for one in receipts(result) if one.text == NOTICE]

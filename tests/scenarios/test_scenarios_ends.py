@@ -18,13 +18,12 @@ from harness.scenes import (
     said,
 )
 from hearout import (
-    After,
-    Keys,
+    CutIn,
     Outcome,
-    Phrases,
     Policy,
     Redeliver,
 )
+from hearout.policy import Timeouts
 from hearout.receipts import Cause
 from hearout.testing import (
     LLM,
@@ -45,9 +44,9 @@ REST = NOTICE[NOTICE.index("Your data") :]
 @pytest.mark.parametrize(
     ("cut_in", "act", "why"),
     [
-        (Phrases("operator"), Say(first_sound(2.0), "operator"), "phrase 'operator'"),
-        (Keys("0"), Press(first_sound(2.3), "0"), "key 0"),
-        (After(2.0), Say(first_sound(2.2), "listen please"), "after 2 s"),
+        (CutIn(phrases=("operator",)), Say(first_sound(2.0), "operator"), "phrase 'operator'"),
+        (CutIn(keys="0"), Press(first_sound(2.3), "0"), "key 0"),
+        (CutIn(after=2.0), Say(first_sound(2.2), "listen please"), "after 2 s"),
     ],
 )
 def test_a_cut_in_that_is_allowed_stops_it_within_200_ms_and_is_on_the_receipt(cut_in: Any, act: Any, why: str) -> None:
@@ -70,13 +69,13 @@ def test_the_same_words_cut_nothing_when_they_are_not_allowed_to(act: Any) -> No
 
 
 def test_a_backchannel_does_not_cut_in_after_its_time() -> None:
-    result = call(Say(first_sound(3.0), "mm-hm", answered=False), policy=Policy(cut_in=After(2.0)))
+    result = call(Say(first_sound(3.0), "mm-hm", answered=False), policy=Policy(cut_in=CutIn(after=2.0)))
 
     assert result.protected[0].whole
 
 
 def test_what_cut_in_is_answered() -> None:
-    result = call(Say(first_sound(2.0), "operator please"), policy=Policy(cut_in=Phrases("operator")))
+    result = call(Say(first_sound(2.0), "operator please"), policy=Policy(cut_in=CutIn(phrases=("operator",))))
 
     assert result.turns == ["operator please"]
     assert len(result.replies) == 1
@@ -104,7 +103,9 @@ def test_closing_the_session_lets_the_announcement_finish_within_its_grace(endin
 
 
 def test_the_grace_is_bounded() -> None:
-    result = call(Do(first_sound(1.0), lambda session: session.aclose()), policy=Policy(shutdown_grace=2.0))
+    result = call(
+        Do(first_sound(1.0), lambda session: session.aclose()), policy=Policy(timeouts=Timeouts(shutdown=2.0))
+    )
 
     assert receipts(result)[0].outcome is Outcome.SHUT_DOWN
     assert receipts(result)[0].played == pytest.approx(3.0, abs=0.2)

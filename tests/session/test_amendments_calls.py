@@ -22,6 +22,7 @@ from hearout._room.page_reports import ACKNOWLEDGED, END, HELLO
 from hearout._session.call_ledger import CallLedger
 from hearout.ledger import Entry, Ledger
 from hearout.ledger._read import entries, verify
+from hearout.policy import Timeouts
 from hearout.testing import TTS, Do, from_end
 
 
@@ -74,7 +75,7 @@ def call_with_a_page(ledger: Ledger, *acts: Do, reports_after: float = 0.1, ends
         session.announce(NOTICE, id="notice")
 
     acts = tuple(Do(one.at, lambda session, one=one: one.what((session, page[0]))) for one in acts)
-    return call(*acts, agent=reading(read), policy=Policy(acknowledge_grace=0.0), ends_after=ends_after)
+    return call(*acts, agent=reading(read), policy=Policy(timeouts=Timeouts(acknowledge=0.0)), ends_after=ends_after)
 
 
 async def press(session_and_page: tuple[Any, PagesRoom]) -> None:

@@ -11,17 +11,15 @@ from livekit.agents import Agent, RunContext, function_tool
 
 from harness.scenes import NOTICE, QUESTION, SECOND, Reading, call, fates, reading, said
 from hearout import (
-    After,
     AgentSession,
     AlreadyOwedError,
     AnnouncementError,
     AnnouncementHandle,
     Answer,
+    CutIn,
     FloorClosedError,
-    Keys,
     Level,
     Outcome,
-    Phrases,
     Receipt,
     Redeliver,
 )
@@ -93,9 +91,9 @@ def test_an_id_that_is_owed_is_refused_and_one_that_is_over_is_not() -> None:
 @pytest.mark.parametrize(
     ("choices", "act", "cause"),
     [
-        ({"cut_in": Phrases("operator")}, Say(first_sound(2.0), "operator please"), Cause.PHRASE),
-        ({"cut_in": Keys("0")}, Press(first_sound(2.0), "0"), Cause.KEY),
-        ({"cut_in": After(1.0)}, Say(first_sound(2.0), "stop it now"), Cause.TIME),
+        ({"cut_in": CutIn(phrases=("operator",))}, Say(first_sound(2.0), "operator please"), Cause.PHRASE),
+        ({"cut_in": CutIn(keys="0")}, Press(first_sound(2.0), "0"), Cause.KEY),
+        ({"cut_in": CutIn(after=1.0)}, Say(first_sound(2.0), "stop it now"), Cause.TIME),
     ],
 )
 def test_who_may_cut_in_is_chosen_for_each_announcement(choices: Any, act: Any, cause: Cause) -> None:

@@ -13,9 +13,8 @@ from harness.kept_in_loop import REPLY, InTheLoop, in_the_book
 from harness.scenes import NOTICE, QUESTION, Announcing, call, reading, said
 from hearout import (
     AgentSession,
-    Keys,
+    CutIn,
     Outcome,
-    Phrases,
     Redeliver,
     Retention,
 )
@@ -213,7 +212,7 @@ def test_what_was_to_be_said_once_at_most_is_not_said_again(ledger: Ledger) -> N
 
 
 def test_who_might_cut_in_may_still_when_it_is_gone_on_with(ledger: Ledger) -> None:
-    play(ledger, announce(cut_in=Keys("0") | Phrases("operator")), dies_at=3.0)
+    play(ledger, announce(cut_in=CutIn(keys="0", phrases=("operator",))), dies_at=3.0)
 
     play(ledger, acts=(Do(first_sound(0.5), lambda session: session.user_pressed("0")),))
 

@@ -13,7 +13,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from harness import ROOT
 from harness.scripted import NOTICE, SIX_WORDS, Announcing, Interruptible, hearing, stock, words_heard
 from hearout import AgentSession as OurSession
-from hearout import Keys, Outcome, Policy
+from hearout import CutIn, Outcome, Policy
 from hearout.testing import (
     LLM,
     STT,
@@ -132,7 +132,7 @@ def test_a_hang_up_at_half_is_one_to_hearouts_session_and_ends_livekits() -> Non
     assert (receipt.outcome, receipt.played) == (Outcome.CALLER_GONE, pytest.approx(4.0, abs=0.1))
     assert ours.closed is not None
     assert livekits.closed is not None
-    assert ours.closed[0] - livekits.closed[0] == pytest.approx(Policy().return_grace)
+    assert ours.closed[0] - livekits.closed[0] == pytest.approx(Policy().timeouts.caller_return)
     for result in (ours, livekits):
         assert 0.4 < result.protected[0].delivered < 0.5
 
@@ -235,7 +235,7 @@ def test_the_guide_is_true() -> None:
 
 def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
     def ours(**models: Any) -> OurSession[Any]:
-        return OurSession(policy=Policy(cut_in=Keys("1")), **models)
+        return OurSession(policy=Policy(cut_in=CutIn(keys="1")), **models)
 
     typed = Call(agent=Announcing, caller=[Type(first_sound(1.0), "where are you")]).play()
     pressed = Call(agent=Announcing, session=ours, caller=[Press(first_sound(2.0), "1")]).play()

@@ -79,7 +79,7 @@ def test_a_token_lets_one_visitor_into_one_room_for_a_short_time_with_a_micropho
 def test_a_room_outlives_the_agent_that_waits_for_a_return_by_little() -> None:
     stays = claims(token(ROOMS))["roomConfig"]
     assert stays["departureTimeout"] == RETURNS
-    assert 1 <= RETURNS - Policy().return_grace <= 3
+    assert 1 <= RETURNS - Policy().timeouts.caller_return <= 3
 
 
 def test_the_page_gets_a_token_for_the_rooms_under_the_name_that_it_is_open_under() -> None:

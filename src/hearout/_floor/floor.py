@@ -41,7 +41,7 @@ class Floor:
         self._breaks_in = False
         self._answered: tuple[str, float] | None = None
         self._answer_began_at: float | None = None
-        self.closing = Closing(self.policy.return_grace, self.policy.shutdown_grace)
+        self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._shut_down = False
         self._call_ended = False
 
@@ -129,7 +129,7 @@ class Floor:
             case e.CallerStarted():
                 self._held_words.started(at)
             case e.CallerStopped():
-                self._held_words.stopped(at, self.policy.words_grace)
+                self._held_words.stopped(at, self.policy.timeouts.words)
             case e.WordsGuessed() if self.holding:
                 self._held_words.guess = event.text
                 self._cut_in(HeldPiece(Held(event.text, self._held_words.began(at)), self._owner(), at))
@@ -240,7 +240,7 @@ class Floor:
 
     def _wait_no_longer(self, at: float) -> Iterator[Action]:
         expected = self._expected_since
-        if expected is not None and (self.closing.begun or at >= expected + self.policy.voice_grace):
+        if expected is not None and (self.closing.begun or at >= expected + self.policy.timeouts.voice):
             self._expected_since, self._freed_at = None, at
         heard = self._held_words
         if heard.owes_words and not heard.guess and at >= self._words_by():
@@ -362,7 +362,7 @@ class Floor:
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
-        after_the_end = self._freed_at + self.policy.words_grace if self._held_words.guess else 0.0
+        after_the_end = self._freed_at + self.policy.timeouts.words if self._held_words.guess else 0.0
         return max(after_the_end, self._held_words.due_by or 0.0)
 
     def _prepares_at(self) -> float | None:
@@ -384,7 +384,7 @@ class Floor:
         if (begins := self._prepares_at()) is not None:
             yield begins
         if self._expected_since is not None:
-            yield self._expected_since + self.policy.voice_grace
+            yield self._expected_since + self.policy.timeouts.voice
         ends_at = self.closing.gone_for_good_at
         if ends_at is not None and not self._call_ended and not self._queue.open(suspended=True):
             yield ends_at

@@ -72,7 +72,7 @@ class Queue:
     def close(self, one: Utterance, at: float) -> None:
         """The receipt of an utterance is written; that the caller missed its end may show later."""
         self.all.remove(one)
-        since = at - self._policy.vanish_grace
+        since = at - self._policy.timeouts.vanish
         self._closed = [other for other in self._closed if (other.ended_at or 0.0) >= since] + [one]
 
     def owe_again(self, known_until: float, at: float) -> list[tuple[str, str]]:
@@ -164,12 +164,12 @@ class Closing:
     """What has begun to end a call. Times in seconds from the call's start; None where it has not happened.
 
     Args:
-        return_grace: seconds that a caller has for returning.
-        shutdown_grace: seconds that protected speech has in a shutdown.
+        caller_return: seconds that a caller has for returning.
+        shutdown: seconds that protected speech has in a shutdown.
     """
 
-    return_grace: float
-    shutdown_grace: float
+    caller_return: float
+    shutdown: float
     gone_at: float | None = None
     known_until: float | None = None
     """When the caller who is gone was last known to be there; None also where they said so as they left."""
@@ -190,7 +190,7 @@ class Closing:
     @property
     def gone_for_good_at(self) -> float | None:
         """When a caller who is gone counts as not returning."""
-        return None if self.gone_at is None else self.gone_at + self.return_grace
+        return None if self.gone_at is None else self.gone_at + self.caller_return
 
     def left(self, at: float, known_until: float | None) -> None:
         """The caller is gone; what is told again of the same leaving counts once."""
@@ -205,7 +205,7 @@ class Closing:
         """A shutdown was asked for; only one that does not drain cuts anything, after its grace."""
         self.shutdown_at = at if self.shutdown_at is None else self.shutdown_at
         if not drain and self.cuts_at is None:
-            self.cuts_at = at + self.shutdown_grace
+            self.cuts_at = at + self.shutdown
 
     def is_gone_for_good(self, at: float) -> bool:
         """Whether the caller did not return in time."""

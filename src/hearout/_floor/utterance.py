@@ -5,14 +5,10 @@ from dataclasses import dataclass, field
 
 from .. import _text as words
 from ..policy import (
-    After,
     Answer,
     CutIn,
-    Keys,
-    Phrases,
     Policy,
     Redeliver,
-    ways,
 )
 from ..receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
 from ..receipts._receipt import (
@@ -281,20 +277,21 @@ class Utterance:
             policy: how long to wait for what.
             free_since: since when no other protected speech stands before it; None while some does.
         """
+        timeouts = policy.timeouts
         if self._told_at is not None:
             return self._told_at + STOP_GRACE
         if self.suspended:
             return None
         if self.playing:
             known = self._stretch_began + self.made - self._played_before
-            return max(known, self._sign_of_life) + (policy.sink_grace if self.complete else policy.voice_grace)
+            return max(known, self._sign_of_life) + (timeouts.output if self.complete else timeouts.voice)
         if self._waits_for_tool:
-            return self._sign_of_life + policy.tool_grace
+            return self._sign_of_life + timeouts.tool
         if self.made > self.played:
-            return self._sign_of_life + policy.listener_grace
+            return self._sign_of_life + timeouts.listener
         if free_since is None:
             return None
-        return min(max(self._sign_of_life, free_since) + policy.voice_grace, self._queued_since + policy.queue_grace)
+        return min(max(self._sign_of_life, free_since) + timeouts.voice, self._queued_since + timeouts.queue)
 
     def give_up(self, at: float, policy: Policy, *, free_since: float | None) -> None:
         """Notice that it is stuck, and why."""
@@ -323,19 +320,16 @@ class Utterance:
             idle: whether it is a backchannel or an echo.
         """
         about = self._spoken_about(began, at)
-        for way in ways(self.cut_in):
-            match way:
-                case Phrases():
-                    for phrase in way.phrases:
-                        if words.has_phrase(text, phrase) and not words.is_echo(text, about, at_least=1):
-                            self.stop(Outcome.CUT_IN, f"phrase {phrase!r}", Cause.PHRASE)
-                case After() if self.playing and self._position(at) >= way.seconds and not idle:
-                    self.stop(Outcome.CUT_IN, f"after {way.seconds:g} s", Cause.TIME)
+        for phrase in self.cut_in.phrases:
+            if words.has_phrase(text, phrase) and not words.is_echo(text, about, at_least=1):
+                self.stop(Outcome.CUT_IN, f"phrase {phrase!r}", Cause.PHRASE)
+        after = self.cut_in.after
+        if after is not None and self.playing and self._position(at) >= after and not idle:
+            self.stop(Outcome.CUT_IN, f"after {after:g} s", Cause.TIME)
 
     def cut_by_keys(self, digits: str) -> bool:
         """Whether these keys end the utterance, which they then do."""
-        allowed = "".join(way.keys for way in ways(self.cut_in) if isinstance(way, Keys))
-        key = next((digit for digit in digits if digit in allowed), None)
+        key = next((digit for digit in digits if digit in self.cut_in.keys), None)
         if key is not None:
             self.stop(Outcome.CUT_IN, f"key {key}", Cause.KEY)
         return key is not None

@@ -18,13 +18,13 @@ class Evidence:
     Args:
         room: knows who was there.
         page: asks the caller's browser.
-        acknowledge_grace: seconds to wait for an acknowledgement that was asked for.
+        acknowledge: seconds to wait for an acknowledgement that was asked for.
     """
 
-    def __init__(self, room: Participants, page: CallersPage, *, acknowledge_grace: float) -> None:
+    def __init__(self, room: Participants, page: CallersPage, *, acknowledge: float) -> None:
         self._room = room
         self._page = page
-        self._acknowledge_grace = acknowledge_grace
+        self._acknowledge = acknowledge
         self._closed = False
         self._news = asyncio.Event()
         page.witness.told.on_report.append(lambda *_: self._news.set())
@@ -42,7 +42,7 @@ class Evidence:
         if witness.page is not None:
             await self._until(lambda: witness.reported(key) is not None, REPORTED)
         if witness.waits_for_acknowledgement(key):
-            await self._until(lambda: not witness.waits_for_acknowledgement(key), self._acknowledge_grace)
+            await self._until(lambda: not witness.waits_for_acknowledgement(key), self._acknowledge)
 
     def close(self) -> None:
         """Nothing more can become known."""

@@ -111,7 +111,7 @@ class Participants:
         self._host = host
         self._wall = wall
         self._job = get_job_context(required=False)
-        self._presence = Presence(policy.vanish_grace)
+        self._presence = Presence(policy.timeouts.vanish)
         self._own_line = UplinkMonitor(room, self._presence)
         self._granted = ""
         self._deaf = ""
@@ -301,7 +301,7 @@ class Participants:
         self._room.local_participant.set_track_subscription_permissions(
             allow_all_participants=False, participant_permissions=[only]
         )
-        asyncio.get_running_loop().call_later(self._policy.listener_grace, self._open_anyway, identity)
+        asyncio.get_running_loop().call_later(self._policy.timeouts.listener, self._open_anyway, identity)
 
     def _open_anyway(self, identity: str) -> None:
         if not self._open and identity == self._granted and self._clock is not None and not self._clock.done():
@@ -391,10 +391,10 @@ class Participants:
         if self._open or self._granted or not ringing:
             return
         self._rings_since = now if self._rings_since is None else self._rings_since
-        if now < self._rings_since + self._policy.ring_grace:
+        if now < self._rings_since + self._policy.timeouts.ring:
             for speech in self._host.speeches:
                 self._host.feed(e.SpeechQueued(speech.id))
 
     def _amend(self) -> None:
         """What has become known since a receipt was written: presence at its end."""
-        self._host.receipts.look_again(since=self._host.now - 2 * self._policy.vanish_grace)
+        self._host.receipts.look_again(since=self._host.now - 2 * self._policy.timeouts.vanish)

@@ -52,11 +52,11 @@ class Presence:
     own line proves to have been down. All times are seconds from the call's start.
 
     Args:
-        vanish_grace: seconds after which somebody who is still listed was certainly there.
+        vanish: seconds after which somebody who is still listed was certainly there.
     """
 
-    def __init__(self, vanish_grace: float) -> None:
-        self._vanish_grace = vanish_grace
+    def __init__(self, vanish: float) -> None:
+        self._vanish = vanish
         self._stays: dict[str, Stay] = {}
         self._down: list[Span] = []
         self._down_since: float | None = None
@@ -99,7 +99,7 @@ class Presence:
         """The room has not missed anybody yet: whoever is there was so when it would have missed them by now."""
         for stay in self._stays.values():
             if stay.since is not None:
-                stay.sign = max(stay.sign, at - self._vanish_grace)
+                stay.sign = max(stay.sign, at - self._vanish)
 
     def left(self, identity: str, at: float, *, certain: bool) -> float:
         """They are gone.
@@ -117,7 +117,7 @@ class Presence:
         if certain and not stay.owes_a_sign:
             stay.sign = at
         else:
-            stay.sign = max(stay.sign, at - self._vanish_grace)
+            stay.sign = max(stay.sign, at - self._vanish)
         stay.spans.append((stay.since, stay.sign))
         stay.since = None
         return stay.sign

@@ -136,7 +136,7 @@ class Answers:
 
     async def _running_agent(self) -> Agent:
         """The agent, once it runs: one that takes over begins a moment after the old one's last word."""
-        async with asyncio.timeout(self._policy.voice_grace):
+        async with asyncio.timeout(self._policy.timeouts.voice):
             while True:
                 try:
                     agent = self._session.current_agent

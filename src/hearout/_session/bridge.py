@@ -75,7 +75,7 @@ class Shell:
         self._reports = Reports(self.feed, self.speeches, self._answers)
         self._retry = Retry(
             tries=policy.voice_tries,
-            patience=policy.voice_stall,
+            patience=policy.timeouts.stall,
             failed=self._reports.failed,
             given_up=self._reports.given_up,
         )
@@ -136,7 +136,7 @@ class Shell:
         )
         self.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
-        self.receipts.witness = Evidence(followed, page, acknowledge_grace=self._policy.acknowledge_grace)
+        self.receipts.witness = Evidence(followed, page, acknowledge=self._policy.timeouts.acknowledge)
         for news in (page.witness.told.on_report, page.witness.told.on_acknowledged):
             news.append(lambda key, _: self.receipts.look_at(key))
         followed.follow()

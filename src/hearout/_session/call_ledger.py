@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .._floor.choices import chosen, plain
 from .._floor.state import Progress
 from ..errors import AlreadyOwedError
 from ..ledger import LedgerWriter, Unfinished
 from ..ledger._calls import WatchedCall
 from ..ledger._entries import mark, marks, told
+from ..policy import choices_from_json, choices_to_json
 from ..receipts import Outcome, Receipt
 from ..receipts._codec import (
     sha256,
@@ -61,7 +61,7 @@ class UnfinishedUtterance:
         """What was asked of the dead agent: all but its sound, where that was ready-made."""
         policy = self.owing.policy
         try:
-            choices = chosen(policy)
+            choices = choices_from_json(policy)
         except (TypeError, ValueError):  # a row of another version
             logger.warning("what was chosen for %r cannot be read; the session's policy holds", self.owing.id)
             choices = {}
@@ -286,7 +286,7 @@ def _policy(asked: SpeechRequest) -> Mapping[str, Any]:
     """For whoever says it again; what the agent's own code asks for then counts."""
     choices = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
     asks = {name: wanted for name in _ASKS if (wanted := getattr(asked, name))}
-    return {name: plain(choice) for name, choice in choices.items() if choice is not None} | asks
+    return choices_to_json(choices) | asks
 
 
 def _inherited(owing: Unfinished) -> UnfinishedUtterance:

@@ -12,13 +12,13 @@ from .rooms import Rooms
 LIVES = datetime.timedelta(minutes=5)
 """How long a token lets somebody in. Who is in stays in: the server renews the token of whoever is connected."""
 
-RETURNS = round(Policy().return_grace) + 2
+RETURNS = round(Policy().timeouts.caller_return) + 2
 """Seconds for which a room waits for its visitor's return: what its agent waits, where its policy says nothing else.
 
 An agent is sent into a room when that begins, so whoever returned into one that its agent has left would sit there
 alone; into one that is closed, they begin a new call. The two seconds are for LiveKit (1.13.5), which counts whole
-ones: the agent is to end the call, not the room under it. Under a shorter `return_grace` the page, which finds nobody
-in the room, begins a new call by itself; a longer one ends here, as it does in LiveKit's rooms elsewhere (20).
+ones: the agent is to end the call, not the room under it. Under a shorter `Timeouts.caller_return` the page, which
+finds nobody in the room, begins a new call by itself; a longer one ends here, as in LiveKit's rooms (20).
 """
 
 
