@@ -81,7 +81,7 @@ def kept(ledger: Ledger, holder: str, *acts: Any, text: str = NOTICE, dies: bool
     scribe = InTheLoop(ledger, holder)
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
         session.announce(text, id="notice")
 
     def die(_: Any) -> None:
@@ -103,7 +103,7 @@ REPLY = (
 
 def replying(scribe: InTheLoop) -> Any:
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
         session.generate_reply(instructions="Tell something.", allow_interruptions=False)
 
     return reading(read)

@@ -337,12 +337,12 @@ def test_how_far_it_is_is_known_while_it_plays() -> None:
     floor = playing()
     told(floor, (2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost")))
 
-    standing = floor.standing("n1", 4.0)
+    standing = floor.progress("n1", 4.0)
     assert standing.played == pytest.approx(3.0 - SHORT)  # by the clock, less what a loudspeaker may still hold
     assert [held.text for held in standing.held] == ["what does it cost"]
     told(floor, (4.0, e.PlayoutFinished("n1", 2.9)))
-    assert floor.standing("n1", 4.5).played == 2.9
-    assert floor.standing("n2", 4.5).played == 0.0
+    assert floor.progress("n1", 4.5).played == 2.9
+    assert floor.progress("n2", 4.5).played == 0.0
 
 
 def test_a_session_that_closes_ends_what_is_said() -> None:
@@ -355,13 +355,13 @@ def test_what_is_said_again_from_the_start_stands_at_its_beginning() -> None:
     floor = Floor(Policy(redeliver=Redeliver.FROM_START))
     told(floor, (0.5, e.SpeechRequested("n1", text=TEXT)), (0.9, e.AudioMade("n1", 6.0)), (1.0, e.PlayoutStarted("n1")))
 
-    assert (floor.standing("n1", 5.0).resumes_at, floor.standing("n1", 5.0).characters) == (0.0, 0)
+    assert (floor.progress("n1", 5.0).resumes_at, floor.progress("n1", 5.0).characters) == (0.0, 0)
 
 
 def test_where_the_voice_words_it_otherwise_the_place_is_estimated() -> None:
     floor = playing()
     told(floor, (1.1, e.SentencePlaced("n1", 1.7, "Have your number ready, please.")), (6.0, e.AlarmRang()))
 
-    standing = floor.standing("n1", 6.5)
+    standing = floor.progress("n1", 6.5)
     assert TEXT[standing.characters :] == "Please have your customer number ready."
     assert standing.resumes_at == pytest.approx(2.2, abs=0.2)  # by its share of the text

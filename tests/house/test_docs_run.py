@@ -99,7 +99,7 @@ def test_what_a_dead_agent_owed_is_said_as_the_receipts_show_it(tmp_path: Path) 
     (code,) = shown(RECEIPTS, "python")
 
     async def enter(session: AgentSession[Any]) -> None:
-        await session._shell.keep(InTheLoop(ledger, "b"), "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(InTheLoop(ledger, "b"), "room/1")  # type: ignore[union-attr, arg-type]
         scope: dict[str, Any] = {"session": session}
         exec(f"async def shown():\n{textwrap.indent(code, '    ')}", scope)
         await scope["shown"]()

@@ -12,7 +12,7 @@ FILE, FUNCTION = 500, 40
 FILES = sorted(path for folder in ("src", "harness", "tests", "bench") for path in (ROOT / folder).rglob("*.py"))
 TABLES = {
     ("floor.py", "_note"): "one case an event: to be read beside events.py",
-    ("bridge.py", "_perform"): "one case an action: to be read beside actions.py",
+    ("outbound.py", "perform"): "one case an action: to be read beside actions.py",
     ("orders.py", "_event"): "one case a letter of the random orders",
     ("_codec.py", "from_json"): "one line a field of the receipt",
     ("_codec.py", "to_json"): "one line a field of the receipt",

@@ -296,7 +296,7 @@ def test_a_close_waits_for_nothing_more_and_adds_what_is_known_in_one_row(tmp_pa
 
     async def keep() -> None:
         scribe: Any = InTheLoop(ledger, "a")
-        book = CallLedger(scribe, "room", agent=lambda: "", standing=lambda _: Progress())
+        book = CallLedger(scribe, "room", agent=lambda: "", progress=lambda _: Progress())
         book.promise("key", SpeechRequest("notice", receipt().text))
         await book.promised("key")
         book.amend("key", heard_by(STAYED))  # it is not over

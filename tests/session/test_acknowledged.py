@@ -86,10 +86,10 @@ def test_a_caller_at_a_telephone_acknowledges_by_the_key_that_was_asked_for_once
     closing: list[Any] = []
 
     async def read(session: AgentSession[Any]) -> None:
-        shell = session._shell
-        assert shell is not None
-        page = CallersPage(Wire(honest), now=lambda: shell.now, caller=lambda: "caller", receipt=shell.receipts.of)
-        shell.page = page
+        bridge = session._bridge
+        assert bridge is not None
+        page = CallersPage(Wire(honest), now=lambda: bridge.now, caller=lambda: "caller", receipt=bridge.receipts.of)
+        bridge.page = page
         session.on_floor(page.hear)
         pages.append(page)
         session.on("close", lambda _: closing.append(asyncio.ensure_future(page.close())))

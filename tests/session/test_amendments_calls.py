@@ -61,7 +61,7 @@ def call_with_a_page(ledger: Ledger, *acts: Do, reports_after: float = 0.1, ends
     page: list[PagesRoom] = []
 
     async def read(session: AgentSession[Any]) -> None:
-        shell, room = session._shell, PagesRoom(reports_after)
+        shell, room = session._bridge, PagesRoom(reports_after)
         assert shell is not None
         page.append(room)
         await shell.keep(InTheLoop(ledger, "a"), "room/1")  # type: ignore[arg-type]
@@ -193,8 +193,8 @@ def test_what_becomes_known_while_the_row_waits_for_the_answer_is_in_that_row(
 
 def test_a_caller_who_takes_anothers_place_changes_nothing_on_the_receipt(ledger: Ledger) -> None:
     def another(session_and_page: tuple[Any, PagesRoom]) -> None:
-        session_and_page[0]._shell.room.caller = "ben"
-        session_and_page[0]._shell.room._presence.came("ben", session_and_page[0]._shell.now)
+        session_and_page[0]._bridge.room.caller = "ben"
+        session_and_page[0]._bridge.room._presence.came("ben", session_and_page[0]._bridge.now)
 
     result = call_with_a_page(ledger, Do(from_end(5.0), another))
 

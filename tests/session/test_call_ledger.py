@@ -82,8 +82,8 @@ def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(
     played: list[float] = []
 
     def cut_off(session: AgentSession[Any]) -> None:
-        played.append(session._shell.standing("notice").played)  # type: ignore[union-attr]
-        book = session._shell.receipts.book  # type: ignore[union-attr]
+        played.append(session._bridge.progress("notice").played)  # type: ignore[union-attr]
+        book = session._bridge.receipts.book  # type: ignore[union-attr]
         book.attend(WatchedCall("room/1", "room", "1", "job", "agent", "", "", "worker"))  # type: ignore[union-attr]
         book.abandon()  # type: ignore[union-attr]
         session.user_left(known_until=None)
@@ -124,7 +124,7 @@ def test_what_is_owed_is_there_for_the_next_agent(ledger: Ledger) -> None:
     seen: list[Any] = []
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
         for owing in session.owed:
             await session.announce(owing.text, id=owing.id)
         seen.append(session.owed)
@@ -144,7 +144,7 @@ def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(
     scribe, seen = InTheLoop(ledger, "b"), []
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
         for owing in session.owed:
             seen.append((owing.text, owing.complete))
             await session.announce(owing.text, id=owing.id)
@@ -166,7 +166,7 @@ def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Ledger) 
     scribe = InTheLoop(ledger, "b")
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
         for owing in session.owed:
             session.announce(owing.text, id=owing.id)
 
@@ -193,7 +193,7 @@ def test_an_id_that_is_announced_again_before_the_first_was_answered_is_promised
     owed: list[str] = []
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
         await session.announce(NOTICE, id="notice")
         session.announce("The notice is out of date.", id="notice")
         await asyncio.sleep(0.5)

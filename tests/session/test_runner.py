@@ -26,11 +26,12 @@ def fed(*events: e.Event, fails: type[object] | None = None) -> tuple[Told, Told
         done.append(action)
 
     async def feed() -> None:
-        feeder = Runner(Floor(), perform=perform, before_alarm=lambda: None)
-        feeder.listeners += [fail, lambda _, what: told.append(what)]
+        runner = Runner(Floor())
+        runner.perform = perform
+        runner.listeners += [fail, lambda _, what: told.append(what)]
         for event in events:
-            feeder.feed(event)
-        feeder.close()
+            runner.feed(event)
+        runner.close()
 
     asyncio.run(feed())
     return told, done

@@ -17,9 +17,9 @@ from hearout.testing import Do, Type, first_sound
 
 def test_a_session_that_runs_is_not_started_again() -> None:
     async def read(session: AgentSession[Any]) -> None:
-        shell = session._shell
+        bridge = session._bridge
         assert await session.start(Announcing()) is None
-        assert session._shell is shell
+        assert session._bridge is bridge
         session.announce(NOTICE)
 
     assert said(call(agent=reading(read))) == [NOTICE]
@@ -65,10 +65,10 @@ def test_what_may_be_interrupted_is_forgotten_when_it_was_said() -> None:
     async def read(session: AgentSession[Any]) -> None:
         for number in range(5):
             await session.say(f"This is number {number}.", allow_interruptions=True)
-        shell = session._shell
-        assert shell is not None
-        assert shell._tap is not None
-        kept.extend(len(one) for one in (shell.speeches._asked, shell._tap._made, shell._tap._played))
+        bridge = session._bridge
+        assert bridge is not None
+        assert bridge._meter is not None
+        kept.extend(len(one) for one in (bridge.speeches._asked, bridge._meter._made, bridge._meter._played))
 
     result = call(agent=reading(read))
 

@@ -59,8 +59,8 @@ def play(
     scribe.rescued = rescued
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
-        await session._shell.taking_up.remind(session.current_agent)  # type: ignore[union-attr]
+        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.takeover.remind(session.current_agent)  # type: ignore[union-attr]
         for say in saying:
             say(session)
 
@@ -245,7 +245,7 @@ def test_the_new_agent_knows_what_was_said(ledger: Ledger) -> None:
 
 def test_only_what_is_asked_for_on_entering_is_known_by_what_was_asked(ledger: Ledger) -> None:
     async def read(session: AgentSession[Any]) -> None:
-        await session._shell.keep(InTheLoop(ledger, "a"), "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(InTheLoop(ledger, "a"), "room/1")  # type: ignore[union-attr, arg-type]
         await session.say("Good evening.", allow_interruptions=False)
         later.append(asyncio.create_task(ask_later(session)))
 

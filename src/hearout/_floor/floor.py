@@ -62,7 +62,7 @@ class Floor:
         """When `AlarmRang` must be applied, unless something else happens before. None: never."""
         return min(self._alarms(), default=None)
 
-    def standing(self, name: str, at: float) -> Progress:
+    def progress(self, name: str, at: float) -> Progress:
         """How far an utterance is that is owed."""
         one = self._queue.named(name)
         held = tuple(said.held for said in self._held_words.said if said.owner is one and not said.is_echo)

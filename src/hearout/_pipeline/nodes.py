@@ -52,7 +52,7 @@ class Nodes:
 
     Args:
         agent: whose. Wrapped from now on.
-        ear, retry, watcher, taking_up: what stands in between.
+        gate, retry, watcher, takeover: what stands in between.
         turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
     """
 
@@ -60,10 +60,10 @@ class Nodes:
         self,
         agent: Agent,
         *,
-        ear: TranscriptGate,
+        gate: TranscriptGate,
         retry: Retry,
         watcher: Watcher,
-        taking_up: Entering,
+        takeover: Entering,
         turn_completed: Hook,
     ) -> None:
         self._watcher = watcher
@@ -76,12 +76,12 @@ class Nodes:
         self._tried_speak = retry.tts_node(self.speak)
         self._agent = agent
         wrapped: dict[str, Any] = {
-            "stt_node": ear.node(agent.stt_node),
+            "stt_node": gate.node(agent.stt_node),
             "llm_node": self._llm_node,
             "tts_node": self._tts_node,
             "transcription_node": self._transcription_node,
             "on_user_turn_completed": self._on_user_turn_completed,
-            "on_enter": taking_up.entering(agent.on_enter),
+            "on_enter": takeover.entering(agent.on_enter),
         }
         for name, node in wrapped.items():
             setattr(agent, name, node)

@@ -33,6 +33,8 @@ class TranscriptGate:
     def __init__(self, keep: Callable[[stt.SpeechEvent], bool]) -> None:
         self._keep = keep
         self._handed_back: deque[stt.SpeechEvent] = deque()
+        self._reported: list[str] = []
+        self._came_early = False
         self._arrived = asyncio.Event()
         self._guessed = False
         self._language = LanguageCode("")
@@ -57,9 +59,28 @@ class TranscriptGate:
 
         return listen
 
-    def hand_back(self, text: str) -> None:
-        """Give `text` to LiveKit's recogniser as one final transcript, to be joined with what is said next."""
+    def hand_back(self, text: str, *, early: bool) -> None:
+        """Give `text` to LiveKit as one final transcript, to be joined with what the caller says next.
+
+        Args:
+            text: was reported as transcribed while it was held.
+            early: whether any of it began before the agent's question was asked.
+        """
+        self._came_early = self._came_early or early
+        self._reported.append(text)
         self._give(stt.SpeechEventType.FINAL_TRANSCRIPT, text)
+
+    def was_reported(self, text: str) -> bool:
+        """Whether this transcript was handed back, and so was reported before; asked once for each."""
+        if text not in self._reported:
+            return False
+        self._reported.remove(text)
+        return True
+
+    def take_early(self) -> bool:
+        """Whether any words that were handed back began before the agent's question; asked once for each turn."""
+        early, self._came_early = self._came_early, False
+        return early
 
     def take_back_the_guess(self) -> None:
         """Let LiveKit forget an interim transcript whose final will be kept: it would make a turn of it (1.8.9)."""

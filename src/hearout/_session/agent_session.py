@@ -1,4 +1,4 @@
-"""AgentSession: LiveKit's, with the three promises. What it is asked goes to its shell."""
+"""AgentSession: LiveKit's, with the three promises. What it is asked goes to its bridge."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ from ..policy import (
 from ..receipts import Receipt
 from . import settings
 from .announce import AnnouncementHandle, asked
-from .bridge import Shell
+from .bridge import Bridge
 from .runner import FloorListener
 from .speeches import SpeechRequest
 
@@ -109,9 +109,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
         self._stock = _Process.stock
         self._choices = policy or Policy()
         self._ledger = ledger
-        self._shell: Shell | None = None
+        self._bridge: Bridge | None = None
         self._floor_listeners: list[FloorListener] = []
-        self._closing_in_grace: asyncio.Task[None] | None = None
+        self._closing_task: asyncio.Task[None] | None = None
         super().__init__(**(arguments if self._stock else settings.session_arguments(arguments)))
         if not self._stock:
             settings.check_model(self.llm, whose="session")
@@ -134,31 +134,31 @@ class AgentSession(LiveKitSession[Userdata_T]):
             return cast(RunResult[Any] | None, await super().start(agent, **given))
         settings.check_model(agent.llm, whose="agent")
         started = settings.start_arguments(given, typed=self._typed_in_the_room)
-        if self._shell is not None and not self._shell.may_close.is_set():
+        if self._bridge is not None and not self._bridge.may_close.is_set():
             return cast(RunResult[Any] | None, await super().start(agent, **started))
-        shell = self._shell = Shell(self, self._choices)
-        shell.listeners.extend(self._floor_listeners)
+        bridge = self._bridge = Bridge(self, self._choices)
+        bridge.listeners.extend(self._floor_listeners)
         try:
-            await self._keep_book(shell, arguments.get("room"))
-            await shell.taking_up.remind(agent)
-            shell.wrap(agent)
+            await self._keep_book(bridge, arguments.get("room"))
+            await bridge.takeover.remind(agent)
+            bridge.wrap(agent)
             if (room := given.get("room")) is not None:
-                shell.follow(room)
+                bridge.follow(room)
             result = cast(RunResult[Any] | None, await super().start(agent, **started))
         except BaseException:
-            await self._give_up(shell)
+            await self._give_up(bridge)
             raise
-        shell.listen_to_playout()
+        bridge.meter_playout()
         return result
 
-    async def _give_up(self, shell: Shell) -> None:
+    async def _give_up(self, bridge: Bridge) -> None:
         """The session did not start: nothing of it stays but the call, which another agent may be sent to."""
-        if shell.receipts.book is not None:
-            shell.receipts.book.abandon()
-        shell.close()
-        await shell.settled()
+        if bridge.receipts.book is not None:
+            bridge.receipts.book.abandon()
+        bridge.close()
+        await bridge.settled()
 
-    async def _keep_book(self, shell: Shell, room: rtc.Room | None) -> None:
+    async def _keep_book(self, bridge: Bridge, room: rtc.Room | None) -> None:
         """Keep the book of this call, where it has one: not where it talks in no room and on no line."""
         ledger = self._ledger
         if not is_given(ledger):
@@ -170,9 +170,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if ledger is not None:
             call, job = _Process.call or _call_in(room), get_job_context(required=False)
             looked_after = None if job is None else attended(job, call, os.environ)
-            await shell.keep(LedgerWriter(ledger), call, looked_after)
-            if room is not None and looked_after is not None and shell.receipts.book is not None:
-                ConnectionLoss(room, shell.receipts.book, follows=lambda: shell.room)
+            await bridge.keep(LedgerWriter(ledger), call, looked_after)
+            if room is not None and looked_after is not None and bridge.receipts.book is not None:
+                ConnectionLoss(room, bridge.receipts.book, follows=lambda: bridge.room)
 
     @property
     def owed(self) -> tuple[Unfinished, ...]:
@@ -181,13 +181,13 @@ class AgentSession(LiveKitSession[Userdata_T]):
         An announcement of the same id and text goes on from the sentence in which it was broken off:
         ``session.announce(owing.text, id=owing.id)``.
         """
-        book = self._shell.receipts.book if self._shell is not None else None
+        book = self._bridge.receipts.book if self._bridge is not None else None
         return () if book is None else tuple(old.owing for old in book.inherited.values())
 
     @property
     def witness(self) -> PageReports | None:
         """What the caller's page reports of protected speech; None where the session is in no room."""
-        page = None if self._shell is None else self._shell.page
+        page = None if self._bridge is None else self._bridge.page
         return None if page is None else page.witness
 
     def on_floor(self, listener: FloorListener) -> None:
@@ -200,26 +200,26 @@ class AgentSession(LiveKitSession[Userdata_T]):
                 (:mod:`hearout._floor.events`) or an action (:mod:`hearout._floor.actions`).
         """
         self._floor_listeners.append(listener)
-        if self._shell is not None:
-            self._shell.listeners.append(listener)
+        if self._bridge is not None:
+            self._bridge.listeners.append(listener)
 
     @property
     def receipts(self) -> list[Receipt]:
         """The receipts of the protected utterances that are over, in the order of their ends."""
-        return [] if self._shell is None else list(self._shell.receipts.all)
+        return [] if self._bridge is None else list(self._bridge.receipts.all)
 
     async def user_typed(self, text: str) -> None:
         """The user wrote `text`: it is answered; after protected speech, if such is owed."""
-        if self._shell is not None:
-            self._shell.feed(TextTyped(text))
+        if self._bridge is not None:
+            self._bridge.feed(TextTyped(text))
             return
         await self.interrupt()
         self.generate_reply(user_input=text)
 
     def user_pressed(self, digits: str) -> None:
         """The user pressed keys of the telephone."""
-        if self._shell is not None:
-            self._shell.feed(KeysPressed(digits))
+        if self._bridge is not None:
+            self._bridge.feed(KeysPressed(digits))
 
     def user_left(self, *, known_until: float | None = None) -> None:
         """The user is gone: nobody is spoken to, so protected speech stops. It stays owed.
@@ -228,13 +228,13 @@ class AgentSession(LiveKitSession[Userdata_T]):
             known_until: when the user was last known to be there, in seconds since the session's start; now, where it
                 is None. What was played since then was played to nobody.
         """
-        if self._shell is not None:
-            self._shell.feed(CallerLeft(known_until))
+        if self._bridge is not None:
+            self._bridge.feed(CallerLeft(known_until))
 
     def user_returned(self) -> None:
         """The user is back: what is owed is said, from the sentence in which it was broken off."""
-        if self._shell is not None:
-            self._shell.feed(CallerReturned())
+        if self._bridge is not None:
+            self._bridge.feed(CallerReturned())
 
     def announce(
         self,
@@ -270,12 +270,12 @@ class AgentSession(LiveKitSession[Userdata_T]):
         """
         if self._stock:
             raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
-        if (shell := self._shell) is None:
+        if (bridge := self._bridge) is None:
             raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
-        self._check_open(shell)
+        self._check_open(bridge)
         asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys}
         wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, **asks)
-        return shell.announcer.announce(wanted)
+        return bridge.announcer.announce(wanted)
 
     async def stop_announcement(self, reason: str) -> None:
         """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.
@@ -283,70 +283,70 @@ class AgentSession(LiveKitSession[Userdata_T]):
         Args:
             reason: goes on the receipt.
         """
-        if self._shell is not None:
-            self._shell.feed(StopAsked(reason))
+        if self._bridge is not None:
+            self._bridge.feed(StopAsked(reason))
             await asyncio.sleep(0)
 
     def say(self, text: str | AsyncIterable[str], **arguments: Any) -> SpeechHandle:
         """As LiveKit's; where it may not be interrupted, it is owed, and what it says is known from the beginning."""
         known = text if isinstance(text, str) else ""
-        if self._shell is None:
+        if self._bridge is None:
             return super().say(text, **arguments)
-        self._check_open(self._shell)
-        if not self._shell.speeches.is_wished and (instead := self._shell.taking_up.saying(known)) is not None:
+        self._check_open(self._bridge)
+        if not self._bridge.speeches.is_wished and (instead := self._bridge.takeover.saying(known)) is not None:
             return instead
-        with self._shell.speeches.wished(SpeechRequest(text=known, context=arguments.get("add_to_chat_ctx", True))):
+        with self._bridge.speeches.wished(SpeechRequest(text=known, context=arguments.get("add_to_chat_ctx", True))):
             return super().say(text, **arguments)
 
     def generate_reply(self, **arguments: Any) -> SpeechHandle:
         """As LiveKit's; in the place of an agent that died, what that one had begun to say of it is gone on with."""
-        if self._shell is None:
+        if self._bridge is None:
             return super().generate_reply(**arguments)
-        self._check_open(self._shell)
-        return self._shell.taking_up.reply(super().generate_reply, arguments)
+        self._check_open(self._bridge)
+        return self._bridge.takeover.reply(super().generate_reply, arguments)
 
     @staticmethod
-    def _check_open(shell: Shell) -> None:
+    def _check_open(bridge: Bridge) -> None:
         """As LiveKit's session refuses it once it is closing; here it finishes what is owed before."""
-        if shell.floor.closing.refuses:
+        if bridge.floor.closing.refuses:
             raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
-        room = None if self._shell is None else self._shell.room
+        room = None if self._bridge is None else self._bridge.room
         if room is None or event.participant is None or room.may_type(event.participant.identity):
             await self.user_typed(event.text)
 
     def emit(self, event: EventTypes, arg: AgentEvent) -> None:
         """As LiveKit's, but a transcript that was reported while it was held is not reported again."""
         repeated = (
-            self._shell is not None and isinstance(arg, UserInputTranscribedEvent) and self._shell.is_repeated(arg)
+            self._bridge is not None and isinstance(arg, UserInputTranscribedEvent) and self._bridge.is_repeated(arg)
         )
         if not repeated:
             super().emit(event, arg)
 
     async def aclose(self) -> None:
         """Close the session, once protected speech is through or the policy's grace for it is over."""
-        if self._shell is None:
+        if self._bridge is None:
             await super().aclose()
             return
-        await self._grace(self._shell)
+        await self._grace(self._bridge)
         await super().aclose()
-        await self._shell.settled()
+        await self._bridge.settled()
 
     def shutdown(self, *, drain: bool = True) -> None:
         """Close the session soon; protected speech has the policy's grace, with ``drain=False`` too."""
-        if self._shell is not None and drain:
-            self._shell.feed(ShutdownAsked(drain=True))
-        if drain or self._shell is None or not self._shell.floor.holding:
+        if self._bridge is not None and drain:
+            self._bridge.feed(ShutdownAsked(drain=True))
+        if drain or self._bridge is None or not self._bridge.floor.holding:
             super().shutdown(drain=drain)
-        elif self._closing_in_grace is None:
-            self._closing_in_grace = asyncio.create_task(self._shut_down_in_grace(self._shell))
+        elif self._closing_task is None:
+            self._closing_task = asyncio.create_task(self._shut_down_in_grace(self._bridge))
 
-    async def _shut_down_in_grace(self, shell: Shell) -> None:
-        await self._grace(shell)
+    async def _shut_down_in_grace(self, bridge: Bridge) -> None:
+        await self._grace(bridge)
         super().shutdown(drain=False)
 
-    async def _grace(self, shell: Shell) -> None:
-        shell.feed(ShutdownAsked())
-        await shell.may_close.wait()
-        await shell.settled()
+    async def _grace(self, bridge: Bridge) -> None:
+        bridge.feed(ShutdownAsked())
+        await bridge.may_close.wait()
+        await bridge.settled()

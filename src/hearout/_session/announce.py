@@ -68,7 +68,7 @@ class AnnouncingCall(Protocol):
     def feed(self, event: e.Event) -> None:
         """Tell the floor."""
 
-    def standing(self, key: str) -> Progress:
+    def progress(self, key: str) -> Progress:
         """How far an utterance is now."""
 
     def protect(self, handle: SpeechHandle) -> None:
@@ -154,7 +154,7 @@ class Announcer:
         announcement = AnnouncementHandle(
             speech.asked.id,
             receipt=call.receipts.awaited(speech.id),
-            played=lambda: call.standing(speech.id).played,
+            played=lambda: call.progress(speech.id).played,
             stop=lambda reason: call.feed(e.StopAsked(reason, speech.id)),
         )
         return handle, announcement

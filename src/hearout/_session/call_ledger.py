@@ -89,11 +89,11 @@ class CallLedger:
         scribe: writes.
         call: names the call.
         agent: tells who speaks.
-        standing: tells how far an utterance is.
+        progress: tells how far an utterance is.
     """
 
     def __init__(
-        self, scribe: LedgerWriter, call: str, *, agent: Callable[[], str], standing: Callable[[str], Progress]
+        self, scribe: LedgerWriter, call: str, *, agent: Callable[[], str], progress: Callable[[str], Progress]
     ) -> None:
         self.call = call
         self.inherited: dict[str, UnfinishedUtterance] = {}
@@ -101,14 +101,14 @@ class CallLedger:
         """What dead agents finished in this call, by its id."""
         self._scribe = scribe
         self._agent = agent
-        self._standing_now = standing
+        self._progress_now = progress
         self._loop = asyncio.get_running_loop()
         self._promises: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, str] = {}
         self._untold: set[str] = set()
         """What was promised before its text was known: the renewals carry it, as far as it is."""
         self._over: dict[str, tuple[Receipt, asyncio.TimerHandle | None]] = {}
-        self._standing: dict[str, Progress] = {}
+        self._progress: dict[str, Progress] = {}
         self._settled: dict[str, tuple[str, Receipt]] = {}
         """Of what is over, its row's name and its receipt as the ledger has it."""
         self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
@@ -241,7 +241,7 @@ class CallLedger:
             later.cancel()
         del self._open[key]
         self._promises.pop(key, None)
-        self._standing.pop(key, None)
+        self._progress.pop(key, None)
         self._untold.discard(key)
         if self._is_abandoned:
             return
@@ -268,8 +268,8 @@ class CallLedger:
         for key, name in self._open.items():
             over = self._over.get(key)
             if over is None:
-                self._standing[key] = self._standing_now(key)
-            now = self._standing.get(key, Progress())
+                self._progress[key] = self._progress_now(key)
+            now = self._progress.get(key, Progress())
             text = now.text if key in self._untold else None
             so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
             said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]

@@ -49,7 +49,7 @@ class CallReceipts:
         self.on_amended: list[Callable[[str], None]] = []
         """Called with the key of an utterance when more has become known than its receipt said."""
         self._start = start
-        self._speeches = speeches
+        self.speeches = speeches
         self._agent = agent
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
         self._number: dict[str, int] = {}
@@ -65,7 +65,7 @@ class CallReceipts:
 
     def write(self, receipt: Receipt) -> None:
         """An utterance is over; the floor calls it by its key."""
-        key, asked = receipt.id, self._speeches.written(receipt.id)
+        key, asked = receipt.id, self.speeches.written(receipt.id)
         call = self.book.call if self.book is not None else ""
         receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
         self._number[key] = len(self.all)
@@ -96,7 +96,7 @@ class CallReceipts:
 
     def owe_again(self, key: str, of: str) -> None:
         """The caller missed the end of an utterance: it is owed again, under another key."""
-        asked = self._speeches.owe_again(key, of)
+        asked = self.speeches.owe_again(key, of)
         if self.book is not None:
             self.book.promise_again(key, of, asked)
 

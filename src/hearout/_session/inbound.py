@@ -1,34 +1,204 @@
-"""What passes at the agent's nodes and at the loudspeaker, said to the floor in its own words."""
+"""LiveKit's events become the floor's: speeches, transcripts, turns, the agent's nodes and the audio output."""
 
+import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
-from livekit.agents.voice import SpeechHandle
+from livekit.agents import (
+    Agent,
+    AgentHandoff,
+    ConversationItemAddedEvent,
+    SpeechCreatedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+    llm,
+    stt,
+)
+from livekit.agents.utils import is_given
+from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .._floor import events as e
 from .._pipeline.prepared import PreparedAnswer
+from .._pipeline.retry import SPEECH
+from .._pipeline.transcripts import TranscriptGate
+from ..policy import Policy
 from .answers import Answers
 from .call_ledger import CallLedger
-from .speeches import Speeches
+from .runner import Runner
+from .speeches import SpeechAttempt, Speeches
 
 logger = logging.getLogger("hearout")
 
 
-class Reports:
-    """Translates: from LiveKit's speech to the floor's utterance, from an attempt's seconds to the utterance's.
+class Inbound:
+    """Translates LiveKit's events into the floor's, and an attempt's seconds into the utterance's.
 
     Args:
-        feed: tells the floor.
-        speeches: which speech is which utterance; speech that is none is nothing to the floor.
-        answers: what was prepared.
+        session: LiveKit's session.
+        policy: the choices of the team.
+        runner: feeds the floor.
+        speeches: which of LiveKit's speeches is which utterance; speech that is none is nothing to the floor.
+        answers: the prepared answers.
+        gate: where transcripts pass.
     """
 
-    def __init__(self, feed: Callable[[e.Event], None], speeches: Speeches, answers: Answers) -> None:
-        self._feed = feed
+    def __init__(
+        self,
+        session: AgentSession[Any],
+        policy: Policy,
+        runner: Runner,
+        speeches: Speeches,
+        answers: Answers,
+        gate: TranscriptGate,
+    ) -> None:
+        self.on_speech: Callable[[], None] = lambda: None
+        """Called when LiveKit has made a speech, before it plays."""
+        self.on_hand_over: Callable[[], None] = lambda: None
+        """Called when another agent speaks from now on."""
+        self.ledger: CallLedger | None = None
+        """The call's rows in the ledger: an utterance is promised there before it may play."""
+        self._session = session
+        self._policy = policy
+        self._runner = runner
+        self._feed = runner.feed
         self._speeches = speeches
         self._answers = answers
-        self.book: CallLedger | None = None
-        """What is promised there may be heard."""
+        self._gate = gate
+        self._unscheduled: list[SpeechHandle] = []
+        session.on("speech_created", self._speech_created)
+        session.on("user_state_changed", self._user_state_changed)
+        session.on("conversation_item_added", self._item_added)
+
+    # The session's events
+
+    def _speech_created(self, event: SpeechCreatedEvent) -> None:
+        handle = event.speech_handle
+        SPEECH.set(handle)  # LiveKit makes the speech's tasks after this, in this context
+        self._speeches.created(handle)
+        self.on_speech()
+        asyncio.get_running_loop().call_soon(self._look_at, handle)
+
+    def _look_at(self, handle: SpeechHandle) -> None:
+        if not handle.scheduled and not handle.done():
+            self._unscheduled.append(handle)  # a preemptive reply: nothing is owed before LiveKit decides for it
+        elif not handle.allow_interruptions:
+            self.protect(handle)
+
+    def _look_again(self) -> None:
+        waiting, self._unscheduled = self._unscheduled, []
+        for handle in waiting:
+            self._look_at(handle)
+
+    def protect(self, handle: SpeechHandle) -> None:
+        """From now on it is an utterance of the floor."""
+        if self._speeches[handle] is not None or handle.done():
+            return
+        speech = self._speeches.begin(handle)
+        asked = speech.asked
+        if self.ledger is not None:
+            self.ledger.promise(speech.id, speech.asked)
+        self._feed(
+            e.SpeechRequested(
+                speech.id,
+                asked.cut_in,
+                asked.answer,
+                asked.redeliver,
+                text=asked.before + asked.text,
+                begins_at=speech.begins_at,
+                expected=asked.expected,
+            )
+        )
+        self._goes_on(speech)
+
+    def _goes_on(self, speech: SpeechAttempt) -> None:
+        for seconds, text in speech.asked.sentences:
+            self._feed(e.SentencePlaced(speech.id, seconds, text))
+        speech.handle.add_done_callback(self._speech_done)
+
+    def _speech_done(self, handle: SpeechHandle) -> None:
+        speech = self._speeches.end(handle)
+        if handle.exception() is not None:
+            self._feed(e.VoiceFailed(speech.id, "model"))
+        self._answers.forget(handle)
+        self._feed(e.SpeechEnded(speech.id, interrupted=handle.interrupted))
+
+    def _look_for_flips(self) -> None:
+        """Speech whose flag was changed while it ran: LiveKit has no event for it."""
+        current = self._session.current_speech
+        if current is not None and not current.allow_interruptions:
+            self.protect(current)
+        for speech in self._speeches:
+            if speech.handle.allow_interruptions:
+                self._feed(e.SpeechSuspended(speech.id))
+
+    def _user_state_changed(self, event: UserStateChangedEvent) -> None:
+        self._look_for_flips()
+        if event.new_state == "speaking":
+            self._feed(e.CallerStarted())
+        elif event.old_state == "speaking":
+            self._feed(e.CallerStopped())
+
+    def _item_added(self, event: ConversationItemAddedEvent) -> None:
+        if isinstance(event.item, AgentHandoff):
+            self.on_hand_over()
+            for speech in self._speeches:
+                self._feed(e.SpeechSuspended(speech.id))
+
+    def keeps(self, event: stt.SpeechEvent) -> bool:
+        """Whether a transcript is the floor's."""
+        self._look_for_flips()
+        heard = event.alternatives[0]
+        final = event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
+        if not self._runner.floor.takes(heard.text, self._runner.now):
+            if final and heard.text.strip():
+                self._feed(e.WordsLeftToLiveKit())
+            return False
+        self._feed(e.WordsHeard(heard.text) if final else e.WordsGuessed(heard.text))
+        self._session.emit(
+            "user_input_transcribed",
+            UserInputTranscribedEvent(
+                transcript=heard.text, is_final=final, language=heard.language, speaker_id=heard.speaker_id
+            ),
+        )
+        return True
+
+    async def turn_completed(
+        self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage
+    ) -> None:
+        """LiveKit's own turn: with the floor told, and the model told what came too early."""
+        self._feed(e.TurnTaken())
+        if self._protects(agent):
+            self._feed(e.ReplyExpected())
+        if self._gate.take_early():
+            context.add_message(role="system", content=self._policy.early_instructions)
+        try:
+            await original(context, new_message=message)
+        finally:
+            # LiveKit asks for the answer, in the same step, when this returns
+            asyncio.get_running_loop().call_soon(self._look_again)
+            self.call_off_soon()
+
+    def call_off_soon(self) -> None:
+        """After the answer that was asked for in this step has been looked at (`_look_at`), which takes one step."""
+        asyncio.get_running_loop().call_soon(
+            lambda: asyncio.get_running_loop().call_soon(lambda: self._feed(e.ReplyCalledOff()))
+        )
+
+    def _protects(self, agent: Agent) -> bool:
+        """Whether the agent's replies may not be interrupted."""
+        own = agent.allow_interruptions
+        allowed = own if is_given(own) else self._session.options.interruption["enabled"]
+        return not allowed
+
+    def look_for_queued(self) -> None:
+        """What waits behind speech that is not the floor's has a longer time to begin."""
+        current = self._session.current_speech
+        for speech in self._speeches:
+            if current is not None and current is not speech.handle and not speech.own_text:
+                self._feed(e.SpeechQueued(speech.id))
+
+    # The agent's nodes and the audio output
 
     def text_known(self, handle: SpeechHandle, text: str) -> None:
         if (speech := self._speeches[handle]) is not None:
@@ -52,8 +222,8 @@ class Reports:
         return self._answers.rehearsed(handle)
 
     async def may_play(self, handle: SpeechHandle) -> None:
-        if self.book is not None and (speech := self._speeches[handle]) is not None:
-            await self.book.promised(speech.id)
+        if self.ledger is not None and (speech := self._speeches[handle]) is not None:
+            await self.ledger.promised(speech.id)
 
     def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
         if (speech := self._speeches[handle]) is not None:

@@ -1,9 +1,10 @@
-"""Feeds one call's floor in order, stamps what happens, and holds its alarm."""
+"""Runs one call's floor: one event after the other, one alarm, and the call's tasks."""
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from .._floor import actions as a
 from .._floor import events as e
@@ -16,23 +17,25 @@ FloorListener = Callable[[float, e.Event | a.Action], None]
 
 
 class Runner:
-    """One floor and its clock.
+    """One floor, its clock and the tasks of its call.
 
     Args:
         floor: decides.
-        perform: does what it decides.
-        before_alarm: called before the floor is told that its alarm rang.
     """
 
-    def __init__(self, floor: Floor, *, perform: Callable[[a.Action], None], before_alarm: Callable[[], None]) -> None:
+    def __init__(self, floor: Floor) -> None:
+        self.floor = floor
         self.listeners: list[FloorListener] = []
-        self._floor = floor
-        self._perform = perform
-        self._before_alarm = before_alarm
+        self.perform: Callable[[a.Action], None] = lambda _: None
+        """Carries out one of the floor's actions; set before the first event."""
+        self.before_alarm: Callable[[], None] = lambda: None
+        """Called before the floor is told that its alarm rang."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._upcoming: deque[tuple[e.Event, float]] = deque()
-        self._feeding = self._closed = False
+        self.closed = False
+        self._feeding = False
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
@@ -58,35 +61,51 @@ class Runner:
             while self._upcoming:
                 event, at = self._upcoming.popleft()
                 self._tell(at, event)
-                for action in self._floor.apply(event, at):
+                for action in self.floor.apply(event, at):
                     self._tell(at, action)
                     self._do(action)
         finally:
             self._feeding = False
             self._set_alarm()
 
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a task of the call; :meth:`settled` waits for it."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a decision of the floor could not be carried out", exc_info=error)
+
+    async def settled(self) -> None:
+        """Wait until the call's tasks are done."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def close(self) -> None:
         """The alarm rings no more."""
-        self._closed = True
+        self.closed = True
         self._set_alarm()
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        at = self._floor.next_alarm
-        if at is not None and not self._closed:
+        at = self.floor.next_alarm
+        if at is not None and not self.closed:
             self._alarm = self._loop.call_at(self._began + at, self._ring, at)
 
     def _ring(self, at: float) -> None:
-        self._before_alarm()
+        self.before_alarm()
         # not a rounding error before its time: it would ring again and again
         self.feed(e.AlarmRang(), at=max(at, self.now))
 
     def _do(self, action: a.Action) -> None:
         """Whatever goes wrong with one, the floor believes that all of them are done."""
         try:
-            self._perform(action)
+            self.perform(action)
         except Exception:
             logger.exception("what the floor decided (%s) could not be done", type(action).__name__)
 
