@@ -27,15 +27,39 @@ class HearoutError(Exception):
 
 
 class SettingsError(HearoutError, ValueError):
-    """A setting contradicts one of the promises, or LiveKit would ignore it; the message says what to change."""
+    """A setting contradicts one of the promises, or LiveKit would ignore it; the message says what to change.
+
+    Attributes:
+        setting: the argument or variable that was refused; "" where it is no single one.
+    """
+
+    def __init__(self, message: str = "", *, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class PolicyError(HearoutError, ValueError):
-    """A Policy was refused at construction; the message names the field and says what it may be."""
+    """A Policy was refused at construction; the message names the field and says what it may be.
+
+    Attributes:
+        setting: the field that was refused, as "prepare" or "Timeouts.words".
+    """
+
+    def __init__(self, message: str = "", *, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class FloorClosedError(HearoutError, RuntimeError):
-    """Speech was asked for before the call began or after it ended; nothing was played and no receipt was begun."""
+    """Speech was asked for before the call began or after it ended; nothing was played and no receipt was begun.
+
+    Attributes:
+        id: of the utterance that was asked for; "" where it has none.
+    """
+
+    def __init__(self, message: str = "", *, id: str = "") -> None:
+        super().__init__(message)
+        self.id = id
 
 
 class LocalVoiceMissingError(HearoutError, ImportError):
@@ -43,7 +67,19 @@ class LocalVoiceMissingError(HearoutError, ImportError):
 
 
 class ScriptError(HearoutError, ValueError):
-    """A call script was refused; the message names the file, the line and the field."""
+    """A call script was refused; the message names the file, the line and the field.
+
+    Attributes:
+        path: the file.
+        line: counted from 1; 0 where the whole file is meant.
+        field: the key that was refused; "" where it is none.
+    """
+
+    def __init__(self, message: str = "", *, path: str = "", line: int = 0, field: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+        self.field = field
 
 
 class ConsoleError(HearoutError):
@@ -63,7 +99,15 @@ class ReportError(HearoutError, ValueError):
 
 
 class AnnouncementError(HearoutError, ValueError):
-    """There is nothing to announce, or a ready-made one could not be loaded or made; the message says what to do."""
+    """There is nothing to announce, or a ready-made one could not be loaded or made; the message says what to do.
+
+    Attributes:
+        id: of the announcement; "" where it has none.
+    """
+
+    def __init__(self, message: str = "", *, id: str = "") -> None:
+        super().__init__(message)
+        self.id = id
 
 
 class MisspokenError(AnnouncementError):
@@ -75,7 +119,15 @@ class CallError(HearoutError, AssertionError):
 
 
 class ReceiptError(HearoutError, ValueError):
-    """What was to be read as a receipt is none that this version understands; the message names the field."""
+    """What was to be read as a receipt is none that this version understands; the message names the field.
+
+    Attributes:
+        field: the field that was refused; "" where the whole document is meant.
+    """
+
+    def __init__(self, message: str = "", *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class LedgerError(HearoutError):
@@ -87,4 +139,14 @@ class LedgerDownError(LedgerError):
 
 
 class AlreadyOwedError(LedgerError):
-    """An utterance of that id is owed in that call already; take it over, or use another id."""
+    """An utterance of that id is owed in that call already; take it over, or use another id.
+
+    Attributes:
+        id: of the utterance.
+        call: its call; "" where the session has no ledger.
+    """
+
+    def __init__(self, message: str = "", *, id: str = "", call: str = "") -> None:
+        super().__init__(message)
+        self.id = id
+        self.call = call

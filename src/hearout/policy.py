@@ -62,13 +62,19 @@ class CutIn:
 
     def __post_init__(self) -> None:
         if isinstance(self.phrases, str) or not isinstance(self.phrases, tuple | list):
-            raise PolicyError(f"CutIn(phrases=…) needs a tuple of phrases, not {self.phrases!r}")
+            raise PolicyError(
+                f"CutIn(phrases=…) needs a tuple of phrases, not {self.phrases!r}", setting="CutIn.phrases"
+            )
         if not all(isinstance(phrase, str) and any(sign.isalnum() for sign in phrase) for phrase in self.phrases):
-            raise PolicyError(f"CutIn(phrases=…) needs phrases with words in them, not {self.phrases!r}")
+            raise PolicyError(
+                f"CutIn(phrases=…) needs phrases with words in them, not {self.phrases!r}", setting="CutIn.phrases"
+            )
         if not isinstance(self.keys, str) or not set(self.keys) <= set(KEYS):
-            raise PolicyError(f"CutIn(keys=…) needs keys of a telephone (0-9, *, #, A-D), not {self.keys!r}")
+            raise PolicyError(
+                f"CutIn(keys=…) needs keys of a telephone (0-9, *, #, A-D), not {self.keys!r}", setting="CutIn.keys"
+            )
         if self.after is not None and (not _is_number(self.after) or self.after < 0):
-            raise PolicyError(f"CutIn(after=…) needs seconds of 0 or more, not {self.after!r}")
+            raise PolicyError(f"CutIn(after=…) needs seconds of 0 or more, not {self.after!r}", setting="CutIn.after")
         object.__setattr__(self, "phrases", tuple(self.phrases))
 
 
@@ -118,7 +124,7 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            _check_seconds(f"Timeouts({one.name}=…)", getattr(self, one.name), positive=one.name not in _MAY_BE_ZERO)
+            _check_seconds(f"Timeouts.{one.name}", getattr(self, one.name), positive=one.name not in _MAY_BE_ZERO)
 
 
 _MAY_BE_ZERO = ("words", "shutdown", "caller_return", "ring", "acknowledge")
@@ -126,9 +132,11 @@ _MAY_BE_ZERO = ("words", "shutdown", "caller_return", "ring", "acknowledge")
 
 def _check_seconds(name: str, value: object, *, positive: bool) -> None:
     if not isinstance(value, int | float) or not _is_number(value) or value < 0:
-        raise PolicyError(f"{name} must be a number of seconds of 0 or more, not {value!r}")
+        raise PolicyError(f"{name} must be a number of seconds of 0 or more, not {value!r}", setting=name)
     if positive and value == 0:
-        raise PolicyError(f"{name} is 0, which would give up before anything could happen; make it longer")
+        raise PolicyError(
+            f"{name} is 0, which would give up before anything could happen; make it longer", setting=name
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,21 +187,23 @@ class Policy:
     def __post_init__(self) -> None:
         for name, kind in (("cut_in", CutIn), ("timeouts", Timeouts)):
             if not isinstance(getattr(self, name), kind):
-                raise PolicyError(f"{name} must be {kind.__name__}(…), not {getattr(self, name)!r}")
+                raise PolicyError(f"{name} must be {kind.__name__}(…), not {getattr(self, name)!r}", setting=name)
         for name, choice in _CHOICES:
             if not isinstance(getattr(self, name), choice):
                 choices = ", ".join(map(str, choice))
-                raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
+                raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}", setting=name)
         if not self.early_instructions.strip():
-            raise PolicyError("early_instructions is empty: the model would take an early yes for consent")
+            raise PolicyError(
+                "early_instructions is empty: the LLM would take an early yes for consent", setting="early_instructions"
+            )
         if not isinstance(self.may_press, frozenset | set) or not all(isinstance(one, str) for one in self.may_press):
-            raise PolicyError(f"may_press must be a set of identities, not {self.may_press!r}")
+            raise PolicyError(f"may_press must be a set of identities, not {self.may_press!r}", setting="may_press")
         for name in ("prepare", "lead_in"):
             _check_seconds(name, getattr(self, name), positive=False)
         for name in ("model_calls", "voice_tries"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise PolicyError(f"{name} must be a whole number of 1 or more, not {value!r}")
+                raise PolicyError(f"{name} must be a whole number of 1 or more, not {value!r}", setting=name)
 
 
 _CHOICES: tuple[tuple[str, type[Enum]], ...] = (

@@ -54,11 +54,11 @@ def read(path: Path) -> Script:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ScriptError(f"{path}: cannot be read ({_reason(error)})") from error
+        raise ScriptError(f"{path}: cannot be read ({_reason(error)})", path=str(path)) from error
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ScriptError(f"{path}: {error}") from error
+        raise ScriptError(f"{path}: {error}", path=str(path)) from error
     return _Reader(path, text).script(tables)
 
 
@@ -130,7 +130,8 @@ class _Reader:
 
     def _refuse(self, number: int | None, field: str | None, sentence: str) -> NoReturn:
         line = self._line(number, field)
-        raise ScriptError(f"{self._path}, line {line}: {field or '[[caller]]'} {sentence}")
+        said = f"{self._path}, line {line}: {field or '[[caller]]'} {sentence}"
+        raise ScriptError(said, path=str(self._path), line=line, field=field or "")
 
     def _line(self, number: int | None, field: str | None) -> int:
         """The line of `field` in the `number`-th [[caller]], or anywhere; of the entry itself if it has no field."""

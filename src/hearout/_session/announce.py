@@ -102,7 +102,9 @@ class Announcer:
         if gone_on is not None and words == asked.text.split():
             return gone_on
         if call.speeches.owes(asked.id):
-            raise AlreadyOwedError(f"{name!r} is being announced, or waits for it; await it, or use another id")
+            raise AlreadyOwedError(
+                f"{name!r} is being announced, or waits for it; await it, or use another id", id=name
+            )
         if book is not None and (finished := book.said(name, asked.text)) is not None:
             return said_before(finished)
         old = None if book is None else book.inherited.get(name)
@@ -114,9 +116,12 @@ class Announcer:
             if asked.frames is None and self._is_mute():
                 raise AnnouncementError(
                     f"nothing can speak {name!r}: neither the session nor its agent has a voice; pass tts= to one of "
-                    "them, or audio= here"
+                    "them, or audio= here",
+                    id=name,
                 ) from error
-            raise FloorClosedError("the session is closing or closed: nothing more can be announced in it") from error
+            raise FloorClosedError(
+                "the session is closing or closed: nothing more can be announced in it", id=name
+            ) from error
 
     def _is_mute(self) -> bool:
         try:

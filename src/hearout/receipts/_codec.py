@@ -88,13 +88,15 @@ def from_json(document: object) -> Receipt:
         ReceiptError: it is no receipt, a field is missing or makes no sense, or the major version is newer.
     """
     if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
-        raise ReceiptError(f"this is no receipt: its field schema is not {SCHEMA!r}")
+        raise ReceiptError(f"this is no receipt: its field schema is not {SCHEMA!r}", field="schema")
     version = _read_version(document.get("version"))
     read = _Reader(document)
     text = read.text("text", default="")
     hashed = read.text("text_sha256")
     if text and sha256(text) != hashed:
-        raise ReceiptError("field text_sha256 of the receipt is not that of its text: one of them was changed")
+        raise ReceiptError(
+            "field text_sha256 of the receipt is not that of its text: one of them was changed", field="text_sha256"
+        )
     known = Receipt(
         id=read.text("id"),
         outcome=read.one_of(Outcome, "outcome"),
@@ -182,7 +184,7 @@ class _Reader:
         value = self._document.get(name, default)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             # not the value: it may be the caller's words
-            raise ReceiptError(f"field {name} of {self._of} must be {what}, not {type(value).__name__}")
+            raise ReceiptError(f"field {name} of {self._of} must be {what}, not {type(value).__name__}", field=name)
         return value
 
     def text(self, name: str, default: str | None = None) -> str:
@@ -191,7 +193,7 @@ class _Reader:
     def number(self, name: str) -> float:
         value = self._field(name, (int, float), "a number")
         if not math.isfinite(value):
-            raise ReceiptError(f"field {name} of {self._of} must be a finite number")
+            raise ReceiptError(f"field {name} of {self._of} must be a finite number", field=name)
         return float(value)
 
     def number_or_none(self, name: str) -> float | None:
@@ -207,7 +209,7 @@ class _Reader:
         pairs = self.several(name)
         for pair in pairs:
             if not isinstance(pair, list) or len(pair) != 2 or not all(_is_finite(end) for end in pair):
-                raise ReceiptError(f"field {name} of {self._of} must be a list of pairs of seconds")
+                raise ReceiptError(f"field {name} of {self._of} must be a list of pairs of seconds", field=name)
         return tuple((float(begin), float(end)) for begin, end in pairs)
 
     def one_of(self, choices: type[E], name: str) -> E:
@@ -215,7 +217,9 @@ class _Reader:
         try:
             return choices(value)
         except ValueError:
-            raise ReceiptError(f"field {name} of {self._of} is {value!r}, which this version does not know") from None
+            raise ReceiptError(
+                f"field {name} of {self._of} is {value!r}, which this version does not know", field=name
+            ) from None
 
 
 def _is_finite(value: object) -> bool:
@@ -225,7 +229,9 @@ def _is_finite(value: object) -> bool:
 def _read_version(version: object) -> tuple[int, int]:
     major, dot, minor = version.partition(".") if isinstance(version, str) else ("", "", "")
     if not (dot and major.isdecimal() and minor.isdecimal()):
-        raise ReceiptError(f"field version of the receipt must be like {_version(VERSION)!r}, not {version!r}")
+        raise ReceiptError(
+            f"field version of the receipt must be like {_version(VERSION)!r}, not {version!r}", field="version"
+        )
     if int(major) > VERSION[0]:
         raise ReceiptError(
             f"the receipt has version {version}, and this hearout reads {VERSION[0]}.x only; read it with a newer one"
