@@ -1,9 +1,58 @@
-"""Who may speak, what is owed, and what is held: the only file that decides.
+"""Decides who may speak, what is owed, and which of the caller's words are held. No other file decides any of this.
 
-It knows no clock, task or LiveKit: events come in with the second at which they happened, actions come out. A handler
-notes one fact; the promises are rules that are applied after every event until none has anything to say, so that they
-hold whichever way the call came to where it is. The laws are in ``tests/floor/test_laws.py``, the states in
-``docs/floor.md``.
+Theory of operation
+===================
+
+The floor knows no clock, task or LiveKit. ``apply(event, at)`` takes what happened (``events.py``) and the second at
+which it happened. It returns what must be done (``actions.py``). It works in two steps:
+
+1. **Note.** A handler writes down one fact and draws no conclusion from it.
+2. **Settle.** The rules run in their order, again and again, until none of them has anything to say. A promise is a
+   rule over the *joint state*, so it holds whichever way the call came to where it is.
+
+``next_alarm`` says when ``AlarmRang`` must be applied if nothing happens before. A rule that waits for a time owes its
+alarm there: without it the floor could be stuck.
+
+Holding
+-------
+The floor *holds* while protected speech is owed, while a protected reply is expected, while held words are not settled,
+and while final transcripts for a sound that ended are due. While it holds, transcripts do not reach LiveKit: LiveKit
+1.8.9 drops a turn that ends under uninterruptable speech. ``Hold`` and ``Release`` mark the two edges.
+
+Held words leave in one of four ways. They are *delivered* as one turn and answered. They are *returned* to LiveKit as
+the beginning of the turn that the caller is still speaking. They are *added to the context* without an answer. Or they
+are *recorded* with their fate only (backchannel, echo, key).
+
+Passed and leftover
+-------------------
+A final transcript that came before the floor held went to LiveKit, which has not made a turn of it yet: it *passed*.
+Where the floor begins to hold while something passed, LiveKit keeps the first half of the caller's sentence: a
+*leftover*. Then LiveKit's own turn detection is switched to manual for as long as the floor holds, the held words are
+returned, not delivered, and ``Release(commit=True)`` closes that turn if the caller is silent.
+
+The order of the rules
+----------------------
+========================  ===========================================================================================
+rule                      why it stands here
+========================  ===========================================================================================
+stop what must stop       an utterance that is over must not be spoken to, held for or waited for by a later rule
+reopen                    a caller who vanished missed what ended meanwhile; before `resume`, which says it again
+resume                    a caller is back: what is owed is open again before anything asks whether something is open
+take in                   what a dead agent left joins the queue before the floor decides whether it holds
+begin to hold             from here on the rules may rely on `_holds`
+make room                 a cut-in of speech that has no sound yet stops what plays before it
+wait no longer            a wait that ran out must not keep the next rules waiting
+drop a stale answer       before `prepare`: the words changed, so the prepared answer is for other words
+prepare an answer         while the last utterance still plays
+settle the words          only when nothing is owed and nothing is due; fates come out of it
+record fates              after every rule that settles words, before the receipt that lists them
+write receipts            an utterance is over, and none of its held words is open
+note the gap              the receipt is there, so the gap can be added to it
+release                   nothing is held any more; after the receipts, since LiveKit may speak from here on
+end                       last: the call may end only when nothing above has anything left to do
+========================  ===========================================================================================
+
+The laws of the floor are in ``tests/floor/test_laws.py``. ``docs/floor.md`` draws its main states.
 """
 
 from collections.abc import Iterator
@@ -28,22 +77,40 @@ class Floor:
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
         self._queue = Queue(self.policy)
-        # what is said while only a reply is expected
+        """The utterances whose receipts are not written."""
         self._no_utterance = Utterance.asked(e.SpeechRequested(""), self.policy, 0.0)
+        """Owns the words that are held while only a reply is expected."""
         self._last = self._no_utterance
+        """The utterance that ended last; owns the words that are held after it."""
         self._freed_at = 0.0
+        """When the last utterance ended, or the last wait for one."""
         self._held_words = HeldWords()
+        """The caller's sounds and words."""
         self._preparing = Preparing(self.policy.model_calls - 1 if self.policy.prepare > 0 else 0)
+        """The answer that is made while protected speech still plays."""
         self._arrived: list[e.UnfinishedFound | e.TextTyped] = []
-        self._holds = self._passed = self._leftover = False
+        """What the next settling has to take in."""
+        self._holds = False
+        """Whether `Hold` was given and `Release` was not."""
+        self._passed = False
+        """Whether LiveKit has a final transcript of which it has not made a turn."""
+        self._leftover = False
+        """Whether it had one when the floor began to hold."""
         self._expected_since: float | None = None
+        """Since when a protected reply is expected that LiveKit has not made yet."""
         self._reply_is_on_its_way = False
+        """Whether an interruptible reply was expected and is now LiveKit's."""
         self._breaks_in = False
+        """Whether a cut-in stopped speech that still waits behind other speech."""
         self._answered: tuple[str, float] | None = None
+        """The utterance whose held words were delivered last, and when it ended."""
         self._answer_began_at: float | None = None
+        """When the first sample of the answer left, until its gap is noted."""
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._shut_down = False
+        """Whether `FinishShutdown` was given."""
         self._call_ended = False
+        """Whether `EndCall` was given."""
 
     # What may be asked
 
@@ -161,8 +228,8 @@ class Floor:
     def _settle(self, at: float) -> Iterator[Action]:
         rules = (
             self._stop_what_must_stop,
-            self._owe_again,
-            self._say_again,
+            self._reopen,
+            self._resume,
             self._take_in,
             self._begin_to_hold,
             self._make_room,
@@ -173,7 +240,7 @@ class Floor:
             self._record_fates,
             self._write_receipts,
             self._note_the_gap,
-            self._let_go,
+            self._release,
             self._end,
         )
         busy = True
@@ -197,20 +264,20 @@ class Floor:
             if one.ended_at is not None or one.away:
                 self._last, self._freed_at = one, at
 
-    def _owe_again(self, at: float) -> Iterator[Action]:
+    def _reopen(self, at: float) -> Iterator[Action]:
         """A caller who vanished is missed only later: what ended since then was said to nobody."""
         ending = self.closing
         if ending.gone_at is None or ending.known_until is None or ending.shutdown_at is not None:
             return
-        for name, of in self._queue.owe_again(ending.known_until, at):
+        for name, of in self._queue.reopen(ending.known_until, at):
             yield a.Reopen(name, of)
 
-    def _say_again(self, at: float) -> Iterator[Action]:
+    def _resume(self, at: float) -> Iterator[Action]:
         for one in [one for one in self._queue.all if one.away]:
             if self.closing.shutdown_at is not None or self.closing.is_gone_for_good(at):
                 one.stay_away(at)
             elif self.closing.gone_at is None:
-                before, text = one.take_up(at)
+                before, text = one.resume(at)
                 yield a.Resume(one.id, one.begins_at, before, text)
 
     def _take_in(self, at: float) -> Iterator[Action]:
@@ -333,13 +400,13 @@ class Floor:
                 yield a.NoteGap(name, self._answer_began_at - ended_at)
             self._answered = self._answer_began_at = None
 
-    def _let_go(self, _at: float) -> Iterator[Action]:
+    def _release(self, _at: float) -> Iterator[Action]:
         if self._holds and not self.holding:
             commit = self._leftover and not self._held_words.talking
             self._holds = self._leftover = self._reply_is_on_its_way = False
-            self._preparing.let_go()
+            self._preparing.release()
             self._last = self._no_utterance
-            self._held_words.let_go()
+            self._held_words.release()
             yield a.Release(commit=commit)
 
     def _end(self, at: float) -> Iterator[Action]:

@@ -130,7 +130,7 @@ class HeldWords:
         self.guess, self.due_by = "", None
         self.words_from = at if self.talking else None
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """From now on LiveKit hears: nothing is owed for what was before."""
         self.guess = ""
         if not self.talking:

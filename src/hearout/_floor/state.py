@@ -75,7 +75,7 @@ class Queue:
         since = at - self._policy.timeouts.vanish
         self._closed = [other for other in self._closed if (other.ended_at or 0.0) >= since] + [one]
 
-    def owe_again(self, known_until: float, at: float) -> list[tuple[str, str]]:
+    def reopen(self, known_until: float, at: float) -> list[tuple[str, str]]:
         """What the caller missed of utterances that are over is owed under new ids, before all else.
 
         Returns:
@@ -154,7 +154,7 @@ class Preparing:
         ready, self.ready = self.ready, None
         return ready
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """The floor is held no longer: what was in vain is forgotten."""
         self.calls = 0
 

@@ -215,7 +215,7 @@ class Utterance:
         again._over(at)
         return again
 
-    def take_up(self, at: float) -> tuple[str, str]:
+    def resume(self, at: float) -> tuple[str, str]:
         """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
         self.begins_at, characters = self.resumes_at(at)
         self.alignment.back_to(self.begins_at)

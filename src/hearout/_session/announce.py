@@ -164,7 +164,7 @@ class Announcer:
         )
         return handle, announcement
 
-    def say_again(self, action: Resume) -> None:
+    def resume(self, action: Resume) -> None:
         """Another attempt at an utterance, from one of its seconds on."""
         asked = self._call.speeches.utterances[action.id]
         try:

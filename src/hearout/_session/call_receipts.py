@@ -94,9 +94,9 @@ class CallReceipts:
             if self.book is not None:
                 self.book.amend(key, known)
 
-    def owe_again(self, key: str, of: str) -> None:
+    def reopen(self, key: str, of: str) -> None:
         """The caller missed the end of an utterance: it is owed again, under another key."""
-        asked = self.speeches.owe_again(key, of)
+        asked = self.speeches.reopen(key, of)
         if self.book is not None:
             self.book.promise_again(key, of, asked)
 

@@ -78,13 +78,13 @@ class Outbound:
             case a.StopUtterance() if (speech := self._speeches.named(action.id)) is not None:
                 speech.handle.interrupt(force=True)
             case a.Resume():
-                self._announcer.say_again(action)
+                self._announcer.resume(action)
             case a.Reopen():
-                self._receipts.owe_again(action.id, action.of)
+                self._receipts.reopen(action.id, action.of)
             case a.ResumeUnfinished():
-                self._takeover.go_on_with(action.id)
+                self._takeover.resume_unfinished(action.id)
             case a.SkipUnfinished():
-                self._takeover.let_lie(action.id)
+                self._takeover.skip_unfinished(action.id)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:

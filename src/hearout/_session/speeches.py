@@ -151,7 +151,7 @@ class Speeches:
         metrics.owes(-1)
         return asked
 
-    def owe_again(self, key: str, of: str) -> SpeechRequest:
+    def reopen(self, key: str, of: str) -> SpeechRequest:
         """The end of an utterance was missed: it is owed under another key, and under its own id."""
         asked = self._written.get(of) or self.utterances[of]
         self._used.add(key)

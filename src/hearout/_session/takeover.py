@@ -134,7 +134,7 @@ class Takeover:
         self._asked_again.add(name)
         return None
 
-    def go_on_with(self, name: str) -> None:
+    def resume_unfinished(self, name: str) -> None:
         """The floor's decision on what nobody asked for: the rest of it is said."""
         if self.book is None or (old := self.book.inherited.get(name)) is None:
             return
@@ -143,7 +143,7 @@ class Takeover:
         except RuntimeError:  # LiveKit's session is closing
             logger.warning("the session closed before the rest of %r could be said; it stays owed", name)
 
-    def let_lie(self, name: str) -> None:
+    def skip_unfinished(self, name: str) -> None:
         """The floor's decision on what nobody asked for: it is not said, and what was said over it is the floor's."""
         if self.book is not None:
             logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
