@@ -248,3 +248,24 @@ def test_a_client_that_leaves_ends_the_answer_of_the_model_server_and_is_no_trou
 
     in_a_job(main)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_redirect_to_another_host_gets_no_words() -> None:
+    reached: list[str] = []
+
+    async def other(request: web.Request) -> web.StreamResponse:
+        reached.append(await request.text())
+        return web.Response(text="{}")
+
+    async def main() -> list[list[llm.ChatChunk]]:
+        async with model_server(other) as elsewhere:
+
+            async def move(_: web.Request) -> web.StreamResponse:
+                raise web.HTTPTemporaryRedirect(f"{elsewhere}/chat/completions")
+
+            async with model_server(move) as url:
+                return await _asked_of(Upstream(url), "private words")
+
+    (chunks,) = in_a_job(main)
+    assert "refused the request" in text_of(chunks)
+    assert not reached

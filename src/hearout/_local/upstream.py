@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
+import openai
 
 CONNECT, STALL = 5.0, 30.0
 """Seconds to wait for a connection, and between two pieces of an answer: a model that is loaded on first use may take
 half a minute to its first token, and a caller will not wait longer."""
-
-_LONGEST_LINE = 1 << 22  # bytes
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Server:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._client: aiohttp.ClientSession | None = None
+        self._client: openai.AsyncOpenAI | None = None
 
     async def whole(self, body: Mapping[str, Any]) -> bytes:
         """The answer to a request that asks for no stream, as the server gave it.
@@ -62,11 +60,10 @@ class Server:
             Trouble: there was none.
         """
         try:
-            async with asyncio.timeout(STALL), self._post(body) as answer:
-                _accept(answer)
+            async with asyncio.timeout(STALL), self._asked(body) as answer:
                 content: bytes = await answer.read()
                 return content
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (openai.APIError, TimeoutError, OSError) as error:
             raise _trouble(error) from error
 
     async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
@@ -75,71 +72,53 @@ class Server:
         Raises:
             Trouble: the server refused, stalled or broke off.
         """
-        answer: aiohttp.ClientResponse | None = None
+        finished = False
         try:
-            async with asyncio.timeout(STALL):
-                answer = await self._post(body)
-            _accept(answer)
-            if answer.content_type != "text/event-stream":
-                raise Trouble("does not answer as one", "HEAROUT_LLM_URL", f"its answer is {answer.content_type}")
-            finished = False
-            async for event in _events(answer.content):
-                finished = finished or _finishes(event)
-                yield event
-            if not finished:
-                raise Trouble("broke off", "the server at HEAROUT_LLM_URL", "the answer ended before its end")
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            async with asyncio.timeout(STALL) as patience, self._asked(body) as answer:
+                if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                    raise Trouble("does not answer as one", "HEAROUT_LLM_URL", "its answer is no stream of events")
+                async for line in answer.iter_lines():
+                    data = line.removeprefix("data:").strip()
+                    if not line.startswith("data:") or not data:
+                        continue  # a comment, with which a server may fill a long wait, is no sign of an answer
+                    finished = finished or _finishes(data)
+                    patience.reschedule(asyncio.get_running_loop().time() + STALL)
+                    yield data.encode()
+                    if data == "[DONE]":
+                        break
+        except Trouble:
+            raise
+        except Exception as error:  # besides openai's own: the errors of its HTTP client in the middle of a stream
             raise _trouble(error) from error
-        finally:
-            if answer is not None:
-                answer.close()  # and the connection with it: the server stops making what nobody waits for
+        if not finished:
+            raise Trouble("broke off", "the server at HEAROUT_LLM_URL", "the answer ended before its end")
 
     async def close(self) -> None:
         """End the connections."""
         if self._client is not None:
             await self._client.close()
 
-    def _post(self, body: Mapping[str, Any]) -> Any:
+    def _asked(self, body: Mapping[str, Any]) -> Any:
         if self._client is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT)
-            self._client = aiohttp.ClientSession(timeout=timeout)
-        key = self._upstream.key.strip()
-        return self._client.post(
-            f"{self._upstream.url.rstrip('/')}/chat/completions",
-            json={**body, "model": self._upstream.model or body.get("model")},
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-        )
+            self._client = openai.AsyncOpenAI(
+                base_url=self._upstream.url,
+                api_key=self._upstream.key.strip()
+                or "none",  # the client insists on one; servers without keys ignore it
+                max_retries=0,
+                timeout=openai.Timeout(None, connect=CONNECT),
+                http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),  # words go to no other host
+            )
+        model = self._upstream.model or body.get("model")
+        return self._client.chat.completions.with_streaming_response.create(**{**body, "model": model})
 
 
-async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The data of each server-sent event; comments, with which a server may fill a long wait, count for nothing."""
-    rest = b""
-    deadline = asyncio.get_running_loop().time() + STALL
-    while True:
-        async with asyncio.timeout_at(deadline):
-            piece = await content.readany()
-        if not piece:
-            return
-        *lines, rest = (rest + piece).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
-            raise Trouble("does not answer as one", "HEAROUT_LLM_URL", f"a line of {_LONGEST_LINE} bytes")
-        for line in lines:
-            data = line.strip().removeprefix(b"data:").strip()
-            if not line.startswith(b"data:") or not data:
-                continue
-            yield data
-            if data == b"[DONE]":
-                return
-            deadline = asyncio.get_running_loop().time() + STALL
-
-
-def _finishes(event: bytes) -> bool:
+def _finishes(event: str) -> bool:
     """Whether the answer is whole with this event; some servers leave out the last one.
 
     Raises:
         Trouble: the event is an error, or none of the protocol's.
     """
-    if event == b"[DONE]":
+    if event == "[DONE]":
         return True
     try:
         fields = json.loads(event)
@@ -151,23 +130,21 @@ def _finishes(event: bytes) -> bool:
     return any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
 
 
-def _accept(answer: aiohttp.ClientResponse) -> None:
-    status = answer.status
-    if status in (401, 403):
-        raise Trouble("refuses the key", "HEAROUT_LLM_KEY", f"status {status}")
-    if status == 404:
-        check = "HEAROUT_LLM_MODEL, and HEAROUT_LLM_URL, which usually ends in /v1"
-        raise Trouble("was not found", check, f"status {status}")
-    if status == 429:
-        raise Trouble("is too busy", "the limits of the server at HEAROUT_LLM_URL", f"status {status}")
-    if status != 200:
-        raise Trouble("refused the request", "HEAROUT_LLM_URL and HEAROUT_LLM_MODEL", f"status {status}")
-
-
 def _trouble(error: Exception) -> Trouble:
-    detail = type(error).__name__
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
-        return Trouble("broke off", "the server at HEAROUT_LLM_URL", detail)
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ServerTimeoutError):
-        return Trouble("takes too long", "the server at HEAROUT_LLM_URL", f"nothing for {STALL:.0f} s")
-    return Trouble("does not answer", "HEAROUT_LLM_URL, and whether its server runs", detail)
+    match error:
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            what, check = "refuses the key", "HEAROUT_LLM_KEY"
+        case openai.NotFoundError():
+            what, check = "was not found", "HEAROUT_LLM_MODEL, and HEAROUT_LLM_URL, which usually ends in /v1"
+        case openai.RateLimitError():
+            what, check = "is too busy", "the limits of the server at HEAROUT_LLM_URL"
+        case openai.APIStatusError():
+            what, check = "refused the request", "HEAROUT_LLM_URL and HEAROUT_LLM_MODEL"
+        case openai.APIConnectionError():
+            what, check = "does not answer", "HEAROUT_LLM_URL, and whether its server runs"
+        case TimeoutError():
+            what, check = "takes too long", "the server at HEAROUT_LLM_URL"
+        case _:
+            what, check = "broke off", "the server at HEAROUT_LLM_URL"
+    detail = f"status {error.status_code}" if isinstance(error, openai.APIStatusError) else type(error).__name__
+    return Trouble(what, check, detail)
