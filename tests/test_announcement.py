@@ -3,18 +3,15 @@
 import asyncio
 import hashlib
 import io
-import itertools
 import time
 import wave
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from livekit import rtc
 from livekit.agents import Agent
-from livekit.agents.types import TimedString
 from livekit.agents.voice import io as livekit_io
 from livekit.agents.voice.transcription.synchronizer import TranscriptSynchronizer
 
@@ -25,12 +22,9 @@ from hearout.announcement import (
     FRAME,
     SPEED,
     Announcement,
-    Rest,
-    Sentence,
-    Word,
 )
 from hearout.errors import AnnouncementError
-from hearout.prepare._sound import LEADING, TRAILING
+from hearout.prepare._sound import TRAILING
 from hearout.testing import (
     Call,
     Say,
@@ -260,7 +254,7 @@ def calling(announcement: Announcement) -> type[Agent]:
             super().__init__(instructions="Answer briefly.")
 
         async def on_enter(self) -> None:
-            self.session.say(announcement.captions(), audio=announcement.frames(), allow_interruptions=False)
+            self.session.say(announcement.text, audio=announcement.frames(), allow_interruptions=False)
 
     return Noticing
 
@@ -275,62 +269,3 @@ def test_in_a_call_it_begins_at_once_is_played_to_its_end_and_known_by_its_text(
     assert receipt.text.split() == long.text.split()
     assert [reply.said for reply in result.replies] == ["You said my address has changed."]
     assert result.replies[0].start - receipt.ended_at < 0.1, "the answer was not prepared in time"
-
-
-@pytest.mark.parametrize(
-    ("played", "begins_with"),
-    [(-1.0, "This"), (0.0, "This"), (0.5, "This"), (2.0, "Your"), (4.0, "Your")],
-)
-def test_it_is_resumed_with_the_sentence_in_which_it_was_cut(
-    notice: Announcement, played: float, begins_with: str
-) -> None:
-    rest = notice.resume_at(played)
-    assert rest.text.startswith(begins_with)
-    assert rest.begin == next(s.begin for s in notice.sentences if s.text.startswith(begins_with))
-    assert TEXT.endswith(rest.text)
-
-
-def test_a_cut_in_the_pause_after_a_sentence_resumes_with_the_next(notice: Announcement) -> None:
-    first, second = notice.sentences
-    assert notice.resume_at(first.end - 0.01) == Rest(0.0, TEXT)
-    assert notice.resume_at(first.end) == Rest(second.begin, second.text)
-    assert notice.sentence_at(first.end + 0.01) == second
-
-
-def test_after_its_last_sound_nothing_is_left(notice: Announcement) -> None:
-    assert notice.sentence_at(notice.sentences[-1].end) is None
-    for by in (Sentence, Word):
-        assert notice.resume_at(notice.sentences[-1].end, by) == Rest(notice.seconds, "")
-
-
-def test_it_is_resumed_with_the_word_in_which_it_was_cut(notice: Announcement) -> None:
-    for number, word in enumerate(notice.words):
-        rest = notice.resume_at((word.begin + word.end) / 2, Word)
-        assert rest.text.split() == TEXT.split()[number:]
-        assert rest.begin == (word.begin if number not in (0, 4) else notice.sentence_at(word.begin).begin)  # type: ignore[union-attr]
-
-
-def test_where_the_words_are_estimated_it_is_resumed_a_word_before_in_the_same_sentence(tmp_path: Path) -> None:
-    estimated = make(tmp_path, voice=Noises())[1]
-    assert not any(word.exact for word in estimated.words)
-    begins = []
-    for word in estimated.words:
-        rest = estimated.resume_at((word.begin + word.end) / 2, Word)
-        begins.append(len(TEXT.split()) - len(rest.text.split()))
-    assert begins == [0, 0, 1, 2, 4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
-
-
-def test_the_captions_are_the_text_with_its_times(notice: Announcement) -> None:
-    async def main(begin: float) -> list[Any]:
-        return [caption async for caption in notice.captions(begin)]
-
-    captions = run(lambda: main(0.0))
-    assert all(isinstance(caption, TimedString) for caption in captions)
-    assert "".join(captions) == f"{TEXT} "
-    assert [caption.start_time for caption in captions] == [word.begin for word in notice.words]
-
-    second = notice.sentences[1]
-    rest = run(lambda: main(second.begin))
-    assert "".join(rest) == f"{second.text} "
-    assert rest[0].start_time == pytest.approx(LEADING, abs=0.01)
-    assert all(one.end_time <= other.start_time + 1e-6 for one, other in itertools.pairwise(rest))

@@ -14,7 +14,6 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from livekit import rtc
 from livekit.agents import tokenize
-from livekit.agents.types import TimedString
 
 from .errors import AnnouncementError
 
@@ -71,19 +70,6 @@ class Sentence(Timed):
 
 class Word(Timed):
     """A word of an announcement, with the punctuation that is written to it."""
-
-
-@dataclass(frozen=True)
-class Rest:
-    """What is still to be said of an announcement that was cut.
-
-    Attributes:
-        begin: seconds from the start of the audio, to be given to :meth:`Announcement.frames`.
-        text: what is said from there on; empty if nothing is left.
-    """
-
-    begin: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -186,7 +172,7 @@ class Announcement:
         seconds of them unplayed.
 
         Args:
-            begin: seconds from the start of the audio, as :meth:`resume_at` gives them.
+            begin: seconds from the start of the audio at which to begin.
         """
         loop = asyncio.get_running_loop()
         began = None
@@ -201,43 +187,6 @@ class Announcement:
             yield frame
             # The clock starts when the first frame was taken: a room's output waits with it for the first listener.
             began = loop.time() if began is None else began
-
-    async def captions(self, begin: float = 0.0) -> AsyncIterator[str]:
-        """The text as words with their times, for ``session.say(announcement.captions(), audio=…)``.
-
-        LiveKit paces captions by these times, instead of by the speaking rate that it estimates.
-
-        Args:
-            begin: as for :meth:`frames`.
-        """
-        for word in self.words:
-            if word.end > begin:
-                start, end = max(0.0, word.begin - begin), word.end - begin
-                yield TimedString(f"{word.text} ", start_time=start, end_time=end)
-
-    def sentence_at(self, seconds: float) -> Sentence | None:
-        """The sentence that is being said at `seconds`, or the next one in a pause; None after the last."""
-        return next((sentence for sentence in self.sentences if sentence.end > seconds), None)
-
-    def resume_at(self, seconds: float, by: type[Sentence] | type[Word] = Sentence) -> Rest:
-        """From where to say it again after it was cut.
-
-        Args:
-            seconds: how much of it was played.
-            by: begin with the sentence in which it was cut, or with the word. Where the words' times are estimated,
-                it is the word before that, in the same sentence: an estimate may be wrong by a word.
-        """
-        sentence = self.sentence_at(seconds)
-        if sentence is None:
-            return Rest(self.seconds, "")
-        begin = sentence.begin
-        if by is Word:
-            said = [word for word in self.words if word.end > sentence.begin]
-            cut = next((number for number, word in enumerate(said) if word.end > seconds), len(said) - 1)
-            if not said[cut].exact:
-                cut = max(0, cut - 1)
-            begin = said[cut].begin if cut else sentence.begin
-        return Rest(begin, " ".join(word.text for word in self.words if word.end > begin))
 
     def _cut(self, begin: float) -> Iterator[rtc.AudioFrame]:
         """The frames from `begin` on, the last one as long as what is left."""
