@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from livekit import api, rtc
+from livekit import api
 
 from hearout import _failover as rescue
 from hearout._failover import (
@@ -247,21 +247,6 @@ def test_a_worker_that_cannot_reach_the_server_lets_another_send_an_agent(play: 
         await workers.look("b")
 
     assert play(do) == SENT
-
-
-@pytest.mark.parametrize(
-    ("reason", "is_cut_off"),
-    [
-        (rtc.DisconnectReason.UNKNOWN_REASON, True),
-        (rtc.DisconnectReason.SERVER_SHUTDOWN, True),
-        (rtc.DisconnectReason.SIGNAL_CLOSE, True),
-        (rtc.DisconnectReason.CLIENT_INITIATED, False),
-        (rtc.DisconnectReason.PARTICIPANT_REMOVED, False),
-        (rtc.DisconnectReason.ROOM_DELETED, False),
-    ],
-)
-def test_only_who_was_taken_out_of_the_room_by_nobody_is_cut_off(reason: Any, is_cut_off: bool) -> None:  # noqa: FBT001
-    assert rescue.is_cut_off(reason) is is_cut_off
 
 
 def test_a_room_without_a_caller_is_sent_an_agent_when_one_returns(play: Any) -> None:

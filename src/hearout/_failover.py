@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import aiohttp
-from livekit import api, rtc
+from livekit import api
 from livekit.agents import AgentServer, JobContext
 
 from .errors import LedgerError
@@ -64,17 +64,6 @@ _NO_CALLERS = frozenset(
     (api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.EGRESS, api.ParticipantInfo.Kind.INGRESS)
 )
 
-
-_AS_WANTED = frozenset(
-    (
-        rtc.DisconnectReason.CLIENT_INITIATED,
-        rtc.DisconnectReason.DUPLICATE_IDENTITY,
-        rtc.DisconnectReason.PARTICIPANT_REMOVED,
-        rtc.DisconnectReason.ROOM_DELETED,
-        rtc.DisconnectReason.ROOM_CLOSED,
-    )
-)
-"""Reasons with which somebody takes an agent out of a room, or the room from under it; the others befall it."""
 
 T = TypeVar("T")
 
@@ -235,11 +224,6 @@ class Failover:
 
     async def _asked(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def is_cut_off(reason: rtc.DisconnectReason.ValueType) -> bool:
-    """Whether an agent that lost its room so has left a caller behind, who waits for another."""
-    return reason not in _AS_WANTED
 
 
 def attended(job: JobContext, call: str, environ: Mapping[str, str]) -> WatchedCall | None:

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from livekit import rtc
 
-from hearout._room import connection as cut_off
-from hearout._room.connection import CUT_OFF, ConnectionLoss
-from hearout._session.call_ledger import RENEW
+from hearout._room import connection
+from hearout._room.connection import CUT_OFF, ConnectionLoss, is_cut_off
 from hearout.testing._clock import run
 
 LOST, TAKEN_OUT = rtc.DisconnectReason.SIGNAL_CLOSE, rtc.DisconnectReason.PARTICIPANT_REMOVED
@@ -20,14 +19,8 @@ class Played:
     def __init__(self) -> None:
         self.room: Any = rtc.EventEmitter()
         self.done: list[str] = []
-        book: Any = self
-        ConnectionLoss(self.room, book, follows=lambda: book)
-
-    def nobody_hears(self) -> None:
-        self.done.append("unheard")
-
-    def abandon(self) -> None:
-        self.done.append("abandoned")
+        note = self.done.append
+        ConnectionLoss(self.room, unheard=lambda: note("unheard"), abandon=lambda: note("abandoned"), written=WRITTEN)
 
     def shutdown(self, *, reason: str) -> None:
         self.done.append("job ended")
@@ -38,7 +31,7 @@ def played(monkeypatch: pytest.MonkeyPatch, *happens: Any) -> list[str]:
 
     async def main() -> list[str]:
         call: Any = Played.__new__(Played)
-        monkeypatch.setattr(cut_off, "get_job_context", lambda **_: call)
+        monkeypatch.setattr(connection, "get_job_context", lambda **_: call)
         call.__init__()
         for one in happens:
             if isinstance(one, float):
@@ -51,12 +44,13 @@ def played(monkeypatch: pytest.MonkeyPatch, *happens: Any) -> list[str]:
     return run(main)
 
 
+WRITTEN = 2.0
 LEFT = ["unheard", "abandoned", "job ended"]
 
 
 def test_an_agent_that_does_not_come_back_leaves_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF - 0.5) == []
-    assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF + 2 * RENEW + 0.1) == LEFT
+    assert played(monkeypatch, 2.0, ("reconnecting",), CUT_OFF + WRITTEN + 0.1) == LEFT
 
 
 def test_an_agent_that_comes_back_keeps_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +67,18 @@ def test_a_room_that_is_lost_is_left_at_once_and_one_that_the_agent_was_put_out_
 ) -> None:
     assert played(monkeypatch, ("reconnecting",), 1.0, ("disconnected", LOST), 60.0) == ["abandoned"]
     assert played(monkeypatch, ("disconnected", TAKEN_OUT), 60.0) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "cut_off"),
+    [
+        (rtc.DisconnectReason.UNKNOWN_REASON, True),
+        (rtc.DisconnectReason.SERVER_SHUTDOWN, True),
+        (rtc.DisconnectReason.SIGNAL_CLOSE, True),
+        (rtc.DisconnectReason.CLIENT_INITIATED, False),
+        (rtc.DisconnectReason.PARTICIPANT_REMOVED, False),
+        (rtc.DisconnectReason.ROOM_DELETED, False),
+    ],
+)
+def test_only_who_was_taken_out_of_the_room_by_nobody_is_cut_off(reason: Any, cut_off: bool) -> None:  # noqa: FBT001
+    assert is_cut_off(reason) is cut_off

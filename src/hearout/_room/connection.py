@@ -1,4 +1,4 @@
-"""An agent that reaches its room no more, while its caller may be there and wait: the call is left to another agent.
+"""An agent that cannot reach its room any more, while its caller may wait there: the call is left to another agent.
 
 LiveKit (rtc 1.1.21) notices a dead network after 14 to 21 s, and then tries for many minutes to come back; its server
 has missed the agent by then, and the caller hears silence.
@@ -10,26 +10,42 @@ from collections.abc import Callable
 from livekit import rtc
 from livekit.agents import get_job_context
 
-from .._failover import is_cut_off
-from .._session.call_ledger import RENEW, CallLedger
-from .participants import Participants
-
 CUT_OFF = 5.0
 """Seconds of trying to come back after which the call is left. What comes back at all mostly does so in 1-3 s."""
 
+_AS_WANTED = frozenset(
+    (
+        rtc.DisconnectReason.CLIENT_INITIATED,
+        rtc.DisconnectReason.DUPLICATE_IDENTITY,
+        rtc.DisconnectReason.PARTICIPANT_REMOVED,
+        rtc.DisconnectReason.ROOM_DELETED,
+        rtc.DisconnectReason.ROOM_CLOSED,
+    )
+)
+"""Reasons with which somebody takes an agent out of a room, or the room from under it; the others befall it."""
+
+
+def is_cut_off(reason: rtc.DisconnectReason.ValueType) -> bool:
+    """Whether an agent that lost its room so has left a caller behind, who waits for another."""
+    return reason not in _AS_WANTED
+
 
 class ConnectionLoss:
-    """Watches the connection of one agent whose call is looked after.
+    """Watches the connection of one agent whose call is registered for failover.
 
     Args:
         room: LiveKit's.
-        book: of the call; as an agent that died leaves it, so does this one.
-        follows: who is there, as the session's :class:`Participants` knows it, once it does.
+        unheard: called when nobody hears the agent any more.
+        abandon: leaves the call's ledger rows as an agent that died leaves them.
+        written: seconds after `unheard` in which what is owed by it is in the ledger, with where it begins.
     """
 
-    def __init__(self, room: rtc.Room, book: CallLedger, *, follows: Callable[[], Participants | None]) -> None:
-        self._book = book
-        self._follows = follows
+    def __init__(
+        self, room: rtc.Room, *, unheard: Callable[[], None], abandon: Callable[[], None], written: float
+    ) -> None:
+        self._unheard = unheard
+        self._abandon = abandon
+        self._written = written
         self._job = get_job_context(required=False)
         self._waits: asyncio.TimerHandle | None = None
         room.on("reconnecting", self._reconnecting)
@@ -48,15 +64,13 @@ class ConnectionLoss:
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._stop_waiting()
         if is_cut_off(reason):
-            self._book.abandon()
+            self._abandon()
 
     def _leave(self) -> None:
-        if (follows := self._follows()) is not None:
-            follows.nobody_hears()
-        # what is owed again by that is in the ledger first, with where it begins
-        self._waits = asyncio.get_running_loop().call_later(2 * RENEW, self._end)
+        self._unheard()
+        self._waits = asyncio.get_running_loop().call_later(self._written, self._end)
 
     def _end(self) -> None:
-        self._book.abandon()
+        self._abandon()
         if self._job is not None:
             self._job.shutdown(reason="the agent was cut off from its room")

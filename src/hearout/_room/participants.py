@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -19,8 +19,6 @@ from livekit.agents import get_job_context
 from livekit.agents.voice import AgentSession
 
 from .._floor import events as e
-from .._session.call_receipts import CallReceipts
-from .._session.speeches import Speeches
 from ..policy import Policy
 from ..receipts import Receipt
 from .heartbeat import UplinkMonitor, statistics
@@ -70,11 +68,36 @@ _NO_EARS = frozenset(
 )
 
 
-class Host(Protocol):
-    """The shell of the session that talks in the room."""
+class Attempting(Protocol):
+    """An attempt at an utterance that is owed."""
 
-    receipts: CallReceipts
-    speeches: Speeches
+    id: str
+
+
+class Attempts(Protocol):
+    """The attempts that LiveKit has not finished."""
+
+    def __iter__(self) -> Iterator[Attempting]:
+        """In the order in which they are said."""
+
+
+class Written(Protocol):
+    """The receipts of the call."""
+
+    def look_again(self, *, since: float) -> None:
+        """More has become known of who heard what ended since then, in seconds from the call's start."""
+
+
+class Host(Protocol):
+    """What `Participants` needs of the session that talks in the room."""
+
+    @property
+    def receipts(self) -> Written:
+        """Those that are written."""
+
+    @property
+    def speeches(self) -> Attempts:
+        """What is said, or waits to be."""
 
     @property
     def now(self) -> float:

@@ -41,6 +41,7 @@ from ..receipts import Receipt
 from . import settings
 from .announce import AnnouncementHandle, asked
 from .bridge import Bridge
+from .call_ledger import RENEW
 from .runner import FloorListener
 from .speeches import SpeechRequest
 
@@ -172,7 +173,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
             looked_after = None if job is None else attended(job, call, os.environ)
             await bridge.keep(LedgerWriter(ledger), call, looked_after)
             if room is not None and looked_after is not None and bridge.receipts.book is not None:
-                ConnectionLoss(room, bridge.receipts.book, follows=lambda: bridge.room)
+                unheard = lambda: None if bridge.room is None else bridge.room.nobody_hears()  # noqa: E731
+                ConnectionLoss(room, unheard=unheard, abandon=bridge.receipts.book.abandon, written=2 * RENEW)
 
     @property
     def owed(self) -> tuple[Unfinished, ...]:
