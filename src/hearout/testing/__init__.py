@@ -10,6 +10,7 @@ See ``docs/testing.md``.
 """
 
 from ..errors import CallError
+from . import zoo
 from ._call import Call, as_livekit
 from ._clock import run
 from ._line import AudioReceiver
@@ -64,4 +65,5 @@ __all__ = [
     "from_end",
     "repeat",
     "run",
+    "zoo",
 ]

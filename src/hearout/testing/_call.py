@@ -42,7 +42,7 @@ from ._script import (
 )
 from ._sound import NOISE, Lexicon, read
 from ._stt import STT, ScriptedSTT, ScriptedVAD
-from ._tts import TTS, ScriptedTTS
+from ._tts import TTS, ScriptedTTS, behind
 
 TypedText = Callable[[Any, str], Any]
 
@@ -167,7 +167,11 @@ class _Playing:
         self._tts = ScriptedTTS(call.tts, self.now)
         self._microphone = Microphone(self.now)
         self._loudspeaker = Loudspeaker(
-            self.now, call.listener, captured=self._segment_began, flushed=self._segment_known
+            self.now,
+            call.listener,
+            captured=self._segment_began,
+            flushed=self._segment_known,
+            rate=call.tts.sample_rate,
         )
         self._segments: list[Segment] = []
         self._events: list[tuple[float, str, Any]] = []
@@ -179,7 +183,10 @@ class _Playing:
     async def through(self) -> Result:
         call = self._call
         with _Log() as log:
-            self._session = call.session(stt=self._stt, llm=self._llm, tts=self._tts, vad=ScriptedVAD())
+            voice = behind(self._tts)
+            self._session = call.session(
+                stt=self._stt, llm=self._llm, tts=voice, vad=ScriptedVAD(lexicon=self._lexicon)
+            )
             if isinstance(self._session.turn_detection, TurnDetector):
                 # LiveKit's default is a model that listens to the sound of a voice; there is none here
                 self._session.update_options(turn_detection="vad")
@@ -191,6 +198,7 @@ class _Playing:
             await self._acts()
             await self._close()
             self._loudspeaker.close()
+            await voice.aclose()
             report_lost_errors()
         return self._result(log.lines)
 
@@ -276,7 +284,7 @@ class _Playing:
         history = self._session.history
         turns = [item.text_content or "" for item in history.messages() if item.role == "user"]
         found = utterances(
-            read(self._loudspeaker.played()),
+            read(self._loudspeaker.played(), self._call.tts.sample_rate),
             self._segments,
             self._tts.syntheses,
             self._llm.requests,

@@ -82,10 +82,11 @@ class Piece:
 
     start: float
     samples: Samples
+    rate: int = AGENT_RATE
 
     @property
     def end(self) -> float:
-        return self.start + len(self.samples) / AGENT_RATE
+        return self.start + len(self.samples) / self.rate
 
 
 class Loudspeaker(io.AudioOutput):
@@ -99,6 +100,7 @@ class Loudspeaker(io.AudioOutput):
         listener: who listens.
         flushed: called with the second at which all that was handed over so far will have been played.
         captured: called with the first piece of each segment.
+        rate: its sample rate in Hz.
     """
 
     QUEUED = 0.2
@@ -111,12 +113,14 @@ class Loudspeaker(io.AudioOutput):
         *,
         captured: Callable[[Piece], None],
         flushed: Callable[[float], None],
+        rate: int = AGENT_RATE,
     ) -> None:
         super().__init__(
             label="loudspeaker",
             capabilities=io.AudioOutputCapabilities(pause=True),
-            sample_rate=AGENT_RATE,
+            sample_rate=rate,
         )
+        self._rate = rate
         self._now = now
         self._listener = listener
         self._captured = captured
@@ -177,10 +181,10 @@ class Loudspeaker(io.AudioOutput):
         self._waiting = []
         queue = self.QUEUED
         for rest in self._cut(now):
-            lost = min(queue, len(rest) / AGENT_RATE)
+            lost = min(queue, len(rest) / self._rate)
             queue -= lost
             self._discarded += lost
-            if len(kept := rest[round(lost * AGENT_RATE) :]):
+            if len(kept := rest[round(lost * self._rate) :]):
                 self._waiting.append(kept)
 
     def resume(self) -> None:
@@ -218,7 +222,7 @@ class Loudspeaker(io.AudioOutput):
     def _play(self, samples: Samples) -> None:
         now = self._now()
         start = max(now, self._segment[-1].end) if self._segment else now
-        piece = Piece(start, samples)
+        piece = Piece(start, samples, self._rate)
         if not self._segment:
             self._captured(piece)
         if self._segment and start > self._segment[-1].end + 1e-6:
@@ -237,18 +241,18 @@ class Loudspeaker(io.AudioOutput):
             for piece in list(pieces):
                 if piece.end <= at:
                     continue
-                keep = max(0, round((at - piece.start) * AGENT_RATE))
+                keep = max(0, round((at - piece.start) * self._rate))
                 taken.append(piece.samples[keep:])
                 pieces.remove(piece)
                 if keep:
-                    pieces.append(Piece(piece.start, piece.samples[:keep]))
+                    pieces.append(Piece(piece.start, piece.samples[:keep], self._rate))
         self._report(at)
         if self._finish:
             self._finish.cancel()
         return taken
 
     def _position(self) -> float:
-        return sum(len(piece.samples) for piece in self._segment) / AGENT_RATE
+        return sum(len(piece.samples) for piece in self._segment) / self._rate
 
     def _report(self, ended_at: float) -> None:
         duration = self._position() - self._reported
@@ -286,7 +290,7 @@ def _without(piece: Piece, away: list[tuple[float, float]]) -> list[tuple[float,
     kept, begin = [], piece.start
     for gone, back in [*away, (piece.end, piece.end)]:
         if (end := min(gone, piece.end)) > begin:
-            first, last = (round((second - piece.start) * AGENT_RATE) for second in (begin, end))
+            first, last = (round((second - piece.start) * piece.rate) for second in (begin, end))
             kept.append((begin, piece.samples[first:last]))
         begin = max(begin, back)
     return kept

@@ -26,6 +26,8 @@ class Reply:
 
     Args:
         text: all that it would say.
+        spoken: what of it is to be heard, where that is not all of it: markdown, a field of structured output, words
+            that the agent's `tts_node` puts otherwise. None: the text, without markup (SSML).
         tools: what it calls after the text.
         breaks_after: share of the words after which the stream fails. None: it does not.
         retryable: whether that error says that trying again makes sense. LiveKit then asks again on its own.
@@ -41,6 +43,7 @@ class Reply:
     stall: float = 0.0
     stall_after: float = 0.0
     max_words: int | None = None
+    spoken: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from livekit.agents import llm
 from ._llm import Request
 from ._script import Act, Say, Type
 from ._sound import BLOCK, Heard, Word
-from ._tts import TTS, Synthesis
+from ._tts import TTS, Synthesis, spoken
 
 
 @dataclass(frozen=True)
@@ -196,18 +196,16 @@ def utterances(
     found: list[SpokenUtterance] = []
     answered: Counter[str] = Counter()
     for index, stretches in sorted(by_segment.items()):
-        texts = {one.synthesis: syntheses[one.synthesis - 1].text for one in stretches}
-        asked_before = min(syntheses[number - 1].at for number in texts)
-        request = _request(_longest(texts.values()), asked_before, requests)
-        intended = (
-            request.reply.text if request is not None else _longest(syntheses[number - 1].given for number in texts)
-        )
+        made = {one.synthesis: syntheses[one.synthesis - 1] for one in stretches}
+        asked_before = min(one.at for one in made.values())
+        request = _request(_longest(one.text for one in made.values()), asked_before, requests)
+        intended = _wanted(request) if request is not None else _given(made)
         new: Counter[str] = Counter()
         if request is not None:
             asked = Counter(word for role, text in request.context if role == "user" for word in words(text))
             new = asked - answered
             answered |= asked
-        found.append(_utterance(stretches, texts, intended, voice, segments[index].protected, request, new))
+        found.append(_utterance(stretches, made, intended, voice, segments[index].protected, request, new))
     return found
 
 
@@ -215,50 +213,63 @@ def _longest(texts: Iterable[str]) -> str:
     return max(texts, key=len).strip()
 
 
+def _wanted(request: Request) -> str:
+    """What is to be heard of a reply."""
+    return spoken(request.reply.text) if request.reply.spoken is None else request.reply.spoken
+
+
+def _given(made: dict[int, Synthesis]) -> str:
+    """What should have been said of a text that no model wrote: the longest request, or all sentences in turn."""
+    if all(one.voice.streaming for one in made.values()):
+        return spoken(_longest(one.given for one in made.values()))
+    return " ".join(dict.fromkeys(spoken(made[number].given) for number in sorted(made)))
+
+
 def _request(text: str, before: float, requests: Sequence[Request]) -> Request | None:
     """The last request before the synthesis began whose answer begins as `text` does, or the other way round."""
-    spoken = words(text)
+    said = words(text)
     for request in reversed(requests):
-        answer = words(request.reply.text)
-        if request.at <= before and answer and (answer[: len(spoken)] == spoken or spoken[: len(answer)] == answer):
+        answer = words(_wanted(request))
+        if request.at <= before and answer and (answer[: len(said)] == said or said[: len(answer)] == answer):
             return request
     for request in reversed(requests):  # a first part that was said twice: it begins the same
-        answer = words(request.reply.text)
-        if request.at <= before and answer and answer[:2] == spoken[:2]:
+        answer = words(_wanted(request))
+        if request.at <= before and answer and answer[:2] == said[:2]:
             return request
     return None
 
 
 def _utterance(
     stretches: Sequence[Heard],
-    texts: dict[int, str],
+    made: dict[int, Synthesis],
     intended: str,
     voice: TTS,
     protected: bool,  # noqa: FBT001 - private, and given by position among much else
     request: Request | None,
     new: Counter[str],
 ) -> SpokenUtterance:
-    wanted = _blocks(intended, voice)
-    places = {number: _places(text, intended, voice) for number, text in texts.items()}
+    places = {number: _places(one, intended, voice) for number, one in made.items()}
     times: dict[int, float] = {}
+    owners: dict[int, int] = {}
+    played: set[tuple[int, int]] = set()
     repeated = 0
-    said: list[tuple[float, int, int]] = []
     for one in stretches:
         place = places[one.synthesis]
         for block in range(one.first, one.last):
-            at = one.start + (block - one.first) * BLOCK
-            target = place[block] if block < len(place) else None
-            if target is None or target in times:
+            targets = place[block] if block < len(place) else range(0)
+            known = [target for target in targets if owners.get(target, one.synthesis) != one.synthesis]
+            if not targets or known or (one.synthesis, block) in played:
                 repeated += 1
-            else:
-                times[target] = at
-        said += [(one.start, one.first, one.last)]
-    total = len(wanted)
+            played.add((one.synthesis, block))
+            for target in targets:
+                owners.setdefault(target, one.synthesis)
+                times.setdefault(target, one.start + (block - one.first) * BLOCK)
+    total = sum(voice.blocks(word) for word in intended.split())
     return SpokenUtterance(
         start=min(one.start for one in stretches),
         end=max(one.end for one in stretches),
         intended=intended,
-        said=_said(stretches, texts, voice),
+        said=_said(stretches, made),
         delivered=len(times) / total if total else 1.0,
         repeated=round(repeated * BLOCK, 6),
         holes=_holes(times, total, stretches[0].start),
@@ -269,33 +280,41 @@ def _utterance(
     )
 
 
-def _blocks(text: str, voice: TTS) -> list[int]:
-    """For each block of a text: the number of the word that it belongs to."""
-    return [number for number, word in enumerate(text.split()) for _ in range(voice.blocks(word))]
+def _places(one: Synthesis, intended: str, voice: TTS) -> list[range]:
+    """For each block of what was synthesised: which blocks of what was intended it is; none where it is not in it.
 
-
-def _places(text: str, intended: str, voice: TTS) -> list[int | None]:
-    """For each block of what was synthesised: where it is in what was intended, or None where it is not."""
-    have, want = text.split(), intended.split()
+    The blocks of what was intended are those of the usual length, whatever a synthesis takes.
+    """
+    have, want = one.text.split(), intended.split()
     starts: list[int] = [0]
     for word in want:
         starts.append(starts[-1] + voice.blocks(word))
     where: dict[int, int] = {}
     for match in SequenceMatcher(None, have, want, autojunk=False).get_matching_blocks():
         where |= {match.a + index: match.b + index for index in range(match.size)}
-    places: list[int | None] = []
+    places: list[range] = []
     for number, word in enumerate(have):
-        begin = starts[where[number]] if number in where else None
-        places += [None if begin is None else begin + offset for offset in range(voice.blocks(word))]
+        blocks = one.blocks(word)
+        if number not in where:
+            places += [range(0)] * blocks
+            continue
+        begin, usual = starts[where[number]], voice.blocks(word)
+        for offset in range(blocks):
+            first = offset * usual // blocks
+            places.append(range(begin + first, begin + max(first + 1, (offset + 1) * usual // blocks)))
     return places
 
 
-def _said(stretches: Sequence[Heard], texts: dict[int, str], voice: TTS) -> str:
+def _said(stretches: Sequence[Heard], made: dict[int, Synthesis]) -> str:
     heard: list[str] = []
     for one in stretches:
-        text = texts[one.synthesis].split()
-        counts = Counter(_blocks(texts[one.synthesis], voice)[one.first : one.last])
-        heard += [text[number] for number, count in sorted(counts.items()) if count >= voice.blocks(text[number]) / 2]
+        synthesis = made[one.synthesis]
+        text = synthesis.text.split()
+        blocks = [number for number, word in enumerate(text) for _ in range(synthesis.blocks(word))]
+        counts = Counter(blocks[one.first : one.last])
+        heard += [
+            text[number] for number, count in sorted(counts.items()) if count >= synthesis.blocks(text[number]) / 2
+        ]
     return " ".join(heard)
 
 

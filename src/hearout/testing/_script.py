@@ -40,12 +40,14 @@ class Say:
         words: said one after the other, each for the same time.
         duration: seconds for all of it; 0.3 s a word where it is not given.
         answered: whether a reply is due. False for a backchannel, or an echo: then a reply to it counts as false.
+        noticed: whether the voice activity detector takes it for speech; the STT hears it either way.
     """
 
     at: When
     words: str
     duration: float | None = None
     answered: bool = field(default=True, kw_only=True)
+    noticed: bool = field(default=True, kw_only=True)
 
     @property
     def seconds(self) -> float:

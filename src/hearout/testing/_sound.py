@@ -1,8 +1,9 @@
 """How sound is written down: samples that say what they are, so that what was lost can be read from the audio itself.
 
-The caller's: each sample of a word is the word's number in the call, noise is -1, silence 0. The agent's: samples
-alternate between the number of the synthesis, negated, and the number of the 10 ms block in it, counted from 1.
-So any piece of it, cut anywhere, says where it comes from; what was zeroed, dropped or played twice shows.
+The caller's: each sample of a word is the word's number in the call, noise is -1, silence 0. The agent's: every other
+sample is the number of the synthesis, negated; between them stand, in turn, the low and the high digit of the number of
+the 10 ms block in it. So any piece of it, cut anywhere, says where it comes from; what was zeroed, dropped or played
+twice shows.
 """
 
 import itertools
@@ -18,14 +19,19 @@ CALLER_RATE = 16_000
 """Sample rate of the caller's sound, in Hz."""
 
 AGENT_RATE = 24_000
-"""Sample rate of the agent's sound, in Hz."""
+"""Sample rate of the agent's sound in Hz, unless its TTS has another one."""
+
+RATES = (8_000, 16_000, 24_000, 32_000, 48_000)
+"""Sample rates in Hz at which a block has whole patterns of four samples."""
 
 BLOCK = 0.01
 """Seconds of one block of the agent's sound."""
 
 NOISE = -1
 
-_PER_BLOCK = int(AGENT_RATE * BLOCK)
+_DIGIT = 8192
+_HIGH = 2 * _DIGIT
+"""Positive samples from here on are high digits, those below are low ones, counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,13 @@ class Lexicon:
         return self.words[number - 1]
 
 
-def synthesis(number: int, first_block: int, blocks: int) -> Samples:
+def synthesis(number: int, first_block: int, blocks: int, rate: int = AGENT_RATE) -> Samples:
     """The samples of `blocks` blocks of synthesis `number`, from block `first_block` (counted from 0) on."""
-    samples = np.empty((blocks, _PER_BLOCK), dtype=np.int16)
+    numbers = np.arange(first_block, first_block + blocks)
+    samples = np.empty((blocks, round(rate * BLOCK)), dtype=np.int16)
     samples[:, 0::2] = -number
-    samples[:, 1::2] = np.arange(first_block + 1, first_block + blocks + 1, dtype=np.int16)[:, None]
+    samples[:, 1::4] = (numbers % _DIGIT + 1)[:, None]
+    samples[:, 3::4] = (numbers // _DIGIT + _HIGH)[:, None]
     return samples.reshape(-1)
 
 
@@ -85,14 +93,15 @@ class Heard:
     end: float
 
 
-def read(played: Iterable[tuple[float, Samples]]) -> list[Heard]:
+def read(played: Iterable[tuple[float, Samples]], rate: int = AGENT_RATE) -> list[Heard]:
     """What is in the audio: the stretches, in the order they were played.
 
     Args:
         played: pieces of audio, each with the moment of its first sample in seconds of the call.
+        rate: their sample rate in Hz.
     """
     found: list[Heard] = []
-    for one in _stretches(played):
+    for one in _stretches(played, rate):
         before = found[-1] if found else None
         # a block may be cut in two by the frames: it is then the last of one and the first of the next
         if (
@@ -107,26 +116,40 @@ def read(played: Iterable[tuple[float, Samples]]) -> list[Heard]:
     return found
 
 
-def _stretches(played: Iterable[tuple[float, Samples]]) -> Iterator[Heard]:
+def _stretches(played: Iterable[tuple[float, Samples]], rate: int) -> Iterator[Heard]:
     for start, samples in played:
         marks = np.flatnonzero(samples < 0)
-        blocks = np.flatnonzero(samples > 0)
-        if not len(marks) or not len(blocks) or (samples[marks] != samples[marks[0]]).any():
+        lows = np.flatnonzero((samples > 0) & (samples < _HIGH))
+        if not len(marks) or not len(lows) or (samples[marks] != samples[marks[0]]).any():
             continue  # silence, or sound that the scripted voice did not make
         number = -int(samples[marks[0]])
-        values = samples[blocks].astype(np.int32) - 1
+        highs = lows + np.where(lows + 2 < len(samples), 2, -2)
+        if (highs < 0).any():
+            continue  # three samples
+        values = samples[lows].astype(np.int32) - 1 + _DIGIT * (samples[highs].astype(np.int32) - _HIGH)
         # a new stretch begins where the block number does not go on
         breaks = np.flatnonzero((np.diff(values) != 0) & (np.diff(values) != 1)) + 1
         for first, last in itertools.pairwise([0, *breaks.tolist(), len(values)]):
-            # a block's odd samples carry its number: its first sound is one sample before
-            at = start + max(0, int(blocks[first]) - 1) / AGENT_RATE
+            # the low digit is the second of four samples
             yield Heard(
                 synthesis=number,
                 first=int(values[first]),
                 last=int(values[last - 1]) + 1,
-                start=at,
-                end=start + (int(blocks[last - 1]) + 1) / AGENT_RATE,
+                start=start + max(0, int(lows[first]) - 1) / rate,
+                end=start + min(len(samples), int(lows[last - 1]) + 3) / rate,
             )
 
 
-__all__ = ["AGENT_RATE", "BLOCK", "CALLER_RATE", "NOISE", "Heard", "Lexicon", "Samples", "Word", "read", "synthesis"]
+__all__ = [
+    "AGENT_RATE",
+    "BLOCK",
+    "CALLER_RATE",
+    "NOISE",
+    "RATES",
+    "Heard",
+    "Lexicon",
+    "Samples",
+    "Word",
+    "read",
+    "synthesis",
+]

@@ -22,6 +22,9 @@ from ._sound import (
 ENOUGH = 0.6
 """Share of a word that must have reached the ear for it to be understood."""
 
+BREATH = 3.0
+"""Seconds between two phrases up to which an STT that restates takes them for one."""
+
 
 @dataclass(frozen=True)
 class Outage:
@@ -48,12 +51,21 @@ class STT:
         final: from the end of a phrase to its final transcript; a shorter pause does not end the phrase.
         finals: the same for single phrases, by their number from 0. None: that final never comes.
         outages: when the service is down.
+        pause: silence that ends a phrase. None: as long as `final`. An STT that hears whole phrases (Whisper) has a
+            short pause and a late final.
+        timed: whether transcripts say when their words began and ended (``SpeechData.start_time``, ``end_time``).
+        restates: each final begins with the words of the one before, where that came in the same breath (3 s).
+        doubles: each final comes twice.
     """
 
     interim: float | None = 0.15
     final: float = 0.3
     finals: Mapping[int, float | None] = field(default_factory=dict)
     outages: tuple[Outage, ...] = ()
+    pause: float | None = None
+    timed: bool = True
+    restates: bool = False
+    doubles: bool = False
 
 
 class ScriptedSTT(stt.STT[Any]):
@@ -67,7 +79,9 @@ class ScriptedSTT(stt.STT[Any]):
 
     def __init__(self, behaves: STT, lexicon: Lexicon, now: Callable[[], float]) -> None:
         super().__init__(
-            capabilities=stt.STTCapabilities(streaming=True, interim_results=True, offline_recognize=False)
+            capabilities=stt.STTCapabilities(
+                streaming=True, interim_results=behaves.interim is not None, offline_recognize=False
+            )
         )
         self.behaviour = behaves
         self.lexicon = lexicon
@@ -96,6 +110,8 @@ class _Stream(stt.RecognizeStream):
         super().__init__(stt=scripted, conn_options=conn_options)
         self._scripted = scripted
         self._timers: list[asyncio.TimerHandle] = []
+        self._pause = scripted.behaviour.final if scripted.behaviour.pause is None else scripted.behaviour.pause
+        self._before: list[TimedString] = []
 
     async def _run(self) -> None:
         self._position = 0.0
@@ -157,7 +173,7 @@ class _Stream(stt.RecognizeStream):
                 self._after(
                     self._scripted.behaviour.interim, lambda: self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT, words)
                 )
-        self._closing = self._after(self._scripted.behaviour.final, self._end_phrase)
+        self._closing = self._after(self._pause, self._end_phrase)
 
     def _end_phrase(self) -> None:
         if self._closing is not None:
@@ -172,11 +188,16 @@ class _Stream(stt.RecognizeStream):
             return
         loop = asyncio.get_running_loop()
         # in order: a final that is late holds up those after it, as on one socket
-        self._last_final_at = max(self._last_final_at, loop.time() + due - self._scripted.behaviour.final)
+        self._last_final_at = max(self._last_final_at, loop.time() + due - self._pause)
         self._timers.append(loop.call_at(self._last_final_at, lambda: self._final(words)))
 
     def _final(self, words: list[TimedString]) -> None:
-        self._emit(stt.SpeechEventType.FINAL_TRANSCRIPT, words)
+        behaves = self._scripted.behaviour
+        if behaves.restates and self._before and _start(words) - _end(self._before) < BREATH:
+            words = [*self._before, *words]
+        self._before = words
+        for _ in range(2 if behaves.doubles else 1):
+            self._emit(stt.SpeechEventType.FINAL_TRANSCRIPT, words)
         self._emit(stt.SpeechEventType.END_OF_SPEECH)
 
     def _after(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
@@ -193,30 +214,47 @@ class _Stream(stt.RecognizeStream):
                 stt.SpeechData(
                     language=LanguageCode("en"),
                     text=" ".join(words),
-                    start_time=float(words[0].start_time or 0.0),
-                    end_time=float(words[-1].end_time or 0.0),
+                    start_time=_start(words) if self._scripted.behaviour.timed else 0.0,
+                    end_time=_end(words) if self._scripted.behaviour.timed else 0.0,
                     confidence=1.0,
-                    words=list(words),
+                    words=list(words) if self._scripted.behaviour.timed else None,
                 )
             ]
         self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=alternatives))
 
 
+def _start(words: list[TimedString]) -> float:
+    return float(words[0].start_time or 0.0)
+
+
+def _end(words: list[TimedString]) -> float:
+    return float(words[-1].end_time or 0.0)
+
+
 class ScriptedVAD(vad.VAD):
-    """A voice activity detector for which everything that is not silence is speech.
+    """A voice activity detector for which everything that is not silence is speech, but for words said unnoticed.
 
     Args:
+        lexicon: the caller's words, to know which go unnoticed.
         speech: seconds of sound before it says that speech began; as silero's default.
         silence: seconds of silence before it says that speech ended; as silero's default.
     """
 
-    def __init__(self, *, speech: float = 0.05, silence: float = 0.55) -> None:
+    def __init__(self, *, speech: float = 0.05, silence: float = 0.55, lexicon: Lexicon | None = None) -> None:
         super().__init__(capabilities=vad.VADCapabilities(update_interval=0.05))
+        self.lexicon = lexicon
         self.speech = speech
         self.silence = silence
 
     def stream(self) -> "_VADStream":
         return _VADStream(self)
+
+    def notices(self, samples: Samples) -> bool:
+        """Whether there is something in them that it takes for speech."""
+        if not samples.any() or self.lexicon is None:
+            return bool(samples.any())
+        numbers = {int(number) for number in np.unique(samples)} - {0}
+        return any(number < 0 or getattr(self.lexicon[number].act, "noticed", True) for number in numbers)
 
 
 class _VADStream(vad.VADStream):
@@ -240,7 +278,7 @@ class _VADStream(vad.VADStream):
 
     def _listen(self, frame: rtc.AudioFrame) -> None:
         self._samples += frame.samples_per_channel
-        sound = bool(np.frombuffer(frame.data, dtype=np.int16).any())
+        sound = self._detector.notices(np.frombuffer(frame.data, dtype=np.int16))
         self._run_of_sound = self._run_of_sound + frame.duration if sound else 0.0
         self._run_of_silence = 0.0 if sound else self._run_of_silence + frame.duration
         if self._speaking:

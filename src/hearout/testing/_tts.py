@@ -1,15 +1,21 @@
-"""The voice of a scripted call: says words at a fixed rate, in samples that tell which words they are."""
+"""The TTS of a scripted call: says words at a fixed rate, in samples that tell which words they are."""
 
 import asyncio
 import math
+import random
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from livekit.agents import APIConnectionError, APIConnectOptions, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, TimedString
 
-from ._sound import AGENT_RATE, BLOCK, synthesis
+from ..errors import CallError
+from ._sound import AGENT_RATE, BLOCK, RATES, synthesis
+
+_MARKUP = re.compile(r"<[^<>]*>")
+_LINK = re.compile(r"https?://\S+")
 
 
 @dataclass(frozen=True)
@@ -21,25 +27,40 @@ class TTSFault:
         after: share of the text given so far that is still spoken before it happens.
         stall: seconds that nothing comes; 0: it fails at once instead; infinity: nothing ever comes again.
         retryable: whether the error says that trying again makes sense.
+        quiet: the stream ends there as if it were complete, without an error.
+        error: the exception that is raised instead of LiveKit's `APIConnectionError`.
     """
 
     nth: int
     after: float = 0.0
     stall: float = 0.0
     retryable: bool = True
+    quiet: bool = field(default=False, kw_only=True)
+    error: Exception | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
 class TTS:
-    """How the agent speaks.
+    """How the agent speaks. Times in seconds.
 
     Args:
-        first_audio: seconds from the first finished sentence to its first sound.
+        first_audio: from the first finished sentence to its first sound.
         rate: characters spoken in a second.
-        speed: how many seconds of sound are made in one second.
+        speed: how many seconds of sound are made in one second; below 1 slower than real time.
         faults: what goes wrong.
         dead: every synthesis fails.
         aligned: whether words come with their times (with ``use_tts_aligned_transcript=True`` of the session).
+        varies: by which share, up or down, the length of a synthesis differs from the usual, drawn anew for each from
+            the call's seed: 0.25 is what sampled voices do.
+        lengths: the same, not drawn: each synthesis takes so many times its usual length; the last one again and again.
+        pause: for which nothing comes between the sound of one sentence and the next, however much is queued.
+        closes_after: from the last sound to the end of the stream.
+        streaming: whether it takes text piece by piece; otherwise LiveKit asks for each sentence by itself.
+        sample_rate: of its sound in Hz: 8, 16, 24, 32 or 48 thousand.
+        fallback: the voice behind this one in LiveKit's ``tts.FallbackAdapter``.
+
+    Raises:
+        CallError: the sample rate is none of these.
     """
 
     first_audio: float = 0.15
@@ -48,14 +69,31 @@ class TTS:
     faults: tuple[TTSFault, ...] = ()
     dead: bool = False
     aligned: bool = False
+    varies: float = 0.0
+    lengths: tuple[float, ...] = (1.0,)
+    pause: float = 0.0
+    closes_after: float = 0.0
+    streaming: bool = True
+    sample_rate: int = AGENT_RATE
+    fallback: "TTS | None" = None
 
-    def blocks(self, word: str) -> int:
-        """How many blocks of sound one word is, the pause after it included."""
-        return max(1, round((len(word) + 1) / self.rate / BLOCK))
+    def __post_init__(self) -> None:
+        if self.sample_rate not in RATES:
+            raise CallError(f"TTS(sample_rate={self.sample_rate}) must be one of {', '.join(map(str, RATES))}")
+
+    def blocks(self, word: str, length: float = 1.0) -> int:
+        """How many blocks of sound one word is, the pause after it included; a link is said in short."""
+        letters = 4 if _LINK.fullmatch(word) else len(word)
+        return max(1, round(length * (letters + 1) / self.rate / BLOCK))
 
     def seconds(self, text: str) -> float:
         """How long `text` takes."""
-        return sum(self.blocks(word) for word in text.split()) * BLOCK
+        return sum(self.blocks(word) for word in spoken(text).split()) * BLOCK
+
+
+def spoken(text: str) -> str:
+    """The words of a text that is given to a voice: all but its markup (SSML)."""
+    return " ".join(_MARKUP.sub(" ", text).split())
 
 
 @dataclass
@@ -65,14 +103,22 @@ class Synthesis:
     Args:
         number: counted from 1 over the call.
         at: when it began, in seconds of the call.
+        voice: which is asked.
+        length: how many times the usual it takes.
         text: the sentences that the voice took up.
         given: all that it was asked to say; more than `text` where it broke off.
     """
 
     number: int
     at: float
+    voice: TTS = field(default_factory=TTS)
+    length: float = 1.0
     text: str = ""
     given: str = ""
+
+    def blocks(self, word: str) -> int:
+        """How many blocks of sound a word is in it."""
+        return self.voice.blocks(word, self.length)
 
 
 class ScriptedTTS(tts.TTS[Any]):
@@ -81,53 +127,137 @@ class ScriptedTTS(tts.TTS[Any]):
     Args:
         voice: how it speaks.
         now: seconds of the call.
+        syntheses: where its requests are noted; its own list, unless another voice shares it.
     """
 
-    def __init__(self, voice: TTS, now: Callable[[], float]) -> None:
+    def __init__(self, voice: TTS, now: Callable[[], float], syntheses: list[Synthesis] | None = None) -> None:
         super().__init__(
-            capabilities=tts.TTSCapabilities(streaming=True, aligned_transcript=voice.aligned),
-            sample_rate=AGENT_RATE,
+            capabilities=tts.TTSCapabilities(streaming=voice.streaming, aligned_transcript=voice.aligned),
+            sample_rate=voice.sample_rate,
             num_channels=1,
         )
         self.voice = voice
         self.now = now
-        self.syntheses: list[Synthesis] = []
+        self.syntheses: list[Synthesis] = [] if syntheses is None else syntheses
+        self._asked = 0
 
-    def begin(self) -> Synthesis:
-        """Number the next synthesis, from 1."""
-        self.syntheses.append(Synthesis(len(self.syntheses) + 1, self.now()))
-        return self.syntheses[-1]
+    def begin(self) -> tuple[Synthesis, TTSFault | None]:
+        """Number the next synthesis, from 1; and what goes wrong with it."""
+        voice, asked, self._asked = self.voice, self._asked, self._asked + 1
+        length = voice.lengths[min(asked, len(voice.lengths) - 1)]
+        if voice.varies:
+            length *= 1.0 + random.uniform(-voice.varies, voice.varies)
+        self.syntheses.append(Synthesis(len(self.syntheses) + 1, self.now(), voice, length))
+        return self.syntheses[-1], next((one for one in voice.faults if one.nth == asked), None)
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
-        return self._synthesize_with_stream(text, conn_options=conn_options)
+        if self.voice.streaming:
+            return self._synthesize_with_stream(text, conn_options=conn_options)
+        return _Sentence(self, text, conn_options)
 
     def stream(self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS) -> "_Stream":
         return _Stream(self, conn_options)
 
 
+class _Mouth:
+    """Makes the sound of one synthesis."""
+
+    def __init__(self, scripted: ScriptedTTS, emitter: tts.AudioEmitter) -> None:
+        self.synthesis, self._fault = scripted.begin()
+        self._voice = scripted.voice
+        self._emitter = emitter
+        self._blocks = 0
+        self.ended = False
+
+    async def say(self, sentence: str) -> None:
+        """Say it, as far as nothing goes wrong."""
+        current, fault = self.synthesis, self._fault
+        words = spoken(sentence).split()
+        current.text = " ".join([*current.text.split(), *words])
+        if self._voice.dead:
+            raise APIConnectionError("the voice is dead")
+        if fault is None:
+            await self._sound(words)
+            return
+        reached = math.floor(fault.after * len(words))
+        await self._sound(words[:reached])
+        if fault.quiet:
+            self.ended = True
+        elif fault.stall == 0:
+            raise fault.error or APIConnectionError("the voice broke off", retryable=fault.retryable)
+        elif math.isinf(fault.stall):
+            await asyncio.get_running_loop().create_future()
+        else:
+            await asyncio.sleep(fault.stall)
+            await self._sound(words[reached:])
+
+    async def _sound(self, words: list[str]) -> None:
+        """Make the sound of `words`, at the voice's speed, a word at a time."""
+        voice, rate = self._voice, self._voice.sample_rate
+        for word in words:
+            blocks = self.synthesis.blocks(word)
+            if voice.aligned:
+                start = self._blocks * BLOCK
+                self._emitter.push_timed_transcript(
+                    TimedString(word + " ", start_time=start, end_time=start + blocks * BLOCK)
+                )
+            self._emitter.push(synthesis(self.synthesis.number, self._blocks, blocks, rate).tobytes())
+            self._blocks += blocks
+            await asyncio.sleep(blocks * BLOCK / voice.speed)
+            if voice.pause and word.endswith((".", "!", "?")):
+                self._emitter.flush()
+                await asyncio.sleep(voice.pause)
+
+    async def close(self) -> None:
+        """Wait until the stream ends."""
+        if self._voice.closes_after:
+            self._emitter.flush()
+            await asyncio.sleep(self._voice.closes_after)
+
+
+class _Sentence(tts.ChunkedStream):
+    def __init__(self, scripted: ScriptedTTS, text: str, conn_options: APIConnectOptions) -> None:
+        super().__init__(tts=scripted, input_text=text, conn_options=conn_options)
+        self._scripted = scripted
+
+    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
+        mouth = _Mouth(self._scripted, output_emitter)
+        voice = self._scripted.voice
+        output_emitter.initialize(
+            request_id=f"synthesis-{mouth.synthesis.number}",
+            sample_rate=voice.sample_rate,
+            num_channels=1,
+            mime_type="audio/pcm",
+        )
+        mouth.synthesis.given = self._input_text
+        await asyncio.sleep(voice.first_audio)
+        await mouth.say(self._input_text)
+        await mouth.close()
+        output_emitter.flush()
+
+
 class _Stream(tts.SynthesizeStream):
-    def __init__(self, voice: ScriptedTTS, conn_options: APIConnectOptions) -> None:
-        super().__init__(tts=voice, conn_options=conn_options)
-        self._voice = voice
+    def __init__(self, scripted: ScriptedTTS, conn_options: APIConnectOptions) -> None:
+        super().__init__(tts=scripted, conn_options=conn_options)
+        self._scripted = scripted
         self._given = ""
-        self._current: Synthesis | None = None
+        self._mouth: _Mouth | None = None
 
     def push_text(self, token: str) -> None:
         self._given += token
-        if self._current is not None:
-            self._current.given = self._given
+        if self._mouth is not None:
+            self._mouth.synthesis.given = self._given
         super().push_text(token)
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         # a connection is made before there is text; what counts is the request, begun with the first sentence
-        self._current = None
+        self._mouth = None
         self._emitter = output_emitter
-        self._blocks = 0
         output_emitter.initialize(
-            request_id=f"synthesis-{len(self._voice.syntheses)}",
-            sample_rate=AGENT_RATE,
+            request_id=f"synthesis-{len(self._scripted.syntheses)}",
+            sample_rate=self._scripted.voice.sample_rate,
             num_channels=1,
             mime_type="audio/pcm",
             stream=True,
@@ -141,49 +271,28 @@ class _Stream(tts.SynthesizeStream):
                 sentence, pending = pending, ""
             if sentence.strip():
                 await self._say(sentence)
-        if self._current is not None:
+            if self._mouth is not None and self._mouth.ended:
+                break
+        if self._mouth is not None:
+            await self._mouth.close()
             output_emitter.end_segment()
 
     async def _say(self, sentence: str) -> None:
-        voice = self._voice.voice
-        if self._current is None:
-            self._current = self._voice.begin()
-            self._current.given = self._given
+        if self._mouth is None:
+            self._mouth = _Mouth(self._scripted, self._emitter)
+            self._mouth.synthesis.given = self._given
             self._mark_started()
-            self._emitter.start_segment(segment_id=f"segment-{self._current.number}")
-            await asyncio.sleep(voice.first_audio)
-        current = self._current
-        current.text = f"{current.text} {sentence.strip()}".strip()
-        fault = next((one for one in voice.faults if one.nth == current.number - 1), None)
-        words = sentence.split()
-        spoken = len(words)
-        if voice.dead:
-            raise APIConnectionError("the voice is dead")
-        if fault is not None:
-            spoken = math.floor(fault.after * len(words))
-        await self._sound(words[:spoken])
-        if fault is not None:
-            if fault.stall == 0:
-                raise APIConnectionError("the voice broke off", retryable=fault.retryable)
-            if math.isinf(fault.stall):
-                await asyncio.get_running_loop().create_future()
-            await asyncio.sleep(fault.stall)
-            await self._sound(words[spoken:])
+            self._emitter.start_segment(segment_id=f"segment-{self._mouth.synthesis.number}")
+            await asyncio.sleep(self._scripted.voice.first_audio)
+        await self._mouth.say(sentence)
 
-    async def _sound(self, words: list[str]) -> None:
-        """Make the sound of `words`, at the voice's speed, a word at a time."""
-        assert self._current is not None
-        voice = self._voice.voice
-        for word in words:
-            blocks = voice.blocks(word)
-            if voice.aligned:
-                start = self._blocks * BLOCK
-                self._emitter.push_timed_transcript(
-                    TimedString(word + " ", start_time=start, end_time=start + blocks * BLOCK)
-                )
-            self._emitter.push(synthesis(self._current.number, self._blocks, blocks).tobytes())
-            self._blocks += blocks
-            await asyncio.sleep(blocks * BLOCK / voice.speed)
+
+def behind(scripted: ScriptedTTS) -> "tts.TTS[Any]":
+    """The voice as the session gets it: in LiveKit's adapter with the one behind it, where there is one."""
+    voices = [scripted]
+    while (after := voices[-1].voice.fallback) is not None:
+        voices.append(ScriptedTTS(replace(after, sample_rate=scripted.sample_rate), scripted.now, scripted.syntheses))
+    return scripted if len(voices) == 1 else tts.FallbackAdapter(list(voices))
 
 
 def _up_to_sentence(text: str) -> tuple[str, str]:
