@@ -165,6 +165,8 @@ class Shell:
         if self.room is not None and self.page is not None:
             self.room.close()
             self._start(self.page.close())
+        if self._tap is not None:
+            self._start(self._tap.aclose())
         self._feeder.close()
 
     async def settled(self) -> None:
