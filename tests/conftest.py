@@ -10,7 +10,7 @@ import pytest
 import hearout._session.agent_session
 from harness import run
 
-pytest_plugins = ["harness.databases", "harness.rooms.server"]
+pytest_plugins = ["harness.databases", "harness.leaks", "harness.rooms.server"]
 
 IN_COMPANY = {"console", "local", "newcomer"}
 """Folders whose tests need this machine's time, and can bear one other beside them."""

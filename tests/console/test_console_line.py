@@ -11,8 +11,8 @@ import pytest
 from livekit import rtc
 from livekit.agents.voice import io
 
-from hearout import ConsoleError
-from hearout._console.line import FRAME, SAMPLE_RATE, ConsoleOutput
+from hearout import AgentSession, ConsoleError
+from hearout._console.line import FRAME, SAMPLE_RATE, ConsoleOutput, Line
 from hearout._console.play import LONGEST, cleaned, read_audio
 
 LATER = 1e12  # a deadline that everything makes
@@ -117,3 +117,14 @@ def test_ten_thousand_typed_characters_are_refused_with_the_number_that_is_possi
     with pytest.raises(ConsoleError, match=r"10,000 characters .* 1,000"):
         cleaned("x" * 10_000)
     assert len(cleaned("x" * LONGEST)) == LONGEST
+
+
+def test_a_line_that_is_hung_up_leaves_no_task_of_its_captions() -> None:
+    async def main() -> None:
+        line = Line(on_tick=lambda _: None, on_attached=lambda _: None, on_caption=lambda _: None)
+        line.attach(AgentSession(turn_handling={"turn_detection": "vad"}))
+        await asyncio.sleep(0.05)
+        await line.hang_up()
+        await line.hang_up()
+
+    asyncio.run(main())

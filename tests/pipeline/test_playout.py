@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from livekit import rtc
 from livekit.agents.voice import io
+from livekit.agents.voice.transcription import TranscriptSynchronizer
 
+from harness.scenes import Announcing
+from hearout import AgentSession
 from hearout._pipeline.playout import PlayoutMeter
+from hearout.testing import Call
 from hearout.testing._clock import run
 
 SECOND = rtc.AudioFrame(bytes(2 * 24_000), 24_000, 1, 24_000)
@@ -99,3 +103,36 @@ def test_speech_that_is_stopped_in_its_lead_in_never_began() -> None:
 def test_a_report_that_comes_before_the_lead_in_should_be_over_begins_it() -> None:
     """A loudspeaker's clock may be ahead."""
     assert played(0.5, 0.7, stops_at=0.4)[1] == [("started", 0.4), ("finished", 0.4, 0.2)]
+
+
+class Captioned(AgentSession[Any]):
+    """A session whose captions follow its sound, as in a room; whoever made the synchronizer does not close it."""
+
+    async def start(self, *given: Any, **named: Any) -> Any:
+        assert self.output.audio is not None
+        self.output.audio = paced(self.output.audio).audio_output
+        return await super().start(*given, **named)
+
+
+def paced(sink: io.AudioOutput) -> TranscriptSynchronizer:
+    return TranscriptSynchronizer(next_in_chain_audio=sink, next_in_chain_text=None)
+
+
+def test_a_session_leaves_no_task_of_livekits_captions_behind_the_meter() -> None:
+    made = Call(agent=Announcing, session=lambda **given: Captioned(turn_handling={"turn_detection": "vad"}, **given))
+    assert made.play().protected[0].whole  # a task that is left ends the call with an error
+
+
+def test_captions_that_another_session_shows_stay_open() -> None:
+    async def main() -> tuple[bool, bool]:
+        captions = paced(Sink())
+        meter = PlayoutMeter(captions.audio_output, speaking=lambda: None, listener=Heard())  # type: ignore[arg-type]
+        await meter.aclose()
+        captions.rotate_segment()
+        await captions.barrier()
+        is_open = not captions._impl.closed
+        captions.audio_output.on_detached()
+        await meter.aclose()
+        return is_open, captions._impl.closed
+
+    assert run(main) == (True, True)

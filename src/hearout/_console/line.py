@@ -210,6 +210,7 @@ class Line:
         self.began_at = 0.0
         self._over = False
         self._clock: asyncio.Task[None] | None = None
+        self._captions: TranscriptSynchronizer | None = None
         self._recorded: list[tuple[Samples, Samples]] = []
         self.loop: asyncio.AbstractEventLoop | None = None
         self.session: AgentSession[Any] | None = None
@@ -220,7 +221,7 @@ class Line:
         """Give the session this line's ends, and start the call's clock."""
         self.session, self.loop = session, asyncio.get_running_loop()
         self.microphone = ConsoleInput()
-        captions = TranscriptSynchronizer(
+        captions = self._captions = TranscriptSynchronizer(
             next_in_chain_audio=self.loudspeaker, next_in_chain_text=Captions(self._on_caption)
         )
         session.input.audio = self.microphone
@@ -271,6 +272,8 @@ class Line:
             self._clock.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._clock
+        if self._captions is not None:
+            await self._captions.aclose()
 
     async def _run(self) -> None:
         """The clock: each 20 ms at its own time, so that being late once does not make all the rest late."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from livekit import rtc
 from livekit.agents.voice import SpeechHandle, io
+from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 REPORTS = 1.0
 """Seconds within which a sink that lives reports the end of what was cleared."""
@@ -115,6 +116,21 @@ class PlayoutMeter(io.AudioOutput):
     def clear_buffer(self) -> None:
         self.sink.clear_buffer()
         asyncio.get_running_loop().call_later(REPORTS, self._end_for_the_sink, self._ended)
+
+    async def aclose(self) -> None:
+        """Close the transcript synchronizers behind this meter; call it when the session is closed.
+
+        A synchronizer that is detached keeps three tasks for a next segment until somebody closes it. Its owner may
+        look for it at ``session.output.audio``, as LiveKit's own tests do, and finds the meter there. One that is
+        attached to another session stays open.
+        """
+        output = self.next_in_chain
+        while output is not None:
+            # a private name: LiveKit has no public way from an audio output to its synchronizer
+            synchronizer = getattr(output, "_synchronizer", None)
+            if isinstance(synchronizer, TranscriptSynchronizer) and not synchronizer.enabled:
+                await synchronizer.aclose()
+            output = output.next_in_chain
 
     def on_playback_started(self, *, created_at: float) -> None:
         if (handle := self._playing()) is not None:

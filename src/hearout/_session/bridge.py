@@ -155,6 +155,8 @@ class Bridge:
         if self.room is not None and self.page is not None:
             self.room.close()
             self._runner.start(self.page.close())
+        if self._meter is not None:
+            self._runner.start(self._meter.aclose())
         self._runner.close()
 
     async def settled(self) -> None:
