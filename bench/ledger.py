@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.ledger_workers import Opened
 from hearout.ledger import Ledger, LedgerWriter, Written
 from hearout.ledger._read import entries, verify
 from hearout.ledger._writer import PATIENCE
@@ -68,8 +69,8 @@ def fill(ledger: Ledger, rows: int) -> None:
     """Append rows until the book has so many."""
     for index in range((rows - verify(ledger).rows) // 2):
         id = f"f{index}-{time.time_ns()}"
-        ledger.owe("room", id, TEXT, by="bench", now=time.time())
-        ledger.settle(receipt(id), call="room", by="bench", now=time.time())
+        Opened.owe(ledger, "room", id, TEXT, by="bench", now=time.time())
+        Opened.settle(ledger, receipt(id), call="room", by="bench", now=time.time())
 
 
 def measure(name: str, url: str, folder: Path, *, rounds: int = ROUNDS, rows: int = ROWS) -> Cost:

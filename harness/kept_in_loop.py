@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, call, reading
 from hearout import AgentSession, Receipt
 from hearout.ledger import (
     LEASE,
     Entry,
-    Ledger,
     Unfinished,
     Written,
 )
 from hearout.ledger._calls import WatchedCall
-from hearout.ledger._entries import settlement
 from hearout.ledger._read import entries
 from hearout.testing import (
     LLM,
@@ -25,7 +24,7 @@ from hearout.testing import (
 class InTheLoop:
     """A scribe without a thread. Its clock is the call's."""
 
-    def __init__(self, ledger: Ledger, holder: str) -> None:
+    def __init__(self, ledger: Opened, holder: str) -> None:
         self.ledger, self.holder = ledger, holder
         self.rescued = 1
         self.dies = self.left = self.released = False
@@ -44,8 +43,7 @@ class InTheLoop:
 
     def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> None:
         if not self.dies:
-            kept = {"words": self.ledger.words, "text": self.ledger.text}
-            self.ledger.append(settlement(receipt, call, by=self.holder, now=now, entry=entry, **kept))
+            self.ledger.settle(receipt, call=call, by=self.holder, now=now, entry=entry)
 
     def amend(self, before: Receipt, after: Receipt, *, call: str, now: float, settled: str) -> None:
         if not self.dies:
@@ -76,7 +74,7 @@ class InTheLoop:
         pass
 
 
-def kept(ledger: Ledger, holder: str, *acts: Any, text: str = NOTICE, dies: bool = False, **more: Any) -> Any:
+def kept(ledger: Opened, holder: str, *acts: Any, text: str = NOTICE, dies: bool = False, **more: Any) -> Any:
     """A call whose agent announces a notice, with its book."""
     scribe = InTheLoop(ledger, holder)
 
@@ -91,7 +89,7 @@ def kept(ledger: Ledger, holder: str, *acts: Any, text: str = NOTICE, dies: bool
     return result, scribe
 
 
-def in_the_book(ledger: Ledger) -> list[Entry]:
+def in_the_book(ledger: Opened) -> list[Entry]:
     return list(entries(ledger, now=1e12, call="room/1"))
 
 
@@ -109,7 +107,7 @@ def replying(scribe: InTheLoop) -> Any:
     return reading(read)
 
 
-def dying_reply(ledger: Ledger, *acts: Any) -> None:
+def dying_reply(ledger: Opened, *acts: Any) -> None:
     """A reply of the model whose agent dies in the middle of it."""
     scribe = InTheLoop(ledger, "a")
 

@@ -1,7 +1,7 @@
 """No test and no call leaves a task behind: what is left when an event loop ends fails its test.
 
-`hearout.testing` looks for such tasks itself, in virtual time. This is for loops in this machine's time: those of tests,
-which run by `asyncio.run`, and those of agents in rooms, which note what their session left.
+`hearout.testing` looks for such tasks itself, in virtual time. This is for loops in this machine's time: those of
+tests, which run by `asyncio.run`, and those of agents in rooms, which note what their session left.
 """
 
 import asyncio

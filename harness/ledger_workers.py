@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.context import ForkServerContext
 from typing import Any, ClassVar
@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from hearout.errors import LedgerDownError
-from hearout.ledger import Ledger, LedgerWriter
+from hearout.ledger import Ledger, LedgerWriter, Record
 from hearout.ledger import _tables as tables
+from hearout.ledger._entries import amendment, promise, settlement
 from hearout.receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
 
 NOW = 1_800_000_000.0
@@ -22,13 +23,43 @@ MINE = "my address is 4 Elm Street"
 
 
 class Opened(Ledger):
-    """A ledger that is closed when the test is over (`databases.close_ledgers`)."""
+    """A ledger that is closed when the test is over (`databases.close_ledgers`), and is written to without a thread."""
 
     all: ClassVar[list[Ledger]] = []
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.all.append(self)
+
+    def owe(
+        self,
+        call: str,
+        id: str,
+        text: str,
+        *,
+        by: str,
+        now: float,
+        agent: str = "",
+        policy: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Promise an utterance."""
+        record = promise(call, id, text, agent=agent, policy=policy or {}, by=by, now=now, keep=self.text)
+        self.append(record)
+        return record
+
+    def settle(self, receipt: Receipt, *, call: str, by: str, now: float, owed: str = "", entry: str = "") -> Record:
+        """Write down how an utterance ended; without `owed`, that utterance's open promise, if any, is settled."""
+        kept = {"words": self.words, "text": self.text}
+        record = settlement(receipt, call, by=by, now=now, owed=owed, entry=entry, **kept)
+        self.append(record)
+        return record
+
+    def amend(self, before: Receipt, after: Receipt, *, call: str, by: str, now: float, settled: str) -> Record | None:
+        """Add what has become known of who heard a settled utterance; None where that is nothing new."""
+        record = amendment(before, after, call, by=by, now=now, settled=settled)
+        if record is not None:
+            self.append(record)
+        return record
 
 
 def receipt(id: str = "notice", **fields: Any) -> Receipt:
@@ -82,7 +113,7 @@ def all_at_once(work: Callable[..., None], count: int, *arguments: Any) -> list[
 
 def append_many(number: int, barrier: Any, results: Any, url: str, utterances: int) -> None:
     """Owe and settle, as fast as it goes."""
-    ledger, by = Ledger(url), f"w{number}"
+    ledger, by = Opened(url), f"w{number}"
     barrier.wait(30)
     for index in range(utterances):
         id = f"u{number}-{index}"

@@ -10,6 +10,7 @@ from typing import Any, Self
 import pytest
 from livekit import api
 
+from harness.ledger_workers import Opened
 from hearout import _failover as rescue
 from hearout._failover import (
     DEAD,
@@ -21,7 +22,6 @@ from hearout._failover import (
     Failover,
 )
 from hearout.errors import LedgerDownError
-from hearout.ledger import Ledger
 from hearout.ledger._calls import CallRegistry, WatchedCall
 
 CALL = WatchedCall("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
@@ -81,7 +81,7 @@ class Workers:
     """Workers that look into one ledger, on a clock that is set by hand."""
 
     def __init__(self, folder: Path, rooms: Rooms) -> None:
-        self.ledger = Ledger(f"sqlite:///{folder / 'receipts.db'}")
+        self.ledger = Opened(f"sqlite:///{folder / 'receipts.db'}")
         self.custody = CallRegistry(self.ledger)
         self.rooms = rooms
         self.now = 1000.0

@@ -12,11 +12,10 @@ import pytest
 
 from harness import AGENT, ROOT, run
 from harness.kept_in_loop import InTheLoop, dying_reply
-from harness.ledger_workers import MINE, NOTICE, NOW, receipt
+from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt
 from harness.ready import Noises, make, silenced
 from harness.scenes import call, reading, said
 from hearout import AgentSession, Outcome
-from hearout.ledger import Ledger
 from hearout.ledger._environment import place
 from hearout.prepare._orders import read
 
@@ -76,8 +75,8 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
     environment = {"HEAROUT_LEDGER_KEY": "ledger-key.pem"}
     ledger = place(environment)  # as an agent's process has it
     assert ledger is not None
-    ledger.owe("room-1", "notice", NOTICE, by="a", now=NOW)
-    ledger.settle(receipt(call="room-1"), call="room-1", by="a", now=NOW + 8)
+    Opened.owe(ledger, "room-1", "notice", NOTICE, by="a", now=NOW)
+    Opened.settle(ledger, receipt(call="room-1"), call="room-1", by="a", now=NOW + 8)
     ledger.close()
 
     printed = [terminal.type(line.replace("CALL", "room-1"), **environment) for line in typed[len(keys) :]]
@@ -92,7 +91,7 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
 
 
 def test_what_a_dead_agent_owed_is_said_as_the_receipts_show_it(tmp_path: Path) -> None:
-    ledger = Ledger(f"sqlite:///{tmp_path}/receipts.db")
+    ledger = Opened(f"sqlite:///{tmp_path}/receipts.db")
     dying_reply(ledger)
     (code,) = shown(RECEIPTS, "python")
 

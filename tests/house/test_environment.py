@@ -11,9 +11,8 @@ from unittest import mock
 import pytest
 
 from harness import ROOT
-from harness.ledger_workers import NOW, receipt
+from harness.ledger_workers import NOW, Opened, receipt
 from hearout import __main__ as commands
-from hearout.ledger import Ledger
 
 SOURCE = ROOT / "src" / "hearout"
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -69,7 +68,7 @@ def test_the_map_of_the_source_names_every_file_and_folder() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An agent's folder, with its receipts in the database that its `.env` names, and one below it to be in."""
     (tmp_path / ".env").write_text(f"HEAROUT_LEDGER=sqlite:///{tmp_path}/mine.db\nHEAROUT_BOOK=\n")
-    ledger = Ledger(f"sqlite:///{tmp_path}/mine.db")
+    ledger = Opened(f"sqlite:///{tmp_path}/mine.db")
     ledger.settle(receipt("recording"), call="room", by="a", now=NOW)
     ledger.close()
     (tmp_path / "below").mkdir()

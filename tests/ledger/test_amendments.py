@@ -32,7 +32,7 @@ from hearout.ledger import (
 from hearout.ledger import (
     _tables as tables,
 )
-from hearout.ledger._amendments import amended, amendment
+from hearout.ledger._entries import amended, amendment
 from hearout.ledger._read import entries, rows, verify
 from hearout.receipts import Listener
 from hearout.testing import run as virtually

@@ -14,10 +14,10 @@ from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 from hearout.errors import LedgerError
 from hearout.ledger._chain import GENESIS, row_hash
 from hearout.ledger._command import main
-from hearout.ledger._exported import verify
 from hearout.ledger._read import rows
 from hearout.ledger._read import verify as verify_in_the_database
 from hearout.ledger._signing import load_signer, load_verifier
+from hearout.ledger._verify import verify_export as verify
 from hearout.receipts import Listener
 
 Rows = list[dict[str, Any]]

@@ -193,7 +193,7 @@ def test_a_session_signs_with_the_key_that_the_environment_names(tmp_path: Path,
     ledger = place({"HEAROUT_LEDGER": f"sqlite:///{tmp_path}/receipts.db", "HEAROUT_LEDGER_KEY": str(private)})
     assert ledger is not None
     try:
-        ledger.settle(receipt("notice"), call="room", by="a", now=NOW)
+        Opened.settle(ledger, receipt("notice"), call="room", by="a", now=NOW)
         verdict = verify(ledger, verifier=signing.load_verifier(public))
     finally:
         ledger.close()

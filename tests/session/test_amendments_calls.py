@@ -20,7 +20,7 @@ from hearout import (
 )
 from hearout._room.page_reports import ACKNOWLEDGED, END, HELLO
 from hearout._session.call_ledger import CallLedger
-from hearout.ledger import Entry, Ledger
+from hearout.ledger import Entry
 from hearout.ledger._read import entries, verify
 from hearout.policy import Timeouts
 from hearout.testing import TTS, Do, from_end
@@ -56,7 +56,7 @@ class PagesRoom(FakeRoom):
         pass
 
 
-def call_with_a_page(ledger: Ledger, *acts: Do, reports_after: float = 0.1, ends_after: float = 60.0) -> Any:
+def call_with_a_page(ledger: Opened, *acts: Do, reports_after: float = 0.1, ends_after: float = 60.0) -> Any:
     """A call whose caller has a page; they are in the room until its end, and LiveKit would miss them after 21 s."""
     page: list[PagesRoom] = []
 
@@ -83,17 +83,17 @@ async def press(session_and_page: tuple[Any, PagesRoom]) -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path) -> Opened:
     return Opened(f"sqlite:///{tmp_path}/receipts.db")
 
 
-def in_the_book(ledger: Ledger) -> Entry:
+def in_the_book(ledger: Opened) -> Entry:
     (entry,) = entries(ledger, now=1e12, call="room/1")
     return entry
 
 
 def test_a_late_report_a_late_acknowledgement_and_late_presence_reach_the_ledger(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ledger: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hearout._room.evidence.REPORTED", 0.1)
     seen: list[tuple[list[str], Level]] = []
@@ -128,7 +128,7 @@ def test_a_late_report_a_late_acknowledgement_and_late_presence_reach_the_ledger
     assert verify(ledger).fault is None
 
 
-def test_a_late_report_alone_is_an_amendment(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_report_alone_is_an_amendment(ledger: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hearout._room.evidence.REPORTED", 0.1)
     seen: list[tuple[list[str], float | None]] = []
 
@@ -143,7 +143,7 @@ def test_a_late_report_alone_is_an_amendment(ledger: Ledger, monkeypatch: pytest
     assert seen == [(["owed", "settled", "amended"], pytest.approx(TTS().seconds(NOTICE), abs=0.1))]
 
 
-def test_a_button_that_is_pressed_after_a_minute_is_added_while_the_call_goes_on(ledger: Ledger) -> None:
+def test_a_button_that_is_pressed_after_a_minute_is_added_while_the_call_goes_on(ledger: Opened) -> None:
     seen: list[Level] = []
 
     def look(_: Any) -> None:
@@ -156,7 +156,7 @@ def test_a_button_that_is_pressed_after_a_minute_is_added_while_the_call_goes_on
     assert seen == [Level.ACKNOWLEDGED]
 
 
-def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Ledger) -> None:
+def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Opened) -> None:
     async def press_and_go(session_and_page: tuple[Any, PagesRoom]) -> None:
         await press(session_and_page)
         await session_and_page[0].aclose()
@@ -170,7 +170,7 @@ def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Led
 
 
 def test_what_becomes_known_while_the_row_waits_for_the_answer_is_in_that_row(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ledger: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle, waiting = CallLedger.settle, []
 
@@ -191,7 +191,7 @@ def test_what_becomes_known_while_the_row_waits_for_the_answer_is_in_that_row(
     assert entry.receipt.listeners[0].acknowledged_at is not None
 
 
-def test_a_caller_who_takes_anothers_place_changes_nothing_on_the_receipt(ledger: Ledger) -> None:
+def test_a_caller_who_takes_anothers_place_changes_nothing_on_the_receipt(ledger: Opened) -> None:
     def another(session_and_page: tuple[Any, PagesRoom]) -> None:
         session_and_page[0]._bridge.room.caller = "ben"
         session_and_page[0]._bridge.room._presence.came("ben", session_and_page[0]._bridge.now)

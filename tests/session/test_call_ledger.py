@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 
 from harness.kept_in_loop import REPLY, InTheLoop, dying_reply, in_the_book, kept
+from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, QUESTION, call, reading, said
 from hearout import AgentSession, Outcome
-from hearout.ledger import (
-    Ledger,
-    Unfinished,
-)
+from hearout.ledger import Unfinished
 from hearout.ledger._calls import WatchedCall
 from hearout.ledger._read import verify
 from hearout.testing import (
@@ -29,11 +27,11 @@ from hearout.testing import (
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/receipts.db")
+def ledger(tmp_path: Path) -> Opened:
+    return Opened(f"sqlite:///{tmp_path}/receipts.db")
 
 
-def test_it_is_in_the_ledger_before_its_first_sample_and_its_receipt_after_its_last(ledger: Ledger) -> None:
+def test_it_is_in_the_ledger_before_its_first_sample_and_its_receipt_after_its_last(ledger: Opened) -> None:
     result, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION))
 
     (entry,) = in_the_book(ledger)
@@ -47,7 +45,7 @@ def test_it_is_in_the_ledger_before_its_first_sample_and_its_receipt_after_its_l
     assert result.protected[0].whole
 
 
-def test_the_lease_says_how_far_it_is_and_what_the_caller_said(ledger: Ledger) -> None:
+def test_the_lease_says_how_far_it_is_and_what_the_caller_said(ledger: Opened) -> None:
     seen: list[Unfinished] = []
     kept(
         ledger,
@@ -61,7 +59,7 @@ def test_the_lease_says_how_far_it_is_and_what_the_caller_said(ledger: Ledger) -
     assert [one["text"] for one in owing.held if one["kind"] == "spoken"] == [QUESTION]
 
 
-def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered(ledger: Ledger) -> None:
+def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered(ledger: Opened) -> None:
     kept(ledger, "a", Say(first_sound(1.0), QUESTION), dies=True, ends_after=6.0)
     assert [entry.receipt.outcome for entry in in_the_book(ledger) if entry.receipt] == [Outcome.UNKNOWN]
 
@@ -78,7 +76,7 @@ def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered
     assert verify(ledger).fault is None
 
 
-def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(ledger: Ledger) -> None:
+def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(ledger: Opened) -> None:
     played: list[float] = []
 
     def cut_off(session: AgentSession[Any]) -> None:
@@ -102,7 +100,7 @@ def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(
     assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED]
 
 
-def test_another_text_under_the_same_id_is_said_from_its_beginning(ledger: Ledger) -> None:
+def test_another_text_under_the_same_id_is_said_from_its_beginning(ledger: Opened) -> None:
     kept(ledger, "a", dies=True, ends_after=6.0)
 
     result, _ = kept(ledger, "b", text="The notice has changed. This is the new one.")
@@ -110,7 +108,7 @@ def test_another_text_under_the_same_id_is_said_from_its_beginning(ledger: Ledge
     assert said(result) == ["The notice has changed. This is the new one."]
 
 
-def test_what_a_dead_agent_finished_is_not_said_again(ledger: Ledger) -> None:
+def test_what_a_dead_agent_finished_is_not_said_again(ledger: Opened) -> None:
     kept(ledger, "a")
 
     result, _ = kept(ledger, "b", ends_after=5.0)
@@ -118,7 +116,7 @@ def test_what_a_dead_agent_finished_is_not_said_again(ledger: Ledger) -> None:
     assert said(result) == []
 
 
-def test_what_is_owed_is_there_for_the_next_agent(ledger: Ledger) -> None:
+def test_what_is_owed_is_there_for_the_next_agent(ledger: Opened) -> None:
     kept(ledger, "a", dies=True, ends_after=6.0)
     scribe = InTheLoop(ledger, "b")
     seen: list[Any] = []
@@ -135,7 +133,7 @@ def test_what_is_owed_is_there_for_the_next_agent(ledger: Ledger) -> None:
     assert seen == [()]
 
 
-def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(ledger: Ledger) -> None:
+def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(ledger: Opened) -> None:
     dying_reply(ledger, Say(first_sound(1.0), QUESTION))
     (died,) = in_the_book(ledger)
     assert died.receipt is not None
@@ -161,7 +159,7 @@ def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(
     assert verify(ledger).fault is None
 
 
-def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Ledger) -> None:
+def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Opened) -> None:
     dying_reply(ledger)
     scribe = InTheLoop(ledger, "b")
 
@@ -180,7 +178,7 @@ def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Ledger) 
     assert owing.played > 8.0
 
 
-def test_nobody_listens_is_in_the_ledger(ledger: Ledger) -> None:
+def test_nobody_listens_is_in_the_ledger(ledger: Opened) -> None:
     kept(ledger, "a", listener=AudioReceiver(subscribed_at=None), ends_after=40.0)
 
     (entry,) = in_the_book(ledger)
@@ -188,7 +186,7 @@ def test_nobody_listens_is_in_the_ledger(ledger: Ledger) -> None:
     assert (entry.receipt.outcome, entry.receipt.played) == (Outcome.FAILED, 0.0)
 
 
-def test_an_id_that_is_announced_again_before_the_first_was_answered_is_promised_each_time(ledger: Ledger) -> None:
+def test_an_id_that_is_announced_again_before_the_first_was_answered_is_promised_each_time(ledger: Opened) -> None:
     scribe = InTheLoop(ledger, "a")
     owed: list[str] = []
 

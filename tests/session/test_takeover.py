@@ -10,6 +10,7 @@ import pytest
 from livekit.agents.llm import ChatMessage
 
 from harness.kept_in_loop import REPLY, InTheLoop, in_the_book
+from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, QUESTION, Announcing, call, reading, said
 from hearout import (
     AgentSession,
@@ -20,7 +21,6 @@ from hearout import (
 )
 from hearout._session.call_ledger import UnfinishedUtterance
 from hearout.errors import AlreadyOwedError
-from hearout.ledger import Ledger
 from hearout.testing import (
     LLM,
     Do,
@@ -38,12 +38,12 @@ Saying = Callable[[AgentSession[Any]], Any]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(f"sqlite:///{tmp_path}/receipts.db")
+def ledger(tmp_path: Path) -> Opened:
+    return Opened(f"sqlite:///{tmp_path}/receipts.db")
 
 
 def play(
-    ledger: Ledger,
+    ledger: Opened,
     *saying: Saying,
     dies_at: float | None = None,
     acts: Any = (),
@@ -85,7 +85,7 @@ def tell(session: AgentSession[Any]) -> None:
 
 
 @pytest.mark.parametrize("saying", [say(NOTICE), announce(NOTICE)])
-def test_what_a_dead_agent_began_is_gone_on_with_however_it_is_asked_for(ledger: Ledger, saying: Saying) -> None:
+def test_what_a_dead_agent_began_is_gone_on_with_however_it_is_asked_for(ledger: Opened, saying: Saying) -> None:
     play(ledger, saying, dies_at=5.6, acts=(Say(first_sound(1.0), QUESTION),))
 
     result = play(ledger, saying)
@@ -94,7 +94,7 @@ def test_what_a_dead_agent_began_is_gone_on_with_however_it_is_asked_for(ledger:
     assert result.turns == [QUESTION]
 
 
-def test_a_reply_that_is_asked_for_again_is_gone_on_with_and_the_model_is_not_asked(ledger: Ledger) -> None:
+def test_a_reply_that_is_asked_for_again_is_gone_on_with_and_the_model_is_not_asked(ledger: Opened) -> None:
     play(ledger, tell, dies_at=6.6, llm=LLM(answers=(REPLY,)))
 
     result = play(ledger, tell, llm=LLM(answers=("Something else altogether.",)))
@@ -106,7 +106,7 @@ def test_a_reply_that_is_asked_for_again_is_gone_on_with_and_the_model_is_not_as
     assert (entry.receipt.outcome, entry.receipt.text) == (Outcome.FINISHED, REPLY)
 
 
-def test_another_reply_than_the_dead_agents_is_made_and_that_ones_is_gone_on_with_after_it(ledger: Ledger) -> None:
+def test_another_reply_than_the_dead_agents_is_made_and_that_ones_is_gone_on_with_after_it(ledger: Opened) -> None:
     def greet(session: AgentSession[Any]) -> None:
         session.generate_reply(instructions="Say good evening.", allow_interruptions=False)
 
@@ -117,7 +117,7 @@ def test_another_reply_than_the_dead_agents_is_made_and_that_ones_is_gone_on_wit
     assert said(result) == [GREETING, REPLY[REPLY.index("It was bent") :]]
 
 
-def test_a_reply_that_the_model_had_not_finished_is_asked_for_again(ledger: Ledger) -> None:
+def test_a_reply_that_the_model_had_not_finished_is_asked_for_again(ledger: Opened) -> None:
     slow = LLM(answers=(REPLY, "Fine."), rate=3.0)
     play(ledger, tell, dies_at=3.0, acts=(Say(first_sound(0.5), QUESTION),), llm=slow, begins=4.0)
     (owing,) = ledger.owed("room/1")
@@ -132,7 +132,7 @@ def test_a_reply_that_the_model_had_not_finished_is_asked_for_again(ledger: Ledg
 
 
 def test_a_reply_that_is_asked_for_again_and_may_be_interrupted_leaves_the_words_over_the_old_one_to_be_answered(
-    ledger: Ledger,
+    ledger: Opened,
 ) -> None:
     def tell_otherwise(session: AgentSession[Any]) -> None:
         session.generate_reply(instructions="Tell something.", allow_interruptions=True)
@@ -147,7 +147,7 @@ def test_a_reply_that_is_asked_for_again_and_may_be_interrupted_leaves_the_words
 def test_where_the_ledger_keeps_no_text_what_was_finished_is_not_said_again_and_what_was_begun_is_gone_on_with(
     tmp_path: Path, kept: Retention
 ) -> None:
-    hashes = Ledger(f"sqlite:///{tmp_path}/hashes.db", text=kept)
+    hashes = Opened(f"sqlite:///{tmp_path}/hashes.db", text=kept)
     play(hashes, say(GREETING), announce(), dies_at=9.0)
 
     result = play(hashes, say(GREETING), announce())
@@ -157,7 +157,7 @@ def test_where_the_ledger_keeps_no_text_what_was_finished_is_not_said_again_and_
     assert said(result)[0] != NOTICE
 
 
-def test_what_a_dead_agent_had_finished_is_not_said_again_and_the_rest_is(ledger: Ledger) -> None:
+def test_what_a_dead_agent_had_finished_is_not_said_again_and_the_rest_is(ledger: Opened) -> None:
     play(ledger, say(GREETING), announce(), dies_at=9.0)
 
     result = play(ledger, say(GREETING), announce())
@@ -169,7 +169,7 @@ def test_what_a_dead_agent_had_finished_is_not_said_again_and_the_rest_is(ledger
     }
 
 
-def test_what_nobody_asks_for_again_is_said_all_the_same_once_the_new_agent_has_entered(ledger: Ledger) -> None:
+def test_what_nobody_asks_for_again_is_said_all_the_same_once_the_new_agent_has_entered(ledger: Opened) -> None:
     play(ledger, announce(), dies_at=5.6, acts=(Say(first_sound(1.0), QUESTION),))
 
     result = play(ledger, say(GREETING))
@@ -178,7 +178,7 @@ def test_what_nobody_asks_for_again_is_said_all_the_same_once_the_new_agent_has_
     assert result.turns == [QUESTION]
 
 
-def test_who_announces_after_entering_what_is_gone_on_with_gets_its_handle(ledger: Ledger) -> None:
+def test_who_announces_after_entering_what_is_gone_on_with_gets_its_handle(ledger: Opened) -> None:
     play(ledger, announce(), dies_at=5.6)
     handles: list[Any] = []
 
@@ -190,7 +190,7 @@ def test_who_announces_after_entering_what_is_gone_on_with_gets_its_handle(ledge
     assert handles[0].done()
 
 
-def test_another_text_under_that_id_has_to_wait_until_the_old_one_is_over(ledger: Ledger) -> None:
+def test_another_text_under_that_id_has_to_wait_until_the_old_one_is_over(ledger: Opened) -> None:
     play(ledger, announce(), dies_at=5.6)
 
     def announce_another(session: AgentSession[Any]) -> None:
@@ -202,7 +202,7 @@ def test_another_text_under_that_id_has_to_wait_until_the_old_one_is_over(ledger
     assert said(result) == [REST]
 
 
-def test_what_was_to_be_said_once_at_most_is_not_said_again(ledger: Ledger) -> None:
+def test_what_was_to_be_said_once_at_most_is_not_said_again(ledger: Opened) -> None:
     play(ledger, announce(redeliver=Redeliver.NEVER), dies_at=5.6, acts=(Say(first_sound(1.0), QUESTION),))
 
     result = play(ledger, ends_after=10.0)
@@ -211,7 +211,7 @@ def test_what_was_to_be_said_once_at_most_is_not_said_again(ledger: Ledger) -> N
     assert result.turns == [QUESTION]
 
 
-def test_who_might_cut_in_may_still_when_it_is_gone_on_with(ledger: Ledger) -> None:
+def test_who_might_cut_in_may_still_when_it_is_gone_on_with(ledger: Opened) -> None:
     play(ledger, announce(cut_in=CutIn(keys="0", phrases=("operator",))), dies_at=3.0)
 
     play(ledger, acts=(Do(first_sound(0.5), lambda session: session.user_pressed("0")),))
@@ -221,7 +221,7 @@ def test_who_might_cut_in_may_still_when_it_is_gone_on_with(ledger: Ledger) -> N
     assert (entry.receipt.outcome, entry.receipt.why) == (Outcome.CUT_IN, "key 0")
 
 
-def test_a_row_whose_choices_cannot_be_read_is_gone_on_with_under_the_sessions_policy(ledger: Ledger) -> None:
+def test_a_row_whose_choices_cannot_be_read_is_gone_on_with_under_the_sessions_policy(ledger: Opened) -> None:
     play(ledger, announce(), dies_at=5.6)
     (owing,) = ledger.owed("room/1")
     old = UnfinishedUtterance(dataclasses.replace(owing, policy={"redeliver": "in the year 2525"}), 5.0, 40, ())
@@ -229,7 +229,7 @@ def test_a_row_whose_choices_cannot_be_read_is_gone_on_with_under_the_sessions_p
     assert (old.asked.id, old.asked.redeliver) == ("notice", None)
 
 
-def test_the_new_agent_knows_what_was_said(ledger: Ledger) -> None:
+def test_the_new_agent_knows_what_was_said(ledger: Opened) -> None:
     play(ledger, say(GREETING), announce(), dies_at=9.0)
     known: list[str] = []
 
@@ -243,7 +243,7 @@ def test_the_new_agent_knows_what_was_said(ledger: Ledger) -> None:
     assert NOTICE.startswith(known[1])
 
 
-def test_only_what_is_asked_for_on_entering_is_known_by_what_was_asked(ledger: Ledger) -> None:
+def test_only_what_is_asked_for_on_entering_is_known_by_what_was_asked(ledger: Opened) -> None:
     async def read(session: AgentSession[Any]) -> None:
         await session._bridge.keep(InTheLoop(ledger, "a"), "room/1")  # type: ignore[union-attr, arg-type]
         await session.say("Good evening.", allow_interruptions=False)
@@ -262,13 +262,13 @@ def test_only_what_is_asked_for_on_entering_is_known_by_what_was_asked(ledger: L
     assert told.id.startswith("speech_")  # LiveKit's name for it, which no other call has
 
 
-def test_an_agent_that_says_the_same_twice_in_its_own_call_says_it_twice(ledger: Ledger) -> None:
+def test_an_agent_that_says_the_same_twice_in_its_own_call_says_it_twice(ledger: Opened) -> None:
     result = play(ledger, say(GREETING), say(GREETING), tell, tell, llm=LLM(answers=(REPLY,)))
 
     assert said(result) == [GREETING, GREETING, REPLY, REPLY]
 
 
-def test_an_agent_that_died_in_its_first_sentence_has_it_said_again_and_the_rest_after_it(ledger: Ledger) -> None:
+def test_an_agent_that_died_in_its_first_sentence_has_it_said_again_and_the_rest_after_it(ledger: Opened) -> None:
     play(ledger, say(NOTICE), dies_at=0.6)
 
     result = play(ledger, say(NOTICE), say(GREETING))
@@ -276,7 +276,7 @@ def test_an_agent_that_died_in_its_first_sentence_has_it_said_again_and_the_rest
     assert said(result) == [NOTICE, GREETING]
 
 
-def test_an_announcement_without_an_id_that_was_finished_is_not_said_again_and_has_its_receipt(ledger: Ledger) -> None:
+def test_an_announcement_without_an_id_that_was_finished_is_not_said_again_and_has_its_receipt(ledger: Opened) -> None:
     handles: list[Any] = []
 
     def enter(session: AgentSession[Any]) -> None:
@@ -291,7 +291,7 @@ def test_an_announcement_without_an_id_that_was_finished_is_not_said_again_and_h
     assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED] * 2
 
 
-def test_another_text_under_an_id_that_a_dead_agent_finished_is_said(ledger: Ledger) -> None:
+def test_another_text_under_an_id_that_a_dead_agent_finished_is_said(ledger: Opened) -> None:
     play(ledger, announce(GREETING), say(NOTICE), dies_at=9.0)
 
     result = play(
@@ -301,13 +301,13 @@ def test_another_text_under_an_id_that_a_dead_agent_finished_is_said(ledger: Led
     assert said(result)[-1] == "Something else."
 
 
-def test_an_agent_that_comes_second_into_a_call_in_which_nobody_died_begins_at_the_beginning(ledger: Ledger) -> None:
+def test_an_agent_that_comes_second_into_a_call_in_which_nobody_died_begins_at_the_beginning(ledger: Opened) -> None:
     play(ledger, say(GREETING), ends_after=10.0)
 
     assert said(play(ledger, say(GREETING), rescued=0)) == [GREETING]
 
 
-def test_what_is_not_said_again_is_answered_once_though_the_call_is_handed_over_later(ledger: Ledger) -> None:
+def test_what_is_not_said_again_is_answered_once_though_the_call_is_handed_over_later(ledger: Opened) -> None:
     play(ledger, announce(redeliver=Redeliver.NEVER), dies_at=5.6, acts=(Say(first_sound(1.0), QUESTION),))
 
     def hand_over(session: AgentSession[Any]) -> None:
@@ -318,7 +318,7 @@ def test_what_is_not_said_again_is_answered_once_though_the_call_is_handed_over_
     assert result.turns == [QUESTION]
 
 
-def test_a_message_of_the_user_is_known_by_its_words(ledger: Ledger) -> None:
+def test_a_message_of_the_user_is_known_by_its_words(ledger: Opened) -> None:
     def ask(session: AgentSession[Any]) -> None:
         message = ChatMessage(role="user", content=["Tell me something."])
         session.generate_reply(user_input=message, allow_interruptions=False)

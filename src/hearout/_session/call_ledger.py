@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 from .._floor.state import Progress
@@ -82,6 +83,50 @@ class UnfinishedUtterance:
         return replace(asked, text=text, before=before, begins_at=self.begins_at) if text.strip() else asked
 
 
+class RowState(Enum):
+    """Where one utterance's row stands."""
+
+    OWED = "owed"
+    """It is being said, or waits to be."""
+    OVER = "over"
+    """It ended, and its row waits for the gap to the answer."""
+    SETTLED = "settled"
+    """Its receipt is written; what becomes known later is added."""
+
+
+@dataclass(eq=False)
+class Row:
+    """One utterance's row in the ledger.
+
+    Args:
+        id: of the utterance.
+        is_untold: whether it was promised before its text was known: the renewals carry it, as far as it is.
+        promise: writes the promise; None where it was taken over.
+        state: where the row stands.
+        progress: how far the utterance is.
+        receipt: as it is known now; None until it is over.
+        written: the receipt as the ledger has it; None until it is settled.
+        entry: names the row that has the receipt.
+        later: writes the receipt, or what was added to it, when nothing more comes.
+    """
+
+    id: str
+    is_untold: bool
+    promise: "asyncio.Task[None] | None" = None
+    state: RowState = RowState.OWED
+    progress: Progress = field(default_factory=Progress)
+    receipt: Receipt | None = None
+    written: Receipt | None = None
+    entry: str = ""
+    later: asyncio.TimerHandle | None = None
+
+    def stop_waiting(self) -> None:
+        """What waited is written now, or not at all."""
+        if self.later is not None:
+            self.later.cancel()
+            self.later = None
+
+
 class CallLedger:
     """Keeps the book of one call.
 
@@ -103,15 +148,8 @@ class CallLedger:
         self._agent = agent
         self._progress_now = progress
         self._loop = asyncio.get_running_loop()
-        self._promises: dict[str, asyncio.Task[None]] = {}
-        self._open: dict[str, str] = {}
-        self._untold: set[str] = set()
-        """What was promised before its text was known: the renewals carry it, as far as it is."""
-        self._over: dict[str, tuple[Receipt, asyncio.TimerHandle | None]] = {}
-        self._progress: dict[str, Progress] = {}
-        self._settled: dict[str, tuple[str, Receipt]] = {}
-        """Of what is over, its row's name and its receipt as the ledger has it."""
-        self._amendments: dict[str, tuple[Receipt, asyncio.TimerHandle]] = {}
+        self._rows: dict[str, Row] = {}
+        """By the utterance's key, in the order in which they were promised."""
         self._renewal: asyncio.TimerHandle | None = None
         self._is_attended = self._is_abandoned = False
 
@@ -164,67 +202,74 @@ class CallLedger:
 
     def promise(self, key: str, asked: SpeechRequest) -> None:
         """It is owed from now on; what was taken over is owed already."""
-        if key in self._open or self._is_abandoned:
+        known = self._rows.get(key)
+        if self._is_abandoned or (known is not None and known.state is not RowState.SETTLED):
             return
-        for over in [over for over in self._over if self._open[over] == asked.id]:
-            self._write(over)  # its row waits for its answer, and two of one id cannot be owed
-        self._open[key] = asked.id
+        for row in self._in_state(RowState.OVER):
+            if row.id == asked.id:
+                self._write(row)  # its row waits for its answer, and two of one id cannot be owed
         old = self.inherited.pop(asked.id, None)
-        if old is None:
-            self._promises[key] = self._loop.create_task(self._owe(asked))
-        if not asked.text or (old is not None and told(old.owing.held)):
-            self._untold.add(key)
+        is_untold = not asked.text or (old is not None and told(old.owing.held) is not None)
+        promise = self._loop.create_task(self._owe(asked)) if old is None else None
+        self._rows[key] = Row(asked.id, is_untold, promise)
         if self._renewal is None:
             self._renewal = self._loop.call_later(RENEW, self._renew)
 
     def promise_again(self, key: str, of: str, asked: SpeechRequest) -> None:
         """The caller missed the end of an utterance: it is owed again, in a row of its own."""
-        if of in self._over:
-            self._write(of)
+        if (row := self._rows.get(of)) is not None and row.state is RowState.OVER:
+            self._write(row)
         self.promise(key, asked)
 
     async def promised(self, key: str) -> None:
         """Wait until it is in the ledger that this is owed, or beside it: a bounded time."""
-        if (promise := self._promises.get(key)) is not None and not promise.done():
-            await asyncio.shield(promise)
+        row = self._rows.get(key)
+        if row is not None and row.promise is not None and not row.promise.done():
+            await asyncio.shield(row.promise)
 
     def settle(self, key: str, receipt: Receipt, *, answer: bool) -> None:
         """It is over; where an answer follows, its row waits for the gap to it."""
+        row = self._rows[key]
+        row.state, row.receipt = RowState.OVER, receipt
         if answer:
-            later = self._loop.call_later(ANSWER_WAIT, self._write, key)
-            self._over[key] = receipt, later
+            row.later = self._loop.call_later(ANSWER_WAIT, self._write, row)
         else:
-            self._over[key] = receipt, None
-            self._write(key)
+            self._write(row)
 
     def answered(self, key: str, receipt: Receipt) -> None:
         """The gap to the answer is known."""
-        if key in self._over:
-            self._over[key] = receipt, self._over[key][1]
-            self._write(key)
+        if (row := self._rows.get(key)) is not None and row.state is RowState.OVER:
+            row.receipt = receipt
+            self._write(row)
 
     def amend(self, key: str, receipt: Receipt) -> None:
         """More is known of who heard it; where its row is written, that is added when nothing more comes."""
-        if key in self._over:
-            self._over[key] = receipt, self._over[key][1]
-        elif key in self._settled:
-            if key in self._amendments:
-                self._amendments[key][1].cancel()
-            self._amendments[key] = receipt, self._loop.call_later(UNCHANGED, self._add, key)
+        row = self._rows.get(key)
+        if row is None or row.state is RowState.OWED:
+            return
+        row.receipt = receipt
+        if row.state is RowState.SETTLED:
+            row.stop_waiting()
+            row.later = self._loop.call_later(UNCHANGED, self._add, row)
 
     async def close(self) -> None:
         """Write what waits, and stop. A call that was abandoned goes on to be looked after."""
-        for key in list(self._over):
-            self._write(key)
-        for key in list(self._amendments):
-            self._add(key)
-        self._settled.clear()
+        for row in self._in_state(RowState.OVER):
+            self._write(row)
+        for row in self._in_state(RowState.SETTLED):
+            if row.later is not None:
+                self._add(row)
         if self._renewal is not None:
             self._renewal.cancel()
-        await asyncio.gather(*self._promises.values(), return_exceptions=True)
+        promises = [row.promise for row in self._rows.values() if row.promise is not None]
+        self._rows.clear()
+        await asyncio.gather(*promises, return_exceptions=True)
         if not self._is_abandoned:
             self._scribe.leave()
         await self._scribe.close()
+
+    def _in_state(self, *states: RowState) -> list[Row]:
+        return [row for row in self._rows.values() if row.state in states]
 
     async def _owe(self, asked: SpeechRequest) -> None:
         try:
@@ -235,46 +280,44 @@ class CallLedger:
             if await self._scribe.take_over(self.call, asked.id, now=time.time()) is None:
                 logger.warning("utterance %r is owed by another agent in this call, too", asked.id)
 
-    def _write(self, key: str) -> None:
-        receipt, later = self._over.pop(key)
-        if later is not None:
-            later.cancel()
-        del self._open[key]
-        self._promises.pop(key, None)
-        self._progress.pop(key, None)
-        self._untold.discard(key)
-        if self._is_abandoned:
+    def _write(self, row: Row) -> None:
+        """Write the receipt of what is over."""
+        row.stop_waiting()
+        row.state = RowState.SETTLED
+        row.promise, row.progress = None, Progress()  # a long call keeps no words of what is over
+        if self._is_abandoned or row.receipt is None:
             return
-        entry = secrets.token_hex(16)
-        self._settled[key] = entry, receipt
-        self._scribe.settle(receipt, call=self.call, now=time.time(), entry=entry)
+        row.entry, row.written = secrets.token_hex(16), row.receipt
+        self._scribe.settle(row.receipt, call=self.call, now=time.time(), entry=row.entry)
 
-    def _add(self, key: str) -> None:
-        """What has become known of a row that is written."""
-        receipt, later = self._amendments.pop(key)
-        later.cancel()
-        if self._is_abandoned:
+    def _add(self, row: Row) -> None:
+        """Write what has become known of a row that is settled."""
+        row.stop_waiting()
+        if self._is_abandoned or row.written is None or row.receipt is None:
             return
-        entry, before = self._settled[key]
-        self._settled[key] = entry, receipt
-        self._scribe.amend(before, receipt, call=self.call, now=time.time(), settled=entry)
+        before, row.written = row.written, row.receipt
+        self._scribe.amend(before, row.receipt, call=self.call, now=time.time(), settled=row.entry)
 
     def _renew(self) -> None:
         if self._is_abandoned:
             return
-        self._renewal = self._loop.call_later(RENEW, self._renew) if self._open or self.inherited else None
+        unsettled = self._in_state(RowState.OWED, RowState.OVER)
+        self._renewal = self._loop.call_later(RENEW, self._renew) if unsettled or self.inherited else None
         for name, old in self.inherited.items():
             self._scribe.renew(self.call, name, played=old.owing.played, now=time.time())
-        for key, name in self._open.items():
-            over = self._over.get(key)
-            if over is None:
-                self._progress[key] = self._progress_now(key)
-            now = self._progress.get(key, Progress())
-            text = now.text if key in self._untold else None
-            so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
-            said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
-            played = now.played if over is None else over[0].played
-            self._scribe.renew(self.call, name, played=played, now=time.time(), held=[so_far, *said])
+        for key, row in self._rows.items():
+            if row.state is not RowState.SETTLED:
+                self._renew_row(key, row)
+
+    def _renew_row(self, key: str, row: Row) -> None:
+        if row.state is RowState.OWED:
+            row.progress = self._progress_now(key)
+        now = row.progress
+        text = now.text if row.is_untold else None
+        so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
+        said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
+        played = now.played if row.receipt is None else row.receipt.played
+        self._scribe.renew(self.call, row.id, played=played, now=time.time(), held=[so_far, *said])
 
 
 def _same(text: str, known: str, known_sha256: str) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -10,9 +10,7 @@ import sqlalchemy as sa
 
 from ..errors import AlreadyOwedError, LedgerError
 from ..policy import Retention
-from ..receipts import Receipt
 from . import _tables as tables
-from ._amendments import amendment
 from ._chain import (
     GENESIS,
     Plaintext,
@@ -26,8 +24,6 @@ from ._entries import (
     RowKind,
     Unfinished,
     forgotten,
-    promise,
-    settlement,
     told,
 )
 from ._tables import (
@@ -60,7 +56,7 @@ class Signer(Protocol):
 
 
 class Ledger:
-    """A book in a database. Every method is one transaction, and blocks: from asyncio, use :class:`Scribe`.
+    """A book in a database. Every method is one transaction, and blocks: from asyncio, use :class:`LedgerWriter`.
 
     It connects at its first use. Several processes may append to one book at once.
 
@@ -117,59 +113,6 @@ class Ledger:
                 yield connection
 
     # Writing
-
-    def owe(
-        self,
-        call: str,
-        id: str,
-        text: str,
-        *,
-        by: str,
-        now: float,
-        agent: str = "",
-        policy: Mapping[str, Any] | None = None,
-    ) -> Record:
-        """Promise an utterance. When this returns, the row is on disk.
-
-        Args:
-            call, id: which utterance.
-            text: what will be said.
-            by: names this process.
-            now: in seconds since 1970, UTC; so everywhere here.
-            agent: who will say it.
-            policy: an object of JSON for whoever says it again.
-
-        Raises:
-            AlreadyOwedError: it is owed already.
-        """
-        record = promise(call, id, text, agent=agent, policy=policy or {}, by=by, now=now, keep=self.text)
-        self.append(record)
-        return record
-
-    def settle(self, receipt: Receipt, *, call: str, by: str, now: float, owed: str = "") -> Record:
-        """Write down how an utterance ended.
-
-        Args:
-            receipt: how.
-            call, by, now: as for :meth:`owe`.
-            owed: the promise's `entry`; without it, that utterance's open one. There may be none.
-        """
-        record = settlement(receipt, call, by=by, now=now, words=self.words, text=self.text, owed=owed)
-        self.append(record)
-        return record
-
-    def amend(self, before: Receipt, after: Receipt, *, call: str, by: str, now: float, settled: str) -> Record | None:
-        """Add what has become known of who heard a settled utterance; None where that is nothing new.
-
-        Args:
-            before, after: the receipt as it stands in the ledger, and as it is known now.
-            call, by, now: as for :meth:`owe`.
-            settled: the `entry` of the settlement.
-        """
-        record = amendment(before, after, call, by=by, now=now, settled=settled)
-        if record is not None:
-            self.append(record)
-        return record
 
     def append(self, record: Record, *, spooled: bool = False) -> int:
         """Append a record, unless it is there already; its row's number.

@@ -25,10 +25,8 @@ from . import (
     Ledger,
     Mode,
 )
-from . import (
-    _exported as exported,
-)
 from . import _read as book
+from ._verify import verify_export
 
 COMMANDS = ("list", "show", "verify", "export", "forget")
 STANDINGS = ("owed", "playing", *(outcome.value for outcome in Outcome))
@@ -191,7 +189,7 @@ def _verify(options: argparse.Namespace) -> int:
 
         verifier = load_verifier(options.key)
     if options.file is not None:
-        name, verdict = exported.verify(options.file, verifier=verifier, head=options.head)
+        name, verdict = verify_export(options.file, verifier=verifier, head=options.head)
     else:
         name, ledger = options.book, _opened(options)
         try:

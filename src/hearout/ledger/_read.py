@@ -14,10 +14,9 @@ from ..receipts._codec import (
     Json,
     from_json,
 )
-from ._amendments import amended
 from ._book import Ledger
 from ._chain import Plaintext, plain, unseal
-from ._entries import Entry, RowKind, told
+from ._entries import Entry, RowKind, amended, told
 from ._tables import (
     HEADS,
     LEASES,

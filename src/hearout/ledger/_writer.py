@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,6 @@ from ..errors import AlreadyOwedError, LedgerError
 from ..receipts import Receipt
 from . import _read as read
 from . import _tables as tables
-from ._amendments import amendment
 from ._book import Ledger, new_holder
 from ._calls import CallRegistry, WatchedCall
 from ._entries import (
@@ -25,6 +25,7 @@ from ._entries import (
     Record,
     Unfinished,
     Written,
+    amendment,
     promise,
     settlement,
 )
@@ -46,6 +47,15 @@ CLOSES = 3.0
 """Seconds for which a close waits for what is still to be written; after that, it is on the disk beside the ledger."""
 
 T = TypeVar("T")
+
+
+class _Listing(Enum):
+    """What the workers that look after each other's calls are told of this process's one."""
+
+    NONE = "none"
+    ATTENDED = "attended"
+    LEFT = "left"
+    RELEASED = "released"
 
 
 class LedgerWriter:
@@ -76,7 +86,7 @@ class LedgerWriter:
         self._promises: dict[tuple[str, str], str] = {}
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
         self._attended: WatchedCall | None = None
-        self._is_listed = self._has_left = self._has_released = False
+        self._wanted = self._listed = _Listing.NONE
         self._down_until = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="hearout-ledger", daemon=True)
@@ -182,17 +192,15 @@ class LedgerWriter:
     def attend(self, attended: WatchedCall) -> None:
         """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
         self._attended = dataclasses.replace(attended, holder=self.holder)
-        self._jobs.put(self._list)
+        self._want(_Listing.ATTENDED)
 
     def leave(self) -> None:
         """The call is over, and needs nobody any more."""
-        self._has_left = True
-        self._jobs.put(self._list)
+        self._want(_Listing.LEFT)
 
     def release(self) -> None:
         """The call goes on, and needs another agent at once: this process can do nothing for it, and may linger."""
-        self._has_released = True
-        self.leave()
+        self._want(_Listing.RELEASED)
 
     async def close(self) -> None:
         """Write what waits, for `CLOSES` seconds at most, and stop; what is left is on disk for the next process."""
@@ -212,6 +220,10 @@ class LedgerWriter:
         self._spool.close()
 
     # In the loop
+
+    def _want(self, listing: "_Listing") -> None:
+        self._wanted = listing
+        self._jobs.put(self._list)
 
     def _submit_record(self, record: Record) -> "asyncio.Future[Written]":
         if not self._closed:
@@ -301,7 +313,7 @@ class LedgerWriter:
         self._drain(again=True)
         self._down_until = 0.0
         self._list()
-        if self._has_left and self._is_listed:
+        if self._listed is _Listing.ATTENDED is not self._wanted:
             logger.error("the ledger could not be told that the call is over; if its caller stays, it is sent an agent")
 
     def _adopt(self) -> None:
@@ -314,16 +326,19 @@ class LedgerWriter:
             self._is_down(error)
 
     def _list(self) -> None:
-        if self._attended is None or self._is_listed is not self._has_left or time.monotonic() < self._down_until:
+        """Bring what the workers are told of the call up to what is wanted."""
+        wanted = self._wanted
+        if self._attended is None or self._listed is wanted or time.monotonic() < self._down_until:
             return
+        calls = CallRegistry(self._ledger)
         try:
-            if self._has_released:
-                CallRegistry(self._ledger).release(self._attended, by=self._attended.worker)
-            elif self._has_left:
-                CallRegistry(self._ledger).leave(self._attended.call, job=self._attended.job)
-            else:
-                CallRegistry(self._ledger).attend(self._attended)
-            self._is_listed = not self._has_left
+            if wanted is _Listing.ATTENDED:
+                calls.attend(self._attended)
+            elif wanted is _Listing.LEFT:
+                calls.leave(self._attended.call, job=self._attended.job)
+            elif wanted is _Listing.RELEASED:
+                calls.release(self._attended, by=self._attended.worker)
+            self._listed = wanted
         except LedgerError as error:
             self._is_down(error)
 
