@@ -5,17 +5,20 @@ from .language import Language
 _NOTHING_ELSE = frozenset({"backchannels", "agreement"})
 
 
-def is_backchannel(text: str, language: Language, *, asked: bool) -> bool:
-    """Whether it can mean nothing but "I am listening".
+LONGEST = 60
+"""Characters: more of them say more than that."""
 
-    In doubt it can: a "no" that is dropped cannot be undone, an "okay" that is delivered can.
+
+def is_backchannel(text: str, language: Language) -> bool:
+    """Whether it can mean nothing but "I am listening", as long as nothing has been asked.
+
+    In doubt it can mean more: a "no" that is dropped cannot be undone, an "okay" that is delivered can.
 
     Args:
         text: what the caller said.
         language: that it was said in; in one that is not known, everything may mean something.
-        asked: whether something has been asked, or may be answered; then everything is an answer.
     """
-    if asked:
+    if len(text) > LONGEST:
         return False
     clauses = language.lexicon.clauses(text)
     return all(
