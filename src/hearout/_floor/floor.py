@@ -203,7 +203,7 @@ class Floor:
                 self._is_in(event.language)
                 self._held_words.guess = event.text
                 self._cut_in(self._held_words.newest(at, self._owner(), after_question=self._asked_before()))
-            case e.WordsHeldWords():
+            case e.WordsHeard():
                 self._is_in(event.language)
                 said = self._held_words.final(event.text, at, self._owner(), after_question=self._asked_before())
                 if said is not None:
@@ -229,7 +229,7 @@ class Floor:
             self._held_words.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
             return
         kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
-        self._held_words.said.append(HeldPiece(Held(event.text, at, kind), owner, at))
+        self._held_words.said.append(HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language))
         if kind is Kind.TYPED:
             self._cut_in(self._held_words.said[-1])
 
@@ -307,7 +307,7 @@ class Floor:
                 yield a.ResumeUnfinished(debt.id)
                 continue
             owner = Utterance.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
-            self._held_words.said += [HeldPiece(Held(text, at), owner, at) for text in debt.words]
+            self._held_words.said += [HeldPiece(Held(text, at), owner, at, self.policy.language) for text in debt.words]
             yield a.SkipUnfinished(debt.id)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:

@@ -357,12 +357,12 @@ class Utterance:
     @property
     def asks(self) -> bool:
         """Whether it says something that somebody may answer, as far as it was said."""
-        asked = self.wording.answerable_at(self.made)
+        asked = self.alignment.answerable_at(self.made)
         return asked is not None and self.played >= asked
 
     def has_asked(self, at: float) -> bool:
         """Whether something that somebody may answer had been begun by then, or at most `ASKED_MARGIN` later."""
-        if (asked := self.wording.answerable_at(self.made)) is None:
+        if (asked := self.alignment.answerable_at(self.made)) is None:
             return False
         return self._attempt_at is not None and at + ASKED_MARGIN >= self._attempt_at + asked - self.begins_at
 

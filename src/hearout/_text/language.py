@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from importlib.resources import files
+from typing import Any
 
 from .lexicon import Lexicon
 
@@ -34,6 +35,7 @@ class Language:
         consents: what stands in a sentence that somebody may answer, though it does not ask: "agree".
         digits: the words for 0 to 9, each with all its forms.
         abbreviations: end with a full stop that ends no sentence, without that stop.
+        months: by name, where a number with a full stop may stand before one.
         ordinal_stop: whether a number with a full stop is an ordinal number: "am 3. März".
         negation_follows: whether a negation may stand behind what it belongs to.
         questions_anywhere: whether a question word stands anywhere in a question, or at its beginning only.
@@ -57,6 +59,7 @@ class Language:
     consents: tuple[str, ...] = ()
     digits: tuple[tuple[str, ...], ...] = ()
     abbreviations: tuple[str, ...] = ()
+    months: tuple[str, ...] = ()
     ordinal_stop: bool = False
     negation_follows: bool = False
     questions_anywhere: bool = False
@@ -79,7 +82,8 @@ class Language:
         lists = {one.name for one in fields(self) if isinstance(getattr(self, one.name), tuple)} - {"digits"}
         if unknown := sorted(set(more) - lists):
             raise TypeError(f"a language has no words {', '.join(unknown)}; it has {', '.join(sorted(lists))}")
-        return replace(self, **{name: (*getattr(self, name), *words) for name, words in more.items()})
+        longer: dict[str, Any] = {name: (*getattr(self, name), *words) for name, words in more.items()}
+        return replace(self, **longer)
 
     @cached_property
     def lexicon(self) -> Lexicon:
@@ -124,8 +128,8 @@ def _read(code: str) -> Language:
         return UNKNOWN
     text = files(__package__).joinpath("languages", f"{code}.toml").read_text(encoding="utf-8")
     found = {name: _frozen(value) for name, value in tomllib.loads(text).items()}
-    return Language(code=code, **found)  # type: ignore[arg-type]
+    return Language(code=code, **found)
 
 
-def _frozen(value: object) -> object:
+def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

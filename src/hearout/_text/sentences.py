@@ -69,14 +69,17 @@ def _is_ordinal(after: str, language: Language) -> bool:
     word = after.split(maxsplit=1)[:1]
     if language.is_known:
         return after[:1].islower() or (language.ordinal_stop and after[:1].isalpha())
-    return after[:1].islower() or (bool(word) and word[0].strip(".,;:!?").casefold() in _MONTHS)
+    return after[:1].islower() or (bool(word) and word[0].strip(".,;:!?").casefold() in _months(language))
 
 
-_MONTHS = frozenset(
-    "januar jänner februar märz april mai juni juli august september oktober november dezember ocak şubat mart nisan "
-    "mayıs haziran temmuz ağustos eylül ekim kasım aralık".split()
-)
-"""German and Turkish ones: these languages write ordinal numbers with a full stop."""
+@lru_cache(maxsize=4)
+def _months(language: Language) -> frozenset[str]:
+    return frozenset(month.casefold() for one in _spoken(language) for month in one.months)
+
+
+def _spoken(language: Language) -> tuple[Language, ...]:
+    """The language; all that have a data file, where it is not known."""
+    return (language,) if language.is_known else every_language()
 
 
 def _is_dotted(word: str) -> bool:
@@ -95,8 +98,7 @@ def _is_letter_of_unspaced(word: str) -> bool:
 
 @lru_cache(maxsize=32)
 def _abbreviations(language: Language) -> frozenset[str]:
-    spoken = (language,) if language.is_known else every_language()
-    return _GENERAL | {short.casefold() for one in spoken for short in one.abbreviations}
+    return _GENERAL | {short.casefold() for one in _spoken(language) for short in one.abbreviations}
 
 
 def _last_word(text: str) -> str:
@@ -140,18 +142,16 @@ def _asks(sentence: str, language: Language) -> bool:
     if _MARKS.search(sentence) or _asks_in_greek(sentence):
         return True
     last = "".join(split(sentence)[-3:])  # as one: a segmenter may part what ends a question
-    spoken = (language,) if language.is_known else every_language()
-    if any(last.endswith("".join(split(end))) for one in spoken for end in one.question_ends):
+    if any(last.endswith("".join(split(end))) for one in _spoken(language) for end in one.question_ends):
         return True
     return _has(sentence, language, "requests")
 
 
 @lru_cache(maxsize=256)
 def _has(sentence: str, language: Language, meaning: str) -> bool:
-    spoken = (language,) if language.is_known else every_language()
     return any(
         meaning in piece.meanings
-        for one in spoken
+        for one in _spoken(language)
         for clause in one.asking.clauses(sentence)
         for piece in clause.pieces
     )

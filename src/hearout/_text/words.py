@@ -26,7 +26,7 @@ under a Hindi letter, marks without width."""
 _SAME_LETTER = str.maketrans({"ı": "i"} | dict(zip("أإآٱىیکةँ", "ااااييكهं", strict=True)))
 """Letters that STTs and people write one for the other."""
 
-_ELISIONS = frozenset("l d j n c s m t qu jusqu lorsqu puisqu un all dell nell dall sull quest quell dov cos".split())
+_ELISIONS = re.compile("[ldjncsmt]|(?:jus|lors|puis)?qu|un|all|dell|nell|dall|sull|quest|quell|dov|cos")
 """French and Italian words that end in an apostrophe and stand before another word."""
 
 _UNSPACED = re.compile(
@@ -63,7 +63,7 @@ def words_in(text: str) -> list[Word]:
         if not any(sign.isalnum() for sign in whole):
             continue
         before, apostrophe, after = whole.partition("'")
-        if apostrophe and after and before in _ELISIONS:
+        if apostrophe and after and _ELISIONS.fullmatch(before):
             middle = begin + len(before)
             found += [Word(before, begin, middle + 1), Word(after.replace("'", ""), middle + 1, end)]
         else:
