@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-from .._text import Clause, Language, Lexicon, Piece
-from .._text.language import MEANINGS
+from .._text import MEANINGS, Clause, Language, Lexicon, Piece
 
 RULES = "1"
 """The version of the rules and of their words: it stands on each receipt of an answer."""

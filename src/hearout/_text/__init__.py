@@ -3,7 +3,7 @@
 It imports nothing else of ours, and one library: ICU (`icu4py`), when the first text is looked at.
 """
 
-from .language import CODES, UNKNOWN, Language, every_language, language
+from .language import CODES, MEANINGS, UNKNOWN, Language, every_language, language
 from .lexicon import Clause, Lexicon, Piece
 from .listening import is_backchannel
 from .sentences import (
@@ -22,6 +22,7 @@ __all__ = [
     "CODES",
     "ECHO_SHARE",
     "ECHO_WORDS",
+    "MEANINGS",
     "UNKNOWN",
     "Clause",
     "Language",

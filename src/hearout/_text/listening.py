@@ -2,7 +2,8 @@
 
 from .language import Language
 
-_NOTHING_ELSE = frozenset({"backchannels", "agreement"})
+_LISTENING = frozenset({"backchannels", "agreement"})
+_MORE = frozenset({"no", "refusals", "negations", "hold_offs", "questions"})
 
 
 LONGEST = 60
@@ -22,7 +23,7 @@ def is_backchannel(text: str, language: Language) -> bool:
         return False
     clauses = language.lexicon.clauses(text)
     return all(
-        not clause.asks and piece.meanings and piece.meanings <= _NOTHING_ELSE
+        not clause.asks and piece.meanings & _LISTENING and not piece.meanings & _MORE
         for clause in clauses
         for piece in clause.pieces
     )
