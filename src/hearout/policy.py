@@ -1,6 +1,7 @@
 """The choices that a team may make about protected speech. Each default is named, and has its reason."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
@@ -139,6 +140,13 @@ def _check_seconds(name: str, value: object, *, positive: bool) -> None:
         )
 
 
+def _check_language(code: object) -> None:
+    if not isinstance(code, str) or (code and not re.fullmatch(r"[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})*", code)):
+        raise PolicyError(
+            f'language must be a code like "en" or "pt-BR", or "" for what the STT says, not {code!r}', setting="language"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """How protected speech behaves. The first three are the choices of a team; the rest have defaults with reasons.
@@ -162,7 +170,11 @@ class Policy:
             tries do not bridge is none that a fourth does.
         lead_in: seconds of silence before the first words to a caller who has just come. 0.5: a receiver that begins to
             play finds its delay meanwhile, and stretches or swallows up to 0.2 of what comes.
+        language: of the agent and its caller, as in BCP 47: ``"de"``, ``"pt-BR"``. Empty: the one that the STT names.
+            It decides which words can mean nothing but "I am listening"; in a language that hearout has no words of,
+            and where none is known, everything is delivered.
         early_instructions: what the LLM is told, for one reply, when the caller spoke before the question was asked.
+            None: hearout's own, in that language.
 
     Raises:
         PolicyError: a value makes no sense; the message says which and what it must be.
@@ -179,10 +191,8 @@ class Policy:
     model_calls: int = 3
     voice_tries: int = 3
     lead_in: float = 0.5
-    early_instructions: str = (
-        "What the caller said last came before the question was asked, so it is no answer to it and no consent. "
-        "React to it in brief, then ask the question again."
-    )
+    language: str = ""
+    early_instructions: str | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("cut_in", CutIn), ("timeouts", Timeouts)):
@@ -192,10 +202,11 @@ class Policy:
             if not isinstance(getattr(self, name), choice):
                 choices = ", ".join(map(str, choice))
                 raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}", setting=name)
-        if not self.early_instructions.strip():
+        if self.early_instructions is not None and not self.early_instructions.strip():
             raise PolicyError(
                 "early_instructions is empty: the LLM would take an early yes for consent", setting="early_instructions"
             )
+        _check_language(self.language)
         if not isinstance(self.may_press, frozenset | set) or not all(isinstance(one, str) for one in self.may_press):
             raise PolicyError(f"may_press must be a set of identities, not {self.may_press!r}", setting="may_press")
         for name in ("prepare", "lead_in"):

@@ -19,11 +19,13 @@ class Alignment:
         text: as far as it is known.
         complete: whether that is all of it.
         placed: the sentences that the voice placed, each with the second at which it begins, in order.
+        language: of the text, as in BCP 47; empty where it is not known.
     """
 
     text: str = field(default="", repr=False)
     complete: bool = False
     placed: list[tuple[float, str]] = field(default_factory=list, repr=False)
+    language: str = ""
 
     def is_known(self, text: str) -> None:
         """So much of it is known; where all was known before, that counts."""
@@ -41,7 +43,7 @@ class Alignment:
             played: seconds of it.
             length: of all of it in seconds; None where that is not known.
         """
-        whole = words.sentences(self.text)
+        whole = words.sentences(self.text, self._words)
         if placed := self._sentence_placed(played):
             seconds, sentence = placed
             squeezed = "".join(sentence.split())  # a voice's words may come without the spaces between them
@@ -59,7 +61,7 @@ class Alignment:
         sentence: tuple[float, str] | None = None
         for seconds, piece in self.placed:
             if seconds <= played:
-                goes_on = sentence is not None and words.goes_on(sentence[1], piece)
+                goes_on = sentence is not None and words.goes_on(sentence[1], piece, self._words)
                 sentence = (sentence[0], f"{sentence[1]} {piece}") if sentence and goes_on else (seconds, piece)
         return sentence
 
@@ -69,8 +71,24 @@ class Alignment:
         Args:
             length: of what is known of its audio, in seconds.
         """
-        share = words.question(self.text)
+        share = words.question(self.text, self._words)
         if share is None:
             return None
-        asked = [seconds for seconds, sentence in self.placed if words.asks(sentence)]
-        return asked[-1] if asked else share * length + QUESTION_MARGIN
+        asked = (seconds for seconds, sentence in reversed(self.placed) if words.asks(sentence, self._words))
+        return next(asked, share * length + QUESTION_MARGIN)
+
+    def answerable_at(self, length: float) -> float | None:
+        """The second at which the first sentence begins that somebody may answer, rather too early; None without one.
+
+        Args:
+            length: of what is known of its audio, in seconds.
+        """
+        share = words.first_to_answer(self.text, self._words)
+        if share is None:
+            return None
+        answerable = (seconds for seconds, one in self.placed if words.may_be_answered(one, self._words))
+        return next(answerable, share * length) - QUESTION_MARGIN
+
+    @property
+    def _words(self) -> words.Language:
+        return words.language(self.language)

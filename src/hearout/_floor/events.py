@@ -149,16 +149,18 @@ class CallerStopped:
 
 @dataclass(frozen=True)
 class WordsGuessed:
-    """The recogniser thinks so, and may think otherwise in a moment."""
+    """The recogniser thinks so, and may think otherwise in a moment; `language` is what it takes it for, if it says."""
 
     text: str = field(repr=False)
+    language: str = ""
 
 
 @dataclass(frozen=True)
 class WordsHeard:
-    """The recogniser's last word on what the caller said."""
+    """The recogniser's last word on what the caller said; `language` is what it takes it for, if it says."""
 
     text: str = field(repr=False)
+    language: str = ""
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,10 @@ class Floor:
         """The utterance that ended last; owns the words that are held after it."""
         self._freed_at = 0.0
         """When the last utterance ended, or the last wait for one."""
-        self._held_words = HeldWords()
+        self._held_words = HeldWords(language=self.policy.language)
         """The caller's sounds and words."""
+        self._asked = False
+        """Whether an utterance that is over asked something, and no turn came since."""
         self._preparing = Preparing(self.policy.model_calls - 1 if self.policy.prepare > 0 else 0)
         """The answer that is made while protected speech still plays."""
         self._arrived: list[e.UnfinishedFound | e.TextTyped] = []
@@ -160,7 +162,7 @@ class Floor:
                 self._passed = True
                 self._held_words.passed(at)
             case e.TurnTaken():
-                self._passed = self._leftover = False
+                self._passed = self._leftover = self._asked = False
             case e.CallerLeft():
                 self._held_words.talking = False
                 self.closing.left(at, event.known_until)
@@ -198,11 +200,24 @@ class Floor:
             case e.CallerStopped():
                 self._held_words.stopped(at, self.policy.timeouts.words)
             case e.WordsGuessed() if self.holding:
+                self._is_in(event.language)
                 self._held_words.guess = event.text
-                self._cut_in(HeldPiece(Held(event.text, self._held_words.began(at)), self._owner(), at))
+                self._cut_in(self._held_words.newest(at, self._owner(), after_question=self._asked_before()))
             case e.WordsHeard():
-                if (said := self._held_words.final(event.text, at, self._owner())) is not None:
+                self._is_in(event.language)
+                said = self._held_words.final(event.text, at, self._owner(), after_question=self._asked_before())
+                if said is not None:
                     self._cut_in(said)
+
+    def _is_in(self, language: str) -> None:
+        """The recogniser says which language it takes the words for; the policy's counts, where it has one."""
+        self._held_words.language = self.policy.language or language or self._held_words.language
+
+    def _asked_before(self) -> bool:
+        """Whether another utterance than that which is spoken over asked something that is not answered."""
+        owner = self._owner()
+        others = (one for one in self._queue.all if one is not owner and one.started_at is not None)
+        return self._asked or any(one.asks for one in others)
 
     def _note_signs(self, event: e.TextTyped | e.EarlierWords | e.KeysPressed, at: float) -> None:
         if not self.holding:
@@ -214,7 +229,7 @@ class Floor:
             self._held_words.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
             return
         kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
-        self._held_words.said.append(HeldPiece(Held(event.text, at, kind), owner, at))
+        self._held_words.said.append(HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language))
         if kind is Kind.TYPED:
             self._cut_in(self._held_words.said[-1])
 
@@ -292,7 +307,7 @@ class Floor:
                 yield a.ResumeUnfinished(debt.id)
                 continue
             owner = Utterance.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
-            self._held_words.said += [HeldPiece(Held(text, at), owner, at) for text in debt.words]
+            self._held_words.said += [HeldPiece(Held(text, at), owner, at, self.policy.language) for text in debt.words]
             yield a.SkipUnfinished(debt.id)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
@@ -337,7 +352,7 @@ class Floor:
         if self._holds and heard.owes_words:
             if at < self._words_by():
                 return
-            heard.take_the_guess(at, self._owner())
+            heard.take_the_guess(at, self._owner(), after_question=self._asked_before())
         yield from self._settle_what_is_not_answered()
         if not (turn := self._held_words.to_answer):
             return
@@ -353,7 +368,7 @@ class Floor:
             yield a.ReturnWords(turn)
         else:
             self._answered = (self._last.id, self._freed_at) if self._last.ended_at is not None else None
-            self._answer_began_at = None
+            self._answer_began_at, self._asked = None, False
             yield a.DeliverTurn(turn, ready.number if ready else None)
 
     def _settle_what_is_not_answered(self) -> Iterator[Action]:
@@ -391,6 +406,7 @@ class Floor:
             waits = one is self._owner() and self._waits_at_the_end()
             if not waits and all(said.owner is not one for said in self._held_words.said):
                 self._queue.close(one, at)
+                self._asked = self._asked or one.asks
                 yield a.WriteReceipt(one.receipt())
 
     def _note_the_gap(self, _at: float) -> Iterator[Action]:
@@ -437,7 +453,7 @@ class Floor:
         heard, owed = self._held_words, self._queue.open()
         if not self._preparing.may_begin or self.closing.begun:
             return None
-        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not self._held_words.to_answer:
+        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not heard.has_answer_due:
             return None
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 

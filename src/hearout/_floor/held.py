@@ -1,5 +1,6 @@
 """What the caller said while protected speech was owed. It notes; `floor.py` decides."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from .. import _text as words
@@ -15,6 +16,10 @@ REPEAT_WINDOW = 10.0
 """Seconds in which a final transcript may still come for words that were settled by their guess."""
 
 
+NEWEST = 60.0
+"""Seconds in which the end of a long interim transcript was said: 400 characters, at 7 in a second."""
+
+
 @dataclass(eq=False)
 class HeldPiece:
     """Something that is held, over which utterance it was said, and when the recogniser gave it."""
@@ -22,18 +27,32 @@ class HeldPiece:
     held: Held
     owner: Utterance
     known_at: float
+    language: str = ""
+    """That it was said in; empty where that is not known."""
+    after_question: bool = False
+    """Whether another utterance had asked something before that was not answered yet."""
+    _echo: tuple[tuple[object, ...], bool] | None = field(default=None, repr=False)
 
     @property
     def is_echo(self) -> bool:
         """Whether it is the agent's own sound, come back."""
-        spoken = self.held.kind is Kind.SPOKEN
-        return spoken and self.owner.is_echo(self.held.text, self.held.at, self.known_at)
+        if self.held.kind is not Kind.SPOKEN:
+            return False
+        known = self.owner.known_sound
+        if self._echo is None or self._echo[0] != known:  # looked at after every event, and changed by few
+            self._echo = known, self.owner.is_echo(self.held.text, self.held.at, self.known_at)
+        return self._echo[1]
 
     @property
     def is_idle(self) -> bool:
         """Whether no agent is to be told of it."""
-        spoken = self.held.kind is Kind.SPOKEN
-        return self.is_echo or (spoken and self.owner.is_backchannel(self.held.text, self.held.at))
+        return self.is_echo or (self.held.kind is Kind.SPOKEN and self._is_backchannel)
+
+    @property
+    def _is_backchannel(self) -> bool:
+        """Whether it can mean nothing but "I am listening"; an answer to a question is never dropped."""
+        idle = words.is_backchannel(self.held.text, words.language(self.language))
+        return idle and not self.after_question and not self.owner.has_asked(self.held.at)
 
     @property
     def marked(self) -> Held:
@@ -46,6 +65,8 @@ class HeldWords:
     """The caller's sounds and words. Times in seconds from the call's start; None where there is none."""
 
     talking: bool = False
+    language: str = ""
+    """Of the caller's words: the policy's, otherwise what the recogniser took the last ones for."""
     words_from: float | None = None
     """When what is not recognised yet began."""
     due_by: float | None = None
@@ -67,8 +88,15 @@ class HeldWords:
     @property
     def to_answer(self) -> tuple[Held, ...]:
         """What an agent is to be given as a turn."""
-        answered = (said for said in self.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle)
-        return tuple(said.marked for said in answered)
+        return tuple(said.marked for said in self._answered())
+
+    @property
+    def has_answer_due(self) -> bool:
+        """Whether there is something that an agent is to be given."""
+        return next(self._answered(), None) is not None
+
+    def _answered(self) -> Iterator[HeldPiece]:
+        return (said for said in self.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle)
 
     def began(self, at: float) -> float:
         """When the words began that are known only now."""
@@ -86,7 +114,7 @@ class HeldWords:
             self.talking, self.due_by = False, None if complete else at + grace
             self.words_from = None if complete else self.words_from
 
-    def final(self, text: str, at: float, owner: Utterance) -> HeldPiece | None:
+    def final(self, text: str, at: float, owner: Utterance, *, after_question: bool = False) -> HeldPiece | None:
         """The recogniser's last word on it; what is new in it."""
         began, self.final_at = self.began(at), at
         new = self._new_in(text, at)
@@ -96,19 +124,25 @@ class HeldWords:
         self.forget(at)
         if not words.split(new):
             return None
-        self.said.append(HeldPiece(Held(new, began), owner, at))
+        self.said.append(HeldPiece(Held(new, began), owner, at, self.language, after_question))
         return self.said[-1]
+
+    def newest(self, at: float, owner: Utterance, *, after_question: bool) -> HeldPiece:
+        """The end of what is guessed now: what stood before was looked at when it was new."""
+        text = words.tail(self.guess)
+        began = self.began(at) if text == self.guess else max(self.began(at), at - NEWEST)
+        return HeldPiece(Held(text, began), owner, at, self.language, after_question)
 
     def passed(self, at: float) -> None:
         """A final transcript went to LiveKit."""
         self.final_at = at
         self.forget(at)
 
-    def take_the_guess(self, at: float, owner: Utterance) -> None:
+    def take_the_guess(self, at: float, owner: Utterance, *, after_question: bool = False) -> None:
         """The final did not come in time: what was guessed is what was said."""
         if words.split(new := self._new_in(self.guess, at)):
             self.repeat = (self.guess, at + REPEAT_WINDOW)
-            self.said.append(HeldPiece(Held(new, self.began(at)), owner, at))
+            self.said.append(HeldPiece(Held(new, self.began(at)), owner, at, self.language, after_question))
         self.forget(at)
 
     def repeats(self, text: str, at: float) -> bool:

@@ -1,6 +1,7 @@
 """One protected utterance, from when it was asked for until it is over. It notes; `floor.py` decides."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .. import _text as words
@@ -30,6 +31,9 @@ ECHO_MARGIN = 1.5
 FASTEST = 30.0
 """Characters in a second that no voice speaks: 15 is usual, the fastest that is understood has 25. A voice that made
 less sound than that for its text has stopped early."""
+
+ASKED_MARGIN = 1.0
+"""Seconds that a word of agreement may begin before a question and still be its answer: "do you ag-" "okay"."""
 
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
@@ -93,7 +97,7 @@ class Utterance:
             event.answer or policy.answer,
             event.redeliver or policy.redeliver,
             at,
-            Alignment(event.text, complete=bool(event.text)),
+            Alignment(event.text, complete=bool(event.text), language=policy.language),
             event.begins_at,
             event.expected,
         )
@@ -350,18 +354,30 @@ class Utterance:
             return put >= self.begins_at
         return at - ONSET < self._attempt_at + put - self.begins_at
 
-    def is_backchannel(self, text: str, began: float) -> bool:
-        """Whether it only says "I am listening"."""
-        asks = words.question(self.text) is not None
-        return words.is_backchannel(text, asks=asks, put=asks and not self.is_early(began))
+    @property
+    def asks(self) -> bool:
+        """Whether it says something that somebody may answer, as far as it was said."""
+        asked = self.alignment.answerable_at(self.made)
+        return asked is not None and self.played >= asked
+
+    def has_asked(self, at: float) -> bool:
+        """Whether something that somebody may answer had been begun by then, or at most `ASKED_MARGIN` later."""
+        if (asked := self.alignment.answerable_at(self.made)) is None:
+            return False
+        return self._attempt_at is not None and at + ASKED_MARGIN >= self._attempt_at + asked - self.begins_at
+
+    @property
+    def known_sound(self) -> tuple[object, ...]:
+        """All that an echo is recognised by: as long as it stays the same, an echo is one, and what is none is none."""
+        return self.text, self.made, self._attempt_at, self.begins_at
 
     def is_echo(self, text: str, began: float, at: float) -> bool:
         """Whether it is the utterance's own sound, come back."""
         return words.is_echo(text, self._spoken_about(began, at))
 
-    def _spoken_about(self, began: float, at: float) -> list[str]:
+    def _spoken_about(self, began: float, at: float) -> Sequence[str]:
         if self._attempt_at is None:
-            return []
+            return ()
         first = self._position(began) - ECHO_MARGIN
         return words.about(self.text, first, self._position(at) + ECHO_MARGIN, self.made)
 

@@ -41,6 +41,7 @@ class Answers:
     ) -> None:
         self._session = session
         self._policy = policy
+        self._spoken = ""
         self._speeches = speeches
         self._nodes = nodes
         self._start = start
@@ -51,6 +52,16 @@ class Answers:
     def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
         return self._rehearsed.get(handle.id)
+
+    def caller_speaks(self, language: str) -> None:
+        """The STT takes the caller's words for this language; empty where it does not say."""
+        self._spoken = language or self._spoken
+
+    @property
+    def early_instructions(self) -> str:
+        """What the LLM is told of words that came before the question, in the caller's language."""
+        own = words.language(self._policy.language or self._spoken).early_instructions
+        return self._policy.early_instructions or own or words.language("en").early_instructions
 
     def begins(self, handle: SpeechHandle) -> bool:
         """Whether this speech, of which the first sample left, answers the last turn; asked once."""
@@ -67,7 +78,7 @@ class Answers:
                 context.add_message(role="assistant", content=speech.new_text)
         context.add_message(role="user", content=words.join(one.text for one in held))
         if any(one.early for one in held):
-            context.add_message(role="system", content=self._policy.early_instructions)
+            context.add_message(role="system", content=self.early_instructions)
         nodes = self._nodes(agent)
         tools = llm.ToolContext([*self._session.tools, *agent.tools]).flatten()
         self._prepared[number] = PreparedAnswer(context, tools, think=nodes.think, speak=nodes.speak)
@@ -102,7 +113,7 @@ class Answers:
             handle = self._session.generate_reply(
                 user_input=message,
                 chat_ctx=context,
-                instructions=self._policy.early_instructions if early else NOT_GIVEN,
+                instructions=self.early_instructions if early else NOT_GIVEN,
                 input_modality="audio",
             )
             self._answering = handle.id

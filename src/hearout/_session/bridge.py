@@ -53,7 +53,7 @@ class Bridge:
         self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=runner.start)
         self._gate = TranscriptGate(lambda event: self._inbound.keeps(event))
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=runner.start)
-        inbound = Inbound(session, policy, runner, self.speeches, self._answers, self._gate)
+        inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
         inbound.on_speech, inbound.on_hand_over = self.meter_playout, self._wrap_current
         self._inbound = inbound
         self._retry = Retry(

@@ -22,7 +22,6 @@ from .._floor import events as e
 from .._pipeline.prepared import PreparedAnswer
 from .._pipeline.retry import SPEECH
 from .._pipeline.transcripts import TranscriptGate
-from ..policy import Policy
 from .answers import Answers
 from .call_ledger import CallLedger
 from .runner import Runner
@@ -36,7 +35,6 @@ class Inbound:
 
     Args:
         session: LiveKit's session.
-        policy: the choices of the team.
         runner: feeds the floor.
         speeches: which of LiveKit's speeches is which utterance; speech that is none is nothing to the floor.
         answers: the prepared answers.
@@ -46,7 +44,6 @@ class Inbound:
     def __init__(
         self,
         session: AgentSession[Any],
-        policy: Policy,
         runner: Runner,
         speeches: Speeches,
         answers: Answers,
@@ -59,7 +56,6 @@ class Inbound:
         self.ledger: CallLedger | None = None
         """The call's rows in the ledger: an utterance is promised there before it may play."""
         self._session = session
-        self._policy = policy
         self._runner = runner
         self._feed = runner.feed
         self._speeches = speeches
@@ -154,7 +150,8 @@ class Inbound:
             if final and heard.text.strip():
                 self._feed(e.WordsLeftToLiveKit())
             return False
-        self._feed(e.WordsHeard(heard.text) if final else e.WordsGuessed(heard.text))
+        self._answers.caller_speaks(heard.language)
+        self._feed((e.WordsHeard if final else e.WordsGuessed)(heard.text, str(heard.language or "")))
         self._session.emit(
             "user_input_transcribed",
             UserInputTranscribedEvent(
@@ -171,7 +168,7 @@ class Inbound:
         if self._protects(agent):
             self._feed(e.ReplyExpected())
         if self._gate.take_early():
-            context.add_message(role="system", content=self._policy.early_instructions)
+            context.add_message(role="system", content=self._answers.early_instructions)
         try:
             await original(context, new_message=message)
         finally:
