@@ -56,8 +56,9 @@ check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(READY) ## draw docs/floor.md from the floor
+docs: $(READY) ## draw the pictures of docs/floor.md and docs/architecture.md from the code
 	@$(BIN)/python -m harness.diagram > docs/floor.md
+	@$(BIN)/python -m harness.architecture
 
 lock: $(READY) ## pin the whole tree again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \

@@ -15,34 +15,28 @@ from hearout._floor import events as e
 from hearout._floor.floor import Floor
 
 CALLS = 1500
-RARE = 8
-"""Ways that fewer of the calls took are left out: they need an event that does not fit, as a late report."""
+RARE = 20
+"""Ways that fewer of the calls took are left out: they need events that rarely come together."""
 
 STATES = {
     "free": "nothing is owed: LiveKit takes the turns, as ever",
-    "expected": "the agent's hook runs, and its answer is about to be asked for",
-    "asked": "protected speech is thought out, or waits to play",
-    "playing": "protected speech plays",
-    "tool": "protected speech waits for a tool in the middle of it",
-    "stopping": "protected speech was told to stop, and has not ended yet",
+    "waiting": "protected speech is expected, thought out, or waits to play or for a tool",
+    "playing": "protected speech plays, or was told to stop and has not ended yet",
     "away": "the caller is gone; what was broken off waits to be said again",
     "last words": "nothing is said any more, but words of the caller may still come, or are not settled",
 }
+"""The main states: each is one that a caller would notice."""
 
 
 def state(floor: Floor) -> str:
     """Where a call is, in a word of `STATES`."""
     one = floor._queue.current()
     if one is not None and not one.suspended:
-        if one.stopping:
-            return "stopping"
-        if one.playing:
-            return "playing"
-        return "tool" if one._waits_for_tool else "asked"
+        return "playing" if one.stopping or one.playing else "waiting"
     if any(other.away for other in floor._queue.all):
         return "away"
     if floor._expected_since is not None:
-        return "expected"
+        return "waiting"
     return "last words" if floor.holding else "free"
 
 
@@ -82,8 +76,8 @@ def drawn() -> str:
         "",
         *_wrapped(
             "Made by `make docs` from the floor itself; a test fails when it is stale. The floor has no state "
-            "variable: it notes facts, and the rules in `src/hearout/floor.py` hold whichever way the call came to "
-            f"where it is. The picture shows where {CALLS:,} random calls were after each event, and which ways at "
+            "variable: it notes facts, and the rules in `src/hearout/_floor/floor.py` hold whichever way the call "
+            f"came to where it is. The picture shows where {CALLS:,} random calls were after each event, and which ways at "
             f"least {RARE} of them took."
         ),
         "",

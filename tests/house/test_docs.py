@@ -5,8 +5,7 @@ import re
 import pytest
 from livekit.agents import AgentSession as LiveKitSession
 
-from harness import ROOT
-from harness.diagram import drawn
+from harness import ROOT, architecture, diagram
 from hearout import AgentSession
 
 PRIVATE = {name for name in vars(AgentSession) if name.startswith("_")}
@@ -14,7 +13,18 @@ TABLES = (ROOT / "docs" / "livekit.md").read_text()
 
 
 def test_the_floors_states_are_drawn_as_they_are() -> None:
-    assert (ROOT / "docs" / "floor.md").read_text() == drawn(), "docs/floor.md is stale: run `make docs`"
+    assert (ROOT / "docs" / "floor.md").read_text() == diagram.drawn(), "docs/floor.md is stale: run `make docs`"
+
+
+def test_the_picture_of_the_architecture_is_drawn_from_the_imports() -> None:
+    assert architecture.DOCUMENT.read_text() == architecture.drawn(), "docs/architecture.md is stale: run `make docs`"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in architecture.SOURCE.iterdir()))
+def test_the_architectures_tree_names_each_entry(name: str) -> None:
+    if name not in ("__pycache__", "py.typed"):
+        table = architecture.DOCUMENT.read_text().partition("## Who imports whom")[0]
+        assert f"`{name}`" in table or f"`{name}/`" in table
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", TABLES))))

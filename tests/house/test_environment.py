@@ -55,12 +55,6 @@ def test_the_environment_is_touched_only_in_the_files_that_are_said_to() -> None
     assert touching == set(re.findall(r"`([\w/]+\.py)`", said))
 
 
-def test_the_map_of_the_source_names_every_file_and_folder() -> None:
-    table = set(re.findall(r"`([\w/.]+)`", CONTRIBUTING[: CONTRIBUTING.index("## How we write")]))
-    there = {f"{path.name}/" if path.is_dir() else path.name for path in SOURCE.iterdir()}
-    assert there - {"__init__.py", "__pycache__/", "py.typed"} <= table
-
-
 # The `hearout` command
 
 
