@@ -77,8 +77,8 @@ def drawn() -> str:
         *_wrapped(
             "Made by `make docs` from the floor itself; a test fails when it is stale. The floor has no state "
             "variable: it notes facts, and the rules in `src/hearout/_floor/floor.py` hold whichever way the call "
-            f"came to where it is. The picture shows where {CALLS:,} random calls were after each event, and which ways at "
-            f"least {RARE} of them took."
+            f"came to where it is. The picture shows where {CALLS:,} random calls were after each event, and which "
+            f"ways at least {RARE} of them took."
         ),
         "",
         *_picture(found),

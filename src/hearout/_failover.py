@@ -18,17 +18,15 @@ from typing import TypeVar
 
 import aiohttp
 from livekit import api
-from livekit.agents import AgentServer, JobContext
+from livekit.agents import AgentServer
 
 from .errors import LedgerError
 from .ledger._book import Ledger, new_holder
-from .ledger._calls import NOBODY, CallRegistry, WatchedCall
+from .ledger._calls import NOBODY, WORKER, CallRegistry, WatchedCall
 from .ledger._environment import place
 
 logger = logging.getLogger("hearout")
 
-WORKER = "HEAROUT_WORKER"
-"""The environment variable by which a job's process knows who looks after its call."""
 
 LOOK = 0.4
 """Seconds from one look into the ledger to the next."""
@@ -224,15 +222,6 @@ class Failover:
 
     async def _asked(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def attended(job: JobContext, call: str, environ: Mapping[str, str]) -> WatchedCall | None:
-    """The call of a job, for the worker that looks after it; None where none does."""
-    if (worker := environ.get(WORKER)) is None:
-        return None
-    asked, room = job.job, job.job.room
-    identity = job.token_claims().identity
-    return WatchedCall(call, room.name, room.sid, asked.id, identity, asked.agent_name, asked.metadata, worker)
 
 
 @contextlib.contextmanager

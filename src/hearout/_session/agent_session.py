@@ -17,7 +17,6 @@ from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
-from .._failover import attended
 from .._floor.events import (
     CallerLeft,
     CallerReturned,
@@ -44,6 +43,7 @@ from .bridge import Bridge
 from .call_ledger import RENEW
 from .runner import FloorListener
 from .speeches import SpeechRequest
+from .takeover import watched_call
 
 if TYPE_CHECKING:
     from ..announcement import Announcement
@@ -170,7 +170,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             ledger = place(os.environ, **kept) if real else None
         if ledger is not None:
             call, job = _Process.call or _call_in(room), get_job_context(required=False)
-            looked_after = None if job is None else attended(job, call, os.environ)
+            looked_after = None if job is None else watched_call(job, call, os.environ)
             await bridge.keep(LedgerWriter(ledger), call, looked_after)
             if room is not None and looked_after is not None and bridge.receipts.book is not None:
                 unheard = lambda: None if bridge.room is None else bridge.room.nobody_hears()  # noqa: E731

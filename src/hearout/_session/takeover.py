@@ -13,11 +13,12 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
-from livekit.agents import Agent
+from livekit.agents import Agent, JobContext
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .. import _text as words
 from .._floor import events as e
+from ..ledger._calls import WORKER, WatchedCall
 from ..receipts import Fate
 from .announce import Announcer
 from .call_ledger import CallLedger, UnfinishedUtterance
@@ -30,6 +31,15 @@ _ENTRIES: ContextVar[list[object]] = ContextVar("hearout_entries")
 inherits the context, and lives longer."""
 
 Enters = Callable[[], Awaitable[None]]
+
+
+def watched_call(job: JobContext, call: str, environ: Mapping[str, str]) -> WatchedCall | None:
+    """The call of a job, as the worker that watches it for failover needs it; None where no worker does."""
+    if (worker := environ.get(WORKER)) is None:
+        return None
+    asked, room = job.job, job.job.room
+    identity = job.token_claims().identity
+    return WatchedCall(call, room.name, room.sid, asked.id, identity, asked.agent_name, asked.metadata, worker)
 
 
 class Takeover:

@@ -20,6 +20,9 @@ NOBODY = ""
 WORKERS_KEPT = 3600.0
 """Seconds after its last beat when a dead worker without calls is struck off."""
 
+WORKER = "HEAROUT_WORKER"
+"""The environment variable by which a job's process knows who looks after its call."""
+
 
 @dataclass(frozen=True)
 class WatchedCall:
