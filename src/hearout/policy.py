@@ -143,7 +143,8 @@ def _check_seconds(name: str, value: object, *, positive: bool) -> None:
 def _check_language(code: object) -> None:
     if not isinstance(code, str) or (code and not re.fullmatch(r"[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})*", code)):
         raise PolicyError(
-            f'language must be a code like "en" or "pt-BR", or "" for what the STT says, not {code!r}', setting="language"
+            f'language must be a code like "en" or "pt-BR", or "" for what the STT says, not {code!r}',
+            setting="language",
         )
 
 

@@ -17,7 +17,10 @@ TABLES: dict[str, dict[str, list[str]]] = {
     code: tomllib.loads((FOLDER / f"{code}.toml").read_text(encoding="utf-8")) for code in words.CODES
 }
 ROWS = [
-    (code, phrase, meaning) for code, table in TABLES.items() for meaning, phrases in table.items() for phrase in phrases
+    (code, phrase, meaning)
+    for code, table in TABLES.items()
+    for meaning, phrases in table.items()
+    for phrase in phrases
 ]
 ENGLISH = words.language("en")
 

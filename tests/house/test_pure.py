@@ -12,7 +12,11 @@ from harness.imports import imports, source_file
 
 SOURCE = ROOT / "src" / "hearout"
 PURE = {
-    *(str(path.relative_to(SOURCE)) for folder in ("_floor", "_text", "receipts") for path in (SOURCE / folder).glob("*.py")),
+    *(
+        str(path.relative_to(SOURCE))
+        for folder in ("_floor", "_text", "receipts")
+        for path in (SOURCE / folder).glob("*.py")
+    ),
     *("policy.py", "errors.py", "_room/presence.py", "_room/rendered.py"),
 }
 """Files that import the standard library only, and no clock, task or log of it."""
