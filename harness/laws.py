@@ -3,7 +3,7 @@
 import copy
 from collections import Counter
 
-from harness.orders import Call, Step
+from harness.orders import NOTICE, Call, Step
 from hearout._floor import events as e
 from hearout._floor.actions import (
     AddToContext,
@@ -83,6 +83,27 @@ def _texts(step: Step) -> tuple[str, ...]:
         case e.UnfinishedFound() if not any(isinstance(action, ResumeUnfinished) for action in step.actions):
             return step.event.words
     return ()
+
+
+def answers_are_delivered(call: Call) -> None:
+    """L1: what can be an answer is no backchannel: a yes, a no, and after a question everything."""
+    open_since: float | None = None
+    for step in call.steps:
+        if isinstance(step.event, e.TurnTaken):
+            open_since = None
+        for action in step.actions:
+            if isinstance(action, DeliverTurn):
+                open_since = None
+            if isinstance(action, WriteReceipt) and _asked_to_the_end(action.receipt) and open_since is None:
+                open_since = step.at
+            if isinstance(action, RecordFate) and action.fate is Fate.BACKCHANNEL:
+                assert action.words.text in ("mm-hm", "okay"), f"an answer was dropped: {action}"
+                late = open_since is not None and action.words.at > open_since
+                assert not late, f"an answer to a question was dropped: {action}"
+
+
+def _asked_to_the_end(receipt: Receipt) -> bool:
+    return receipt.text == NOTICE and receipt.outcome is Outcome.FINISHED and receipt.played > 0
 
 
 def only_what_may_ends_it(call: Call) -> None:

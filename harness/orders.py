@@ -14,7 +14,7 @@ from hearout.policy import (
     Redeliver,
 )
 
-POLICY = Policy(model_calls=3)
+POLICY = Policy(model_calls=3, language="en")
 NOTICE = "This call is recorded for training. Your data is kept for thirty days. Do you agree to that?"
 PLAIN = "Please hold the line while we look up the account that you have asked about."
 PAUSES = (0.0, 0.02, 0.02, 0.1, 0.3, 0.3, 0.6, 1.2) * 3 + (0.0, 0.1, 0.5, 1.0, 2.4, 3.1, 7.0, 11.0)
@@ -340,5 +340,7 @@ def _words(much: int, call: Call) -> str:
             return "this call is recorded"
         case 3:
             return f"{_new(call)} {_new(call)}"
+        case 4:
+            return ("okay", "no", "yes", "oh no")[much // 8 % 4]
         case _:
             return _new(call)

@@ -116,7 +116,7 @@ def test_an_allowed_cut_in_stops_it_at_once(cut_in: CutIn, event: e.Event, why: 
     ],
 )
 def test_another_does_not(cut_in: CutIn, event: e.Event) -> None:
-    actions = told(playing(Policy(cut_in=cut_in)), (3.0, e.CallerStarted()), (3.2, event))
+    actions = told(playing(Policy(cut_in=cut_in, language="en")), (3.0, e.CallerStarted()), (3.2, event))
 
     assert not [action for action in actions if isinstance(action, StopUtterance)]
 
@@ -297,9 +297,15 @@ def test_what_a_dead_agent_owed_and_nobody_asks_for_is_gone_on_with() -> None:
 @pytest.mark.parametrize(
     ("policy", "debt"),
     [
-        (None, e.UnfinishedFound("old", TEXT, ("what does it cost", "mm-hm"), redeliver=Redeliver.NEVER)),
-        (Policy(redeliver=Redeliver.NEVER), e.UnfinishedFound("old", TEXT, ("what does it cost", "mm-hm"))),
-        (None, e.UnfinishedFound("old", "", ("what does it cost", "mm-hm"))),
+        (
+            Policy(language="en"),
+            e.UnfinishedFound("old", TEXT, ("what does it cost", "mm-hm"), redeliver=Redeliver.NEVER),
+        ),
+        (
+            Policy(redeliver=Redeliver.NEVER, language="en"),
+            e.UnfinishedFound("old", TEXT, ("what does it cost", "mm-hm")),
+        ),
+        (Policy(language="en"), e.UnfinishedFound("old", "", ("what does it cost", "mm-hm"))),
     ],
 )
 def test_what_a_dead_agent_owed_and_may_not_be_said_again_is_left_and_the_words_over_it_are_answered(

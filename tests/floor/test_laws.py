@@ -28,6 +28,12 @@ def test_every_held_word_is_delivered_once_or_its_fate_is_recorded(order: bytes)
     laws.every_word_once(to_its_end(order))
 
 
+@law
+@given(orders)
+def test_what_can_be_an_answer_is_never_dropped_as_a_backchannel(order: bytes) -> None:
+    laws.answers_are_delivered(to_its_end(order))
+
+
 # L2: a protected utterance ends only by its end, an allowed cut-in, the operator, the caller's leaving, a shutdown
 # after its grace, or a failure.
 @law

@@ -27,6 +27,10 @@ def l1(order: bytes, which: type[floor.Floor]) -> None:
     laws.every_word_once(to_its_end(order, floor=which))
 
 
+def l1_answers(order: bytes, which: type[floor.Floor]) -> None:
+    laws.answers_are_delivered(to_its_end(order, floor=which))
+
+
 def l2(order: bytes, which: type[floor.Floor]) -> None:
     laws.only_what_may_ends_it(to_its_end(order, floor=which))
 
@@ -68,9 +72,33 @@ MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "fl
 MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     "forgets the guess when the final does not come": (
         held,
-        "self.said.append(HeldPiece(Held(new, self.began(at)), owner, at))",
+        "self.said.append(HeldPiece(Held(new, self.began(at)), owner, at, self.language, after_question))",
         "pass",
         l1,
+    ),
+    "takes every short word for a backchannel": (
+        held,
+        "idle = words.is_backchannel(self.held.text, words.language(self.language))",
+        "idle = len(self.held.text) < 6",
+        l1_answers,
+    ),
+    "drops agreement after a question of another utterance": (
+        held,
+        "return idle and not self.after_question and",
+        "return idle and",
+        l1_answers,
+    ),
+    "drops agreement over the question": (
+        held,
+        " and not self.owner.has_asked(self.held.at)",
+        "",
+        l1_answers,
+    ),
+    "forgets that it asked when the utterance is over": (
+        floor,
+        "self._asked = self._asked or one.asks",
+        "pass",
+        l1_answers,
     ),
     "delivers the newest words first": (
         held,
@@ -106,7 +134,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "gives up while it plays": (
         utterance,
-        "return max(known, self._sign_of_life) + (policy.timeouts.output if self.complete else policy.timeouts.voice)",
+        "return max(known, self._sign_of_life) + (timeouts.output if self.complete else timeouts.voice)",
         "return self._sign_of_life + 0.5",
         l2,
     ),
@@ -272,7 +300,7 @@ def test_a_mutant_is_killed_by_the_law_that_it_breaks(name: str) -> None:
         keeps(law, broken)
 
 
-@pytest.mark.parametrize("law", [l1, l2, l3, l3_missed, l4, l5, l6, l7, l8])
+@pytest.mark.parametrize("law", [l1, l1_answers, l2, l3, l3_missed, l4, l5, l6, l7, l8])
 def test_the_floor_itself_keeps_the_law_in_the_same_orders(law: Law) -> None:
     for order in ORDERS[:200]:
         law(order, floor.Floor)

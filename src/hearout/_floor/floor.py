@@ -229,7 +229,9 @@ class Floor:
             self._held_words.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
             return
         kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
-        self._held_words.said.append(HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language))
+        self._held_words.said.append(
+            HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language, self._asked_before())
+        )
         if kind is Kind.TYPED:
             self._cut_in(self._held_words.said[-1])
 
