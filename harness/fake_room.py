@@ -11,7 +11,8 @@ from livekit.rtc._proto import stats_pb2
 from livekit.rtc.event_emitter import EventEmitter
 
 from hearout._floor import events as e
-from hearout._room.participants import ALIVE, Participants
+from hearout._room.heartbeat import ALIVE
+from hearout._room.participants import Participants
 from hearout.policy import Policy
 from hearout.receipts import Attempt, Outcome, Receipt
 from hearout.testing._clock import run
@@ -65,9 +66,11 @@ class Person:
     """Takes what is asked, and answers nothing."""
     vanished_at: float = float("inf")
     microphone: bool = True
+    packets: bool = True
+    """Whether the microphone ever gives any."""
 
     def __post_init__(self) -> None:
-        track = Track(lambda: min(asyncio.get_running_loop().time(), self.vanished_at))
+        track = Track(lambda: min(asyncio.get_running_loop().time(), self.vanished_at) if self.packets else 0.0)
         self.publication = Publication(track)
         self.track_publications = {"TR_1": self.publication} if self.microphone else {}
 

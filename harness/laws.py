@@ -162,8 +162,9 @@ def one_true_receipt_each(call: Call) -> None:
                 assert action.text.strip(), f"nothing is left to say: {action}"
     for receipt in receipts:
         reported = _reported(call, receipt.id, call.at)
-        if receipt.outcome is Outcome.CALLER_GONE:
+        if receipt.outcome in (Outcome.CALLER_GONE, Outcome.NOT_ANSWERED):
             _was_there(call, receipt)
+        _says_why(call, receipt)
         assert receipt.played <= max(reported, default=0.0), f"more than anybody reported: {receipt}"
         assert all(held.kind is not None and fate is not None for held, fate in receipt.held)
         if receipt.outcome is Outcome.FINISHED:
@@ -221,7 +222,7 @@ def _none_is_missed(call: Call) -> None:
     again, finished, gone = set(call.first.values()), dict[str, float](), False
     for step in call.steps:
         match step.event:
-            case e.CallerLeft(float() as known) if not gone and call.shut is None:
+            case e.CallerLeft(float() as known, None) if not gone and call.shut is None:
                 for name, ended_at in finished.items():
                     kept = call.requested[name].redeliver is Redeliver.NEVER or ended_at <= known + SHORT
                     assert kept or name in again, f"finished to nobody, and not owed: {name}"
@@ -240,6 +241,13 @@ def _was_there(call: Call, receipt: Receipt) -> None:
     if began is not None and len(left) == 1 and left[0].event.known_until is not None:
         heard = begins + max(0.0, left[0].event.known_until - began)
         assert receipt.played <= heard + 1e-6, f"played to nobody: {receipt}"
+
+
+def _says_why(call: Call, receipt: Receipt) -> None:
+    """A caller who never was there, or from whom the agent was taken, did not leave."""
+    causes = {step.event.cause for step in call.steps if isinstance(step.event, e.CallerLeft)}
+    left = receipt.outcome is Outcome.CALLER_GONE or receipt.why == "the caller left"
+    assert not left or None in causes, f"nobody left: {receipt}"
 
 
 def _ending(call: Call, name: str) -> e.SpeechEnded | None:

@@ -13,6 +13,7 @@ from hearout.policy import (
     Policy,
     Redeliver,
 )
+from hearout.receipts import Cause
 
 POLICY = Policy(model_calls=3, language="en")
 NOTICE = "This call is recorded for training. Your data is kept for thirty days. Do you agree to that?"
@@ -20,6 +21,7 @@ PLAIN = "Please hold the line while we look up the account that you have asked a
 PAUSES = (0.0, 0.02, 0.02, 0.1, 0.3, 0.3, 0.6, 1.2) * 3 + (0.0, 0.1, 0.5, 1.0, 2.4, 3.1, 7.0, 11.0)
 CUT_INS = (None, None, CutIn(phrases=("operator",)), CutIn(keys="0"), CutIn(after=2.0))
 REDELIVER = (None, None, Redeliver.FROM_START, Redeliver.NEVER)
+CAUSES = (None, None, None, Cause.AGENT_REMOVED, Cause.NOT_ANSWERED)
 ANSWERS = (None, None, None, Answer.NOTE, Answer.DROP)
 
 
@@ -267,7 +269,7 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
         case "leaves":
             missed = (None, 1.0, 6.0, 21.0)[much // 4 % 4]  # LiveKit misses a caller whose line died only after a while
             known_until = None if missed is None else max(0.0, call.at - missed)
-            return e.CallerLeft(known_until) if much % 4 == 0 else e.AlarmRang()
+            return e.CallerLeft(known_until, CAUSES[much % 5]) if much % 4 == 0 else e.AlarmRang()
         case "returns":
             return e.CallerReturned()
         case "shutdown":

@@ -103,6 +103,10 @@ class Timeouts:
             livekit-server 1.13.5. What was said meanwhile is said again; nobody counts as present whose last sign of
             life is older, unless there is a newer one.
         ring: a telephone that rings. 60: then carriers give up.
+        tail: the last sample on its way to the caller, after which an announcement is over. 0.2: a network, and the
+            buffer of a browser; who deletes the room earlier clips the last word.
+        telephone_tail: the same to a telephone. 0.5: LiveKit's SIP bridge hangs up with up to 0.07 still in its mixer
+            (livekit/livekit #4737), and a telephone network and its jitter buffer take 0.2 to 0.3.
         acknowledge: the acknowledgement that was asked for. 15: who has not pressed a button by then has put the
             telephone down.
 
@@ -121,6 +125,8 @@ class Timeouts:
     caller_return: float = 20.0
     vanish: float = 21.0
     ring: float = 60.0
+    tail: float = 0.2
+    telephone_tail: float = 0.5
     acknowledge: float = 15.0
 
     def __post_init__(self) -> None:
@@ -128,7 +134,7 @@ class Timeouts:
             _check_seconds(f"Timeouts.{one.name}", getattr(self, one.name), positive=one.name not in _MAY_BE_ZERO)
 
 
-_MAY_BE_ZERO = ("words", "shutdown", "caller_return", "ring", "acknowledge")
+_MAY_BE_ZERO = ("words", "shutdown", "caller_return", "ring", "tail", "telephone_tail", "acknowledge")
 
 
 def _check_seconds(name: str, value: object, *, positive: bool) -> None:

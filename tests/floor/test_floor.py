@@ -27,8 +27,9 @@ from hearout._floor.actions import (
     WriteReceipt,
 )
 from hearout._floor.floor import Floor
+from hearout._floor.utterance import LEFT
 from hearout.policy import Timeouts
-from hearout.receipts import Fate, Held
+from hearout.receipts import Cause, Fate, Held
 from hearout.receipts._receipt import (
     SHORT,
 )
@@ -371,3 +372,28 @@ def test_where_the_voice_words_it_otherwise_the_place_is_estimated() -> None:
     standing = floor.progress("n1", 6.5)
     assert TEXT[standing.characters :] == "Please have your customer number ready."
     assert standing.resumes_at == pytest.approx(2.2, abs=0.2)  # by its share of the text
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"),
+    [
+        (None, Outcome.CALLER_GONE),
+        (Cause.TRANSFERRED, Outcome.CALLER_GONE),
+        (Cause.REPLACED, Outcome.CALLER_GONE),
+        (Cause.REMOVED, Outcome.CALLER_GONE),
+        (Cause.NOT_ANSWERED, Outcome.NOT_ANSWERED),
+        (Cause.REJECTED, Outcome.NOT_ANSWERED),
+        (Cause.AGENT_REMOVED, Outcome.SHUT_DOWN),
+        (Cause.AGENT_REPLACED, Outcome.SHUT_DOWN),
+        (Cause.ROOM_DELETED, Outcome.SHUT_DOWN),
+    ],
+)
+def test_why_the_caller_is_not_there_is_on_the_receipt(cause: Cause | None, outcome: Outcome) -> None:
+    floor = playing()
+    left = told(floor, (3.0, e.CallerLeft(2.5, cause)), (3.1, e.PlayoutFinished("n1", 2.0)), (3.1, e.SpeechEnded("n1")))
+    if outcome is Outcome.CALLER_GONE:  # it stays owed until the caller does not return
+        assert not any(isinstance(action, WriteReceipt) for action in left)
+        left = told(floor, (23.0, e.AlarmRang()))
+    (receipt,) = [action.receipt for action in left if isinstance(action, WriteReceipt)]
+    assert (receipt.outcome, receipt.cause, receipt.why) == (outcome, cause, LEFT[cause][1])
+    assert receipt.played == pytest.approx(1.5)

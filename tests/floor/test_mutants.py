@@ -174,8 +174,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "what was missed is said from where it ended": (
         utterance,
-        "again.leave(known_until)",
-        "again.leave(None)",
+        "again.leave(known_until, cause)",
+        "again.leave(None, cause)",
         l3_missed,
     ),
     "speaks to a caller who is gone": (
@@ -183,6 +183,12 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "elif self.closing.gone_at is None:\n                before",
         "else:\n                before",
         l2,
+    ),
+    "says that the caller left when the agent was put out": (
+        utterance,
+        "self.stop(*LEFT[cause], cause)",
+        "self.stop(*LEFT[None], cause)",
+        l3,
     ),
     "answers while the caller talks": (
         floor,

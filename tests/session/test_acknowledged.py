@@ -31,6 +31,7 @@ def over(room: Room, outcome: Outcome = Outcome.FINISHED) -> None:
         (False, "Press OK", "1", over, True),
         (True, "", "1", over, True),
         (True, "Press OK", "", lambda room: (over(room), room.witness.hear(12.0, e.CallerLeft())), False),
+        (False, "", "1", lambda room: (over(room), room.witness.hear(12.0, e.CallerLeft())), False),
     ],
 )
 def test_for_an_acknowledgement_is_waited_where_it_can_be_given(

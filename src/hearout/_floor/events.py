@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..policy import Answer, CutIn, Redeliver
+from ..receipts import Cause
 
 
 @dataclass(frozen=True)
@@ -219,14 +220,16 @@ class ReplyStarted:
 
 @dataclass(frozen=True)
 class CallerLeft:
-    """The caller is gone.
+    """The caller is gone, or was never there, or cannot be reached any more.
 
     Args:
         known_until: when the caller was last known to be there, in seconds from the call's start; now, where it is
             None. What was played after it was played to nobody.
+        cause: why, where it is known that they did not leave by themselves (`hearout._floor.utterance.LEFT`).
     """
 
     known_until: float | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class Floor:
                 self._passed = self._leftover = self._asked = False
             case e.CallerLeft():
                 self._held_words.talking = False
-                self.closing.left(at, event.known_until)
+                self.closing.left(at, event.known_until, event.cause)
             case e.CallerReturned():
                 self.closing.returned()
                 self._call_ended = False
@@ -271,7 +271,7 @@ class Floor:
     def _stop_what_must_stop(self, at: float) -> Iterator[Action]:
         for one in self._queue.open(suspended=True):
             if self.closing.gone_at is not None:
-                one.leave(self.closing.known_until)
+                one.leave(self.closing.known_until, self.closing.cause)
             elif self.closing.cuts(at):
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
@@ -286,7 +286,7 @@ class Floor:
         ending = self.closing
         if ending.gone_at is None or ending.known_until is None or ending.shutdown_at is not None:
             return
-        for name, of in self._queue.reopen(ending.known_until, at):
+        for name, of in self._queue.reopen(ending.known_until, at, ending.cause):
             yield a.Reopen(name, of)
 
     def _resume(self, at: float) -> Iterator[Action]:

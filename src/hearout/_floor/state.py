@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ..policy import Policy
-from ..receipts import Held, Outcome
+from ..receipts import Cause, Held, Outcome
 from . import events as e
 from .actions import PrepareAnswer
 from .utterance import Utterance
@@ -75,14 +75,14 @@ class Queue:
         since = at - self._policy.timeouts.vanish
         self._closed = [other for other in self._closed if (other.ended_at or 0.0) >= since] + [one]
 
-    def reopen(self, known_until: float, at: float) -> list[tuple[str, str]]:
+    def reopen(self, known_until: float, at: float, cause: Cause | None) -> list[tuple[str, str]]:
         """What the caller missed of utterances that are over is owed under new ids, before all else.
 
         Returns:
             The new ids, each with the old one.
         """
         missed = [one for one in self._closed + self.all if one.is_missed(known_until)]
-        again = [(one.again(self._unused(one.id), known_until, at), one) for one in missed]
+        again = [(one.again(self._unused(one.id), known_until, at, cause), one) for one in missed]
         owed = [(new, old) for new, old in again if new.away]
         for _, old in again:
             old.owed_again = True
@@ -173,6 +173,8 @@ class Closing:
     gone_at: float | None = None
     known_until: float | None = None
     """When the caller who is gone was last known to be there; None also where they said so as they left."""
+    cause: Cause | None = None
+    """Why the caller is not there; None of one who left by themselves."""
     shutdown_at: float | None = None
     cuts_at: float | None = None
     """When a shutdown ends what is still being said."""
@@ -192,10 +194,10 @@ class Closing:
         """When a caller who is gone counts as not returning."""
         return None if self.gone_at is None else self.gone_at + self.caller_return
 
-    def left(self, at: float, known_until: float | None) -> None:
+    def left(self, at: float, known_until: float | None, cause: Cause | None) -> None:
         """The caller is gone; what is told again of the same leaving counts once."""
         if self.gone_at is None:
-            self.gone_at, self.known_until = at, known_until
+            self.gone_at, self.known_until, self.cause = at, known_until, cause
 
     def returned(self) -> None:
         """The caller is back."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from ..policy import Policy, choices_from_json, choices_to_json
+from ..receipts import Cause
 from . import events as e
 from .actions import Action
 from .floor import Floor
@@ -21,9 +22,8 @@ def line(at: float, what: e.Event | Action) -> str:
     """One step as one line of JSON: events with all their fields, actions as Python writes them."""
     name = type(what).__name__
     if type(what).__module__ == e.__name__:
-        return json.dumps(
-            {"at": at, "event": name} | choices_to_json({f.name: getattr(what, f.name) for f in _fields(what)})
-        )
+        given = choices_to_json({f.name: getattr(what, f.name) for f in _fields(what)})
+        return json.dumps({"at": at, "event": name} | given, default=lambda cause: cause.value)
     return json.dumps({"at": at, "action": name, "is": _exact(what)})
 
 
@@ -68,5 +68,7 @@ def _event(step: dict[str, Any]) -> e.Event:
     given = {name: value for name, value in step.items() if name not in ("at", "event")}
     if "words" in given:
         given["words"] = tuple(given["words"])
+    if "cause" in given:
+        given["cause"] = Cause(given["cause"])
     made: e.Event = getattr(e, step["event"])(**given | choices_from_json(given))
     return made

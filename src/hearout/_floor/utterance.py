@@ -1,7 +1,7 @@
 """One protected utterance, from when it was asked for until it is over. It notes; `floor.py` decides."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .. import _text as words
@@ -37,6 +37,20 @@ ASKED_MARGIN = 1.0
 
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
+
+
+LEFT: Mapping[Cause | None, tuple[Outcome, str]] = {
+    None: (Outcome.CALLER_GONE, "the caller left"),
+    Cause.TRANSFERRED: (Outcome.CALLER_GONE, "the caller's telephone was transferred"),
+    Cause.REPLACED: (Outcome.CALLER_GONE, "another participant took the caller's identity"),
+    Cause.REMOVED: (Outcome.CALLER_GONE, "the caller was taken out of the room"),
+    Cause.REJECTED: (Outcome.NOT_ANSWERED, "the telephone was busy, or the call was declined"),
+    Cause.NOT_ANSWERED: (Outcome.NOT_ANSWERED, "the telephone was not answered"),
+    Cause.AGENT_REMOVED: (Outcome.SHUT_DOWN, "the agent was taken out of the room"),
+    Cause.ROOM_DELETED: (Outcome.SHUT_DOWN, "the room was deleted"),
+    Cause.AGENT_REPLACED: (Outcome.SHUT_DOWN, "another participant took the agent's identity"),
+}
+"""How an utterance ends when the caller cannot be reached, and in which words: by the cause."""
 
 
 @dataclass
@@ -196,11 +210,11 @@ class Utterance:
 
     # Leaving and returning
 
-    def leave(self, known_until: float | None) -> None:
+    def leave(self, known_until: float | None, cause: Cause | None = None) -> None:
         """The caller is gone, and was last known to be there then: nobody is spoken to."""
         if self.outcome is None:
             self._known_until = known_until
-            self.stop(Outcome.CALLER_GONE, "the caller left")
+            self.stop(*LEFT[cause], cause)
 
     def is_missed(self, known_until: float) -> bool:
         """Whether it finished after the caller was last known to be there, and so much later that it is not whole."""
@@ -208,14 +222,14 @@ class Utterance:
         finished = self.outcome is Outcome.FINISHED and not self.owed_again
         return finished and ended_at is not None and ended_at > known_until + SHORT
 
-    def again(self, name: str, known_until: float, at: float) -> "Utterance":
+    def again(self, name: str, known_until: float, at: float, cause: Cause | None = None) -> "Utterance":
         """The same utterance under another id, as it was when the caller was last known to be there: broken off."""
         again = copy.copy(self)
         again.id, again.asked_at, again.sounds, again.held = name, at, 0, []
         again.attempts, again.holes = self.attempts[:-1], list(self.holes)
         again.alignment = copy.deepcopy(self.alignment)
         again.outcome, again._told_at = None, None
-        again.leave(known_until)
+        again.leave(known_until, cause)
         again._over(at)
         return again
 
@@ -224,7 +238,8 @@ class Utterance:
         self.begins_at, characters = self.resumes_at(at)
         self.alignment.back_to(self.begins_at)
         self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
-        self.away, self.outcome, self.why, self._known_until, self._told_at = False, None, "", None, None
+        self.away, self.outcome, self.why, self.cause = False, None, "", None
+        self._known_until, self._told_at = None, None
         self.alignment.complete, self._waits_for_tool, self._more_follows = True, False, False
         self._begin(at)
         return self.text[:characters], self.text[characters:]

@@ -115,7 +115,7 @@ class PageReports:
         self._caller = caller
         self._of: dict[str, _Known] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._closed = self._gone = False
         wire.answer(HELLO, self._hello)
         wire.answer(ACKNOWLEDGED, self._acknowledged)
 
@@ -131,7 +131,7 @@ class PageReports:
         """Whether the caller was asked to say that it got an utterance, can say so, and has not yet."""
         known = self._of.get(name, _Known())
         asked = known.asked
-        if asked is None or not asked.over or known.acknowledged_at is not None:
+        if asked is None or not asked.over or known.acknowledged_at is not None or self._gone:
             return False
         return bool(asked.keys) or (bool(asked.label) and self.page is not None)
 
@@ -150,7 +150,7 @@ class PageReports:
         identity = receipt.caller or self._caller() or ""
         return witnessed(receipt, identity, reported=self.reported(name), acknowledged_at=self.acknowledged_at(name))
 
-    def hear(self, at: float, what: e.Event | a.Action) -> None:
+    def hear(self, at: float, what: e.Event | a.Action) -> None:  # noqa: C901 - a table: one line an event
         """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""
         match what:
             case e.SpeechRequested(id=name, begins_at=begins_at):
@@ -165,9 +165,11 @@ class PageReports:
             case e.SpeechEnded(id=name):
                 self._end_as_it_stands(name, at)
             case e.CallerLeft():
-                self.page = None
+                self.page, self._gone = None, True
                 for listener in self.told.on_gone:
                     listener()
+            case e.CallerReturned():
+                self._gone = False
             case e.KeysPressed(digits=digits):
                 self._pressed(digits, at)
             case a.WriteReceipt(receipt=receipt):

@@ -3,7 +3,7 @@
 LiveKit (server 1.13.5) tells nobody who is subscribed: ``local_track_subscribed`` comes once for a track, for its first
 subscriber, whoever that is. So at first nobody may subscribe but the caller, and then everybody. A caller whose line
 died is missed after 14 to 21 s: until then the signs of life are the packets of their microphone, and the answers of
-their page to :data:`ALIVE`.
+their page to :data:`hearout._room.heartbeat.ALIVE`. Of a telephone they are the only ones: see `telephone`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -19,31 +19,19 @@ from livekit.agents import get_job_context
 from livekit.agents.voice import AgentSession
 
 from .._floor import events as e
-from ..policy import Policy
-from ..receipts import Receipt
-from .heartbeat import UplinkMonitor, statistics
+from ..policy import KEYS, Policy
+from ..receipts import Cause, Receipt
+from .heartbeat import BEAT, SignsOfLife, UplinkMonitor
 from .presence import Presence, playouts
+from .telephone import agent_left_because, is_telephone, left_because, status
 
 logger = logging.getLogger("hearout")
 
-ALIVE = "hearout.alive"
-"""The RPC method that a caller's page answers, with an empty string, as long as it plays the agent's track."""
+WHY = 0.1
+"""Seconds after the agent's connection ended within which LiveKit says why: it tells the two one after the other."""
 
-BEAT, ROUND_TRIP = 1.0, 1.0
-"""Seconds from one heartbeat to the next, and those after which an answer is late."""
-
-ANSWERED = 1.5
-"""Seconds until a page that took a heartbeat must have answered it; more than `ROUND_TRIP`, as LiveKit asks for."""
-
-UNANSWERED = 3
-"""Heartbeats that a program may refuse before it is not asked again: a page may offer the method after it joined."""
-
-COUNTED = 0.5
-"""Seconds from one look at a microphone's packets to the next; a look takes 1-2 ms."""
-
-QUIET = 1.0
-"""Seconds without a packet after which an open microphone is silent: one that transmits discontinuously sends one in
-0.4 s."""
+GLANCE = 0.05
+"""Seconds from one look at whether the caller is still there to the next, while something waits for that."""
 
 CONFIRMED = 1.5
 """Seconds that a receipt waits, at most, for a sign that the caller was there at its end."""
@@ -132,32 +120,26 @@ class Participants:
         self._session = session
         self._policy = policy
         self._host = host
-        self._wall = wall
         self._job = get_job_context(required=False)
         self._presence = Presence(policy.timeouts.vanish)
+        self._signs = SignsOfLife(room, self._presence, now=lambda: host.now, wall=wall)
         self._own_line = UplinkMonitor(room, self._presence)
         self._granted = ""
         self._deaf = ""
         """Who did not subscribe in time: that they listen is not known from then on, until they have left."""
         self._open = False
         self._gone = False
+        self._answered: set[str] = set()
+        """Telephones that were answered, and whoever is none."""
+        self._transferred: set[str] = set()
         self._lost: set[str] = set()
+        self._put_out_by: Cause | None = None
+        """Why the agent itself is not in the room any more, where somebody put it out."""
         self._rings_since: float | None = None
         self._needs_lead_in = True
         self._watched: dict[str, list[asyncio.Task[None]]] = {}
         self._clock: asyncio.Task[None] | None = None
-        self._handlers: dict[str, Callable[..., None]] = {
-            "connection_state_changed": self._connection_changed,
-            "participant_connected": self._joined,
-            "participant_active": self._joined,
-            "participant_disconnected": self._left,
-            "participant_attributes_changed": self._attributes_changed,
-            "connection_quality_changed": self._quality_changed,
-            "local_track_subscribed": self._subscribed,
-            "sip_dtmf_received": self._pressed,
-            "reconnecting": lambda: self._presence.line_down(self._host.now),
-            "reconnected": lambda: self._presence.line_up(self._host.now),
-        }
+        self._handlers = self._what_is_heard()
 
     def follow(self) -> None:
         """Listen to the room from now on; before LiveKit's session does, which publishes the agent's track."""
@@ -192,24 +174,58 @@ class Participants:
         return dataclasses.replace(receipt, caller=receipt.caller or self.caller, listeners=listeners)
 
     async def confirm(self, receipt: Receipt) -> None:
-        """Wait for a sign that the caller was there at its end, where one can still come."""
-        until = self._host.now + CONFIRMED
+        """Wait for a sign that the caller was there at its end, where one can still come, and until its tail is out."""
         if not (said := playouts(receipt)):
             return
+        ended_at, until = said[-1][1], self._host.now + CONFIRMED
         callers = [one for one in self._people() if one.identity == self.caller]
-        signs = [look(one) for one in callers for look in (self._count, self._beat)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONFIRMED):
-                await asyncio.gather(*signs)
-        while self._presence.here(self.caller) and self._host.now < until and self._clock and not self._clock.done():
-            if (self._presence.known_until(self.caller) or 0.0) >= said[-1][1] - 0.01:
+                await asyncio.gather(*(self._signs.look(one) for one in callers))
+        await self._wait(
+            until,
+            lambda: not self._is_open() or (self._presence.known_until(self.caller) or 0.0) >= ended_at - 0.01,
+        )
+        await self._wait(ended_at + self.tail(), lambda: False)
+
+    async def _wait(self, until: float, known: Callable[[], bool]) -> None:
+        """Until something is known, the caller has gone, or it is that second of the call."""
+        while self._presence.here(self.caller) and (left := until - self._host.now) > 0:
+            if known():
                 return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(min(left, GLANCE))
+
+    def _is_open(self) -> bool:
+        return self._clock is not None and not self._clock.done()
 
     def lead_in(self) -> float:
         """Seconds of silence that the next speech needs before it, at a caller who has just subscribed."""
         needed, self._needs_lead_in = self._needs_lead_in, False
-        return self._policy.lead_in if needed else 0.0
+        return self._policy.lead_in if needed and not self._is_telephone() else 0.0
+
+    def tail(self) -> float:
+        """Seconds that the last sample needs on its way to the caller."""
+        timeouts = self._policy.timeouts
+        return timeouts.telephone_tail if self._is_telephone() else timeouts.tail
+
+    @contextlib.contextmanager
+    def transferring(self, *, silent: bool) -> Iterator[None]:
+        """The agent sends the caller's telephone elsewhere in this block; leaving it by an error means that it failed.
+
+        Args:
+            silent: whether the bridge plays a tone of its own to the telephone meanwhile, and nothing of the room.
+        """
+        identity = self.caller
+        self._transferred.add(identity)
+        if silent:
+            self._presence.deaf(identity, self._host.now)
+        try:
+            yield
+        except BaseException:
+            self._transferred.discard(identity)
+            if silent:
+                self._presence.hears(identity, self._host.now)
+            raise
 
     def may_type(self, identity: str) -> bool:
         """Whether what this participant types is for the agent."""
@@ -219,15 +235,40 @@ class Participants:
     def nobody_hears(self) -> None:
         """The agent itself is cut off: everybody was there as long as they gave signs of life, and is gone."""
         for person in self._people():
-            self._went(person.identity, certain=False)
+            if self._presence.here(person.identity) or person.identity == self.caller:
+                self._went(person.identity, certain=False, cause=self._put_out_by)
 
     # What the room says
+
+    def _what_is_heard(self) -> dict[str, Callable[..., None]]:
+        return {
+            "connection_state_changed": self._connection_changed,
+            "participant_connected": self._joined,
+            "participant_active": self._joined,
+            "participant_disconnected": self._left,
+            "disconnected": self._put_out,
+            "participant_attributes_changed": self._attributes_changed,
+            "connection_quality_changed": self._quality_changed,
+            "local_track_subscribed": self._subscribed,
+            "sip_dtmf_received": self._pressed,
+            "reconnecting": lambda: self._presence.line_down(self._host.now),
+            "reconnected": lambda: self._presence.line_up(self._host.now),
+        }
 
     def _connection_changed(self, state: rtc.ConnectionState.ValueType) -> None:
         if state == rtc.ConnectionState.CONN_CONNECTED:
             self._connected()
         elif state == rtc.ConnectionState.CONN_DISCONNECTED:
+            asyncio.get_running_loop().call_later(WHY, self._lost_the_room)
+
+    def _lost_the_room(self) -> None:
+        if self._is_open():
             self.nobody_hears()
+
+    def _put_out(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        """The agent is not in the room any more."""
+        self._put_out_by = agent_left_because(reason)
+        self.nobody_hears()
 
     def _connected(self) -> None:
         if self._clock is not None:
@@ -240,11 +281,9 @@ class Participants:
     def _joined(self, person: rtc.RemoteParticipant) -> None:
         if person.kind in _NO_EARS:
             return
+        self._note_answered(person)
         if person.identity not in self._watched:
-            self._watched[person.identity] = [
-                asyncio.create_task(self._every(COUNTED, self._count, person)),
-                asyncio.create_task(self._every(BEAT, self._beat, person)),
-            ]
+            self._watched[person.identity] = self._signs.watch(person)
         self._look_soon()
 
     def _left(self, person: rtc.RemoteParticipant) -> None:
@@ -252,12 +291,28 @@ class Participants:
             task.cancel()
         self._lost.discard(person.identity)
         self._deaf = "" if self._deaf == person.identity else self._deaf
-        self._went(person.identity, certain=person.disconnect_reason in _SAID_SO)
+        self._went(person.identity, certain=person.disconnect_reason in _SAID_SO, cause=self._why(person))
+        self._answered.discard(person.identity)
+        self._transferred.discard(person.identity)
 
-    def _attributes_changed(self, _changed: dict[str, str], person: rtc.Participant) -> None:
-        if person.attributes.get("sip.callStatus") == "hangup":
-            self._went(person.identity, certain=True)
+    def _why(self, person: rtc.RemoteParticipant) -> Cause | None:
+        name = person.identity
+        return left_because(person, answered=name in self._answered, transferred=name in self._transferred)
+
+    def _attributes_changed(self, _changed: dict[str, str], person: rtc.RemoteParticipant) -> None:
+        self._note_answered(person)
+        if status(person) == "hangup":  # the bridge may have found that out by itself, long after
+            self._went(person.identity, certain=False, cause=self._why(person))
         self._look_soon()
+
+    def _note_answered(self, person: rtc.RemoteParticipant) -> None:
+        if status(person) in ("active", "automation"):
+            self._answered.add(person.identity)
+
+    def _is_telephone(self) -> bool:
+        """Whether the caller is one."""
+        person = self._room.remote_participants.get(self.caller)
+        return person is not None and is_telephone(person)
 
     def _quality_changed(self, person: rtc.Participant | None, quality: rtc.ConnectionQuality) -> None:
         if person is None or person.identity not in self._watched:
@@ -279,6 +334,10 @@ class Participants:
     def _pressed(self, pressed: rtc.SipDTMF) -> None:
         self._look()
         who = "" if pressed.participant is None else pressed.participant.identity
+        if len(pressed.digit) != 1 or pressed.digit not in KEYS:
+            logger.info("what is no key of a telephone was ignored")
+            return
+        self._presence.alive(who, self._host.now, theirs=True)
         if who and (who == self.caller or who in self._policy.may_press):
             self._host.feed(e.KeysPressed(pressed.digit))
         else:
@@ -300,7 +359,7 @@ class Participants:
         if self._open:
             for person in self._people():
                 if self._is_here(person) and person.identity != self._deaf:
-                    self._presence.came(person.identity, self._host.now)
+                    self._presence.came(person.identity, self._host.now, by_signs=is_telephone(person))
         if linked is None or not self._is_here(linked):
             return
         self._rings_since = None
@@ -312,10 +371,8 @@ class Participants:
 
     def _is_here(self, person: rtc.RemoteParticipant) -> bool:
         """Whether they can be spoken to: connected, and the telephone, if it is one, was answered."""
-        telephone = person.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
-        answered = not telephone or person.attributes.get("sip.callStatus", "active") == "active"
         active = person.state == rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
-        return answered and active and person.identity not in self._lost
+        return status(person) == "active" and active and person.identity not in self._lost
 
     def _grant(self, identity: str) -> None:
         """Let the caller subscribe, and nobody else: then the first subscriber is the caller."""
@@ -327,75 +384,32 @@ class Participants:
         asyncio.get_running_loop().call_later(self._policy.timeouts.listener, self._open_anyway, identity)
 
     def _open_anyway(self, identity: str) -> None:
-        if not self._open and identity == self._granted and self._clock is not None and not self._clock.done():
+        if not self._open and identity == self._granted and self._is_open():
             logger.warning("the caller has not subscribed to the agent's track; others may now")
             self._open, self._deaf = True, identity
             self._room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
 
     def _open_to_everybody(self) -> None:
         self._open = True
-        self._presence.came(self._granted, self._host.now)
+        first = self._room.remote_participants.get(self._granted)
+        self._presence.came(self._granted, self._host.now, by_signs=first is not None and is_telephone(first))
         self._room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
         self._look_soon()
 
-    def _went(self, identity: str, *, certain: bool) -> None:
+    def _went(self, identity: str, *, certain: bool, cause: Cause | None = None) -> None:
         now = self._host.now
         known_until = self._presence.left(identity, now, certain=certain)
         if identity == self.caller and not self._gone:
             self._gone = True
-            logger.info("the caller is gone%s", "" if certain else f", last known to be there at {known_until:.1f} s")
-            self._host.feed(e.CallerLeft(None if certain else known_until))
+            logger.info("the caller is gone (%s), last known to be there at %.1f s", cause and cause.value, known_until)
+            # whoever says that they leave may have been missed before: what is known counts, not what is said
+            self._host.feed(e.CallerLeft(known_until if known_until < now else None, cause))
         self._amend()
 
     # Signs of life
 
     def _people(self) -> list[rtc.RemoteParticipant]:
         return [one for one in self._room.remote_participants.values() if one.kind not in _NO_EARS]
-
-    async def _every(
-        self,
-        seconds: float,
-        look: Callable[[rtc.RemoteParticipant], Awaitable[bool]],
-        person: rtc.RemoteParticipant,
-    ) -> None:
-        """Look again and again, as long as there is something to see."""
-        refused = 0
-        while refused < UNANSWERED:
-            await asyncio.sleep(seconds)
-            refused = 0 if await look(person) else refused + 1
-
-    async def _count(self, person: rtc.RemoteParticipant) -> bool:
-        """The packets of the microphone: the last one is a sign of life."""
-        for publication in list(person.track_publications.values()):
-            track = publication.track
-            if track is None or publication.kind != rtc.TrackKind.KIND_AUDIO:
-                continue
-            seen = [one.inbound_rtp.inbound for one in await statistics(track) if one.HasField("inbound_rtp")]
-            if arrived := max((one.last_packet_received_timestamp / 1000 for one in seen), default=0.0):
-                age = max(0.0, self._wall() - arrived)
-                self._presence.alive(person.identity, self._host.now - age)
-                if age > QUIET and not publication.muted:
-                    self._presence.silent(person.identity, self._host.now)
-        return True
-
-    async def _beat(self, person: rtc.RemoteParticipant) -> bool:
-        """A heartbeat; False when their program does not know it."""
-        asked_at = self._host.now
-        try:
-            await self._room.local_participant.perform_rpc(
-                destination_identity=person.identity,
-                method=ALIVE,
-                payload="",
-                response_timeout=ANSWERED,
-                max_round_trip_latency=ROUND_TRIP,
-            )
-        except rtc.RpcError as error:
-            if error.code == rtc.RpcError.ErrorCode.UNSUPPORTED_METHOD:
-                return False
-            self._presence.silent(person.identity, self._host.now)
-            return True
-        self._presence.alive(person.identity, asked_at)
-        return True
 
     async def _tick(self) -> None:
         """What time alone shows."""
@@ -417,6 +431,8 @@ class Participants:
         if now < self._rings_since + self._policy.timeouts.ring:
             for speech in self._host.speeches:
                 self._host.feed(e.SpeechQueued(speech.id))
+        elif not self._gone:
+            self._went(self.caller, certain=True, cause=Cause.NOT_ANSWERED)
 
     def _amend(self) -> None:
         """What has become known since a receipt was written: presence at its end."""

@@ -32,6 +32,8 @@ class Stay:
         spans: when they were certainly there, before that.
         owes_a_sign: whether one was due and did not come.
         perhaps: when one came after that, which may not have been theirs.
+        by_signs: whether only their signs of life show that they are there, and neither the room's list nor the moment
+            at which they leave it: a bridge stays in the room for 15 to 47 s after its telephone died.
     """
 
     sign: float
@@ -39,6 +41,9 @@ class Stay:
     spans: list[Span] = field(default_factory=list)
     owes_a_sign: bool = False
     perhaps: float | None = None
+    by_signs: bool = False
+    deaf: list[Span] = field(default_factory=list)
+    """When they heard nothing of the room."""
 
     def until_now(self) -> tuple[Span, ...]:
         """When they were certainly there."""
@@ -65,14 +70,19 @@ class Presence:
         """Whether they are there, as far as is known."""
         return identity in self._stays and self._stays[identity].since is not None
 
-    def came(self, identity: str, at: float) -> None:
-        """They are in the room and subscribed from now on."""
+    def came(self, identity: str, at: float, *, by_signs: bool = False) -> None:
+        """They are in the room and subscribed from now on.
+
+        Args:
+            by_signs: whether only their signs of life count from now on; that they came is the first.
+        """
         stay = self._stays.setdefault(identity, Stay(at))
+        stay.by_signs = by_signs
         if stay.since is None:
             stay.since, stay.sign, stay.owes_a_sign, stay.perhaps = at, at, False, None
 
-    def alive(self, identity: str, at: float) -> None:
-        """They gave a sign of life, then.
+    def alive(self, identity: str, at: float, *, theirs: bool = False) -> None:
+        """They gave a sign of life, then; `theirs` when nobody else can have given it, as with a pressed key.
 
         The first after one that was due counts when the next one comes: when a caller is put out, LiveKit's server
         (1.13.5) sends a few packets of silence in their place. After more than `SILENT` seconds they were away.
@@ -81,7 +91,9 @@ class Presence:
         if stay is None or stay.since is None or at <= stay.sign:
             return
         if stay.owes_a_sign:
-            if stay.perhaps is None or at < stay.perhaps + SILENCED:
+            if theirs:
+                stay.perhaps = at if stay.perhaps is None else stay.perhaps
+            elif stay.perhaps is None or at < stay.perhaps + SILENCED:
                 stay.perhaps = at if stay.perhaps is None else stay.perhaps
                 return
             if stay.perhaps > stay.sign + SILENT:
@@ -98,7 +110,7 @@ class Presence:
     def listed(self, at: float) -> None:
         """The room has not missed anybody yet: whoever is there was so when it would have missed them by now."""
         for stay in self._stays.values():
-            if stay.since is not None:
+            if stay.since is not None and not stay.by_signs:
                 stay.sign = max(stay.sign, at - self._vanish)
 
     def left(self, identity: str, at: float, *, certain: bool) -> float:
@@ -114,9 +126,9 @@ class Presence:
         stay = self._stays.setdefault(identity, Stay(at))
         if stay.since is None:
             return stay.sign
-        if certain and not stay.owes_a_sign:
+        if certain and not stay.owes_a_sign and not stay.by_signs:
             stay.sign = at
-        else:
+        elif not stay.by_signs:
             stay.sign = max(stay.sign, at - self._vanish)
         stay.spans.append((stay.since, stay.sign))
         stay.since = None
@@ -136,6 +148,15 @@ class Presence:
         """The agent's own line was down: nobody heard it, whoever was there."""
         self._down.append((since, until))
 
+    def deaf(self, identity: str, since: float) -> None:
+        """They hear nothing of the room from now on: a bridge plays a tone of its own to its telephone."""
+        self._stays.setdefault(identity, Stay(since)).deaf.append((since, math.inf))
+
+    def hears(self, identity: str, at: float) -> None:
+        """They hear the room again."""
+        stay = self._stays[identity]
+        stay.deaf = [(since, min(until, at)) for since, until in stay.deaf]
+
     def known_until(self, identity: str) -> float | None:
         """Their last sign of life; None for somebody who never was there."""
         return self._stays[identity].sign if identity in self._stays else None
@@ -146,7 +167,7 @@ class Presence:
         heard = [
             Listener(identity, spans)
             for identity, stay in self._stays.items()
-            if (spans := shared(without(stay.until_now(), down), playouts))
+            if (spans := shared(without(stay.until_now(), [*down, *stay.deaf]), playouts))
         ]
         return tuple(heard)
 

@@ -89,8 +89,10 @@ class Outcome(Enum):
     CUT_IN = "cut in"
     """Somebody who was allowed to ended it; `cause` says how."""
     CALLER_GONE = "caller gone"
+    NOT_ANSWERED = "not answered"
+    """The telephone was never answered; `cause` says how. Nothing was played to anybody."""
     SHUT_DOWN = "shut down"
-    """The session was closed, and the grace was over."""
+    """The session was closed, and the grace was over; or the agent was taken out of the room."""
     FAILED = "failed"
     """The voice, the model or the loudspeaker failed, or nobody listened; `cause` says which."""
     UNKNOWN = "unknown"
@@ -98,7 +100,7 @@ class Outcome(Enum):
 
 
 class Cause(Enum):
-    """What ended an utterance that was cut or failed."""
+    """What ended an utterance that did not finish."""
 
     PHRASE = "phrase"
     KEY = "key"
@@ -108,6 +110,18 @@ class Cause(Enum):
     MODEL = "model"
     SINK = "sink"
     NOBODY_LISTENING = "nobody listening"
+    REJECTED = "rejected"
+    """Busy, or declined."""
+    NOT_ANSWERED = "not answered"
+    TRANSFERRED = "transferred"
+    """The agent sent the caller's telephone elsewhere."""
+    REPLACED = "replaced"
+    """Another participant came with the caller's identity, which puts the first one out."""
+    REMOVED = "removed"
+    """Somebody took the caller out of the room."""
+    AGENT_REPLACED = "agent replaced"
+    AGENT_REMOVED = "agent removed"
+    ROOM_DELETED = "room deleted"
 
 
 class Level(IntEnum):
@@ -209,7 +223,7 @@ class Receipt:
         attempts: each playout of it; empty for one that began at `started_at` and ended at `ended_at`.
         holes: what was left out in every attempt, as spans of the utterance's own time.
         listeners: who could have heard it.
-        cause: what ended it, when it was cut or failed.
+        cause: what ended it, when it did not finish; None also of a caller who left by themselves.
         cut_in_by: who cut in: an identity, or "operator"; empty otherwise.
         gap: seconds from its last sample to the answer's first; None when there was no answer.
         omitted_text: the SHA-256 of a text that was left out of the record.
