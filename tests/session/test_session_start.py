@@ -49,7 +49,7 @@ def test_a_session_that_cannot_be_started_ends_its_ledgers_thread(
 
 def test_what_is_refused_is_refused_before_anything_is_promised(tmp_path: Path) -> None:
     async def start() -> None:
-        session = AgentSession[None](ledger=Ledger(f"sqlite:///{tmp_path}/receipts.db"))
+        session = AgentSession[None](strict=True, ledger=Ledger(f"sqlite:///{tmp_path}/receipts.db"))
         with pytest.raises(SettingsError, match="session_host"):
             await session.start(Agent(instructions="Say hello."), session_host=True)
 

@@ -1,5 +1,6 @@
 """Builds what stands between one LiveKit session and its floor, wires it, and ends it."""
 
+from collections.abc import AsyncIterable
 from typing import Any
 
 from livekit import rtc
@@ -9,6 +10,7 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 from .._floor import events as e
 from .._floor.floor import Floor
 from .._floor.state import Progress
+from .._pipeline.hearing import CallerAudio
 from .._pipeline.nodes import Nodes
 from .._pipeline.playout import PlayoutMeter
 from .._pipeline.retry import SPEECH, Retry
@@ -45,13 +47,14 @@ class Bridge:
         self._policy = policy
         self._nodes: dict[int, Nodes] = {}
         self._meter: PlayoutMeter | None = None
+        self._audio: CallerAudio | None = None
         self._closed = False
         self.floor = Floor(policy)
         self._runner = runner = Runner(self.floor)
         self.feed = runner.feed
         self.speeches = Speeches()
         self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=runner.start)
-        self._gate = TranscriptGate(lambda event: self._inbound.keeps(event))
+        self._gate = TranscriptGate(lambda event: self._inbound.keeps(event), restored=self._restored)
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=runner.start)
         inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
         inbound.on_speech, inbound.on_hand_over = self.meter_playout, self._wrap_current
@@ -111,6 +114,18 @@ class Bridge:
 
     def _wrap_current(self) -> None:
         self.wrap(self._session.current_agent)
+
+    def listen_in(self) -> None:
+        """Stand before the session's audio input, whichever it is now."""
+        source = self._session.input.audio
+        if source is not None and source is not self._audio:
+            if isinstance(source, CallerAudio) and source.source is not None:
+                source = source.source  # of an earlier start of the session
+            self._audio = CallerAudio(source, hears=lambda: self.floor.holding)
+            self._session.input.audio = self._audio
+
+    def _restored(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterable[rtc.AudioFrame]:
+        return audio if self._audio is None else self._audio.restored(audio)
 
     def meter_playout(self) -> None:
         """Stand before the session's audio output, whichever it is now."""
