@@ -91,6 +91,13 @@ class PlayoutFinished:
 
 
 @dataclass(frozen=True)
+class TextSent:
+    """Its text is sent, or a part of it, and no sound of it will be made: the session has no audio output."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class ModelAsked:
     """The model is asked for it; or for what follows a tool."""
 
@@ -271,6 +278,7 @@ OfSpeech: TypeAlias = (
     | PlayoutStarted
     | PlayoutProgressed
     | PlayoutFinished
+    | TextSent
     | ModelAsked
     | ToolCalled
     | SpeechSuspended

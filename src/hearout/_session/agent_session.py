@@ -151,7 +151,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
         )
         if self._bridge is not None and not self._bridge.may_close.is_set():
             return cast(RunResult[Any] | None, await super().start(agent, **started))
-        bridge = self._bridge = Bridge(self, self._choices)
+        bridge, self._closing_task = Bridge(self, self._choices), None
+        self._bridge = bridge
         bridge.listeners.extend(self._floor_listeners)
         try:
             await self._keep_book(bridge, arguments.get("room"))

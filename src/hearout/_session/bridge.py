@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent, UserInputTranscribedEvent
+from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .._floor import events as e
@@ -79,7 +79,7 @@ class Bridge:
         )
         self.may_close = self._outbound.may_close
         runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
-        session.on("close", lambda _: self.close())
+        session.on("close", self._session_closed)
 
     @property
     def now(self) -> float:
@@ -131,6 +131,8 @@ class Bridge:
         """Stand before the session's audio output, whichever it is now."""
         output = self._session.output.audio
         if output is not None and output is not self._meter:
+            if isinstance(output, PlayoutMeter):
+                output = output.sink  # of an earlier start of the session
             lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
             self._meter = PlayoutMeter(output, speaking=SPEECH.get, listener=self._inbound, lead_in=lead_in)
             self._session.output.audio = self._meter
@@ -155,15 +157,22 @@ class Bridge:
             return not event.transcript and self.floor.holding
         return self._gate.was_reported(event.transcript)
 
+    def _session_closed(self, _event: CloseEvent) -> None:
+        self.close()
+
     def close(self) -> None:
         """The session is closed: nothing more can be done for it."""
         if self._closed:
             return
+        self._session.off("close", self._session_closed)
         self.feed(e.ShutdownAsked())
         self.feed(e.SessionClosed())
         self._closed = True
         self.may_close.set()
         self._answers.close()
+        self._inbound.close()
+        for nodes in self._nodes.values():
+            nodes.unwrap()
         if self.receipts.witness is not None:
             self.receipts.look_again()
             self.receipts.witness.close()
