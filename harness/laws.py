@@ -25,7 +25,7 @@ from hearout._floor.utterance import STOP_GRACE
 from hearout.policy import (
     Redeliver,
 )
-from hearout.receipts import Fate, Kind, Outcome, Receipt
+from hearout.receipts import Fate, Kind, Level, Outcome, Receipt
 from hearout.receipts._receipt import (
     SHORT,
 )
@@ -167,6 +167,9 @@ def one_true_receipt_each(call: Call) -> None:
         _says_why(call, receipt)
         assert receipt.played <= max(reported, default=0.0), f"more than anybody reported: {receipt}"
         assert all(held.kind is not None and fate is not None for held, fate in receipt.held)
+        if receipt.outcome is Outcome.SENT:
+            assert not receipt.made, f"sent as text, and made: {receipt}"
+            assert receipt.level is Level.NOTHING, f"claims a sound: {receipt}"
         if receipt.outcome is Outcome.FINISHED:
             ended = _ending(call, receipt.id)
             assert ended is not None, f"finished without an end: {receipt}"

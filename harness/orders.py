@@ -114,7 +114,7 @@ class Call:
                 self.ended.add(event.id)
             case e.SpeechSuspended():
                 self.suspended.add(event.id)
-            case e.AudioMade() | e.PlayoutStarted() | e.TextKnown() | e.ModelAsked():
+            case e.AudioMade() | e.PlayoutStarted() | e.TextKnown() | e.TextSent() | e.ModelAsked():
                 self.suspended.discard(event.id)
             case e.CallerStarted():
                 self.talking = True
@@ -222,6 +222,7 @@ def late_event(call: Call, choice: int) -> e.Event:
         e.PlayoutProgressed(name, 9.0),
         e.PlayoutFinished(name, 9.0),
         e.ToolCalled(name),
+        e.TextSent(name),
         e.ModelAsked(name),
         e.SpeechSuspended(name),
         e.VoiceFailed(name, "voice"),
@@ -308,6 +309,8 @@ def _of_speech(op: str, much: int, name: str, call: Call) -> e.Event:
             call.played[name] = made if much % 4 else max(0.0, made - 2.0)
             return e.PlayoutFinished(name, call.played[name])
         case "tool":
+            if much % 8 == 7:
+                return e.TextSent(name)
             return (e.SpeechSuspended(name), e.ModelAsked(name), e.ToolCalled(name), e.ToolCalled(name))[much % 4]
         case "fails":
             return e.VoiceFailed(name, "voice") if much % 4 == 0 else e.SpeechQueued(name)

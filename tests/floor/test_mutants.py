@@ -55,7 +55,7 @@ def l5(order: bytes, which: type[floor.Floor]) -> None:
 
 def l6(order: bytes, which: type[floor.Floor]) -> None:
     call = played(order, floor=which)
-    for choice in range(13):
+    for choice in range(14):
         laws.late_reports_change_nothing(call, late_event(call, choice))
 
 
@@ -146,6 +146,12 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "what was made counts as played": (utterance, "played=self.played,", "played=self.made,", l3),
     "a voice that gave up has finished": (utterance, "return self.failure\n", "pass\n", l3),
+    "text that was sent hides its sound": (
+        utterance,
+        "elif self._as_text and not self.failure and self.made == 0.0:",
+        "elif self._as_text:",
+        l3,
+    ),
     "a cut end has finished": (utterance, "if self.played < self.made - SHORT:", "if False:", l3),
     "no receipt for what was given up": (
         utterance,

@@ -9,10 +9,23 @@ import pytest
 from livekit.agents import Agent
 from livekit.agents.voice import AgentSession as LiveKitSession
 
-from harness.scenes import NOTICE, Announcing, call, reading, said
-from hearout import AgentSession, FloorClosedError, SettingsError
+from harness.scenes import (
+    NOTICE,
+    QUESTION,
+    Announcing,
+    Uninterruptable,
+    assert_answered_at_once,
+    call,
+    ours,
+    reading,
+    receipts,
+    said,
+)
+from hearout import AgentSession, FloorClosedError, Level, Outcome, Receipt, SettingsError
+from hearout._pipeline.playout import PlayoutMeter
 from hearout.ledger import Ledger
-from hearout.testing import Do, Type, first_sound
+from hearout.testing import LLM, Call, Do, Say, Type, first_sound, run
+from hearout.testing._llm import ScriptedLLM
 
 
 def test_a_session_that_runs_is_not_started_again() -> None:
@@ -49,7 +62,7 @@ def test_a_session_that_cannot_be_started_ends_its_ledgers_thread(
 
 def test_what_is_refused_is_refused_before_anything_is_promised(tmp_path: Path) -> None:
     async def start() -> None:
-        session = AgentSession[None](ledger=Ledger(f"sqlite:///{tmp_path}/receipts.db"))
+        session = AgentSession[None](strict=True, ledger=Ledger(f"sqlite:///{tmp_path}/receipts.db"))
         with pytest.raises(SettingsError, match="session_host"):
             await session.start(Agent(instructions="Say hello."), session_host=True)
 
@@ -98,3 +111,67 @@ def test_a_session_that_is_closing_finishes_what_is_owed_and_says_nothing_new(sp
 
     assert said(result) == [NOTICE]
     assert result.protected[0].whole
+
+
+def test_a_session_that_was_closed_is_started_again_as_the_first_time() -> None:
+    agent, outputs, ended = Announcing(), [], []
+
+    async def again(session: AgentSession[Any]) -> None:
+        heard, said = session.input.audio, session.output.audio  # LiveKit takes them away when it closes
+        await session.aclose()
+        ended.extend(session.receipts)
+        session.input.audio, session.output.audio = heard, said
+        await session.start(agent)
+        outputs.append(session.output.audio)
+
+    result = Call(
+        agent=lambda: agent,
+        session=ours(),
+        caller=[Say(first_sound(2.0), QUESTION), Do(12.0, again), Say(15.0, "and my name too please")],
+        ends_after=40.0,
+    ).play()
+
+    assert [one.outcome for one in (*ended, *receipts(result))] == [Outcome.FINISHED] * 2
+    assert [held.text for held, _ in receipts(result)[0].held] == ["and my name too please"]
+    assert result.turns == [QUESTION, "and my name too please"]
+    assert len(result.replies) == 2
+    (output,) = outputs
+    assert isinstance(output, PlayoutMeter)
+    assert not isinstance(output.sink, PlayoutMeter)
+
+
+def test_a_closed_session_gives_its_agent_back_as_it_was() -> None:
+    agent = Announcing()
+    call(agent=lambda: agent)
+
+    assert not [name for name in vars(agent) if name.endswith("_node") or name.startswith("on_")]
+    assert said(call(agent=lambda: agent)) == [NOTICE]
+
+
+def test_two_sessions_in_one_process_are_two_calls() -> None:
+    others: list[AgentSession[Any]] = []
+
+    async def both(session: AgentSession[Any]) -> None:
+        others.append(AgentSession[Any]())
+        await others[0].start(Agent(instructions="Say hello."))
+        await session.announce(NOTICE)
+        await others[0].aclose()
+
+    result = call(Say(first_sound(2.0), QUESTION), agent=reading(both))
+
+    assert_answered_at_once(result, QUESTION)
+    assert (len(receipts(result)), others[0].receipts) == (1, [])
+
+
+def test_a_text_only_session_says_that_its_text_was_sent() -> None:
+    async def written() -> tuple[list[Receipt], list[str]]:
+        session = AgentSession[Any](llm=ScriptedLLM(LLM(), asyncio.get_running_loop().time))
+        await session.start(Uninterruptable())
+        run = await session.run(user_input="and my name")
+        await session.aclose()
+        return session.receipts, [event.item.text_content for event in run.events if event.type == "message"]
+
+    kept, answers = run(written)
+
+    assert [(one.outcome, one.level, one.played) for one in kept] == [(Outcome.SENT, Level.NOTHING, 0.0)] * 2
+    assert answers == ["You said and my name."]

@@ -92,6 +92,13 @@ class PlayoutFinished:
 
 
 @dataclass(frozen=True)
+class TextSent:
+    """Its text is sent, or a part of it, and no sound of it will be made: the session has no audio output."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class ModelAsked:
     """The model is asked for it; or for what follows a tool."""
 
@@ -274,6 +281,7 @@ OfSpeech: TypeAlias = (
     | PlayoutStarted
     | PlayoutProgressed
     | PlayoutFinished
+    | TextSent
     | ModelAsked
     | ToolCalled
     | SpeechSuspended

@@ -122,6 +122,11 @@ class Floor:
         waits = self._expected_since is not None or self._waits_at_the_end()
         return waits or bool(self._queue.open() or self._held_words.said)
 
+    @property
+    def owes(self) -> bool:
+        """Whether speech is owed to the caller, to one who is gone too, or an answer to what was said over it."""
+        return self.holding or bool(self._queue.all)
+
     def takes(self, text: str, at: float) -> bool:
         """Whether a transcript that comes now is the floor's; else it is LiveKit's."""
         return self.holding or self._held_words.repeats(text, at)

@@ -99,7 +99,7 @@ class Utterance:
         self._stretch_ended: float | None = None
         self._played_before = self.begins_at
         self._waits_for_tool = False
-        self._more_follows = False
+        self._more_follows = self._as_text = False
         self._told_at: float | None = None
 
     @classmethod
@@ -156,6 +156,9 @@ class Utterance:
                 self._by_model, self._more_follows = True, False
             case e.ToolCalled():
                 self._waits_for_tool = self._more_follows = True
+            case e.TextSent():
+                self._goes_on()
+                self._as_text = True
             case e.SpeechSuspended():
                 self.suspended = True
             case e.VoiceFailed():
@@ -172,6 +175,8 @@ class Utterance:
             if interrupted:
                 self.complete = False  # the flush of an interruption looks like the end
                 self.stop(Outcome.CUT_IN, "operator: the program stopped it", Cause.OPERATOR)
+            elif self._as_text and not self.failure and self.made == 0.0:
+                self.stop(Outcome.SENT, "there is no audio output: its text was sent, and nothing played")
             elif (missing := self._missing()) is not None:
                 self.stop(Outcome.FAILED, *missing)
             else:
@@ -406,7 +411,7 @@ class Utterance:
 
     def _length(self) -> float | None:
         """How long all of it is, where that is known: the voice said that there is no more."""
-        known = self.complete and self.failure is None and not self._more_follows
+        known = self.complete and self.failure is None and not self._more_follows and self.made > 0.0
         return self.expected or (self.made if known else None)
 
     def receipt(self) -> Receipt:

@@ -51,7 +51,7 @@ class Nodes:
     """The nodes of one agent: as it wrote them, and as LiveKit calls them.
 
     Args:
-        agent: whose. Wrapped from now on.
+        agent: whose. Wrapped until :meth:`unwrap`.
         gate, retry, watcher, takeover: what stands in between.
         turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
     """
@@ -83,8 +83,17 @@ class Nodes:
             "on_user_turn_completed": self._on_user_turn_completed,
             "on_enter": takeover.entering(agent.on_enter),
         }
+        self._own = {name: agent.__dict__.get(name) for name in wrapped}
         for name, node in wrapped.items():
             setattr(agent, name, node)
+
+    def unwrap(self) -> None:
+        """Give the agent back as it was: it may be used again, in another session too."""
+        for name, own in self._own.items():
+            if own is None:
+                delattr(self._agent, name)
+            else:
+                setattr(self._agent, name, own)
 
     async def _llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings

@@ -28,10 +28,17 @@ class TranscriptGate:
 
     Args:
         keep: called with each transcript; whether it was kept, and so does not go on to LiveKit.
+        restored: makes what the STT hears from what LiveKit gives it.
     """
 
-    def __init__(self, keep: Callable[[stt.SpeechEvent], bool]) -> None:
+    def __init__(
+        self,
+        keep: Callable[[stt.SpeechEvent], bool],
+        *,
+        restored: Callable[[AsyncIterable[rtc.AudioFrame]], AsyncIterable[rtc.AudioFrame]] = lambda audio: audio,
+    ) -> None:
         self._keep = keep
+        self._restored = restored
         self._handed_back: deque[stt.SpeechEvent] = deque()
         self._reported: list[str] = []
         self._came_early = False
@@ -43,7 +50,7 @@ class TranscriptGate:
         """The node that LiveKit calls instead of `original`."""
 
         async def listen(audio: AsyncIterable[rtc.AudioFrame], model: ModelSettings) -> AsyncIterator[stt.SpeechEvent]:
-            made = original(audio, model)
+            made = original(self._restored(audio), model)
             if asyncio.iscoroutine(made):
                 made = await made
             if made is None:

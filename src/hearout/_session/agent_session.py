@@ -1,8 +1,10 @@
 """AgentSession: LiveKit's, with the three promises. What it is asked goes to its bridge."""
 
 import asyncio
+import dataclasses
 import logging
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -13,6 +15,7 @@ from livekit.agents import AgentSession as LiveKitSession
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle
+from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
@@ -92,28 +95,37 @@ def use_stock() -> None:
 class AgentSession(LiveKitSession[Userdata_T]):
     """LiveKit's `AgentSession` that keeps the three promises for every protected utterance.
 
-    Takes all of LiveKit's arguments and passes them on. What would break a promise silently is set
-    (:data:`hearout._session.settings.WHY`).
+    Takes all of LiveKit's arguments and passes them on. They hold as the user chose them while nothing protected is
+    owed; what would break a promise gives way while it is (``docs/livekit.md``).
 
     Args:
         policy: how protected speech behaves; the defaults of :class:`hearout.Policy` where it is None.
         ledger: where receipts are kept; None for nowhere but :attr:`receipts`. Left out, it is what ``HEAROUT_LEDGER``
             and ``HEAROUT_BOOK`` say (``sqlite:///receipts.db``), wherever the session talks in a room.
 
+        strict: refuse an argument that cannot hold as it is given; otherwise it is overridden, and the log says so.
+
     Raises:
-        SettingsError: an argument contradicts a promise, or LiveKit would ignore it; the message says what to change.
+        SettingsError: an argument cannot be kept at all, or, with `strict`, not as it is given; the message says what
+            to change.
     """
 
     def __init__(
-        self, *, policy: Policy | None = None, ledger: NotGivenOr[Ledger | None] = NOT_GIVEN, **arguments: Any
+        self,
+        *,
+        policy: Policy | None = None,
+        ledger: NotGivenOr[Ledger | None] = NOT_GIVEN,
+        strict: bool = False,
+        **arguments: Any,
     ) -> None:
         self._stock = _Process.stock
+        self._strict = strict
         self._choices = policy or Policy()
         self._ledger = ledger
         self._bridge: Bridge | None = None
         self._floor_listeners: list[FloorListener] = []
         self._closing_task: asyncio.Task[None] | None = None
-        super().__init__(**(arguments if self._stock else settings.session_arguments(arguments)))
+        super().__init__(**(arguments if self._stock else settings.session_arguments(arguments, strict=strict)))
         if not self._stock:
             settings.check_model(self.llm, whose="session")
             logger.debug("session settings: %s", "; ".join(f"{name} ({why})" for name, why in settings.WHY.items()))
@@ -124,7 +136,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         Where it runs already, nothing happens, as in LiveKit's.
 
         Raises:
-            SettingsError: ``session_host=True``, or the agent's model decides turns on its server.
+            SettingsError: the agent's model decides turns on its server; with `strict`, ``session_host=True``.
             LedgerError: ``HEAROUT_LEDGER`` names none that makes sense, or none that this version can write.
         """
         given: Mapping[str, Any] = arguments
@@ -134,10 +146,13 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if self._stock:
             return cast(RunResult[Any] | None, await super().start(agent, **given))
         settings.check_model(agent.llm, whose="agent")
-        started = settings.start_arguments(given, typed=self._typed_in_the_room)
+        started = settings.start_arguments(
+            given, typed=self._typed_in_the_room, owes=lambda: self._owes, strict=self._strict
+        )
         if self._bridge is not None and not self._bridge.may_close.is_set():
             return cast(RunResult[Any] | None, await super().start(agent, **started))
-        bridge = self._bridge = Bridge(self, self._choices)
+        bridge, self._closing_task = Bridge(self, self._choices), None
+        self._bridge = bridge
         bridge.listeners.extend(self._floor_listeners)
         try:
             await self._keep_book(bridge, arguments.get("room"))
@@ -145,12 +160,24 @@ class AgentSession(LiveKitSession[Userdata_T]):
             bridge.wrap(agent)
             if (room := given.get("room")) is not None:
                 bridge.follow(room)
+            bridge.listen_in()
             result = cast(RunResult[Any] | None, await super().start(agent, **started))
         except BaseException:
             await self._give_up(bridge)
             raise
+        bridge.listen_in()
         bridge.meter_playout()
         return result
+
+    @property
+    def _owes(self) -> bool:
+        return self._bridge is not None and self._bridge.floor.owes
+
+    @property
+    def conn_options(self) -> SessionConnectOptions:
+        """As LiveKit's, but no number of errors closes the session while protected speech is owed."""
+        chosen = super().conn_options
+        return dataclasses.replace(chosen, max_unrecoverable_errors=sys.maxsize) if self._owes else chosen
 
     async def _give_up(self, bridge: Bridge) -> None:
         """The session did not start: nothing of it stays but the call, which another agent may be sent to."""

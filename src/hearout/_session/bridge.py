@@ -1,14 +1,16 @@
 """Builds what stands between one LiveKit session and its floor, wires it, and ends it."""
 
+from collections.abc import AsyncIterable
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent, UserInputTranscribedEvent
+from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .._floor import events as e
 from .._floor.floor import Floor
 from .._floor.state import Progress
+from .._pipeline.hearing import CallerAudio
 from .._pipeline.nodes import Nodes
 from .._pipeline.playout import PlayoutMeter
 from .._pipeline.retry import SPEECH, Retry
@@ -45,13 +47,14 @@ class Bridge:
         self._policy = policy
         self._nodes: dict[int, Nodes] = {}
         self._meter: PlayoutMeter | None = None
+        self._audio: CallerAudio | None = None
         self._closed = False
         self.floor = Floor(policy)
         self._runner = runner = Runner(self.floor)
         self.feed = runner.feed
         self.speeches = Speeches()
         self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=runner.start)
-        self._gate = TranscriptGate(lambda event: self._inbound.keeps(event))
+        self._gate = TranscriptGate(lambda event: self._inbound.keeps(event), restored=self._restored)
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=runner.start)
         inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
         inbound.on_speech, inbound.on_hand_over = self.meter_playout, self._wrap_current
@@ -76,7 +79,7 @@ class Bridge:
         )
         self.may_close = self._outbound.may_close
         runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
-        session.on("close", lambda _: self.close())
+        session.on("close", self._session_closed)
 
     @property
     def now(self) -> float:
@@ -112,10 +115,24 @@ class Bridge:
     def _wrap_current(self) -> None:
         self.wrap(self._session.current_agent)
 
+    def listen_in(self) -> None:
+        """Stand before the session's audio input, whichever it is now."""
+        source = self._session.input.audio
+        if source is not None and source is not self._audio:
+            if isinstance(source, CallerAudio) and source.source is not None:
+                source = source.source  # of an earlier start of the session
+            self._audio = CallerAudio(source, hears=lambda: self.floor.holding)
+            self._session.input.audio = self._audio
+
+    def _restored(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterable[rtc.AudioFrame]:
+        return audio if self._audio is None else self._audio.restored(audio)
+
     def meter_playout(self) -> None:
         """Stand before the session's audio output, whichever it is now."""
         output = self._session.output.audio
         if output is not None and output is not self._meter:
+            if isinstance(output, PlayoutMeter):
+                output = output.sink  # of an earlier start of the session
             lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
             self._meter = PlayoutMeter(output, speaking=SPEECH.get, listener=self._inbound, lead_in=lead_in)
             self._session.output.audio = self._meter
@@ -140,15 +157,22 @@ class Bridge:
             return not event.transcript and self.floor.holding
         return self._gate.was_reported(event.transcript)
 
+    def _session_closed(self, _event: CloseEvent) -> None:
+        self.close()
+
     def close(self) -> None:
         """The session is closed: nothing more can be done for it."""
         if self._closed:
             return
+        self._session.off("close", self._session_closed)
         self.feed(e.ShutdownAsked())
         self.feed(e.SessionClosed())
         self._closed = True
         self.may_close.set()
         self._answers.close()
+        self._inbound.close()
+        for nodes in self._nodes.values():
+            nodes.unwrap()
         if self.receipts.witness is not None:
             self.receipts.look_again()
             self.receipts.witness.close()

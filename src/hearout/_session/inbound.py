@@ -17,6 +17,7 @@ from livekit.agents import (
 )
 from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
+from livekit.agents.voice.events import EventTypes
 
 from .._floor import events as e
 from .._pipeline.prepared import PreparedAnswer
@@ -62,9 +63,18 @@ class Inbound:
         self._answers = answers
         self._gate = gate
         self._unscheduled: list[SpeechHandle] = []
-        session.on("speech_created", self._speech_created)
-        session.on("user_state_changed", self._user_state_changed)
-        session.on("conversation_item_added", self._item_added)
+        self._listening: dict[EventTypes, Callable[[Any], None]] = {
+            "speech_created": self._speech_created,
+            "user_state_changed": self._user_state_changed,
+            "conversation_item_added": self._item_added,
+        }
+        for name, listener in self._listening.items():
+            session.on(name, listener)
+
+    def close(self) -> None:
+        """The session is closed: what it does when it is started again is another floor's."""
+        for name, listener in self._listening.items():
+            self._session.off(name, listener)
 
     # The session's events
 
@@ -201,6 +211,8 @@ class Inbound:
         if (speech := self._speeches[handle]) is not None:
             speech.text += text
             self._feed(e.TextKnown(speech.id, speech.text))
+            if self._session.output.audio is None:
+                self._feed(e.TextSent(speech.id))
 
     def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
         if (speech := self._speeches[handle]) is not None:

@@ -1,18 +1,18 @@
-"""The settings of LiveKit's session that would break a promise silently: set here, or refused with what to change.
+"""The settings of LiveKit's session that would break a promise silently, and what becomes of each.
 
-Each entry of :data:`WHY` names one such setting, as LiveKit 1.8.9 has it, and what happens when it is left alone. The
-figures behind them were measured; see ``docs/livekit.md``.
+What the user asked for stays in force for speech that may be interrupted, and gives way only while protected speech is
+owed. Where LiveKit 1.8.9 has no public way for that, the setting is overridden, and the log says so once; with
+``AgentSession(strict=True)`` it is refused. ``docs/livekit.md`` has the table; the figures behind it were measured.
 """
 
 import dataclasses
-import sys
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias, cast
 
 from livekit.agents import llm
 from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession
-from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.room_io import (
     RoomInputOptions,
     RoomOptions,
@@ -23,20 +23,22 @@ from livekit.agents.voice.room_io import (
 
 from ..errors import SettingsError
 
+logger = logging.getLogger("hearout")
+
 TypedText: TypeAlias = Callable[[AgentSession[Any], TextInputEvent], Coroutine[None, None, None] | None]
 
 WHY: Mapping[str, str] = {
-    "discard_audio_if_uninterruptible=False": "else the recogniser gets silence while protected speech plays",
-    "interruption.mode='vad'": "else the adaptive detector holds and trims transcripts, and does so only in dev",
-    "aec_warmup_duration=None": "else the first 3 s of the session's first speech are deaf",
-    "session_host=False": "else any participant can cut or mute the agent over the room's data channel",
-    "close_on_disconnect=False": "else a hang-up or a dropped line ends the session before what is owed is settled",
-    "max_unrecoverable_errors": "else the fourth error of the recogniser closes the session in mid-sentence",
+    "discard_audio_if_uninterruptible=False": "otherwise the STT gets silence while protected speech plays",
+    "session_host=False": "otherwise any participant can cut or mute the agent over the room's data channel",
+    "aec_warmup_duration": "gives way while protected speech is owed: the STT hears the caller",
+    "close_on_disconnect": "gives way while protected speech is owed: a hang-up leaves time to return",
+    "max_unrecoverable_errors": "gives way while protected speech is owed: the STT's errors do not cut it",
 }
-"""What is set, and why; logged once for each session, at debug."""
+"""What is set, or gives way, and why; logged once for each session, at debug."""
 
 # LiveKit 1.8.9 ignores its old keywords, silently, as soon as turn_handling is given. So they are translated into it
-# here (as voice/turn.py does), and refused beside it. Each: (section of turn_handling or None, key there).
+# here (as voice/turn.py does), and the log names those that are ignored beside it.
+# Each: (section of turn_handling or None, key there).
 _OLD_KEYWORDS: Mapping[str, tuple[str | None, str]] = {
     "min_endpointing_delay": ("endpointing", "min_delay"),
     "max_endpointing_delay": ("endpointing", "max_delay"),
@@ -52,69 +54,81 @@ _OLD_KEYWORDS: Mapping[str, tuple[str | None, str]] = {
 }
 
 
-def session_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+class WhileNothingIsOwed:
+    """``close_on_disconnect``, as LiveKit asks for it at each hang-up: what the user chose, unless speech is owed.
+
+    Args:
+        chosen: by the user.
+        owes: whether protected speech, or an answer to what was said over it, is owed now.
+    """
+
+    def __init__(self, *, chosen: object, owes: Callable[[], bool]) -> None:
+        self.chosen = bool(chosen)
+        self._owes = owes
+
+    def __bool__(self) -> bool:
+        return self.chosen and not self._owes()
+
+
+def session_arguments(given: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
     """The arguments for LiveKit's session: those given, with what the promises need.
 
     Args:
         given: the keyword arguments that the user gave to :class:`hearout.AgentSession`.
+        strict: refuse what would be overridden.
 
     Raises:
-        SettingsError: an argument contradicts a promise, or LiveKit would ignore it.
+        SettingsError: with `strict`, an argument would be overridden, or LiveKit would ignore it.
     """
     arguments = {name: value for name, value in given.items() if is_given(value)}
-    handling = _turn_handling(arguments)
+    handling = _turn_handling(arguments, strict=strict)
     interruption = dict(handling.get("interruption") or {})
-    _refuse(
-        interruption.get("discard_audio_if_uninterruptible", False),
-        "discard_audio_if_uninterruptible=True would lose every word said over protected speech; remove it",
-    )
-    _refuse(
-        interruption.get("mode", "vad") != "vad",
-        f"interruption mode {interruption.get('mode')!r} holds and trims transcripts; remove it, or set it to 'vad'",
-    )
-    _refuse(
-        arguments.get("aec_warmup_duration") is not None,
-        f"aec_warmup_duration={arguments.get('aec_warmup_duration')!r} would make the session deaf for that long; "
-        "remove it (the agent's own echo is recognised by its text)",
-    )
-    interruption |= {"discard_audio_if_uninterruptible": False, "mode": "vad"}
-    handling["interruption"] = interruption
-    options = arguments.get("conn_options") or SessionConnectOptions()
-    return arguments | {
-        "turn_handling": handling,
-        "aec_warmup_duration": None,
-        "conn_options": dataclasses.replace(options, max_unrecoverable_errors=sys.maxsize),
-    }
+    if interruption.get("discard_audio_if_uninterruptible", False):
+        _overridden(
+            "discard_audio_if_uninterruptible=True",
+            "would lose every word said over protected speech; it is False. Remove it",
+            strict=strict,
+        )
+    handling["interruption"] = interruption | {"discard_audio_if_uninterruptible": False}
+    return arguments | {"turn_handling": handling}
 
 
-def start_arguments(given: Mapping[str, Any], *, typed: TypedText) -> dict[str, Any]:
+def start_arguments(
+    given: Mapping[str, Any], *, typed: TypedText, owes: Callable[[], bool], strict: bool = False
+) -> dict[str, Any]:
     """The arguments for LiveKit's ``session.start()``: those given, with what the promises need.
 
     Args:
         given: the keyword arguments that the user gave.
         typed: takes what a user types in the room, where the user of hearout has not said otherwise.
+        owes: whether protected speech, or an answer to what was said over it, is owed now.
+        strict: refuse what would be overridden.
 
     Raises:
-        SettingsError: ``session_host=True`` was asked for.
+        SettingsError: with `strict`, ``session_host=True`` was asked for.
     """
     arguments = {name: value for name, value in given.items() if is_given(value)}
-    _refuse(
-        arguments.get("session_host", False),
-        "session_host=True lets any participant cut the agent with a data message; remove it",
-    )
+    if arguments.get("session_host", False):
+        _overridden(
+            "session_host=True",
+            "would let any participant cut the agent with a data message; it is False. Remove it",
+            strict=strict,
+        )
     arguments["session_host"] = False
     if "room_input_options" in arguments or "room_output_options" in arguments:
         old = cast(RoomInputOptions, arguments.get("room_input_options") or RoomInputOptions())
         if old.text_input_cb is RoomInputOptions().text_input_cb:
             old = dataclasses.replace(old, text_input_cb=typed)
-        arguments["room_input_options"] = dataclasses.replace(old, close_on_disconnect=False)
+        closes: Any = WhileNothingIsOwed(chosen=old.close_on_disconnect, owes=owes)
+        arguments["room_input_options"] = dataclasses.replace(old, close_on_disconnect=closes)
         arguments.setdefault("room_output_options", RoomOutputOptions())
     else:
         options = cast(RoomOptions, arguments.get("room_options") or RoomOptions())
         text = options.get_text_input_options()
         if text is not None and text.text_input_cb is TextInputOptions().text_input_cb:
             options = dataclasses.replace(options, text_input=TextInputOptions(text_input_cb=typed))
-        arguments["room_options"] = dataclasses.replace(options, close_on_disconnect=False)
+        closes = WhileNothingIsOwed(chosen=options.close_on_disconnect, owes=owes)
+        arguments["room_options"] = dataclasses.replace(options, close_on_disconnect=closes)
     return arguments
 
 
@@ -131,15 +145,11 @@ def check_model(model: object, *, whose: str) -> None:
     )
 
 
-def _turn_handling(arguments: dict[str, Any]) -> dict[str, Any]:
+def _turn_handling(arguments: dict[str, Any], *, strict: bool) -> dict[str, Any]:
     """Take ``turn_handling`` out of the arguments, made from the old keywords where those were given."""
     old = {name: arguments.pop(name) for name in _OLD_KEYWORDS if name in arguments}
     if (handling := arguments.pop("turn_handling", None)) is not None:
-        _refuse(
-            bool(old),
-            f"LiveKit ignores {', '.join(sorted(old))} beside turn_handling; move it into turn_handling",
-        )
-        return dict(handling)
+        return _beside(dict(handling), old, strict=strict)
     handling = {}
     for name, value in old.items():
         section, key = _OLD_KEYWORDS[name]
@@ -152,9 +162,28 @@ def _turn_handling(arguments: dict[str, Any]) -> dict[str, Any]:
     return handling
 
 
+def _beside(handling: dict[str, Any], old: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
+    """``turn_handling``, where old keywords were given beside it: LiveKit ignores them, and protection must not be."""
+    for name, value in old.items():
+        if name == "allow_interruptions" and value is False:
+            handling["interruption"] = {"enabled": False} | dict(handling.get("interruption") or {})
+            what = "LiveKit ignores it beside turn_handling; hearout keeps it. Move it into turn_handling"
+        else:
+            what = "LiveKit ignores it beside turn_handling, and so does hearout. Move it into turn_handling"
+        _overridden(f"{name}={value!r}", what, strict=strict)
+    return handling
+
+
+def _overridden(setting: str, why: str, *, strict: bool) -> None:
+    """Say that a setting does not hold as it was given; refuse it, where that was asked for."""
+    if strict:
+        raise SettingsError(f"{setting}: {why}", setting=setting.partition("=")[0])
+    logger.warning("%s: %s", setting, why)
+
+
 def _refuse(wrong: object, sentence: str) -> None:
     if wrong:
         raise SettingsError(sentence)
 
 
-__all__ = ["WHY", "check_model", "session_arguments", "start_arguments"]
+__all__ = ["WHY", "WhileNothingIsOwed", "check_model", "session_arguments", "start_arguments"]

@@ -86,6 +86,8 @@ class Outcome(Enum):
 
     FINISHED = "finished"
     """All that was made of it left the loudspeaker, and nothing was known to be missing."""
+    SENT = "sent"
+    """Its text was sent: the session has no audio output. Nothing of it was made or played."""
     CUT_IN = "cut in"
     """Somebody who was allowed to ended it; `cause` says how."""
     CALLER_GONE = "caller gone"

@@ -1,0 +1,153 @@
+"""Where nothing is protected, LiveKit's session behaves as its user chose; what is protected is kept all the same."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from livekit.agents import Agent, inference
+from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.inference.interruption import OverlappingSpeechEvent
+from livekit.agents.voice.agent_session import SessionConnectOptions
+
+from harness.scenes import NOTICE, QUESTION, Announcing, assert_answered_at_once, receipts
+from hearout import AgentSession, Outcome
+from hearout.testing import STT, Call, Outage, Result, Say, first_sound
+
+
+class Interruptible(Agent):
+    """Says the notice, and lets itself be interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Answer briefly.")
+
+    async def on_enter(self) -> None:
+        self.session.say(NOTICE)
+
+
+def played(session: type[LiveKitSession[Any]], *caller: Say, agent: Any = Interruptible, **more: Any) -> Result:
+    """A call with the arguments that LiveKit's examples give."""
+    arguments = dict(more.pop("arguments", {}))
+    handling = {"turn_detection": "vad", **arguments.pop("turn_handling", {})}
+
+    def make(**models: Any) -> Any:
+        return session(turn_handling=handling, **arguments, **models)
+
+    return Call(agent=agent, session=make, caller=caller, **more).play()
+
+
+def events(result: Result) -> list[tuple[float, str, str]]:
+    """What a user of the session sees, to the tick of a frame."""
+    return [(round(at, 2), name, _facts(event)) for at, name, event in result.events]
+
+
+def _facts(event: Any) -> str:
+    names = ("new_state", "transcript", "is_final", "source", "user_initiated", "resumed", "reason")
+    known = {name: getattr(event, name) for name in names if hasattr(event, name)}
+    if (item := getattr(event, "item", None)) is not None:
+        known |= {"role": getattr(item, "role", ""), "text": getattr(item, "text_content", "")}
+    return str(known)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_a_call_without_protected_speech_is_livekits_event_for_event(seed: int) -> None:
+    chance = random.Random(seed)
+    caller: list[Say] = []
+    at = 0.0
+    for number in range(chance.randint(1, 4)):
+        at += chance.uniform(0.2, 5.0)
+        words = " ".join(f"word{number}{letter}" for letter in "abcdefgh"[: chance.randint(1, 8)])
+        caller.append(Say(at, words))
+        at += 3.0
+    arguments = {"turn_handling": {"preemptive_generation": {"enabled": bool(seed % 2)}}}
+
+    ours = played(AgentSession, *caller, arguments=arguments)
+    theirs = played(LiveKitSession, *caller, arguments=arguments)
+
+    assert events(ours) == events(theirs)
+    assert ours.turns == theirs.turns
+
+
+def test_the_warm_up_of_the_echo_canceller_is_livekits_over_interruptible_speech() -> None:
+    ours, theirs = (played(kind, Say(first_sound(0.5), QUESTION)) for kind in (AgentSession, LiveKitSession))
+
+    assert ours.turns == theirs.turns
+    assert len(ours.heard) == len(theirs.heard) < 6
+
+
+@pytest.mark.parametrize("warmup", [{}, {"aec_warmup_duration": 3.0}, {"aec_warmup_duration": None}])
+def test_words_over_protected_speech_are_heard_during_the_warm_up(warmup: dict[str, Any]) -> None:
+    result = played(AgentSession, Say(first_sound(0.5), QUESTION), agent=Announcing, arguments=warmup)
+
+    assert_answered_at_once(result, QUESTION)
+
+
+def fails(kind: type[LiveKitSession[Any]], agent: Any, errors: int = 1) -> Result:
+    options = SessionConnectOptions(max_unrecoverable_errors=errors)
+    down = STT(outages=(Outage(0.5, seconds=60.0, retryable=False),))
+    return played(kind, agent=agent, arguments={"conn_options": options}, stt=down)
+
+
+def test_too_many_errors_close_a_session_that_owes_nothing_as_livekits() -> None:
+    ours, theirs = (fails(kind, Interruptible) for kind in (AgentSession, LiveKitSession))
+
+    assert ours.closed is not None
+    assert ours.closed == theirs.closed
+
+
+def test_too_many_errors_do_not_close_a_session_while_it_owes_speech() -> None:
+    result = fails(AgentSession, Announcing)
+
+    assert result.protected[0].whole
+    assert receipts(result)[0].outcome is Outcome.FINISHED
+
+
+class Backchannels(inference.AdaptiveInterruptionDetector):
+    """Takes whatever a caller says over the agent for a backchannel."""
+
+    def __init__(self) -> None:
+        super().__init__(api_key="key", api_secret="secret")
+
+    def stream(self, **_: Any) -> Any:
+        return _Verdicts()
+
+
+class _Verdicts:
+    def __init__(self) -> None:
+        self._ended: asyncio.Queue[OverlappingSpeechEvent] = asyncio.Queue()
+
+    def push_frame(self, frame: Any) -> None:
+        if "OverlapSpeechEnded" in type(frame).__name__:
+            self._ended.put_nowait(OverlappingSpeechEvent(agent_ended=frame.agent_ended))
+
+    def __aiter__(self) -> "_Verdicts":
+        return self
+
+    async def __anext__(self) -> OverlappingSpeechEvent:
+        return await self._ended.get()
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def adaptive(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(inference, "AdaptiveInterruptionDetector", Backchannels)
+    return {"aec_warmup_duration": None, "turn_handling": {"interruption": {"mode": "adaptive"}}}
+
+
+def test_adaptive_interruption_judges_interruptible_speech_as_livekits(adaptive: dict[str, Any]) -> None:
+    caller = Say(first_sound(2.0), QUESTION)
+    ours, theirs = (played(kind, caller, arguments=adaptive) for kind in (AgentSession, LiveKitSession))
+    vad = played(LiveKitSession, caller, arguments={"aec_warmup_duration": None})
+
+    assert events(ours) == events(theirs)
+    assert len(ours.utterances[0].said.split()) > len(vad.utterances[0].said.split())
+
+
+@pytest.mark.parametrize("at", [0.5, 3.0, 6.5, 7.5])
+def test_adaptive_interruption_takes_no_word_said_over_protected_speech(adaptive: dict[str, Any], at: float) -> None:
+    result = played(AgentSession, Say(first_sound(at), QUESTION), agent=Announcing, arguments=adaptive)
+
+    assert result.protected[0].whole
+    assert (result.kept, result.turns) == (1.0, [QUESTION])
