@@ -90,7 +90,8 @@ class Timeouts:
     Args:
         words: a final transcript, after the caller fell silent. 1: STTs take 0.2–0.8 s.
         voice: the first sound of LLM and TTS, or the next one. 10: longer is a dead line to a caller.
-        stall: the TTS to go on, once it has all its text. 2: then it is asked again, in time.
+        stall: the TTS to go on, once it has all its text and nothing is left to play. 2: then it is asked again.
+        close: the same, where it may have said all of it and only not closed its stream. 5: services close within 3.
         output: an audio output to report the end of what it was given. 3: a room's reports within 0.2.
         listener: somebody to subscribe. 15: a browser on a slow connection takes 5.
         tool: a tool in the middle of protected speech, before the caller's words are no longer held. 30: a caller who
@@ -117,6 +118,7 @@ class Timeouts:
     words: float = 1.0
     voice: float = 10.0
     stall: float = 2.0
+    close: float = 5.0
     output: float = 3.0
     listener: float = 15.0
     tool: float = 30.0

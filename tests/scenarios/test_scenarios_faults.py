@@ -14,7 +14,6 @@ from harness.scenes import (
     receipts,
 )
 from hearout import Outcome
-from hearout.receipts import Cause
 from hearout.testing import (
     LLM,
     STT,
@@ -78,12 +77,12 @@ def test_a_model_that_breaks_off_is_on_the_receipt() -> None:
     assert (result.kept, len(result.replies)) == (1.0, 1)
 
 
-def test_a_model_that_hits_its_limit_is_on_the_receipt() -> None:
-    result = call(agent=Thinking, llm=LLM((Reply(NOTICE, max_words=11),)))
+@pytest.mark.parametrize("text", ["Great, you are all set. See you tomorrow", "Is that all? I see, a full stop is no"])
+def test_a_reply_without_a_full_stop_is_finished(text: str) -> None:
+    """LiveKit 1.8.9 passes no finish reason on, so nothing is said of an LLM's limit."""
+    (receipt,) = receipts(call(agent=Thinking, llm=LLM((text,))))
 
-    (receipt,) = receipts(result)
-    assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.MODEL)
-    assert receipt.why.endswith("ends in the middle of a sentence")
+    assert (receipt.outcome, receipt.why, receipt.text) == (Outcome.FINISHED, "", text)
 
 
 def test_a_model_that_is_asked_again_says_nothing_twice() -> None:
@@ -113,11 +112,11 @@ def test_a_model_that_never_begins_does_not_leave_the_agent_deaf() -> None:
 # The voice
 
 
-def test_a_voice_that_fails_at_40_percent_goes_on_from_there() -> None:
+def test_a_voice_that_fails_at_40_percent_resumes_with_its_sentence() -> None:
     result = call(Say(first_sound(1.0), QUESTION), tts=TTS(faults=(TTSFault(0, after=0.4),)))
 
     assert result.protected[0].delivered == 1.0
-    assert result.protected[0].repeated == 0.0
+    assert result.protected[0].repeated <= TTS().seconds("This call is recorded for training and quality.")
     assert receipts(result)[0].outcome is Outcome.FINISHED
     assert result.kept == 1.0
 

@@ -27,9 +27,9 @@ class Alignment:
     placed: list[tuple[float, str]] = field(default_factory=list, repr=False)
     language: str = ""
 
-    def is_known(self, text: str) -> None:
-        """So much of it is known; where all was known before, that counts."""
-        if not self.complete:
+    def is_known(self, text: str, *, complete: bool = False) -> None:
+        """So much of it is known; where all was known before, only what the TTS was given in all counts more."""
+        if complete or not self.complete:
             self.text = text
 
     def back_to(self, seconds: float) -> None:

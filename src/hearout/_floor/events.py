@@ -43,10 +43,15 @@ class SpeechQueued:
 
 @dataclass(frozen=True)
 class TextKnown:
-    """What is to be said, as far as it is known; each time the whole of it."""
+    """What is to be said, as far as it is known; each time the whole of it.
+
+    Args:
+        complete: the TTS was given this and no more; that counts, whatever was asked for.
+    """
 
     id: str
     text: str = field(repr=False)
+    complete: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

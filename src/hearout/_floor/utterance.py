@@ -28,10 +28,6 @@ FRAME = 0.02
 ECHO_MARGIN = 1.5
 """Seconds by which an echo may be off its moment: the loudspeaker's queue, the way and back, and uneven speech."""
 
-FASTEST = 30.0
-"""Characters in a second that no voice speaks: 15 is usual, the fastest that is understood has 25. A voice that made
-less sound than that for its text has stopped early."""
-
 ASKED_MARGIN = 1.0
 """Seconds that a word of agreement may begin before a question and still be its answer: "do you ag-" "okay"."""
 
@@ -86,7 +82,6 @@ class Utterance:
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._by_model = False
         self._known_until: float | None = None
         self._begin(self.asked_at)
 
@@ -131,7 +126,7 @@ class Utterance:
                 pass
             case e.TextKnown():
                 self._goes_on()
-                self.alignment.is_known(event.text)
+                self.alignment.is_known(event.text, complete=event.complete)
             case e.SentencePlaced():
                 self.alignment.placed.append((event.seconds, event.text))
             case e.AudioMade():
@@ -153,7 +148,7 @@ class Utterance:
                 self.playing, self.played, self._stretch_ended = False, event.seconds, at
             case e.ModelAsked():
                 self._goes_on()
-                self._by_model, self._more_follows = True, False
+                self._more_follows = False
             case e.ToolCalled():
                 self._waits_for_tool = self._more_follows = True
             case e.TextSent():
@@ -191,10 +186,8 @@ class Utterance:
             return "the voice made no sound", Cause.VOICE
         if self.played < self.made - SHORT:
             return "the loudspeaker did not play all of it", Cause.SINK
-        if self.made < (self.expected or 0.0) - SHORT or len(self.text.strip()) > FASTEST * self.made:
-            return "the voice stopped early: there is less sound than the text needs", Cause.VOICE
-        if self._by_model and words.breaks_off(self.text):
-            return "the model broke off: its text ends in the middle of a sentence", Cause.MODEL
+        if self.made < (self.expected or 0.0) - SHORT:
+            return "the voice stopped early: there is less sound than was prepared", Cause.VOICE
         return None
 
     def _over(self, at: float) -> None:

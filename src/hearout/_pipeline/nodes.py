@@ -5,14 +5,17 @@ whether a recogniser may be kept across a hand-over (1.8.9, ``agent_session.py``
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from livekit import rtc
 from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
+from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle, io
 
 from .. import _text as words
+from .given import note_given
 from .prepared import PreparedAnswer
 from .replay import iterated
 from .retry import SPEECH, Retry
@@ -25,7 +28,13 @@ class Watcher(Protocol):
     """Who is told what passes."""
 
     def text_known(self, handle: SpeechHandle, text: str) -> None:
-        """So much of the text of a speech is known; each time the new piece."""
+        """So much of the text of a speech is known, as the LLM or the program wrote it; each time the new piece."""
+
+    def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
+        """What the TTS was given for one piece of the speech so far; all of it, when `complete`."""
+
+    def is_spoken_text(self, handle: SpeechHandle) -> bool:
+        """Whether its text is one that a TTS was given before, which the agent's own node is not to change again."""
 
     def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
         """The voice says at which second of its stretch a sentence begins."""
@@ -69,11 +78,14 @@ class Nodes:
         self._watcher = watcher
         self._turn_completed = turn_completed
         self.think = agent.llm_node
-        self.speak = agent.tts_node
+        self._speak = agent.tts_node
         self.hook = agent.on_user_turn_completed
         self._transcribe = agent.transcription_node
         self._tried_think = retry.llm_node(self.think)
-        self._tried_speak = retry.tts_node(self.speak)
+        self._tried_speak = retry.tts_node(self._speak, self._voice)
+        self._tried_default = retry.tts_node(
+            lambda text, model: Agent.default.tts_node(agent, text, model), self._voice
+        )
         self._agent = agent
         wrapped: dict[str, Any] = {
             "stt_node": gate.node(agent.stt_node),
@@ -87,6 +99,7 @@ class Nodes:
         for name, node in wrapped.items():
             setattr(agent, name, node)
 
+<<<<<<< HEAD
     def unwrap(self) -> None:
         """Give the agent back as it was: it may be used again, in another session too."""
         for name, own in self._own.items():
@@ -94,6 +107,16 @@ class Nodes:
                 delattr(self._agent, name)
             else:
                 setattr(self._agent, name, own)
+=======
+    def _voice(self) -> Any:
+        own = self._agent.tts
+        return own if is_given(own) else self._agent.session.tts
+
+    def speak(self, text: AsyncIterable[str], model: ModelSettings) -> Any:
+        """The agent's TTS node, as it wrote it; what its TTS is given is noted where `GIVEN` says so."""
+        note_given(self._voice())
+        return self._speak(text, model)
+>>>>>>> refs/heads/voices
 
     async def _llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
@@ -114,8 +137,11 @@ class Nodes:
     async def _tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
         handle = SPEECH.get()
         ready = None if handle is None else self._watcher.rehearsed(handle)
-        if ready is not None:
-            frames: Any = ready.frames(text, model_settings, self._tried_speak)
+        if handle is not None and ready is not None:
+            note = partial(self._watcher.spoken, handle, 0)
+            frames: Any = ready.frames(text, model_settings, self._tried_speak, note=note)
+        elif handle is not None and self._watcher.is_spoken_text(handle):
+            frames = self._tried_default(text, model_settings)
         else:
             frames = self._tried_speak(text, model_settings)
         sentence = _Sentences()

@@ -72,12 +72,23 @@ class PlayoutMeter(io.AudioOutput):
         self._reported: dict[str, float] = {}
         self._played: dict[str, float] = {}
         self._ended = 0
+        self._ends_at: float | None = None
+        """When what was handed over will have left, by the loop's clock; None while it does not play."""
 
     @property
     def sink(self) -> io.AudioOutput:
         """What the tap plays into."""
         assert self.next_in_chain is not None
         return self.next_in_chain
+
+    def left(self, handle: SpeechHandle, made: float) -> float:
+        """Seconds of a speech, of so many that were made, that have not left by now."""
+        waiting = made - self._made.get(handle.id, 0.0)
+        if self._captured is not handle:
+            return waiting
+        if self._ends_at is None:
+            return waiting + self._made[handle.id] - self._played.get(handle.id, 0.0)
+        return waiting + max(0.0, self._ends_at - asyncio.get_running_loop().time())
 
     def _forget(self, handle: SpeechHandle) -> None:
         """The speech is over, and its seconds are no longer asked for."""
@@ -102,6 +113,8 @@ class PlayoutMeter(io.AudioOutput):
                 self._leads[handle.id] = lead
                 await self.sink.capture_frame(_silence(lead, frame))
         await self.sink.capture_frame(frame)
+        if self._ends_at is not None:
+            self._ends_at = max(self._ends_at, asyncio.get_running_loop().time()) + frame.duration
         # counted only now: a room's sink that was left while it waited reports no end of what it never took
         await super().capture_frame(frame)
 
@@ -109,7 +122,7 @@ class PlayoutMeter(io.AudioOutput):
         super().flush()
         if (handle := self._captured) is not None:
             self._stretches.append(handle)
-            self._captured = None
+            self._captured = self._ends_at = None
             self._listener.playout_made(handle, self._made.get(handle.id, 0.0), complete=True)
         self.sink.flush()
 
@@ -172,6 +185,9 @@ class PlayoutMeter(io.AudioOutput):
     def _start(self, handle: SpeechHandle) -> None:
         """The lead-in is over."""
         self._never_started()
+        if handle is self._captured:
+            made = self._made.get(handle.id, 0.0) - self._played.get(handle.id, 0.0)
+            self._ends_at = asyncio.get_running_loop().time() + made
         self._listener.playout_started(handle)
 
     def _never_started(self) -> None:
@@ -183,6 +199,7 @@ class PlayoutMeter(io.AudioOutput):
         """What was cleared has ended, though a dead sink does not say so: LiveKit would wait for it for ever."""
         if ended == self._ended and (self._stretches or self._captured is not None):
             self._captured = None if not self._stretches else self._captured
+            self._ends_at = None
             self.on_playback_finished(playback_position=0.0, interrupted=True)
 
     def _playing(self) -> SpeechHandle | None:

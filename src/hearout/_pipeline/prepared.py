@@ -7,12 +7,14 @@ that nobody hears, and an answer that is dropped leaves no trace.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Any
 
 from livekit import rtc
 from livekit.agents import FlushSentinel, ModelSettings, llm
+from livekit.agents.voice.transcription.filters import filter_emoji, filter_markdown
 
+from .given import GIVEN, Given
 from .replay import ReplayBuffer, iterated, record
 from .retry import LlmNode, TtsNode
 
@@ -31,18 +33,36 @@ class PreparedAnswer:
         context: what the model is asked, with the announcement and the caller's words in it.
         tools: the tools that it may call.
         think, speak: the agent's nodes.
+        transforms: what LiveKit does to the text before the TTS gets it (the session's ``tts_text_transforms``).
     """
 
-    def __init__(self, context: llm.ChatContext, tools: list[llm.Tool], *, think: LlmNode, speak: TtsNode) -> None:
+    def __init__(
+        self,
+        context: llm.ChatContext,
+        tools: list[llm.Tool],
+        *,
+        think: LlmNode,
+        speak: TtsNode,
+        transforms: Sequence[Any] = (),
+    ) -> None:
         self._asked = _fingerprint(context, tools)
         self._chunks: ReplayBuffer[llm.ChatChunk | str | FlushSentinel] = ReplayBuffer()
+        self._written: ReplayBuffer[str] = ReplayBuffer()
         self._words: ReplayBuffer[str] = ReplayBuffer()
+        """What LiveKit would give the agent's TTS node."""
+        self._given = Given(lambda text, complete: None)
         self._frames: ReplayBuffer[rtc.AudioFrame] = ReplayBuffer()
         self._tasks = [
             asyncio.create_task(record(lambda: think(context, tools, ModelSettings()), self._chunks, self._note)),
-            asyncio.create_task(record(lambda: speak(self._words.read(), ModelSettings()), self._frames)),
+            asyncio.create_task(record(lambda: _transformed(self._written.read(), transforms), self._words)),
+            asyncio.create_task(record(lambda: self._noted(speak), self._frames)),
         ]
-        self._tasks[0].add_done_callback(lambda _: self._words.close())
+        self._tasks[0].add_done_callback(lambda _: self._written.close())
+
+    def _noted(self, speak: TtsNode) -> Any:
+        """The node's frames; in a task of its own, so that what the TTS is given is noted here only."""
+        GIVEN.set(self._given)
+        return speak(self._words.read(), ModelSettings())
 
     def answers(self, context: llm.ChatContext, tools: list[llm.Tool], model: ModelSettings) -> bool:
         """Whether it is the answer to exactly this, and nothing has failed."""
@@ -55,12 +75,20 @@ class PreparedAnswer:
         return self._chunks.read()
 
     async def frames(
-        self, text: AsyncIterable[str], model: ModelSettings, otherwise: TtsNode
+        self,
+        text: AsyncIterable[str],
+        model: ModelSettings,
+        otherwise: TtsNode,
+        *,
+        note: Callable[..., None] = lambda text, complete: None,
     ) -> AsyncIterator[rtc.AudioFrame]:
-        """What the voice said, if it was given this text; else what it says now.
+        """What the voice said, if it was given this text; otherwise what it says now.
 
-        LiveKit takes markdown and emoji out before the voice (``tts_text_transforms``), and a user may take out more:
-        so the text that comes is compared with the one that was prepared.
+        Args:
+            text: what LiveKit gives the node now.
+            model: the same.
+            otherwise: the node that speaks it where it is another text.
+            note: called with what the TTS was given, and with whether that is ``complete``.
         """
         came: ReplayBuffer[str] = ReplayBuffer()
         taking = asyncio.create_task(record(lambda: text, came))
@@ -71,10 +99,12 @@ class PreparedAnswer:
                 return
             given = 0.0
             async for frame in self._frames.read():
+                note(self._given.text, complete=False)
                 yield frame
                 given += frame.duration
                 if given > AT_ONCE:
                     await asyncio.sleep(PACE * frame.duration)
+            note(self._given.text, complete=True)
         finally:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)
@@ -85,8 +115,10 @@ class PreparedAnswer:
         async for piece in came.read():
             heard += piece
             prepared = "".join(self._words.items)
-            if not self._words.whole.is_set() and heard.strip():
-                return prepared.startswith(heard)
+            if not (prepared.startswith(heard) or (heard.startswith(prepared) and not self._words.whole.is_set())):
+                break
+            if not self._words.whole.is_set() and heard.strip() and prepared.strip():
+                return True
         failed = self._frames.error is not None or (self._frames.whole.is_set() and not self._frames.items)
         return heard.split() == "".join(self._words.items).split() and not failed
 
@@ -98,9 +130,23 @@ class PreparedAnswer:
 
     def _note(self, chunk: llm.ChatChunk | str | FlushSentinel) -> None:
         if isinstance(chunk, str):
-            self._words.add(chunk)
+            self._written.add(chunk)
         elif isinstance(chunk, llm.ChatChunk) and chunk.delta is not None and chunk.delta.content:
-            self._words.add(chunk.delta.content)
+            self._written.add(chunk.delta.content)
+
+
+_BUILT_IN: dict[str, Callable[[AsyncIterable[str]], AsyncIterable[str]]] = {
+    "filter_markdown": filter_markdown,
+    "filter_emoji": filter_emoji,
+}
+"""LiveKit's transforms by their names: ``text_transforms.py`` (1.8.9) has no public function that applies them."""
+
+
+def _transformed(text: AsyncIterable[str], transforms: Sequence[Any]) -> AsyncIterable[str]:
+    """The text as LiveKit gives it to the TTS node."""
+    for transform in transforms:
+        text = _BUILT_IN[transform](text) if isinstance(transform, str) else transform(text)
+    return text
 
 
 def _fingerprint(context: llm.ChatContext, tools: list[llm.Tool]) -> tuple[Any, ...]:

@@ -14,12 +14,14 @@ class ReplayBuffer(Generic[T]):
         items: what has come so far.
         whole: set once all of it is there.
         error: what ended it before that.
+        whole_at: when all of it was there, by the loop's clock.
     """
 
     def __init__(self) -> None:
         self.items: list[T] = []
         self.whole = asyncio.Event()
         self.error: BaseException | None = None
+        self.whole_at: float | None = None
         self._news = asyncio.Event()
 
     def add(self, item: T) -> None:
@@ -32,6 +34,7 @@ class ReplayBuffer(Generic[T]):
         self.error = error
         if error is None:
             self.whole.set()
+            self.whole_at = asyncio.get_running_loop().time()
         self._wake()
 
     def _wake(self) -> None:

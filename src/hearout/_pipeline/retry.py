@@ -1,28 +1,69 @@
-"""What protected speech is made of, tried again where it broke off: the model's text and the voice's audio.
+"""What protected speech is made of, tried again where it broke off: the LLM's text and the TTS's audio.
 
-LiveKit 1.8.9 does not try a voice again once audio was pushed (``tts/tts.py``), and says the first part twice when a
-model's stream is retried in the middle (``llm/llm.py``). Both nodes are public extension points of the agent.
+LiveKit 1.8.9 does not try a TTS again once audio was pushed (``tts/tts.py``), and says the first part twice when an
+LLM's stream is retried in the middle (``llm/llm.py``). Both nodes are public extension points of the agent.
+
+A TTS never makes the same sound twice. So what broke off is resumed by its text: from the word where the TTS gives
+times, from the sentence otherwise; and which sentence that is, is told by what this TTS has needed so far in the call.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from livekit import rtc
-from livekit.agents import APIError, FlushSentinel, ModelSettings, llm
+from livekit.agents import APIError, FlushSentinel, ModelSettings, llm, tts
 from livekit.agents.voice import SpeechHandle
 
+from .. import _text as words
+from .attempt import ROUNDING, TtsAttempt
+from .given import note_given
+from .pace import Pace
 from .replay import ReplayBuffer, iterated, record
 
 SPEECH: ContextVar[SpeechHandle | None] = ContextVar("hearout_speech", default=None)
 """Which speech a node works for. Set when LiveKit announces the speech, so that its tasks inherit it: LiveKit calls a
 node without saying for which speech, and prepares one while another plays."""
 
-Failed = Callable[[SpeechHandle, str], None]
+AT_ONCE = 0.05
+"""Seconds within which LiveKit's fallback adapter ends its stream after it lost the TTS that was speaking."""
+
 TtsNode = Callable[[AsyncIterable[str], ModelSettings], Any]
 LlmNode = Callable[[llm.ChatContext, list[llm.Tool], ModelSettings], Any]
+
+
+class RetryWatcher(Protocol):
+    """Who is told of failures, and of what the TTS was given."""
+
+    def failed(self, handle: SpeechHandle, what: str) -> None:
+        """The ``"voice"`` or the ``"model"`` broke off, and is asked again."""
+
+    def given_up(self, handle: SpeechHandle, what: str) -> None:
+        """A part of the speech will not be said."""
+
+    def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
+        """What the TTS was given for one piece of the speech so far; all of it, when `complete`."""
+
+    def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
+        """A sentence, or the rest of one, begins at this second of the piece."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a TTS may give no sound once it has all of its text, in seconds.
+
+    Args:
+        first: before its first sound.
+        pause: in the middle, after what it gave has been played.
+        end: the same, where it may have said all of it and only not closed its stream.
+    """
+
+    first: float
+    pause: float
+    end: float
 
 
 def _protected() -> SpeechHandle | None:
@@ -31,35 +72,51 @@ def _protected() -> SpeechHandle | None:
 
 
 class Retry:
-    """Wraps an agent's nodes; speech that may be interrupted passes as it is.
+    """Wraps an agent's nodes; speech that may be interrupted passes as it is, and shows how fast a TTS speaks.
 
     Args:
-        tries: how often the voice is asked for one utterance, the first time included.
-        patience: seconds that the voice may stall once it has the whole text.
-        failed: told of each break-off: whose, and of what (``"voice"`` or ``"model"``).
-        given_up: told when a part of the utterance will not be said.
+        tries: how often the TTS is asked for one piece, the first time included.
+        patience: how long it may give no sound.
+        left: seconds that have not left the audio output, of those of a speech that were made.
+        watcher: who is told.
     """
 
-    def __init__(self, *, tries: int, patience: float, failed: Failed, given_up: Failed) -> None:
-        self._tries = tries
-        self._patience = patience
-        self._failed = failed
-        self._given_up = given_up
+    def __init__(
+        self,
+        *,
+        tries: int,
+        patience: Patience,
+        left: Callable[[SpeechHandle, float], float],
+        watcher: RetryWatcher,
+    ) -> None:
+        self.tries = tries
+        self.patience = patience
+        self.left = left
+        self.watcher = watcher
+        self._paces: dict[int, Pace] = {}
+        self._made: dict[str, float] = {}
+        self._pieces = 0
 
-    def tts_node(self, original: TtsNode) -> TtsNode:
-        """The voice, which goes on from the failed sample."""
+    def tts_node(self, original: TtsNode, voice: Callable[[], Any] = lambda: None) -> TtsNode:
+        """The node that resumes what its TTS did not say.
+
+        Args:
+            original: the agent's node.
+            voice: the TTS that it uses, where that is one of LiveKit's.
+        """
 
         async def speak(text: AsyncIterable[str], model: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
-            if (handle := _protected()) is None:
-                async for frame in iterated(original(text, model)):
-                    yield frame
-                return
-            # Read by a task of its own: the default node cancels its reader when its voice fails (1.8.9, ``agent.py``),
-            # and with it, while the model still writes, the text itself would end for the next try.
+            tool = voice()
+            note_given(tool)
+            pace = self._paces.setdefault(id(tool), Pace())
+            # Read by a task of its own: the default node cancels its reader when its TTS fails (1.8.9, ``agent.py``),
+            # and with it, while the LLM still writes, the text itself would end for the next try.
             kept: ReplayBuffer[str] = ReplayBuffer()
             reading = asyncio.create_task(record(lambda: text, kept))
+            self._pieces += 1
+            piece = _Piece(self, lambda given: iterated(original(given, model)), kept, pace, number=self._pieces)
             try:
-                async with aclosing(self._tried(original, kept, model, handle)) as frames:
+                async with aclosing(piece.watched(tool) if _protected() else piece.plain()) as frames:
                     async for frame in frames:
                         yield frame
             finally:
@@ -68,28 +125,15 @@ class Retry:
 
         return speak
 
-    async def _tried(
-        self, original: TtsNode, text: ReplayBuffer[str], model: ModelSettings, handle: SpeechHandle
-    ) -> AsyncGenerator[rtc.AudioFrame, None]:
-        sent = 0
-        for _ in range(self._tries):
-            skip, given = sent, asyncio.Event()
-            made = self._patient(iterated(original(_all(text, given), model)), given)
-            try:
-                async with aclosing(made) as frames:
-                    async for frame in frames:
-                        if skip >= frame.samples_per_channel:
-                            skip -= frame.samples_per_channel
-                            continue
-                        rest, skip = _after(frame, skip), 0
-                        sent += rest.samples_per_channel
-                        yield rest
-            except (APIError, TimeoutError):
-                self._failed(handle, "voice")
-            else:
-                return
-        # Not raised: LiveKit would then call the speech finished while its audio still plays (1.8.9, say()).
-        self._given_up(handle, "voice")
+    def made(self, handle: SpeechHandle, seconds: float) -> float:
+        """So much more of a speech was made; how much in all."""
+        if handle.id not in self._made:
+            handle.add_done_callback(self._forget)
+        self._made[handle.id] = total = self._made.get(handle.id, 0.0) + seconds
+        return total
+
+    def _forget(self, handle: SpeechHandle) -> None:
+        self._made.pop(handle.id, None)
 
     def llm_node(self, original: LlmNode) -> LlmNode:
         """The model; what a retried stream repeats is left out, and what it says otherwise ends the text."""
@@ -103,48 +147,246 @@ class Retry:
                     if handle is None or not isinstance(chunk, llm.ChatChunk) or said.is_new(chunk):
                         yield chunk
                     elif said.contradicted:
-                        self._given_up(handle, "model")
+                        self.watcher.given_up(handle, "model")
                         return
             except APIError:
                 if handle is not None:
-                    self._given_up(handle, "model")
+                    self.watcher.given_up(handle, "model")
                 raise
 
         return think
 
-    async def _patient(
-        self, frames: AsyncGenerator[rtc.AudioFrame, None], given: asyncio.Event
-    ) -> AsyncGenerator[rtc.AudioFrame, None]:
-        """The frames; a stall of the voice is a `TimeoutError`, a stall of the model is not the voice's."""
+
+class _BrokeOffError(Exception):
+    """A try ended before its text."""
+
+
+class _Piece:
+    """A piece of speech while it is said: the text of one call of the node, in one try or more."""
+
+    def __init__(
+        self,
+        retry: Retry,
+        speak: Callable[[AsyncIterable[str]], AsyncGenerator[rtc.AudioFrame, None]],
+        text: ReplayBuffer[str],
+        pace: Pace,
+        *,
+        number: int,
+    ) -> None:
+        self._retry = retry
+        self._speak = speak
+        self._text = text
+        self._pace = pace
+        self._number = number
+        self._handle = SPEECH.get()
+        self._tries = 0
+        self._begins = 0
+        self._cut = False
+        self._sent = 0.0
+        self._made = 0.0
+        self._known = 0
+        self._is_said = self._doubted = False
+        self._lost_at = float("-inf")
+        self._loop = asyncio.get_running_loop()
+
+    async def plain(self) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """The frames of one try, whatever becomes of it."""
+        attempt = self._begin()
         try:
             while True:
-                upcoming = asyncio.ensure_future(anext(frames))
                 try:
-                    frame = await self._before_patience_ends(upcoming, given)
+                    frame = await attempt.upcoming
                 except StopAsyncIteration:
-                    return
-                finally:
-                    upcoming.cancel()
-                    await asyncio.gather(upcoming, return_exceptions=True)
-                yield frame
+                    break
+                yield attempt.came(frame, 0.0)
+                attempt.ask_next()
+            self._measure(attempt)
         finally:
-            await frames.aclose()
+            await attempt.close()
 
-    async def _before_patience_ends(
-        self, upcoming: asyncio.Future[rtc.AudioFrame], given: asyncio.Event
-    ) -> rtc.AudioFrame:
-        complete = asyncio.ensure_future(given.wait())
-        either: set[asyncio.Future[Any]] = {upcoming, complete}
+    async def watched(self, voice: Any) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """The frames of as many tries as are needed and allowed."""
+        if isinstance(voice, tts.FallbackAdapter):
+            voice.on("tts_availability_changed", self._availability_changed)
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not upcoming.done():
-                await asyncio.wait({upcoming}, timeout=self._patience)
-            if not upcoming.done():
-                raise TimeoutError
-            return upcoming.result()
+            while True:
+                try:
+                    async with aclosing(self._try()) as frames:
+                        async for frame in frames:
+                            yield frame
+                except _BrokeOffError:
+                    if self._is_said:
+                        return
+                    if self._tries < self._retry.tries:
+                        self._retry.watcher.failed(self._speech, "voice")
+                        continue
+                    # Not raised: LiveKit would call the speech finished while its audio still plays (1.8.9, say()).
+                    self._retry.watcher.given_up(self._speech, "voice")
+                return
         finally:
-            complete.cancel()
-            await asyncio.gather(complete, return_exceptions=True)
+            if isinstance(voice, tts.FallbackAdapter):
+                voice.off("tts_availability_changed", self._availability_changed)
+
+    def _availability_changed(self, event: tts.AvailabilityChangedEvent) -> None:
+        if not event.available:
+            self._lost_at = self._loop.time()
+
+    def _begin(self) -> TtsAttempt:
+        self._tries += 1
+        return TtsAttempt(self._speak, self._text, begins=self._begins, cut=self._cut, note=self._note)
+
+    def _note(self, text: str, *, complete: bool) -> None:
+        if self._handle is not None and len(text) >= self._known:
+            self._known = len(text)
+            self._retry.watcher.spoken(self._handle, self._number, text, complete=complete)
+
+    async def _try(self) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """The frames of one try, or of the first of several that gives sound."""
+        attempt = await self._first_that_sounds()
+        before = self._sent
+        try:
+            if before:
+                rest = words.sentences(attempt.text[self._begins :])
+                self._retry.watcher.sentence_placed(self._speech, before, rest[0][1] if rest else "")
+            while await self._goes_on(attempt):
+                frame = attempt.came(attempt.upcoming.result(), before)
+                self._sent += frame.duration
+                self._made = self._retry.made(self._speech, frame.duration)
+                yield frame
+                attempt.ask_next()
+        except _BrokeOffError:
+            self._resume_after(attempt)
+            raise
+        finally:
+            await attempt.close()
+        self._measure(attempt)
+
+    async def _first_that_sounds(self) -> TtsAttempt:
+        """Wait for the first sound; a try that is silent for long gets company, and whichever sounds first is heard."""
+        trying = [self._begin()]
+        winner: TtsAttempt | None = None
+        try:
+            while winner is None:
+                await self._wait_for(trying)
+                for one in [one for one in trying if one.upcoming.done()]:
+                    if self._failed(one):
+                        trying.remove(one)
+                        await one.close()
+                    else:
+                        winner = winner or one
+                if winner is None and (not trying or self._silent_for(trying) >= self._patience_with_it()):
+                    if self._tries >= self._retry.tries:
+                        raise _BrokeOffError
+                    self._retry.watcher.failed(self._speech, "voice")
+                    trying.append(self._begin())
+            return winner
+        finally:
+            for one in trying:
+                if one is not winner:
+                    await one.close()
+
+    async def _wait_for(self, trying: list[TtsAttempt]) -> None:
+        """Wait until one of them gives something, or has been silent for too long since it could have its text."""
+        upcoming: set[asyncio.Future[Any]] = {one.upcoming for one in trying}
+        if self._text.whole.is_set():
+            patience = max(0.0, self._patience_with_it() - self._silent_for(trying))
+            await asyncio.wait(upcoming, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            return
+        whole = asyncio.ensure_future(self._text.whole.wait())
+        try:
+            await asyncio.wait(upcoming | {whole}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            whole.cancel()
+            await asyncio.gather(whole, return_exceptions=True)
+
+    def _silent_for(self, trying: list[TtsAttempt]) -> float:
+        """Seconds since the last try could have said all; 0 while the LLM writes: its silence is not the voice's."""
+        if self._text.whole_at is None:
+            return 0.0
+        return self._loop.time() + ROUNDING - max(self._text.whole_at, trying[-1].began_at)
+
+    def _patience_with_it(self) -> float:
+        patience = self._retry.patience
+        if self._tries >= self._retry.tries:
+            return patience.first
+        return max(patience.pause, 1.5 * self._pace.first_sound)
+
+    def _failed(self, attempt: TtsAttempt) -> bool:
+        """Whether a try that is through failed before it gave sound; what its text raised is not the voice's."""
+        error = attempt.upcoming.exception()
+        if error is None or isinstance(error, StopAsyncIteration):
+            return False
+        if error is self._text.error or not isinstance(error, Exception):
+            raise error
+        return True
+
+    async def _goes_on(self, attempt: TtsAttempt) -> bool:
+        """Whether there is another frame; False when it has said its text.
+
+        Raises:
+            _BrokeOffError: it has not, and there is none.
+        """
+        while not attempt.upcoming.done():
+            if not self._text.whole.is_set():
+                await self._wait_for([attempt])
+            elif (left := self._left()) > 0:
+                await asyncio.wait({attempt.upcoming}, timeout=max(0.05, left))
+            elif await self._is_over(attempt):
+                return False
+        try:
+            attempt.upcoming.result()
+        except StopAsyncIteration:
+            return self._ended(attempt)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if error is self._text.error:
+                raise
+            raise _BrokeOffError from error
+        return True
+
+    async def _is_over(self, attempt: TtsAttempt) -> bool:
+        """Wait for a voice that gives nothing while nothing is left to play: whether it had said all of it."""
+        lacks = attempt.lacks(self._pace)
+        lacks = None if attempt.waits_for_text and not lacks else lacks
+        patience = self._retry.patience
+        await asyncio.wait({attempt.upcoming}, timeout=patience.end if lacks is None else patience.pause)
+        if attempt.upcoming.done() or self._left() > 0:
+            return False
+        if lacks or attempt.waits_for_text or (lacks is None and not self._doubted):
+            self._doubted = True
+            raise _BrokeOffError
+        return True
+
+    def _left(self) -> float:
+        return self._retry.left(self._speech, self._made)
+
+    @property
+    def _speech(self) -> SpeechHandle:
+        assert self._handle is not None
+        return self._handle
+
+    def _ended(self, attempt: TtsAttempt) -> bool:
+        """Its stream ended: False, if that was all."""
+        lost = self._loop.time() - self._lost_at < AT_ONCE
+        if attempt.seconds and (lost or not self._text.whole.is_set() or attempt.lacks(self._pace)):
+            self._lost_at = float("-inf")
+            raise _BrokeOffError
+        return False
+
+    def _resume_after(self, attempt: TtsAttempt) -> None:
+        self._begins = attempt.resumes_at(self._pace)
+        self._cut = not attempt.given.text
+        rest = attempt.text[self._begins :]
+        self._is_said = self._text.whole.is_set() and attempt.knows_all and not any(one.isalnum() for one in rest)
+
+    def _measure(self, attempt: TtsAttempt) -> None:
+        """It was said whole, as far as can be told: this is what the voice needs."""
+        self._pace.said(attempt.text[attempt.begins :], attempt.seconds)
+        if attempt.first_sound is not None:
+            self._pace.began(attempt.first_sound)
+        if attempt.given.text:
+            self._note(attempt.given.text, complete=True)
 
 
 class _Said:
@@ -174,23 +416,3 @@ class _Said:
         self._text += chunk.delta.content
         self._repeated = len(self._text)
         return True
-
-
-async def _all(text: ReplayBuffer[str], given: asyncio.Event) -> AsyncIterator[str]:
-    """The text from its beginning; `given` is set once the voice has taken the last of it."""
-    async for piece in text.read():
-        yield piece
-    given.set()
-
-
-def _after(frame: rtc.AudioFrame, samples: int) -> rtc.AudioFrame:
-    """The frame without its first `samples` samples per channel."""
-    if samples == 0:
-        return frame
-    rest = memoryview(frame.data).cast("B").cast("h")[samples * frame.num_channels :]
-    return rtc.AudioFrame(
-        data=rest.tobytes(),
-        sample_rate=frame.sample_rate,
-        num_channels=frame.num_channels,
-        samples_per_channel=frame.samples_per_channel - samples,
-    )

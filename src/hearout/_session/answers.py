@@ -81,7 +81,10 @@ class Answers:
             context.add_message(role="system", content=self.early_instructions)
         nodes = self._nodes(agent)
         tools = llm.ToolContext([*self._session.tools, *agent.tools]).flatten()
-        self._prepared[number] = PreparedAnswer(context, tools, think=nodes.think, speak=nodes.speak)
+        transforms = self._session.options.tts_text_transforms or ()
+        self._prepared[number] = PreparedAnswer(
+            context, tools, think=nodes.think, speak=nodes.speak, transforms=transforms
+        )
 
     def drop(self, number: int) -> None:
         """Nobody is to hear what was prepared."""

@@ -13,7 +13,7 @@ from .._floor.state import Progress
 from .._pipeline.hearing import CallerAudio
 from .._pipeline.nodes import Nodes
 from .._pipeline.playout import PlayoutMeter
-from .._pipeline.retry import SPEECH, Retry
+from .._pipeline.retry import SPEECH, Patience, Retry
 from .._pipeline.transcripts import TranscriptGate
 from .._room.evidence import Evidence
 from .._room.page import CallersPage
@@ -59,11 +59,12 @@ class Bridge:
         inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
         inbound.on_speech, inbound.on_hand_over = self.meter_playout, self._wrap_current
         self._inbound = inbound
+        waits = policy.timeouts
         self._retry = Retry(
             tries=policy.voice_tries,
-            patience=policy.timeouts.stall,
-            failed=inbound.failed,
-            given_up=inbound.given_up,
+            patience=Patience(waits.voice, waits.stall, waits.close),
+            left=lambda handle, made: 0.0 if self._meter is None else self._meter.left(handle, made),
+            watcher=inbound,
         )
         self.announcer = Announcer(session, self)
         self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed)

@@ -19,6 +19,7 @@ from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
 from livekit.agents.voice.events import EventTypes
 
+from .. import _text as words
 from .._floor import events as e
 from .._pipeline.prepared import PreparedAnswer
 from .._pipeline.retry import SPEECH
@@ -210,9 +211,27 @@ class Inbound:
     def text_known(self, handle: SpeechHandle, text: str) -> None:
         if (speech := self._speeches[handle]) is not None:
             speech.text += text
+<<<<<<< HEAD
             self._feed(e.TextKnown(speech.id, speech.text))
             if self._session.output.audio is None:
                 self._feed(e.TextSent(speech.id))
+=======
+            if not speech.spoken:
+                self._feed(e.TextKnown(speech.id, speech.text))
+
+    def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
+        if text and (speech := self._speeches[handle]) is not None:
+            speech.spoken[piece] = text
+            said = words.join([speech.asked.before, *speech.spoken.values()])
+            if said.split() == (speech.asked.before + speech.asked.text).split():
+                return  # it is said as it was asked for
+            speech.asked.reworded = speech.asked.reworded or (complete and said.split() != speech.text.split())
+            self._feed(e.TextKnown(speech.id, said, complete=complete))
+
+    def is_spoken_text(self, handle: SpeechHandle) -> bool:
+        speech = self._speeches[handle]
+        return speech is not None and speech.asked.reworded and bool(speech.asked.before)
+>>>>>>> refs/heads/voices
 
     def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
         if (speech := self._speeches[handle]) is not None:

@@ -30,6 +30,7 @@ class SpeechRequest:
         acknowledge: what the caller's page asks for when it was said to its end; empty for nothing.
         acknowledge_keys: the keys of a telephone that say the same.
         key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
+        reworded: whether the TTS was given another text than was written (SSML, structured output, pronunciation).
     """
 
     id: str = ""
@@ -46,6 +47,7 @@ class SpeechRequest:
     acknowledge: str = ""
     acknowledge_keys: str = ""
     key: str = ""
+    reworded: bool = False
 
 
 @dataclass(eq=False)
@@ -56,13 +58,15 @@ class SpeechAttempt:
         id: the key of the utterance.
         handle: LiveKit's.
         asked: what was asked for.
-        text: of the utterance, as far as it is known.
+        text: of the utterance, as far as it is known: as it was written.
+        spoken: what the TTS was given in this attempt, piece for piece.
     """
 
     id: str
     handle: SpeechHandle
     asked: SpeechRequest
     text: str = field(default="", repr=False)
+    spoken: dict[int, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self._in_context = len(self.asked.before)

@@ -1,0 +1,172 @@
+"""One try at saying a piece of text with a TTS: what it was given, what came of it, and how far that reached."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+
+from livekit import rtc
+from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
+
+from .. import _text as words
+from .given import GIVEN, Given
+from .pace import Pace, letters, letters_at_least
+from .pace import place as placed
+from .replay import ReplayBuffer
+
+ROUNDING = 0.02
+"""Seconds that the times of a TTS and the length of its frames may be apart."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A word or a sentence that the TTS placed: its second in the try, and its characters in the text."""
+
+    start: float
+    end: float | None
+    first: int
+    last: int
+
+
+class TtsAttempt:
+    """One try.
+
+    Args:
+        speak: calls the node with the text.
+        text: what the node is given, as far as it has come.
+        begins: the character of the text at which this try begins; what is before has been said.
+        cut: whether `begins` counts in the node's own text, because it uses no TTS of LiveKit.
+        note: called with the text that the TTS was given, and with whether that is ``complete``.
+    """
+
+    def __init__(
+        self,
+        speak: Callable[[AsyncIterator[str]], AsyncGenerator[rtc.AudioFrame, None]],
+        text: ReplayBuffer[str],
+        *,
+        begins: int,
+        cut: bool,
+        note: Callable[..., None],
+    ) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._text = text
+        self._note_text = note
+        self._asked_at: float | None = None
+        self._times: list[tuple[float, float | None, str]] = []
+        self.begins = begins
+        self.began_at = self._clock()
+        self.seconds = 0.0
+        self.first_sound: float | None = None
+        self.given = Given(self._noted, skip=0 if cut else begins)
+        self._frames = speak(self._pieces(begins if cut else 0))
+        self.upcoming = self.ask_next()
+
+    @property
+    def text(self) -> str:
+        """What it is to say, with what was said before: what the TTS was given, or else what the node was."""
+        return self.given.text or "".join(self._text.items)
+
+    @property
+    def waits_for_text(self) -> bool:
+        """Whether the TTS has not been given all of it, as far as can be told."""
+        return bool(self.given.requests or (self.given.text and not self.given.complete))
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether `text` is all of it."""
+        return self.given.complete or not self.given.text
+
+    def ask_next(self) -> asyncio.Future[rtc.AudioFrame]:
+        """Ask the node for its next frame, in a task that notes what the TTS is given."""
+        before = GIVEN.set(self.given)
+        self.upcoming = asyncio.ensure_future(anext(self._frames))
+        GIVEN.reset(before)
+        return self.upcoming
+
+    def came(self, frame: rtc.AudioFrame, before: float) -> rtc.AudioFrame:
+        """Note a frame; with its times counted from the beginning of the piece, `before` seconds before this try."""
+        if self.first_sound is None and self._asked_at is not None:
+            self.first_sound = self._clock() - self._asked_at
+        times = [one for one in frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ()) if isinstance(one, TimedString)]
+        for one in times:
+            if isinstance(one.start_time, float | int):
+                end = float(one.end_time) if isinstance(one.end_time, float | int) else None
+                self._times.append((float(one.start_time), end, str(one)))
+        if before and times:
+            frame.userdata[USERDATA_TIMED_TRANSCRIPT] = [_later(one, before) for one in times]
+        self.seconds += frame.duration
+        return frame
+
+    async def close(self) -> None:
+        """End it, and whatever it waits for."""
+        self.upcoming.cancel()
+        await asyncio.gather(self.upcoming, return_exceptions=True)
+        await self._frames.aclose()
+
+    # How far it came
+
+    def resumes_at(self, pace: Pace) -> int:
+        """The character at which the next try begins: of the word or the sentence that broke off. Rather too early."""
+        text = self.text
+        if self.given.requests:
+            return self.given.requests[-1]
+        if self.seconds <= 0.0:
+            return self.begins
+        if times := self._timed(text):
+            last = [one for one in times if one.start < self.seconds - ROUNDING]
+            if not last:
+                return self.begins
+            ended = last[-1].end is not None and last[-1].end <= self.seconds + ROUNDING
+            return last[-1].last if ended else last[-1].first
+        reached = self.begins + placed(text[self.begins :], pace.letters_in(self.seconds))
+        return max([begin for begin, _ in words.sentences(text) if begin <= reached] + [self.begins])
+
+    def lacks(self, pace: Pace) -> bool | None:
+        """Whether a part of the text is not in the sound; None where that cannot be told."""
+        text, since, begin = self.text, 0.0, self.begins
+        if times := self._timed(text):
+            if times[-1].end is not None:
+                return self._lacks_words(text, times[-1])
+            since, begin = times[-1].start, times[-1].first
+        rest, seconds = text[begin:], self.seconds - since
+        if seconds < pace.least(rest) - ROUNDING:
+            return True
+        usual = pace.usual(rest)
+        return False if usual is not None and seconds >= usual - ROUNDING else None
+
+    def _lacks_words(self, text: str, last: Timed) -> bool:
+        """Whether the sound ends before the words after the last one that was placed could be said at this pace."""
+        assert last.end is not None
+        if self.seconds < last.end - 5 * ROUNDING:
+            return True
+        rest = text[last.last :]
+        if not any(one.isalnum() for one in rest):
+            return False
+        needed = last.end / max(1.0, letters(text[self.begins : last.last]))
+        return self.seconds - last.end < letters_at_least(rest) * needed / 2
+
+    def _timed(self, text: str) -> list[Timed]:
+        found: list[Timed] = []
+        at = self.begins
+        for start, end, piece in self._times:
+            first = text.find(piece.strip(), at)
+            if piece.strip() and first >= 0:
+                at = first + len(piece.strip())
+                found.append(Timed(start, end, first, at))
+        return found
+
+    def _noted(self, text: str, *, complete: bool) -> None:
+        if self._asked_at is None and len(text) > self.begins:
+            self._asked_at = self._clock()
+        self._note_text(text, complete=complete)
+
+    async def _pieces(self, begin: int) -> AsyncIterator[str]:
+        async for piece in self._text.read():
+            rest, begin = piece[begin:], max(0, begin - len(piece))
+            if rest:
+                yield rest
+
+
+def _later(one: TimedString, seconds: float) -> TimedString:
+    start = one.start_time + seconds if isinstance(one.start_time, float | int) else one.start_time
+    end = one.end_time + seconds if isinstance(one.end_time, float | int) else one.end_time
+    return TimedString(str(one), start_time=start, end_time=end)
