@@ -20,6 +20,7 @@ from livekit import rtc
 from livekit.agents import Agent, AgentServer, JobContext, JobProcess, ModelSettings, inference
 from livekit.plugins import silero
 
+from harness import leaks
 from harness.rooms.notice import NOTICE, POLICY
 from hearout import AgentSession, cli
 from hearout.receipts._codec import (
@@ -115,6 +116,7 @@ async def entrypoint(ctx: JobContext) -> None:
     async def over() -> None:
         keeping.cancel()
         notes.write()
+        await leaks.note(ctx.room.name, Path(os.environ["ROOM_NOTES"]))
 
     ctx.add_shutdown_callback(over)
 

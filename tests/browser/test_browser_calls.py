@@ -99,6 +99,7 @@ def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
     assert max(fronts) <= 60, fronts
 
 
+@pytest.mark.one_of_each
 def test_what_is_typed_over_the_notice_by_somebody_who_is_muted_is_held_and_answered(site: Site) -> None:
     page = site.browser.new_page(viewport={"width": 360, "height": 740})
     hearing = Hearing(page)

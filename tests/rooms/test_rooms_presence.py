@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from livekit.protocol.agent_pb import agent_session as agent_pb
 
-from harness import ROOT
+from harness import ROOT, leaks
 from harness.rooms.caller import Caller, Recording, spoken
 from harness.rooms.notes import Notes
 from harness.rooms.notice import NOTICE, POLICY
@@ -38,7 +38,8 @@ def noting(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> I
         patch.setenv("ROOM_NOTES", str(folder))
         patch.setenv("HEAROUT_LEDGER", f"sqlite:///{folder / 'receipts.db'}")
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        with working(room_server, folder, agent=ROOT / "harness" / "rooms" / "noting.py") as worker:
+        agent = ROOT / "harness" / "rooms" / "noting.py"
+        with leaks.checked(folder), working(room_server, folder, agent=agent) as worker:
             yield worker
 
 

@@ -123,6 +123,7 @@ def times_heard(sentence: str, heard: list[str]) -> int:
     return times
 
 
+@pytest.mark.one_of_each
 def test_a_call_whose_agent_is_killed_is_sent_another_that_says_the_rest(
     workers: list["Worker"], calls: Calls, tmp_path: Path
 ) -> None:
