@@ -110,9 +110,7 @@ def test_the_call_with_hearout_is_what_the_program_prints(main_job: tuple[Any, A
     assert without_times(shown) in without_times(main_job[0].stdout)
 
 
-def test_the_main_jobs_receipts_are_in_its_ledger_and_a_changed_byte_is_found(
-    main_job: tuple[Any, Any, Path], tmp_path: Path
-) -> None:
+def test_the_main_calls_ledger_shows_a_changed_byte(main_job: tuple[Any, Any, Path], tmp_path: Path) -> None:
     _, timeline, folder = main_job
     database = tmp_path / "receipts.db"
     shutil.copy(folder.parent / "receipts.db", database)

@@ -85,7 +85,7 @@ def send(speaker: Caller, listener: Caller, audio: Samples) -> None:
     listener.wait_for_quiet(1.5, SPOKEN)
 
 
-def test_an_announcement_that_came_whole_is_in_full_though_the_jitter_buffer_warps_its_start(call: Call) -> None:
+def test_a_whole_announcement_is_in_full_though_the_jitter_buffer_warps_it(call: Call) -> None:
     assert call.whole.in_full, call.whole
     assert call.whole.fraction == pytest.approx(1, abs=0.02)
     assert not call.whole.repeats

@@ -74,9 +74,7 @@ def test_what_a_caller_says_over_the_announcement_is_answered_when_it_ends(talk_
     assert loud[0] / heard.sample_rate < 0.9
 
 
-def test_a_caller_whose_line_dies_and_who_comes_back_hears_the_rest_and_is_heard(
-    room_worker: "Worker", tmp_path: Path
-) -> None:
+def test_a_caller_who_returns_after_a_dead_connection_hears_the_rest(room_worker: "Worker", tmp_path: Path) -> None:
     server = room_worker.server
     room = server.new_room()
     caller = Caller.join(server, room, tmp_path)

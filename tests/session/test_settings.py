@@ -144,7 +144,7 @@ def test_the_users_own_choices_are_kept() -> None:
     assert start["room_input_options"] == RoomInputOptions(close_on_disconnect=False, text_input_cb=typed)
 
 
-def test_what_is_typed_in_the_room_comes_to_hearout_unless_the_user_takes_it() -> None:
+def test_text_typed_in_the_room_comes_to_hearout_unless_the_user_takes_it() -> None:
     async def own(*_: Any) -> None:
         """The user's own."""
 
