@@ -70,7 +70,7 @@ SESSION = Path(*hearout.__path__), Path(*livekit.agents.__path__) / "voice"
 
 
 async def note(room: str, folder: Path) -> None:
-    """Write down what a session left in its job's loop, when it is over; for :func:`of_calls`."""
+    """Write down the tasks that a session left in the job's loop; for :func:`of_calls`."""
     left = await lasting(*SESSION)
     (folder / f"{room}.left").write_text(json.dumps(left))
 
@@ -83,7 +83,7 @@ def of_calls(folder: Path) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def checked(folder: Path) -> Iterator[None]:
-    """Fail after the calls of a folder where one of them left tasks, or where none of them noted that it did not."""
+    """Fail after the calls of a folder where one left tasks, or where none ended with a note."""
     yield
     assert list(folder.glob("*.left")), f"no call of {folder} ended"
     assert not (left := of_calls(folder)), left

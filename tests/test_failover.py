@@ -30,7 +30,7 @@ AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDAR
 
 @dataclass
 class Rooms:
-    """LiveKit's server: one room, who is in it, and what it was asked to do."""
+    """LiveKit's server: one room, the participants, and the requests so far."""
 
     sid: str = "RM_1"
     people: dict[str, Any] = field(default_factory=lambda: {"agent-1": AGENT, "caller": PERSON})
@@ -97,7 +97,7 @@ class Workers:
         self.jobs[:] = [types.SimpleNamespace(job=types.SimpleNamespace(id=job)) for job in jobs]
 
     async def look(self, *names: str, jobs: tuple[str, ...] = ()) -> None:
-        """They look once, all at the same time, and do what they find to do."""
+        """Let all workers look once, at the same time, and do all that is found."""
         self.run(*jobs)
         await asyncio.gather(*(self.named(name).look() for name in names))
         await asyncio.gather(*(self.named(name).tended() for name in names))

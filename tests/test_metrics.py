@@ -1,4 +1,4 @@
-"""What Prometheus is told: counted by many processes, served by one, and never who said what."""
+"""Metrics for Prometheus: counted by many processes, served by one, without words or names."""
 
 import multiprocessing
 import os
@@ -28,7 +28,7 @@ CONTEXT.set_forkserver_preload(["hearout._metrics", "harness.ledger_workers"])
 
 
 def one_call(folder: str, line: Connection) -> None:
-    """What a job counts in one call: it owes an utterance, and settles it when it is told to go on."""
+    """One call of a job: an utterance is owed, and settled at a message from the test."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     metrics.owes(1)
     line.send("owes")

@@ -1,4 +1,4 @@
-"""An agent for tests of presence: it announces, and keeps notes of its floor and its receipts, a file for each room.
+"""An agent for tests of presence that announces, and notes floor events and receipts, a file for each room.
 
 The folder is named by ``ROOM_NOTES``; the announcement is ``ROOM_NOTICE``, where that is set. Each file is JSON:
 ``zero`` (the call's start, by this machine's monotonic clock), ``events`` (what the floor was told and decided: second,

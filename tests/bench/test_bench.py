@@ -1,4 +1,4 @@
-"""The benchmark: its tables are made, its limits that no clock decides hold, and its verdicts can be FAIL."""
+"""The benchmark: tables are made, limits that need no clock hold, and a verdict can be FAIL."""
 
 import asyncio
 import dataclasses

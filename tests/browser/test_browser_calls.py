@@ -1,4 +1,4 @@
-"""What people do at the page: they type, mute themselves, close the tab, and come back after it crashed."""
+"""Visitors of the page type, mute themselves, close the tab, and return after a crash."""
 
 import os
 import signal

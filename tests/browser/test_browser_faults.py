@@ -1,4 +1,4 @@
-"""What goes wrong around the page: lines, microphones and agents that are lost, late or replaced, and what it says."""
+"""The page tells of connections, microphones and agents that are lost, late or replaced."""
 
 import json
 import time

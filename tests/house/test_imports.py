@@ -1,4 +1,4 @@
-"""Who may import whom, by folder (house.md, section 2); and no module imports itself over others."""
+"""The import rules by folder (house.md, section 2); and no circle of modules."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the README says is so: its commands, its import, its table of settings. Its calls: `newcomer/`."""
+"""The README's commands, import and table of settings are true. For the calls see `newcomer/`."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What becomes known of who heard an utterance after its row was settled is added, and nothing else is changed.
+"""Evidence that comes after a row was settled is added as an amendment, and nothing else changes.
 
 On SQLite and PostgreSQL alike; whole calls are in `test_amendments_calls.py`.
 """

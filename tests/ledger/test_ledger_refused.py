@@ -1,4 +1,4 @@
-"""What the ledger refuses: addresses, schemas and files that it cannot write to or read."""
+"""The ledger refuses addresses, schemas and files that cannot be read or written."""
 
 import importlib
 import sys

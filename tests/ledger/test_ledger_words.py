@@ -1,4 +1,4 @@
-"""What the ledger keeps of what was said, and how it forgets."""
+"""Which words the ledger keeps, and how the ledger forgets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The main job's call, held once as by `make run`: its sound, its files, its receipts, and what the README shows."""
+"""The main job's call, held once as by `make run`: sound, files, receipts, and the README's table."""
 
 import json
 import os

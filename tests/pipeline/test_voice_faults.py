@@ -93,7 +93,7 @@ class Narrated:
         self.failed.append(part)
 
     def frames(self, *pieces: str, then: Exception | None = None) -> AsyncGenerator[rtc.AudioFrame, None]:
-        """What it says of these pieces; then the text breaks off, or does not end."""
+        """The voice's frames for these pieces of text; then the text breaks off, or does not end."""
         SPEECH.set(SpeechHandle.create(allow_interruptions=False))
 
         async def text() -> AsyncIterator[str]:

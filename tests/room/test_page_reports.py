@@ -1,4 +1,4 @@
-"""What a caller's page may say of protected speech, and what counts of it."""
+"""Reports of a caller's page on protected speech, and which of them count."""
 
 import asyncio
 import logging

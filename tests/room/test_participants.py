@@ -1,4 +1,4 @@
-"""Who is in a room, as its events tell it: what the floor is told, and what receipts may claim."""
+"""Participants as a room's events tell of them: the floor's events, and presence on receipts."""
 
 import types
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a browser's report says of what it rendered, and which reports are refused."""
+"""A browser's reports of rendered seconds, and which reports are refused."""
 
 import pytest
 

@@ -69,7 +69,7 @@ def called(server: "Server", folder: Path, *audio: Samples) -> list[damage.Pcm]:
 
 
 def ran_dry(heard: damage.Pcm, notice: Samples, found: Measured) -> bool:
-    """Whether the receiver stopped for 0.1 s or more, as it does on a starved machine: sound is missing then."""
+    """Whether the receiver stopped for 0.1 s or more, as on a starved machine: sound is missing then."""
     end = measure(heard, notice[-3 * RATE :], participant.RATE, reference_rate=RATE)
     if found.lag_s is None or end.lag_s is None:
         return False

@@ -1,4 +1,4 @@
-"""A browser caller whose line is bad: what the receipt says, beside what the judge finds in what the page rendered."""
+"""Browser callers with bad connections: the receipt beside the judge's finding in the rendered sound."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Who is there, in real rooms: callers who hang up, vanish, return, ring, and strangers beside them."""
+"""Presence in real rooms: callers that hang up, vanish, return or ring, and strangers."""
 
 import os
 import time

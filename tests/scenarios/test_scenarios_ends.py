@@ -1,4 +1,4 @@
-"""Calls in virtual time: what ends protected speech before its end, and what becomes of it and of the words then."""
+"""Calls in virtual time that end protected speech early, and the fate of speech and words then."""
 
 from typing import Any
 

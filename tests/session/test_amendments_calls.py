@@ -57,7 +57,7 @@ class PagesRoom(FakeRoom):
 
 
 def call_with_a_page(ledger: Opened, *acts: Do, reports_after: float = 0.1, ends_after: float = 60.0) -> Any:
-    """A call whose caller has a page; they are in the room until its end, and LiveKit would miss them after 21 s."""
+    """A call whose caller has a page and stays to the end; LiveKit would miss the caller after 21 s."""
     page: list[PagesRoom] = []
 
     async def read(session: AgentSession[Any]) -> None:

@@ -1,4 +1,4 @@
-"""`announce()`: what is asked for, what comes back, and what is on the receipt. Calls in virtual time."""
+"""`announce()`: arguments, result and receipt. Calls in virtual time."""
 
 import asyncio
 from collections.abc import AsyncIterator

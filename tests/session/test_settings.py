@@ -1,4 +1,4 @@
-"""What AgentSession sets, what it refuses, and that both are still what LiveKit does."""
+"""The settings that AgentSession makes and refuses; LiveKit still does the same."""
 
 import asyncio
 import inspect

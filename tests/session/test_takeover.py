@@ -1,4 +1,4 @@
-"""The agent that comes into the call of one that died: what it says again, what it goes on with, and what it knows."""
+"""Agents that follow a dead one in a call: speech said again or resumed, and words that are known."""
 
 import asyncio
 import dataclasses
@@ -51,7 +51,7 @@ def play(
     begins: float = 0.0,
     **more: Any,
 ) -> Result:
-    """A call whose agent says this on entering; it dies so many seconds after its first sound, if it does.
+    """A call whose agent says this on entering, and may die so many seconds after the first sound.
 
     The call ends a moment after that; a model that takes its time `begins` so much later.
     """

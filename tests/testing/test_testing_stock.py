@@ -1,4 +1,4 @@
-"""The scripted caller against LiveKit's own session: what it measures is what was measured with real sound."""
+"""The scripted caller against LiveKit's own session gives the figures that real sound gave."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The page's server: what it gives, to whom, and what it refuses."""
+"""The page's server: files and tokens, who gets them, and refusals."""
 
 import asyncio
 import os
