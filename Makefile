@@ -4,11 +4,14 @@ BIN := .venv/bin
 READY := .venv/ready
 CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 
+PYTEST := $(BIN)/python -m pytest -n 2
+BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each other, the longest first
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run web test page livekit nightly bench check docs lock clean
+.PHONY: help setup run web test test-rest test-all page livekit nightly bench check docs lock clean
 
 help: ## say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
 
 setup: $(READY) $(CLIENT) ## make .venv from the lock file, if it is missing or stale
 
@@ -39,10 +42,14 @@ run: $(READY) ## run the agent: it talks, and you can talk over it
 web: $(READY) $(CLIENT) ## talk with the agent in a browser
 	@$(BIN)/python uninterruptable.py web
 
-test: $(READY) $(CLIENT) ## run all tests; what a machine lacks is skipped and named
-	@$(BIN)/python -m pytest -n 2 -m "not in_real_time"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m in_company
-	@$(BIN)/python -m pytest -m "in_real_time and not in_company"
+test: $(READY) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 5 minutes)
+	@$(PYTEST) -m "not in_real_time"
+	@$(PYTEST) $(BESIDE) -m "one_of_each"
+
+test-rest: $(READY) $(CLIENT) ## run what `make test` leaves out: all other calls in real time (about 9 minutes)
+	@$(PYTEST) $(BESIDE) -m "in_real_time and not one_of_each"
+
+test-all: test test-rest ## run all tests; what a machine lacks is skipped and named
 
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py

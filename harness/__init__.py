@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,11 @@ def words(text: str) -> list[str]:
 def alike(one: str, other: str) -> float:
     """The share of words that two texts have in common, in order."""
     return difflib.SequenceMatcher(None, words(one), words(other), autojunk=False).ratio()
+
+
+def without_times(table: str) -> str:
+    """A printed table without what differs from run to run: its times."""
+    return " ".join(re.sub(r"\d+(\.\d)? (m?s)\b", r"N \2", table).split())
 
 
 def run(

@@ -1,4 +1,4 @@
-"""A room that says what a test lets it say, in virtual time, and what hearout makes of it."""
+"""A scripted room in virtual time, and hearout's view of that room."""
 
 import asyncio
 import types
@@ -125,7 +125,7 @@ class Kept(list[Receipt]):
 
 
 class Scene:
-    """One call in a fake room: what happens to it, and what the floor was told."""
+    """One call in a fake room: the script, and the floor's events."""
 
     def __init__(self, policy: Policy) -> None:
         self.room = FakeRoom()

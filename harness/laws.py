@@ -207,7 +207,7 @@ def _reported(call: Call, name: str, until: float) -> list[float]:
 
 
 def every_debt_taken_over_once(call: Call) -> None:
-    """L8: what a dead agent owed is gone on with, or it is left and what was said over it is accounted for (L1)."""
+    """L8: a dead agent's debt is resumed, or skipped with its held words accounted for (L1)."""
     shut = False
     for step in call.steps:
         shut = shut or isinstance(step.event, e.ShutdownAsked)

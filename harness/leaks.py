@@ -5,12 +5,15 @@ tests, which run by `asyncio.run`, and those of agents in rooms, which note what
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
+import livekit.agents
+
+import hearout
 
 T = TypeVar("T")
 
@@ -20,14 +23,8 @@ PATIENCE = 1.0
 _run = asyncio.run
 
 
-@pytest.fixture(autouse=True)
-def _no_task_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `asyncio.run` fail where tasks are left when its coroutine has returned."""
-    monkeypatch.setattr(asyncio, "run", run)
-
-
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
-    """`asyncio.run`, and nothing may be left.
+    """`asyncio.run`, and nothing may be left; stands in its place in all tests (``tests/conftest.py``).
 
     Raises:
         AssertionError: tasks were left; names them. Not raised where `main` itself fails.
@@ -37,37 +34,44 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
 
 async def _and_nothing_left(main: Coroutine[Any, Any, T]) -> T:
     result = await main
-    assert not (left := await lasting(lambda _: True)), f"tasks were left running: {left}"
+    assert not (left := await lasting()), f"tasks were left running: {left}"
     return result
 
 
-async def lasting(counts: Callable[[str], bool]) -> list[str]:
-    """The tasks of this loop that last longer than `PATIENCE`, each by its coroutine and file; the caller's excepted.
+async def lasting(*folders: Path) -> list[str]:
+    """The tasks of this loop that last longer than `PATIENCE`, each with its coroutine; the current task excepted.
 
     Args:
-        counts: whether a task counts whose coroutine is in this file.
+        folders: of the code that counts: a task counts where any of its coroutines is there. All count without one.
     """
     own = asyncio.current_task()
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE
-    while left := [one for one in asyncio.all_tasks() if one is not own and counts(_file(one))]:
+    while left := [one for one in asyncio.all_tasks() if one is not own and _is_of(one, folders)]:
         if loop.time() >= until:
             break
         await asyncio.sleep(0.01)
     return sorted(f"{one.get_coro()!r}" for one in left)
 
 
-def _file(task: asyncio.Task[Any]) -> str:
-    code = getattr(task.get_coro(), "cr_code", None)
-    return "" if code is None else str(code.co_filename)
+def _is_of(task: asyncio.Task[Any], folders: tuple[Path, ...]) -> bool:
+    files = []
+    coroutine: Any = task.get_coro()
+    while (code := getattr(coroutine, "cr_code", None)) is not None:
+        files.append(Path(code.co_filename))
+        coroutine = coroutine.cr_await
+    return not folders or any(file.is_relative_to(folder) for file in files for folder in folders)
 
 
 # Agents in rooms
 
+SESSION = Path(*hearout.__path__), Path(*livekit.agents.__path__) / "voice"
+"""Folders whose tasks are a session's; what else runs in its job's loop is the job's."""
+
 
 async def note(room: str, folder: Path) -> None:
-    """Write down what a session left in its job's loop, when it is over; for :func:`of_calls`."""
-    left = await lasting(lambda file: "/hearout/" in file or "/livekit/agents/voice/" in file)
+    """Write down the tasks that a session left in the job's loop; for :func:`of_calls`."""
+    left = await lasting(*SESSION)
     (folder / f"{room}.left").write_text(json.dumps(left))
 
 
@@ -77,8 +81,9 @@ def of_calls(folder: Path) -> dict[str, list[str]]:
     return {room: left for room, left in noted.items() if left}
 
 
+@contextlib.contextmanager
 def checked(folder: Path) -> Iterator[None]:
-    """Fail after the calls of a folder where one of them left tasks, or where none of them noted that it did not."""
+    """Fail after the calls of a folder where one left tasks, or where none ended with a note."""
     yield
     assert list(folder.glob("*.left")), f"no call of {folder} ended"
     assert not (left := of_calls(folder)), left

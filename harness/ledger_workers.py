@@ -1,4 +1,4 @@
-"""What the ledger's tests share: receipts, ledgers that get closed, and what runs in processes of its own."""
+"""Shared by the ledger's tests: receipts, ledgers that get closed, and functions for processes."""
 
 import asyncio
 import multiprocessing
@@ -98,7 +98,7 @@ def processes() -> ForkServerContext:
 
 
 def all_at_once(work: Callable[..., None], count: int, *arguments: Any) -> list[Any]:
-    """Run it in so many processes, which begin together; what each put into its queue."""
+    """Run a function in so many processes that begin together; the item that each put into a queue."""
     context = processes()
     barrier, results = context.Barrier(count), context.Queue()
     workers = [context.Process(target=work, args=(number, barrier, results, *arguments)) for number in range(count)]

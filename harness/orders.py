@@ -36,7 +36,7 @@ OPS = (
 
 @dataclass
 class Step:
-    """One event, when it was applied, and what came of it."""
+    """One event: the second, and the floor's actions."""
 
     at: float
     event: e.Event
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass
 class Call:
-    """A call as it is fed to a floor, and what is known of it from outside the floor."""
+    """A call as events for a floor, and the facts that can be seen from outside the floor."""
 
     floor: Floor
     steps: list[Step] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Call:
         return self.steps[-1]
 
     def _owe_again(self, action: Reopen) -> None:
-        """What is said under the new id goes on where it was missed."""
+        """Speech under the new id begins where the caller missed the rest."""
         self.requested[action.id] = replace(self.requested[action.of], id=action.id)
         self.first[action.id] = action.of
         for seconds in (self.made, self.played):
@@ -129,7 +129,7 @@ class Call:
 
 
 def decoded(order: bytes, call: Call, *, protected: bool = True) -> Iterator[e.Event]:
-    """The events of an order: two bytes each, what and how much later. What is said is a word of its own each time."""
+    """The events of an order: two bytes each, for the event and the delay. Each transcript is a new word."""
     if protected and order[:1] and order[0] % 4 == 0:
         yield from _whole(call)
     for what, much in zip(order[::2], order[1::2], strict=False):
@@ -331,7 +331,7 @@ def _new(call: Call) -> str:
 
 
 def _text(much: int) -> str:
-    """All of what is to be said, of which LiveKit knows it from the beginning where it is said, not answered."""
+    """The whole text of speech from `say()`; LiveKit knows no text of a reply at the beginning."""
     return ("", NOTICE, "", PLAIN)[(much // 2) % 4]
 
 

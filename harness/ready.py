@@ -1,4 +1,4 @@
-"""What the tests of ready-made announcements share: a voice of noises, a recogniser that is told what it hears."""
+"""Shared by the tests of prepared announcements: a voice of noises, and a scripted recogniser."""
 
 import asyncio
 import hashlib
@@ -94,7 +94,7 @@ def make(
 
 
 class NoiseTTS(tts.TTS[Any]):
-    """LiveKit's voice of noises, at another rate, with the words' times; `fails` is what it says it cannot do."""
+    """LiveKit's voice of noises, at another rate, with the words' times; `fails` is an error to raise."""
 
     def __init__(self, *, rate: int = 16_000, channels: int = 1, aligned: bool = True, fails: str = "") -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Agents and calls for the scenarios: what is said, by whom, and hearout's session that it is said to."""
+"""Agents and calls for the scenarios, with hearout's session."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -113,7 +113,7 @@ def receipts(result: Result) -> list[Receipt]:
 
 
 def fates(result: Result, number: int = 0) -> list[tuple[str, str]]:
-    """What was said over an utterance, and what became of it."""
+    """Held words of an utterance, each with the fate."""
     return [(held.text, fate.value) for held, fate in receipts(result)[number].held]
 
 

@@ -77,7 +77,7 @@ class Room:
         return await self.wire.methods["hearout.acknowledged"](identity, said)
 
     async def say(self, *, seconds: float = 10.0, name: str = "notice", ended: bool = True) -> None:
-        """One utterance from its first sample to its last, and what the page makes of it."""
+        """One utterance from the first sample to the last, and the page's messages."""
         self.witness.hear(0.0, e.SpeechRequested(name))
         self.witness.hear(1.0, e.PlayoutStarted(name))
         await soon()

@@ -1,32 +1,31 @@
 """What every test gets: no key, no cloud, no leftover of this process."""
 
-import json
+import asyncio
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 import hearout._session.agent_session
-from harness import run
+from harness import leaks
 
-pytest_plugins = ["harness.databases", "harness.leaks", "harness.rooms.server"]
+pytest_plugins = ["harness.databases", "harness.rooms.server"]
 
-IN_COMPANY = {"console", "local", "newcomer"}
-"""Folders whose tests need this machine's time, and can bear one other beside them."""
-
-IN_REAL_TIME = IN_COMPANY | {"bench", "browser", "real", "rooms", "web"}
-"""Folders whose tests need this machine's time, or measure it."""
+IN_REAL_TIME = ("rooms", "browser", "real", "newcomer", "local")
+"""Folders of calls and models in this machine's time, the longest first: `make test` holds one call of each kind."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Calls in virtual time can be played side by side; one in real time that waits for the machine is another call."""
+    """Mark by folder. The calls of one file share a worker; those of two files bear each other's company."""
     for item in items:
-        folder = item.path.parent.name
-        if folder in IN_REAL_TIME:
+        if item.path.parent.name in IN_REAL_TIME:
             item.add_marker("in_real_time")
-        if folder in IN_COMPANY:
-            item.add_marker("in_company")
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """The longest first, so that nobody waits for them in the end."""
+    folder = item.path.parent.name
+    return IN_REAL_TIME.index(folder) if folder in IN_REAL_TIME else len(IN_REAL_TIME)
 
 
 @pytest.fixture(autouse=True)
@@ -38,10 +37,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     hearout._session.agent_session.use_line(None)
 
 
-@pytest.fixture(scope="session")
-def main_job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
-    """The call that `make run` plays without a terminal: the process, its timeline, and its folder."""
-    out = tmp_path_factory.mktemp("main") / "call"
-    ledger = f"sqlite:///{out.parent}/receipts.db"
-    done = run("console", "--script", "bench/calls/talk-over.toml", "--out", str(out), HEAROUT_LEDGER=ledger)
-    return done, json.loads((out / "timeline.json").read_text()), out
+@pytest.fixture(autouse=True)
+def _no_task_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `asyncio.run` fail where tasks are left when its coroutine has returned."""
+    monkeypatch.setattr(asyncio, "run", leaks.run)

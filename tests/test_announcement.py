@@ -259,7 +259,7 @@ def calling(announcement: Announcement) -> type[Agent]:
     return Noticing
 
 
-def test_in_a_call_it_begins_at_once_is_played_to_its_end_and_known_by_its_text(tmp_path: Path) -> None:
+def test_a_prepared_announcement_begins_at_once_and_is_played_to_its_end(tmp_path: Path) -> None:
     long = silenced(make(tmp_path, LONG)[1])
     result = Call(agent=calling(long), caller=[Say(first_sound(2.0), "my address has changed")]).play()
     receipt = result.session.receipts[0]

@@ -1,4 +1,4 @@
-"""The command line: what it refuses, each with a sentence that says what to do and never a traceback."""
+"""The command line: every refusal is a sentence with a remedy, never a traceback."""
 
 import sys
 from pathlib import Path

@@ -30,7 +30,7 @@ AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDAR
 
 @dataclass
 class Rooms:
-    """LiveKit's server: one room, who is in it, and what it was asked to do."""
+    """LiveKit's server: one room, the participants, and the requests so far."""
 
     sid: str = "RM_1"
     people: dict[str, Any] = field(default_factory=lambda: {"agent-1": AGENT, "caller": PERSON})
@@ -97,7 +97,7 @@ class Workers:
         self.jobs[:] = [types.SimpleNamespace(job=types.SimpleNamespace(id=job)) for job in jobs]
 
     async def look(self, *names: str, jobs: tuple[str, ...] = ()) -> None:
-        """They look once, all at the same time, and do what they find to do."""
+        """Let all workers look once, at the same time, and do all that is found."""
         self.run(*jobs)
         await asyncio.gather(*(self.named(name).look() for name in names))
         await asyncio.gather(*(self.named(name).tended() for name in names))
@@ -130,7 +130,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
 SENT = ["out: agent-1", "in: as before"]
 
 
-def test_the_worker_whose_job_is_gone_puts_the_dead_agent_out_and_sends_another_at_once(play: Any) -> None:
+def test_a_worker_whose_job_died_removes_the_dead_agent_and_sends_another(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)
         await workers.look("a", jobs=("job-1",))
@@ -190,7 +190,7 @@ def test_a_worker_that_stood_still_itself_takes_nobody_for_dead(play: Any) -> No
     assert play(do) == []
 
 
-def test_a_worker_that_looks_seldom_needs_as_many_looks_to_take_another_for_dead(play: Any) -> None:
+def test_a_worker_that_looks_seldom_needs_as_many_looks(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)
         await workers.look("a", jobs=("job-1",))
@@ -327,7 +327,7 @@ def test_a_worker_that_cannot_send_an_agent_does_not_wait_for_one(play: Any) -> 
     assert play(do) == ["out: agent-1", *SENT]
 
 
-def test_where_no_agent_comes_for_minutes_others_are_sent_and_in_the_end_none(play: Any) -> None:
+def test_if_no_agent_comes_for_minutes_others_are_sent_and_finally_none(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)
         for _ in range(IN_VAIN + 3):
@@ -352,7 +352,7 @@ def test_beside_an_agent_that_cannot_be_put_out_none_is_sent(play: Any) -> None:
     assert play(do) == ["in: as before"]
 
 
-def test_an_agent_that_was_taken_for_dead_and_lives_renews_and_settles_nothing_any_more(play: Any) -> None:
+def test_an_agent_wrongly_taken_for_dead_renews_and_settles_nothing(play: Any) -> None:
     async def do(workers: Workers) -> None:
         ledger = workers.ledger
         ledger.owe("room/RM_1", "notice", "Words.", by="a-job", now=workers.now)
@@ -368,7 +368,7 @@ def test_an_agent_that_was_taken_for_dead_and_lives_renews_and_settles_nothing_a
     play(do)
 
 
-def test_what_a_dead_agent_owed_is_nobodys_from_the_moment_on_in_which_its_call_is_claimed(play: Any) -> None:
+def test_a_dead_agents_debts_are_nobodys_once_its_call_is_claimed(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.ledger.owe(CALL.call, "notice", "This call is recorded.", by=CALL.holder, now=1000.0)
         workers.ledger.owe(CALL.call, "other", "So is this.", by="a-living-job", now=1000.0)

@@ -1,4 +1,4 @@
-"""What Prometheus is told: counted by many processes, served by one, and never who said what."""
+"""Metrics for Prometheus: counted by many processes, served by one, without words or names."""
 
 import multiprocessing
 import os
@@ -28,7 +28,7 @@ CONTEXT.set_forkserver_preload(["hearout._metrics", "harness.ledger_workers"])
 
 
 def one_call(folder: str, line: Connection) -> None:
-    """What a job counts in one call: it owes an utterance, and settles it when it is told to go on."""
+    """One call of a job: an utterance is owed, and settled at a message from the test."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     metrics.owes(1)
     line.send("owes")
@@ -116,7 +116,7 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_a_call_counts_its_receipt_its_held_words_and_the_gap_to_the_answer() -> None:
+def test_a_call_counts_its_receipt_its_held_words_and_its_gap() -> None:
     finished = {"outcome": "finished", "level": "played"}
     before = [
         counted("hearout_receipts_total", **finished),
@@ -145,7 +145,7 @@ def test_a_call_counts_its_receipt_its_held_words_and_the_gap_to_the_answer() ->
     assert owed == [1]
 
 
-def test_what_the_callers_leaving_breaks_off_is_counted_once_and_owed_no_longer() -> None:
+def test_speech_broken_off_by_a_leaving_caller_is_counted_once() -> None:
     gone = {"outcome": "caller gone", "level": "synthesised"}
     before = counted("hearout_receipts_total", **gone), counted("hearout_owed")
 
@@ -156,7 +156,7 @@ def test_what_the_callers_leaving_breaks_off_is_counted_once_and_owed_no_longer(
     assert counted("hearout_owed") == before[1]
 
 
-def test_the_numbers_of_many_jobs_are_on_one_page_and_stay_when_the_jobs_have_ended(jobs: Jobs) -> None:
+def test_the_numbers_of_ended_jobs_stay_on_one_page(jobs: Jobs) -> None:
     with metrics.serving("127.0.0.1", "0") as url:
         first, second = jobs.begin(), jobs.begin()
         meanwhile = scraped(url)

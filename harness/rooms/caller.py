@@ -157,7 +157,7 @@ class Caller:
         self._order(attack=message.hex())
 
     def set_attributes(self, **attributes: str) -> None:
-        """Set its own attributes, where its token lets it; dots are written as two underscores."""
+        """Set the caller's own attributes, if the token allows; dots are written as two underscores."""
         self._order(attributes={name.replace("__", "."): value for name, value in attributes.items()})
 
     def happened(self, what: str) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ class Cluster:
         return re.sub(r"\b\d{4}\b", lambda found: str(self.ports.get(found[0], found[0])), line)
 
     def run(self, line: str, **how: Any) -> str:
-        """Run a command of the document to its end; what it printed."""
+        """Run a command of the document to the end; the output."""
         done = subprocess.run(
             ["sh", "-c", self.translated(line)],
             env=os.environ | self.environment,

@@ -1,4 +1,4 @@
-"""An agent for tests of presence: it announces, and keeps notes of its floor and its receipts, a file for each room.
+"""An agent for tests of presence that announces, and notes floor events and receipts, a file for each room.
 
 The folder is named by ``ROOM_NOTES``; the announcement is ``ROOM_NOTICE``, where that is set. Each file is JSON:
 ``zero`` (the call's start, by this machine's monotonic clock), ``events`` (what the floor was told and decided: second,
@@ -20,6 +20,7 @@ from livekit import rtc
 from livekit.agents import Agent, AgentServer, JobContext, JobProcess, ModelSettings, inference
 from livekit.plugins import silero
 
+from harness import leaks
 from harness.rooms.notice import NOTICE, POLICY
 from hearout import AgentSession, cli
 from hearout.receipts._codec import (
@@ -115,6 +116,7 @@ async def entrypoint(ctx: JobContext) -> None:
     async def over() -> None:
         keeping.cancel()
         notes.write()
+        await leaks.note(ctx.room.name, Path(os.environ["ROOM_NOTES"]))
 
     ctx.add_shutdown_callback(over)
 

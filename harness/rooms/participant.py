@@ -62,7 +62,7 @@ class Recorder:
         self._file.writeframes(np.zeros(max(0, round((arrived - self._end) * RATE)), np.int16).tobytes())
 
     def write(self, samples: npt.NDArray[np.int16]) -> None:
-        """The next frame: its time is by the number of samples before it, not by when Python came to see it."""
+        """The next frame, timed by the number of samples before, not by the moment at which Python reads."""
         at = self._end
         self._file.writeframes(samples.tobytes())
         if np.abs(samples.astype(np.int32)).max(initial=0) >= LOUD:

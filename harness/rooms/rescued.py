@@ -1,4 +1,4 @@
-"""Calls whose agent dies: who has a call is read in the ledger, as the workers read it."""
+"""Calls whose agent dies; the ledger names the agent of a call, as for the workers."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ class Calls:
         return () if attended is None else self.ledger.owed(attended.call)
 
     def kill(self, room: str, *, whole_worker: bool = False) -> tuple[WatchedCall, float]:
-        """SIGKILL for the agent of this room, or for its whole worker; who it was, and when."""
+        """SIGKILL for the agent of this room, or for the whole worker; the agent, and the second."""
         attended = self.wait(room, lambda one: one is not None and bool(one.job), LISTED)
         assert attended is not None
         victim = attended.worker if whole_worker else attended.holder

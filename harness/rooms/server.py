@@ -66,7 +66,7 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a worker or a room's administrator finds it by."""
+        """Variables by which a worker or a room's administrator finds the server."""
         return {"LIVEKIT_URL": self.url, "LIVEKIT_API_KEY": self.key, "LIVEKIT_API_SECRET": self.secret}
 
 
@@ -155,7 +155,7 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
 
 
 def _started(arguments: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """A process that leads a group of its own, so that its children can be ended with it."""
+    """A process that leads a new group, so that the children can be ended too."""
     with log.open("wb") as out:
         return subprocess.Popen(
             arguments,

@@ -44,7 +44,7 @@ FLAGS = (
 
 
 def lacking() -> str:
-    """What this machine lacks; empty where it has everything."""
+    """The first thing that this machine lacks; empty where nothing is missing."""
     if shutil.which("chromium") is None:
         return "chromium is not on PATH"
     if importlib.util.find_spec("playwright") is None:
@@ -56,7 +56,7 @@ def lacking() -> str:
 
 
 def need_everything() -> None:
-    """Without what it needs a test is skipped, but in CI it fails."""
+    """Skip the test where something is missing; in CI, fail."""
     if reason := lacking():
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
 
@@ -68,7 +68,7 @@ def ledger(log: Path) -> str:
 
 @contextlib.contextmanager
 def served(agent: Path, log: Path, **environment: str) -> Iterator[str]:
-    """Run `web` on loopback while the block runs; where its page is. Nothing of it stays, nor its LiveKit server."""
+    """Run `web` on loopback while the block runs; the page's address. No process or port stays open."""
     with running(agent, log, **environment) as url:
         with urllib.request.urlopen(url) as page:
             found = re.search(r"ws://127\.0\.0\.1:(\d+)", page.headers["Content-Security-Policy"])
@@ -82,7 +82,7 @@ def served(agent: Path, log: Path, **environment: str) -> Iterator[str]:
 def running(
     agent: Path, log: Path, *, host: str = "127.0.0.1", within: Sequence[str] = (), **environment: str
 ) -> Iterator[str]:
-    """Run `web` while the block runs; where its page is. It ends by Ctrl-C, and no process of its group stays.
+    """Run `web` while the block runs; the page's address. Ctrl-C ends the command, and no process stays.
 
     Args:
         agent: the file of the agent.
@@ -216,7 +216,7 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
 
 
 class Hearing:
-    """What the browser of a page played of the agent's tracks. It is kept here, so that it outlives the page.
+    """Sound of the agent's tracks that a page's browser played, kept beyond the page's life.
 
     It comes in while the test waits for the page (``page.wait_for_timeout()``).
 

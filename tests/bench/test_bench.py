@@ -1,4 +1,4 @@
-"""The benchmark: its tables are made, its limits that no clock decides hold, and its verdicts can be FAIL."""
+"""The benchmark: tables are made, limits that need no clock hold, and a verdict can be FAIL."""
 
 import asyncio
 import dataclasses
@@ -55,7 +55,7 @@ def test_the_tables_fit_100_columns(quick: subprocess.CompletedProcess[str]) -> 
     assert max(map(len, str(full).splitlines())) <= WIDTH
 
 
-def test_stock_loses_what_is_said_over_protected_speech_and_its_strongest_form_answers_later() -> None:
+def test_stock_loses_words_that_its_strongest_form_answers_late() -> None:
     played = {one.peer: one for one in virtual.play([MIDDLE.name], 1, processes=1)}
     assert (played[STOCK].kept, played[STOCK].answers) == (0.0, (0,))
     assert (played[STRONGEST].kept, played[STRONGEST].answers) == (1.0, (1,))
@@ -197,7 +197,7 @@ def test_the_first_number_of_calls_that_fails_is_named_with_what_failed(fault: d
     assert load.first_that_fails([at_once(HEAROUT, 1), at_once(HEAROUT, 5)], HEAROUT) == "hearout: none failed"
 
 
-def test_the_tables_of_calls_at_once_show_who_failed_and_who_took_the_processor() -> None:
+def test_the_tables_of_calls_at_once_show_failures_and_cores() -> None:
     rounds = [at_once(peer, number) for peer in load.PEERS for number in load.CALLS]
     rounds[-1] = at_once(HEAROUT, 20, found=None)
     delivered, shares = load.tables(rounds, "idle")
@@ -221,7 +221,7 @@ def test_the_cores_that_were_taken_are_those_between_two_looks() -> None:
     assert after.since(before, 2.0) == {"jobs": 1.5, "all": 4.0}
 
 
-def test_a_limit_that_is_not_kept_is_the_exit_status_only_if_that_is_asked_for(
+def test_a_broken_limit_is_the_exit_status_only_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = Table("t", ("peer",), rows=[Row(("hearout",), FAIL)])

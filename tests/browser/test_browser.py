@@ -121,7 +121,7 @@ def test_a_browser_renders_the_announcement_whole_and_reports_its_seconds(talk_o
     assert announcement["level"] == ("reported" if announcement["reported"] >= length - 0.25 else "present")
 
 
-def test_a_judge_finds_the_announcement_whole_in_what_the_browser_rendered_and_the_answer_right_after(
+def test_the_browser_rendered_all_of_it_and_the_answer_right_after(
     talk_over: Shown,
 ) -> None:
     assert talk_over.rendered.fraction >= 0.95, talk_over.rendered  # 1.000 on a quiet machine
@@ -169,9 +169,7 @@ def notice(folder: Path) -> Iterator[str]:
         yield url
 
 
-def test_a_page_whose_sound_is_muted_reports_nothing_and_its_button_still_acknowledges(
-    notice: str, folder: Path
-) -> None:
+def test_a_muted_page_reports_nothing_and_its_button_still_acknowledges(notice: str, folder: Path) -> None:
     silent = microphone(folder / "silent.wav")
     with browsing("--use-fake-ui-for-media-stream", silent) as browser:
         page = browser.new_page()
@@ -201,9 +199,7 @@ document.addEventListener("click", allow, true);
 """Chromium (156) never blocks the sound of a page that has the microphone; others do, in these words."""
 
 
-def test_a_browser_that_blocks_the_sound_is_named_and_what_it_did_not_play_is_not_reported(
-    notice: str, folder: Path
-) -> None:
+def test_a_blocked_sound_is_named_and_reports_no_seconds(notice: str, folder: Path) -> None:
     with browsing("--use-fake-ui-for-media-stream", microphone(folder / "silent.wav")) as browser:
         page = browser.new_page()
         page.add_init_script(BLOCKS)

@@ -1,4 +1,4 @@
-"""What people do at the page: they type, mute themselves, close the tab, and come back after it crashed."""
+"""Visitors of the page type, mute themselves, close the tab, and return after a crash."""
 
 import os
 import signal
@@ -99,7 +99,8 @@ def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
     assert max(fronts) <= 60, fronts
 
 
-def test_what_is_typed_over_the_notice_by_somebody_who_is_muted_is_held_and_answered(site: Site) -> None:
+@pytest.mark.one_of_each
+def test_words_that_a_muted_caller_types_are_held_and_answered(site: Site) -> None:
     page = site.browser.new_page(viewport={"width": 360, "height": 740})
     hearing = Hearing(page)
     join(page, site.url)
@@ -129,7 +130,7 @@ def test_what_is_typed_over_the_notice_by_somebody_who_is_muted_is_held_and_answ
     assert arrived.fraction >= 0.95, arrived
 
 
-def test_a_tab_that_is_closed_at_half_ends_the_notice_at_the_second_that_its_browser_heard(site: Site) -> None:
+def test_a_closed_tab_ends_the_notice_at_the_second_that_its_browser_heard(site: Site) -> None:
     page = site.browser.new_page()
     hearing = Hearing(page)
     join(page, site.url)
@@ -147,7 +148,7 @@ def test_a_tab_that_is_closed_at_half_ends_the_notice_at_the_second_that_its_bro
     assert heard - 0.5 <= receipt.played <= resumes(heard) + 0.5, heard
 
 
-def test_somebody_whose_tab_crashed_and_who_is_back_after_three_seconds_hears_every_sentence(site: Site) -> None:
+def test_a_caller_whose_tab_crashed_hears_every_sentence(site: Site) -> None:
     context = site.browser.new_context()
     crashing = context.new_page()
     first = Hearing(crashing)

@@ -1,4 +1,4 @@
-"""What goes wrong around the page: lines, microphones and agents that are lost, late or replaced, and what it says."""
+"""The page tells of connections, microphones and agents that are lost, late or replaced."""
 
 import json
 import time
@@ -131,9 +131,7 @@ UNPLUG = """() => {
 PLUG_IN = "() => { navigator.mediaDevices.getUserMedia = window.plugged; }"
 
 
-def test_a_microphone_that_is_lost_in_the_call_is_told_and_unmuting_opens_the_next(
-    site: Site, browser: "Browser"
-) -> None:
+def test_a_lost_microphone_is_told_and_unmuting_opens_the_next(site: Site, browser: "Browser") -> None:
     page = browser.new_page(viewport={"width": 360, "height": 740})
     join(page, site.url)
     page.locator("#playing progress").wait_for(timeout=SPEAKS)
@@ -152,7 +150,7 @@ def test_a_microphone_that_is_lost_in_the_call_is_told_and_unmuting_opens_the_ne
     page.close()
 
 
-def test_who_returns_when_the_agent_has_gone_is_in_a_new_call_with_an_agent(site: Site, browser: "Browser") -> None:
+def test_a_visitor_who_returns_after_the_agent_left_is_in_a_new_call(site: Site, browser: "Browser") -> None:
     context = browser.new_context()
     first = context.new_page()
     join(first, site.url)
@@ -174,9 +172,7 @@ def test_who_returns_when_the_agent_has_gone_is_in_a_new_call_with_an_agent(site
     page.close()
 
 
-def test_whom_the_server_sends_away_is_told_that_the_call_is_over_and_begins_a_new_one(
-    site: Site, browser: "Browser"
-) -> None:
+def test_a_visitor_removed_by_the_server_is_told_so_and_begins_a_new_call(site: Site, browser: "Browser") -> None:
     page = browser.new_page()
     join(page, site.url)
     page.locator("#playing progress").wait_for(timeout=SPEAKS)
@@ -243,9 +239,7 @@ REFUSES = """() => {
 ANSWERS = "() => { window.hearout.room.localParticipant.performRpc = window.performRpc; }"
 
 
-def test_the_button_of_an_agent_that_was_replaced_is_the_new_ones_and_a_press_that_fails_is_told(
-    site: Site, browser: "Browser"
-) -> None:
+def test_a_button_passes_to_the_next_agent_and_a_failed_press_is_told(site: Site, browser: "Browser") -> None:
     page = browser.new_page(viewport={"width": 360, "height": 740})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -267,9 +261,7 @@ def test_the_button_of_an_agent_that_was_replaced_is_the_new_ones_and_a_press_th
     page.close()
 
 
-def test_an_agent_that_comes_late_and_looks_something_up_and_leaves_is_told_as_it_is(
-    browser: "Browser", tmp_path: Path
-) -> None:
+def test_an_agent_that_comes_late_looks_things_up_and_leaves_is_told_truly(browser: "Browser", tmp_path: Path) -> None:
     given = {"ROOM_COMES": str(COMES), "ROOM_LOOKS_UP": str(LOOKS_UP), "ROOM_LEAVES": str(LEAVES)}
     with served(PAGE_AGENT, tmp_path / "web.log", **given) as url:
         page = hurried(browser)

@@ -1,4 +1,4 @@
-"""The sound card: found or not, and what moves between it and the line. PortAudio itself is stood in for."""
+"""The sound card: found or not, and the samples that move between card and line. PortAudio is a stand-in."""
 
 import builtins
 import sys

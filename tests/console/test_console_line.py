@@ -65,7 +65,7 @@ def test_a_stretch_that_is_ready_follows_without_a_gap() -> None:
     with_loudspeaker(call)
 
 
-def test_what_comes_after_its_time_leaves_a_hole_instead_of_sounding_in_the_past() -> None:
+def test_sound_that_comes_late_leaves_a_hole_in_the_recording() -> None:
     async def call(loudspeaker: ConsoleOutput, _: list[Any]) -> None:
         before = time.monotonic()
         await loudspeaker.capture_frame(spoken(0.02))
@@ -113,7 +113,7 @@ def test_what_is_typed_is_spoken_without_control_characters() -> None:
     assert cleaned("  \x00 ") == ""
 
 
-def test_ten_thousand_typed_characters_are_refused_with_the_number_that_is_possible() -> None:
+def test_ten_thousand_characters_are_refused_with_the_limit() -> None:
     with pytest.raises(ConsoleError, match=r"10,000 characters .* 1,000"):
         cleaned("x" * 10_000)
     assert len(cleaned("x" * LONGEST)) == LONGEST

@@ -170,7 +170,7 @@ def test_it_is_taken_up_where_the_voice_says_that_the_sentence_began() -> None:
     assert told(floor, (8.0, e.CallerReturned())) == [Resume("n1", 1.7, before, rest), Hold()]
 
 
-def test_what_ended_after_the_caller_had_vanished_is_owed_again_and_its_receipt_stays() -> None:
+def test_speech_that_its_caller_missed_is_owed_and_its_receipt_stays() -> None:
     floor = playing()
     told(floor, *ended())
 
@@ -200,7 +200,7 @@ def test_what_ended_after_the_caller_had_vanished_is_owed_again_and_its_receipt_
         (Policy(redeliver=Redeliver.NEVER), 20.0, 5.5),
     ],
 )
-def test_what_the_caller_was_there_for_and_what_is_never_redelivered_is_not_owed_again(
+def test_speech_that_was_heard_or_is_never_redelivered_is_not_owed_again(
     policy: Policy, left_at: float, known_until: float | None
 ) -> None:
     floor = playing(policy)
@@ -210,7 +210,7 @@ def test_what_the_caller_was_there_for_and_what_is_never_redelivered_is_not_owed
     assert told(floor, (left_at + 1.0, e.CallerReturned())) == []
 
 
-def test_what_ended_long_before_is_forgotten_and_a_second_vanishing_owes_it_under_another_id() -> None:
+def test_a_second_vanishing_owes_an_utterance_under_another_id() -> None:
     floor = playing(Policy(timeouts=Timeouts(vanish=5.0)))
     told(floor, *ended())
     told(floor, (7.5, e.SpeechRequested("n2", text=TEXT)), (7.6, e.SpeechEnded("n2", interrupted=True)))
@@ -238,7 +238,7 @@ def test_a_hole_in_what_was_played_is_on_the_receipt() -> None:
     assert (receipt.outcome, receipt.played, receipt.holes) == (Outcome.FINISHED, 5.8, ((2.0, 2.2),))
 
 
-def test_the_gap_to_the_answer_is_noted_on_the_utterance_that_was_spoken_over() -> None:
+def test_the_gap_to_the_answer_is_on_the_utterance_that_was_spoken_over() -> None:
     floor = playing()
     told(floor, (2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost")), *ended())
 
@@ -291,7 +291,7 @@ def test_what_a_dead_agent_owed_and_nobody_asks_for_is_gone_on_with() -> None:
         (Policy(language="en"), e.UnfinishedFound("old", "", ("what does it cost", "mm-hm"))),
     ],
 )
-def test_what_a_dead_agent_owed_and_may_not_be_said_again_is_left_and_the_words_over_it_are_answered(
+def test_an_unrepeatable_utterance_is_left_and_its_words_are_answered(
     policy: Policy | None, debt: e.UnfinishedFound
 ) -> None:
     actions = told(Floor(policy), (0.0, debt))
@@ -304,7 +304,7 @@ def test_what_a_dead_agent_owed_and_may_not_be_said_again_is_left_and_the_words_
 
 
 @pytest.mark.parametrize(("answer", "fate"), [(Answer.DROP, Fate.DROPPED), (Answer.NOTE, Fate.NOTED)])
-def test_words_over_what_a_dead_agent_owed_are_treated_as_was_chosen_for_it(answer: Answer, fate: Fate) -> None:
+def test_words_over_a_dead_agents_utterance_are_treated_as_it_was_chosen(answer: Answer, fate: Fate) -> None:
     actions = told(Floor(), (0.0, e.UnfinishedFound("old", "", ("what does it cost",), answer=answer)))
 
     assert [action.fate for action in actions if isinstance(action, RecordFate)] == [fate]

@@ -45,13 +45,13 @@ def test_nothing_but_an_allowed_reason_ends_a_protected_utterance(order: bytes) 
 # L3: there is exactly one receipt for each protected utterance, and none claims what no event supports.
 @law
 @given(orders)
-def test_every_protected_utterance_leaves_one_receipt_that_claims_only_what_was_reported(order: bytes) -> None:
+def test_every_protected_utterance_leaves_one_receipt_of_facts_only(order: bytes) -> None:
     laws.one_true_receipt_each(to_its_end(order))
 
 
 @law
 @given(orders)
-def test_what_a_vanished_caller_missed_is_owed_again_and_has_one_receipt_that_claims_no_more(order: bytes) -> None:
+def test_speech_missed_by_a_vanished_caller_is_owed_with_one_receipt(order: bytes) -> None:
     laws.one_true_receipt_each(vanished(order))
 
 
@@ -74,7 +74,7 @@ def test_the_alarms_alone_lead_back_to_listening(order: bytes) -> None:
 # L8: what a dead agent owed is gone on with, or left; what was said over it has its one fate either way (L1).
 @law
 @given(orders)
-def test_what_a_dead_agent_owed_is_taken_over_once_or_left_as_its_policy_says(order: bytes) -> None:
+def test_a_dead_agents_debts_are_taken_over_once_or_left_by_policy(order: bytes) -> None:
     laws.every_debt_taken_over_once(to_its_end(order))
 
 

@@ -1,4 +1,4 @@
-"""What the caller says over an utterance is an answer wherever it can be one; and what that costs."""
+"""Words over an utterance are an answer wherever they can be one; and the cost of that."""
 
 import pytest
 
@@ -15,7 +15,7 @@ LENGTH = 10.0
 
 
 def over(text: str, *said: tuple[float, str], policy: Policy | None = None, language: str = "en") -> dict[str, Fate]:
-    """What becomes of what is said over an utterance of 10 s that begins at 1.0 s, by its words."""
+    """The fate of words over an utterance of 10 s that begins at 1.0 s."""
     floor = Floor(policy)
     steps: list[tuple[float, e.Event]] = [
         (0.5, e.SpeechRequested("n1", text=text)),

@@ -47,7 +47,7 @@ def test_a_worker_has_the_environment_that_the_document_gives_it(name: str, numb
     assert set(given) - set(assigned) == {"LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "HEAROUT_LEDGER"}
 
 
-def test_what_the_compose_file_takes_from_the_environment_is_in_the_example() -> None:
+def test_variables_that_the_compose_file_reads_are_in_the_example() -> None:
     asked = set(re.findall(r"\$\{(\w+)", (ROOT / "deploy" / "compose.yaml").read_text()))
     example = (ROOT / "deploy" / "env.example").read_text()
     assert asked <= set(re.findall(r"^(\w+)=", example, re.MULTILINE))
@@ -64,7 +64,7 @@ def test_the_example_is_put_together_by_a_shell() -> None:
     ]
 
 
-def test_services_that_the_compose_file_names_volumes_and_folders_are_there() -> None:
+def test_services_volumes_and_folders_of_the_compose_file_are_there() -> None:
     for name, service in SERVICES.items():
         assert set(service.get("depends_on", [])) <= set(SERVICES), name
         assert "image" in service, name
@@ -86,7 +86,7 @@ def test_no_two_services_of_the_compose_file_have_a_port_in_common() -> None:
     assert len(ports) == len(set(ports)) == 12
 
 
-def test_compose_waits_for_a_worker_longer_than_the_worker_waits_for_its_calls_and_its_announcements() -> None:
+def test_compose_waits_for_a_worker_longer_than_the_worker_for_its_calls() -> None:
     drain = int(in_compose("worker-a")[-1])
     minutes = int(SERVICES["worker-a"]["stop_grace_period"].removesuffix("m"))
     shutdown_grace, rest = 30, 15

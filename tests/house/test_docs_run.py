@@ -1,4 +1,4 @@
-"""What docs/receipts.md and docs/announcements.md show is run: their commands, in their order, and their Python."""
+"""The commands and the Python of docs/receipts.md and docs/announcements.md are run, in order."""
 
 import os
 import re
@@ -45,7 +45,7 @@ class Terminal:
         self.environment = clean | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
 
     def type(self, command: str, seconds: float = 100, **environment: str) -> str:
-        """What it prints; it must end with exit status 0."""
+        """The output of a command, which must end with exit status 0."""
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,

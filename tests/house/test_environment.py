@@ -60,7 +60,7 @@ def test_the_environment_is_touched_only_in_the_files_that_are_said_to() -> None
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An agent's folder, with its receipts in the database that its `.env` names, and one below it to be in."""
+    """An agent's folder with a `.env` and the ledger that is named there, and a folder below."""
     (tmp_path / ".env").write_text(f"HEAROUT_LEDGER=sqlite:///{tmp_path}/mine.db\nHEAROUT_BOOK=\n")
     ledger = Opened(f"sqlite:///{tmp_path}/mine.db")
     ledger.settle(receipt("recording"), call="room", by="a", now=NOW)

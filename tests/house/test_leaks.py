@@ -45,14 +45,9 @@ def test_an_error_of_a_test_is_not_hidden_by_what_it_left() -> None:
 
 
 def test_calls_in_a_room_fail_where_one_left_tasks_or_none_ended(tmp_path: Path) -> None:
-    def checked() -> None:
-        for _ in leaks.checked(tmp_path):
-            pass
-
-    with pytest.raises(AssertionError, match="ended"):
-        checked()
-    (tmp_path / "fine.left").write_text("[]")
-    checked()
-    (tmp_path / "room-1.left").write_text(json.dumps(["forgotten"]))
-    with pytest.raises(AssertionError, match=r"room-1.*forgotten"):
-        checked()
+    with pytest.raises(AssertionError, match="ended"), leaks.checked(tmp_path):
+        pass
+    with leaks.checked(tmp_path):
+        (tmp_path / "fine.left").write_text("[]")
+    with pytest.raises(AssertionError, match=r"room-1.*forgotten"), leaks.checked(tmp_path):
+        (tmp_path / "room-1.left").write_text(json.dumps(["forgotten"]))

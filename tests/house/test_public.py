@@ -96,7 +96,7 @@ def test_public_things_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(hearout.Policy())) == hearout.Policy()
 
 
-def test_every_error_is_drawn_at_its_place_in_the_tree_or_said_to_stand_outside() -> None:
+def test_every_error_is_drawn_at_its_place_in_the_tree_or_named_as_outside() -> None:
     drawn = re.findall(r"^([ │]*[├└]── )(\w+)", errors.__doc__ or "", re.MULTILINE)
     branch = {1: "HearoutError"}
     for marks, name in drawn:

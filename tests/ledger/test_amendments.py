@@ -1,4 +1,4 @@
-"""What becomes known of who heard an utterance after its row was settled is added, and nothing else is changed.
+"""Evidence that comes after a row was settled is added as an amendment, and nothing else changes.
 
 On SQLite and PostgreSQL alike; whole calls are in `test_amendments_calls.py`.
 """
@@ -70,7 +70,7 @@ def known(ledger: Ledger) -> Receipt:
     return found
 
 
-def test_what_becomes_known_later_raises_the_level_and_the_first_row_stays_as_it_was(url: str) -> None:
+def test_later_evidence_raises_the_level_and_the_first_row_stays(url: str) -> None:
     before = heard_by(ANN)
     ledger, row = settled(url, before)
     first = next(one for one in rows(ledger) if one["seq"] == 2)
@@ -120,7 +120,7 @@ def test_an_amendment_changes_listeners_and_nothing_else(url: str) -> None:
     assert verify(ledger).fault is None
 
 
-def test_where_the_agents_own_line_proves_to_have_been_down_nobody_is_said_to_have_been_there(url: str) -> None:
+def test_while_the_agents_connection_proves_lost_nobody_counts_as_present(url: str) -> None:
     before = heard_by(REPORTED, Listener("ben", ((2.0, 3.0),)))
     ledger, row = settled(url, before)
     assert known(ledger).level is Level.REPORTED
@@ -139,7 +139,7 @@ def test_of_what_is_settled_nothing_is_taken_back_without_being_named() -> None:
     assert amended(before, {"listeners": []}) == before
 
 
-def test_a_report_of_more_than_was_played_does_not_displace_one_that_can_be_true() -> None:
+def test_a_report_of_more_than_was_played_does_not_displace_a_possible_one() -> None:
     before = heard_by(REPORTED)
     absurd = {"identity": "ann", "present": [], "reported": 70.0, "acknowledged_at": None}
     assert amended(before, {"listeners": [absurd]}) == before
@@ -159,7 +159,7 @@ groups = st.lists(people, max_size=2, unique_by=lambda one: one.identity).map(tu
 
 
 @given(groups, st.lists(groups, max_size=3))
-def test_whatever_is_added_everybody_stays_as_long_as_they_were_and_all_else_as_it_was(
+def test_an_addition_leaves_everybodys_presence_and_all_else_as_they_were(
     before: tuple[Listener, ...], more: list[tuple[Listener, ...]]
 ) -> None:
     at_first = now = heard_by(*before)
@@ -176,7 +176,7 @@ def test_whatever_is_added_everybody_stays_as_long_as_they_were_and_all_else_as_
 
 
 @given(groups, groups)
-def test_what_is_read_is_what_was_known_and_nothing_is_claimed_that_was_not(
+def test_reading_gives_the_known_facts_and_claims_no_others(
     before: tuple[Listener, ...], after: tuple[Listener, ...]
 ) -> None:
     then, now = heard_by(*before), heard_by(*after)
@@ -190,7 +190,7 @@ def test_what_is_read_is_what_was_known_and_nothing_is_claimed_that_was_not(
             assert any(a <= at < b for a, b in one.present) == any(a <= at < b for a, b in ends)
 
 
-def test_an_amendment_of_a_row_that_is_not_in_the_book_or_was_late_changes_nothing(url: str) -> None:
+def test_an_amendment_of_a_missing_row_or_a_late_one_changes_nothing(url: str) -> None:
     before = heard_by(ANN)
     ledger, _ = settled(url, before)
     late = ledger.settle(before, call="room", by="b", now=NOW + 60, owed=only_promise(ledger))
@@ -266,7 +266,7 @@ def test_where_the_ledger_is_down_it_waits_behind_the_receipt(tmp_path: Path) ->
     assert (known(ledger).level, only(ledger).spooled) == (Level.PRESENT, True)
 
 
-def test_the_scribe_writes_it_and_after_its_close_leaves_it_to_the_next_process(tmp_path: Path) -> None:
+def test_a_closed_writer_leaves_its_rows_to_the_next_process(tmp_path: Path) -> None:
     url, before = f"sqlite:///{tmp_path}/receipts.db", heard_by(ANN)
 
     async def say() -> None:

@@ -121,7 +121,7 @@ def forged(rows_: Rows, number: int, old: str, new: str) -> None:
         row["hash"] = before = row_hash(row["book"], row["seq"], before, row["content"])
 
 
-def test_a_chain_that_was_written_anew_is_found_by_a_noted_hash_or_by_signatures(tmp_path: Path) -> None:
+def test_a_rewritten_chain_is_found_by_a_noted_hash_or_by_signatures(tmp_path: Path) -> None:
     private, public = tmp_path / "private.pem", tmp_path / "public.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
     subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)

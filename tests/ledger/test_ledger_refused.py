@@ -1,4 +1,4 @@
-"""What the ledger refuses: addresses, schemas and files that it cannot write to or read."""
+"""The ledger refuses addresses, schemas and files that cannot be read or written."""
 
 import importlib
 import sys
@@ -69,7 +69,7 @@ def test_a_newer_schema_is_refused_and_nothing_is_changed(url: str, monkeypatch:
     assert verify(Ledger(url)).rows == 1
 
 
-def test_an_older_schema_is_brought_up_when_writing_and_refused_when_reading(
+def test_an_older_schema_is_migrated_on_writing_and_refused_on_reading(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Ledger(url).owe("room", "notice", NOTICE, by="a", now=NOW)

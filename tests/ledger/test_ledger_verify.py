@@ -124,7 +124,7 @@ def test_rows_that_were_cut_off_at_the_end_are_missed(book: Opened) -> None:
     assert fault(change(book, ROWS.delete().where(ROWS.c.seq >= 5))) == (5, "it is missing: the book had 6 rows")
 
 
-def test_rows_that_were_cut_off_with_the_head_are_missed_by_the_hash_that_was_noted(book: Opened) -> None:
+def test_rows_cut_off_with_the_head_are_missed_by_the_noted_hash(book: Opened) -> None:
     noted = verify(book).head
     with book.transaction() as connection:
         fourth = connection.execute(sa.select(ROWS).where(ROWS.c.seq == 4)).one()

@@ -1,4 +1,4 @@
-"""What the ledger keeps of what was said, and how it forgets."""
+"""Which words the ledger keeps, and how the ledger forgets."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_what_a_caller_said_can_be_forgotten_and_the_chain_stays_whole(url: str)
     assert verify(ledger).fault is None
 
 
-def test_the_text_of_a_reply_is_known_from_its_renewals_until_it_is_settled(url: str) -> None:
+def test_a_replys_text_is_known_from_its_renewals_until_it_is_settled(url: str) -> None:
     ledger = Ledger(url, text=Retention.OMIT)
     ledger.owe("room", "reply", "", by="a", now=NOW)
     assert (ledger.owed("room")[0].text, ledger.owed("room")[0].complete) == ("", False)
@@ -87,7 +87,7 @@ def everything(ledger: Ledger) -> str:
         return str([connection.execute(sa.select(table)).all() for table in tables.METADATA.sorted_tables])
 
 
-def test_the_text_of_a_reply_is_forgotten_only_where_that_is_asked_for_and_the_callers_words_always(url: str) -> None:
+def test_a_replys_text_is_forgotten_on_request_the_callers_words_always(url: str) -> None:
     ledger = Ledger(url)
     ledger.owe("room", "reply", "", by="a", now=NOW)
     held = [mark(at=1.5, characters=11, text=NOTICE, complete=True), {"kind": "spoken", "text": MINE}, MINE]

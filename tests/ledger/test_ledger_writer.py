@@ -149,7 +149,7 @@ def test_what_a_process_leaves_behind_is_appended_by_one_that_lives(sqlite_url: 
     run(sqlite_url, call, patience=SLOW)
 
 
-def test_a_ledger_that_hangs_holds_an_announcement_up_for_its_patience_only(
+def test_a_hanging_ledger_delays_an_announcement_by_its_patience_only(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Opened(sqlite_url).owed("room")
@@ -170,7 +170,7 @@ def test_a_ledger_that_hangs_holds_an_announcement_up_for_its_patience_only(
     assert verify(Opened(sqlite_url)).rows == 2
 
 
-def test_what_a_locked_ledger_could_not_take_is_appended_in_order_and_says_so(
+def test_rows_that_a_locked_ledger_refused_follow_in_order(
     sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Opened(sqlite_url).owed("room")
@@ -274,7 +274,7 @@ def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     assert list(other.orphans()) == [[record]]
 
 
-def test_where_the_spool_s_disk_is_full_it_waits_in_memory_and_leaves_no_half_line(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_spool_waits_in_memory_and_leaves_no_half_line(tmp_path: Path) -> None:
     one = spool.Spool(tmp_path, "one")
     records = [
         promise("room", f"u{number}", NOTICE, agent="", policy={}, by="one", now=NOW, keep=Retention.KEEP)
@@ -294,7 +294,7 @@ def test_where_the_spool_s_disk_is_full_it_waits_in_memory_and_leaves_no_half_li
     assert list(spool.Spool(tmp_path, "two").orphans()) == [[records[0], records[2]]]
 
 
-def test_a_folder_that_cannot_be_made_leaves_it_in_memory_and_the_log_says_so(
+def test_a_folder_that_cannot_be_made_leaves_rows_in_memory_and_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def call(one: LedgerWriter) -> None:
@@ -349,7 +349,7 @@ def test_a_policy_that_is_no_json_is_refused_in_the_call(sqlite_url: str) -> Non
     run(sqlite_url, call, patience=SLOW)
 
 
-def test_what_a_hanging_ledger_has_not_taken_when_the_process_ends_is_on_disk(
+def test_rows_that_a_hanging_ledger_did_not_take_are_on_disk_at_the_end(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Opened(sqlite_url).owed("room")

@@ -147,7 +147,7 @@ def test_other_sample_rates_are_served() -> None:
     assert words(LocalSTT().transcribe(audio, rate)) == words(SENTENCE)
 
 
-def test_the_models_that_a_session_makes_of_plain_strings_are_the_local_voice() -> None:
+def test_a_sessions_models_from_plain_strings_are_the_local_voice() -> None:
     async def talk() -> tuple[str, str, str]:
         session: AgentSession[None] = AgentSession(
             stt="deepgram/nova-3-general", llm="openai/gpt-4.1-mini", tts="cartesia/sonic-3:some-voice"
@@ -350,7 +350,7 @@ def test_livekit_falls_back_to_its_vad_for_interruptions_without_an_error(caplog
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_a_gateway_whose_voice_is_not_installed_says_so_and_leaves_nothing_behind(
+def test_a_gateway_without_its_voice_says_so_and_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def missing() -> None:

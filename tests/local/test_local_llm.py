@@ -67,7 +67,7 @@ def test_a_very_long_turn_is_cut_between_words() -> None:
 
 
 @pytest.mark.parametrize("asked", ["Who are you?", "What are you", "Are you a real person?", "What is your name?"])
-def test_asked_who_it_is_it_says_that_it_is_a_script_and_how_to_get_a_model(asked: str) -> None:
+def test_the_script_says_that_it_is_one_and_how_to_get_a_model(asked: str) -> None:
     assert reply(user(asked)) == ABOUT
     assert "script" in ABOUT
     assert "HEAROUT_LLM_URL" in ABOUT

@@ -30,7 +30,7 @@ def bare(text: str) -> npt.NDArray[np.int16]:
 
 
 async def listen(audio: npt.NDArray[np.int16], *, finish: bool = True) -> list[tuple[float, RecognizedLine]]:
-    """What is heard in `audio`, and how many seconds of it had come by then."""
+    """The events that `audio` gives, each with the seconds of `audio` that had come by then."""
     listening = Listening(SAMPLE_RATE)
     heard = []
     for start in range(0, len(audio), SAMPLE_RATE // 20):

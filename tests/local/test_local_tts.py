@@ -1,4 +1,4 @@
-"""The local voice: what it says, how soon, and what surrounds it."""
+"""The local voice: words, delay, and the silence around sentences."""
 
 import sys
 import time

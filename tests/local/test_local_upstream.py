@@ -154,7 +154,7 @@ def test_a_model_server_that_stalls_is_given_up_before_livekit_asks_again(monkey
     assert asked == 1
 
 
-def test_a_model_server_that_breaks_off_is_said_and_the_half_event_left_out() -> None:
+def test_a_model_server_that_breaks_off_is_said_without_the_half_event() -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         response = await begin(request)
         await response.write(event({"content": "The answer is"}) + event({"content": " forty"})[:30])
@@ -214,7 +214,7 @@ def test_a_slow_answer_that_goes_on_is_whole(monkeypatch: pytest.MonkeyPatch) ->
     assert text_of(chunks) == "One two three four."
 
 
-def test_a_client_that_leaves_ends_the_answer_of_the_model_server_and_is_no_trouble(
+def test_a_client_that_leaves_ends_the_model_servers_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ended = asyncio.Event()

@@ -151,7 +151,7 @@ def test_a_word_in_common_with_what_follows_a_cut_is_not_its_end() -> None:
 
 
 @pytest.mark.parametrize(("recorded", "announced"), [(75, 35), (600, 30)])
-def test_it_costs_a_thirtieth_of_real_time_also_where_the_recording_is_long(recorded: int, announced: int) -> None:
+def test_the_judge_takes_a_thirtieth_of_real_time_for_long_recordings_too(recorded: int, announced: int) -> None:
     notice = np.concatenate([babble(announced - 8, 3), NOTICE])
     before = np.resize(OTHER, (recorded - announced) * RATE // 2)
     recording = np.concatenate([before, notice[: announced * RATE // 2], np.resize(OTHER[RATE:], len(before))])

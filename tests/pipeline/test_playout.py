@@ -1,4 +1,4 @@
-"""What left the loudspeaker, with a lead-in before it that is no part of what is said."""
+"""The playout meter: seconds that left, without the lead-in, and no task left at the end."""
 
 import asyncio
 import types
@@ -39,7 +39,7 @@ class Sink(io.AudioOutput):
 
 
 class Heard:
-    """What the tap reported: what, when, and its seconds."""
+    """The meter's reports: name, second of the call, and seconds of the speech."""
 
     def __init__(self) -> None:
         self.reports: list[tuple[Any, ...]] = []
@@ -106,7 +106,7 @@ def test_a_report_that_comes_before_the_lead_in_should_be_over_begins_it() -> No
 
 
 class Captioned(AgentSession[Any]):
-    """A session whose captions follow its sound, as in a room; whoever made the synchronizer does not close it."""
+    """A session whose captions follow the sound, as in a room. Nobody closes the synchronizer."""
 
     async def start(self, *given: Any, **named: Any) -> Any:
         assert self.output.audio is not None

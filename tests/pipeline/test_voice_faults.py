@@ -46,7 +46,7 @@ def assert_whole_again_from_its_sentence(result: Result, *, times: int = 1) -> N
 
 
 @pytest.mark.parametrize("rate", [WRITES_LONG, WRITES_ALONG, WRITES_SHORT])
-def test_a_voice_that_fails_while_the_model_still_writes_says_all_of_it_once(rate: float) -> None:
+def test_a_voice_that_fails_while_the_model_writes_says_all_of_it_once(rate: float) -> None:
     fault = TTSFault(0, after=0.4)
     result = call(agent=Thinking, llm=LLM([NOTICE], rate=rate), tts=TTS(faults=(fault,)))
 
@@ -55,7 +55,7 @@ def test_a_voice_that_fails_while_the_model_still_writes_says_all_of_it_once(rat
     assert (receipt.outcome, receipt.text) == (Outcome.FINISHED, NOTICE)
 
 
-def test_a_voice_that_fails_twice_while_the_model_still_writes_says_all_of_it_once() -> None:
+def test_a_voice_that_fails_twice_during_the_text_says_it_all_once() -> None:
     faults = (TTSFault(0, after=0.4), TTSFault(1, after=0.8))
     result = call(agent=Thinking, llm=LLM([NOTICE], rate=WRITES_LONG), tts=TTS(faults=faults))
 
@@ -64,7 +64,7 @@ def test_a_voice_that_fails_twice_while_the_model_still_writes_says_all_of_it_on
 
 
 @pytest.mark.parametrize("rate", [WRITES_LONG, WRITES_ALONG, WRITES_SHORT])
-def test_a_voice_that_gives_up_while_the_model_still_writes_is_on_the_receipt(rate: float) -> None:
+def test_a_voice_that_gives_up_while_the_model_writes_is_on_the_receipt(rate: float) -> None:
     faults = tuple(TTSFault(nth, after=0.4) for nth in range(3))
     result = call(agent=Thinking, llm=LLM([NOTICE], rate=rate), tts=TTS(faults=faults))
 
@@ -73,7 +73,7 @@ def test_a_voice_that_gives_up_while_the_model_still_writes_is_on_the_receipt(ra
     assert result.protected[0].delivered < 0.5
 
 
-def test_speech_that_is_stopped_while_the_model_still_writes_leaves_no_task_and_closes_at_once() -> None:
+def test_speech_stopped_while_the_model_writes_leaves_no_task() -> None:
     stopped = Do(first_sound(1.0), lambda session: session.aclose())
     result = call(stopped, agent=Thinking, llm=LLM([NOTICE], rate=1.0), policy=Policy(timeouts=Timeouts(shutdown=0.5)))
 
@@ -81,7 +81,7 @@ def test_speech_that_is_stopped_while_the_model_still_writes_leaves_no_task_and_
     assert receipts(result)[0].outcome is Outcome.SHUT_DOWN
 
 
-def test_a_model_that_breaks_off_after_the_voice_was_asked_again_is_on_the_receipt() -> None:
+def test_a_model_that_breaks_off_after_a_voice_retry_is_on_the_receipt() -> None:
     model = LLM(answers=(Reply(NOTICE, breaks_after=0.7), "Fine."), rate=WRITES_ALONG)
 
     result = call(agent=Thinking, llm=model, tts=TTS(faults=(TTSFault(0, after=0.3),)))
@@ -114,7 +114,7 @@ class Narrated:
         pass
 
     def frames(self, *pieces: str, then: Exception | None = None) -> AsyncGenerator[rtc.AudioFrame, None]:
-        """What it says of these pieces; then the text breaks off, or does not end."""
+        """The voice's frames for these pieces of text; then the text breaks off, or does not end."""
         SPEECH.set(SpeechHandle.create(allow_interruptions=False))
 
         async def text() -> AsyncIterator[str]:
@@ -136,7 +136,7 @@ async def a_frame_for_each_piece(text: AsyncIterable[str], _: ModelSettings) -> 
         yield rtc.AudioFrame.create(24000, 1, 240)
 
 
-def test_an_error_of_the_text_reaches_the_voice_that_reads_it_and_is_not_the_voices() -> None:
+def test_an_error_of_the_text_reaches_its_voice_and_is_not_the_voices() -> None:
     async def main() -> None:
         narrated = Narrated(a_frame_for_each_piece)
         frames = narrated.frames("one", then=ValueError("the text is lost"))
@@ -148,7 +148,7 @@ def test_an_error_of_the_text_reaches_the_voice_that_reads_it_and_is_not_the_voi
     run(main)
 
 
-def test_a_voice_that_is_closed_in_the_middle_leaves_neither_its_text_nor_a_task_behind() -> None:
+def test_a_voice_closed_in_the_middle_leaves_neither_its_text_nor_a_task() -> None:
     async def main() -> None:
         narrated = Narrated(a_frame_for_each_piece)
         frames = narrated.frames("one", "two")
@@ -160,7 +160,7 @@ def test_a_voice_that_is_closed_in_the_middle_leaves_neither_its_text_nor_a_task
     run(main)  # names the tasks that are left
 
 
-def test_a_voice_that_is_cancelled_while_it_waits_for_text_leaves_neither_it_nor_a_task_behind() -> None:
+def test_a_voice_cancelled_while_it_waits_for_text_leaves_nothing_behind() -> None:
     async def main() -> None:
         narrated = Narrated(a_frame_for_each_piece)
         frames = narrated.frames("one")
@@ -181,7 +181,7 @@ DOCTOR = "Good day. Please ask for Dr. Smith at 3 p.m. on Monday. Thank you and 
 
 
 @pytest.mark.parametrize("aligned", [False, True])
-def test_a_caller_who_was_gone_hears_the_whole_sentence_again_with_its_short_forms(aligned: Any) -> None:
+def test_a_caller_who_returns_hears_the_sentence_with_its_abbreviations(aligned: Any) -> None:
     result = Call(
         agent=lambda: Announcing(DOCTOR),
         session=ours(use_tts_aligned_transcript=aligned),

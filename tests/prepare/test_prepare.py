@@ -36,7 +36,7 @@ def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
 # --- Refused
 
 
-def test_an_announcement_that_does_not_say_its_text_is_refused_and_nothing_is_stored(tmp_path: Path) -> None:
+def test_an_announcement_that_misspeaks_its_text_is_refused_and_not_stored(tmp_path: Path) -> None:
     folder = tmp_path / "announcements"
     with pytest.raises(MisspokenError, match=r"notice: 25% of its words.*10% are allowed.*Heard: “one two three”"):
         make(folder, "one two three four", hears="one two three")

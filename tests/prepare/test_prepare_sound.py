@@ -41,7 +41,7 @@ def test_silence_has_no_sound_to_keep() -> None:
     assert len(trimmed(np.zeros(48_000, np.float32))) == len(trimmed(np.zeros(0, np.float32))) == 0
 
 
-def test_an_announcement_has_the_stated_silence_before_between_and_after_its_sentences(tmp_path: Path) -> None:
+def test_an_announcement_has_the_stated_silence_around_its_sentences(tmp_path: Path) -> None:
     made = make(tmp_path)[1]
     loud = np.flatnonzero(np.abs(samples(made.wav)) > 0.01) / SAMPLE_RATE
     first, second = made.sentences

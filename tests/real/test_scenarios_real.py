@@ -1,7 +1,7 @@
 """The calls that matter most, with the local voice and in real time, as a user runs them: those that `bench` measures.
 
 They are held one after the other: two at once would disturb each other's time. Two questions over one announcement are
-the main job's call, in ``test_console.py``.
+the main job's call, in ``newcomer/test_main_job.py``.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""A receipt as JSON: it comes back as it was, keeps what a newer version wrote, and holds no words it should not."""
+"""Receipts as JSON: equal after a round trip, with newer fields kept, and without forbidden words."""
 
 import contextlib
 import json

@@ -70,7 +70,7 @@ def test_the_client_s_report_of_all_of_it_makes_it_reported() -> None:
         (60.0, 59.74, Level.PRESENT),
     ],
 )
-def test_a_report_that_lacks_more_than_a_judge_would_overlook_is_not_of_the_whole(
+def test_a_report_that_lacks_an_audible_stretch_is_not_of_the_whole(
     length: float, reported: float, level: Level
 ) -> None:
     there = ann(present=((0.0, 90.0),), reported=reported)
@@ -78,7 +78,7 @@ def test_a_report_that_lacks_more_than_a_judge_would_overlook_is_not_of_the_whol
     assert told.level is level
 
 
-def test_an_acknowledgement_after_its_end_makes_it_acknowledged_and_needs_no_report() -> None:
+def test_an_acknowledgement_after_the_end_needs_no_report() -> None:
     assert said(caller="ann", listeners=(ann(acknowledged_at=9.0),)).level is Level.ACKNOWLEDGED
     assert said(caller="ann", listeners=(ann(acknowledged_at=9.0, reported=7.0),)).level is Level.ACKNOWLEDGED
 
@@ -116,7 +116,7 @@ def test_a_voice_that_broke_off_was_not_synthesised_in_full() -> None:
     assert seconds(told, Level.PRESENT) == pytest.approx(3.0)
 
 
-def test_a_voice_that_stopped_early_without_an_error_does_not_look_finished() -> None:
+def test_a_voice_that_stopped_early_without_an_error_is_not_finished() -> None:
     assert said(made=3.0, played=3.0, expected=7.0).level is Level.NOTHING
 
 
@@ -203,7 +203,7 @@ def test_what_one_attempt_left_out_another_may_have_played() -> None:
     assert said(attempts=attempts, ended_at=37.0).spans == ((0.0, 7.0),)
 
 
-def test_a_pause_makes_the_seconds_at_a_listener_s_coming_and_going_uncertain() -> None:
+def test_a_pause_makes_the_seconds_around_coming_and_going_uncertain() -> None:
     paused = Attempt(0.0, 10.0, 8.0)  # it paused for 2 s, nobody knows when
     assert paused.witnessed((0.0, 10.0)) == ((0.0, 8.0),)
     assert paused.witnessed((0.0, 5.0)) == ((0.0, 3.0),)
@@ -211,7 +211,7 @@ def test_a_pause_makes_the_seconds_at_a_listener_s_coming_and_going_uncertain() 
     assert paused.witnessed((2.0, 3.0)) == ()
 
 
-def test_a_clock_that_ran_slow_gives_a_listener_nothing_that_may_have_been_before() -> None:
+def test_a_slow_clock_gives_a_listener_nothing_from_before_they_came() -> None:
     fast = Attempt(0.0, 5.0, 6.0)
     assert fast.witnessed((0.0, 5.0)) == ((0.0, 6.0),)
     assert fast.witnessed((4.0, 9.0)) == ((5.0, 6.0),)

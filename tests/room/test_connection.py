@@ -62,7 +62,7 @@ def test_of_several_tries_in_one_outage_the_first_counts(monkeypatch: pytest.Mon
     assert played(monkeypatch, *again) == LEFT
 
 
-def test_a_room_that_is_lost_is_left_at_once_and_one_that_the_agent_was_put_out_of_is_not(
+def test_a_lost_room_is_left_at_once_unless_the_agent_was_removed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert played(monkeypatch, ("reconnecting",), 1.0, ("disconnected", LOST), 60.0) == ["abandoned"]

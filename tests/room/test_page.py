@@ -35,7 +35,7 @@ def test_what_is_nothing_to_look_at_is_not_told() -> None:
     assert told(1.0, e.TextKnown("notice", "Very well.")) is None
 
 
-def test_a_page_is_told_the_receipt_and_again_when_its_report_came_and_a_late_page_is_told_all() -> None:
+def test_a_page_gets_each_version_of_a_receipt_and_a_late_page_gets_all() -> None:
     async def call() -> Wire:
         wire = Wire(honest)
         written = receipt(caller="caller", listeners=(Listener("caller", ((0.0, 20.0),)),))
@@ -59,7 +59,7 @@ def test_a_page_is_told_the_receipt_and_again_when_its_report_came_and_a_late_pa
     assert "Very well." in messages[-1]["text"]
 
 
-def test_whoever_follows_the_receipts_is_told_of_what_becomes_known_after_the_end_and_only_then() -> None:
+def test_a_receipt_listener_is_told_of_later_evidence_and_only_then() -> None:
     async def call() -> tuple[list[tuple[str, Level]], CallReceipts]:
         speeches: Any = types.SimpleNamespace(written=lambda _: types.SimpleNamespace(id="notice"))
         receipts = CallReceipts(speeches, agent=lambda: "", start=lambda _: None)
@@ -80,7 +80,7 @@ def test_whoever_follows_the_receipts_is_told_of_what_becomes_known_after_the_en
     assert receipts.all[0].id == "notice"
 
 
-def test_a_receipt_is_told_without_what_the_caller_said_and_a_message_stays_short() -> None:
+def test_a_receipts_message_is_short_and_without_the_callers_words() -> None:
     async def call() -> Wire:
         wire = Wire(honest)
         written = receipt(held=((Held("my secret", 2.0), Fate.DELIVERED),), text="long " * 10_000)

@@ -1,4 +1,4 @@
-"""What a caller's page may say of protected speech, and what counts of it."""
+"""Reports of a caller's page on protected speech, and which of them count."""
 
 import asyncio
 import logging
@@ -243,7 +243,7 @@ def test_an_acknowledgement_of_another_or_by_another_is_refused(said: str, ident
 
 
 @pytest.mark.parametrize("outcome", [None, Outcome.CUT_IN])
-def test_what_is_not_over_or_was_not_said_to_its_end_cannot_be_acknowledged(outcome: Outcome | None) -> None:
+def test_speech_that_did_not_reach_its_end_cannot_be_acknowledged(outcome: Outcome | None) -> None:
     async def call() -> Room:
         room = Room()
         room.witness.ask("notice", "Press OK")
@@ -258,7 +258,7 @@ def test_what_is_not_over_or_was_not_said_to_its_end_cannot_be_acknowledged(outc
     assert asyncio.run(call()).witness.acknowledged_at("notice") is None
 
 
-def test_a_key_that_was_asked_for_acknowledges_like_the_button_and_no_other_key_does() -> None:
+def test_the_key_that_was_asked_for_acknowledges_and_no_other_key_does() -> None:
     async def call() -> Room:
         room = Room()
         room.witness.ask("notice", "Press 1", keys="1")

@@ -1,4 +1,4 @@
-"""Who is in a room, as its events tell it: what the floor is told, and what receipts may claim."""
+"""Participants as a room's events tell of them: the floor's events, and presence on receipts."""
 
 import types
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_only_the_caller_may_subscribe_first_and_then_everybody() -> None:
     assert scene(play).room.permissions == [[], ["caller"], "everybody"]
 
 
-def test_a_caller_who_never_subscribes_keeps_the_others_out_for_a_bounded_time_and_was_not_present() -> None:
+def test_a_caller_who_never_subscribes_blocks_others_for_a_bounded_time() -> None:
     async def play(call: Scene) -> None:
         call.join(Person("caller"))
         await call.until(14.0)
@@ -92,7 +92,7 @@ def test_a_caller_who_vanished_was_there_until_the_last_sign_of_life(sign: str) 
     assert 5.3 - (1.0 if sign == "heartbeat" else 0.01) <= left.known_until <= 5.31
 
 
-def test_a_caller_without_any_sign_of_life_was_there_before_livekit_would_have_missed_them() -> None:
+def test_a_caller_without_signs_of_life_was_there_until_missed() -> None:
     async def play(call: Scene) -> None:
         caller = await here(call, microphone=False)
         await call.until(40.5)
@@ -101,7 +101,7 @@ def test_a_caller_without_any_sign_of_life_was_there_before_livekit_would_have_m
     assert scene(play).told == [(40.5, CallerLeft(pytest.approx(19.5, abs=0.01)))]
 
 
-def test_the_servers_own_packets_for_a_caller_who_is_put_out_are_no_sign_of_life() -> None:
+def test_the_servers_own_packets_for_a_removed_caller_are_no_sign_of_life() -> None:
     async def play(call: Scene) -> None:
         caller = await here(call)
         caller.vanished_at = call.at(5.0)
@@ -165,7 +165,7 @@ def test_a_second_listener_has_spans_of_their_own_and_a_level_of_their_own() -> 
     assert played.told == []
 
 
-def test_what_a_receipt_claims_grows_with_the_signs_of_life_that_come_after_it() -> None:
+def test_a_receipts_claims_grow_with_later_signs_of_life() -> None:
     async def play(call: Scene) -> None:
         await here(call, microphone=False, answers=True)
         await call.until(5.4)
@@ -228,7 +228,7 @@ def test_a_program_that_knows_no_heartbeat_is_asked_three_times() -> None:
     assert scene(play).room.beats == ["caller"] * 3
 
 
-def test_while_the_agents_own_line_is_down_nobody_is_said_to_have_been_there() -> None:
+def test_while_the_agents_connection_is_down_nobody_counts_as_present() -> None:
     async def play(call: Scene) -> None:
         await here(call)
         await call.until(4.0)
@@ -260,7 +260,7 @@ def test_packets_that_the_server_did_not_get_were_played_to_nobody() -> None:
     assert again == (pytest.approx(12.0, abs=0.5), 15.0)
 
 
-def test_a_ringing_telephone_keeps_speech_waiting_for_a_bounded_time_and_gets_none() -> None:
+def test_a_ringing_telephone_delays_speech_and_gets_none() -> None:
     async def play(call: Scene) -> None:
         call.join(Person("phone", kind=SIP, attributes={"sip.callStatus": "ringing"}))
         await call.until(60.0)
@@ -274,7 +274,7 @@ def test_a_ringing_telephone_keeps_speech_waiting_for_a_bounded_time_and_gets_no
     assert max(after - before for before, after in pairwise(waits)) <= 1.1
 
 
-def test_a_telephone_that_is_answered_is_spoken_to_and_one_that_hangs_up_is_gone() -> None:
+def test_a_telephone_is_spoken_to_when_answered_and_gone_when_it_hangs_up() -> None:
     async def play(call: Scene) -> None:
         phone = Person("phone", kind=SIP, attributes={"sip.callStatus": "ringing"})
         call.speeches.clear()
@@ -361,7 +361,7 @@ def test_who_has_gone_is_not_known_to_have_been_there_later() -> None:
     assert presence.left("caller", 12.0, certain=True) == 4.0
 
 
-def test_the_job_ends_when_the_session_of_a_caller_who_stayed_away_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_ends_when_the_session_of_an_absent_caller_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     reasons: list[str] = []
     job = types.SimpleNamespace(shutdown=lambda reason: reasons.append(reason))
     monkeypatch.setattr("hearout._room.participants.get_job_context", lambda required: job)
@@ -389,7 +389,7 @@ def test_a_line_that_goes_down_or_comes_up_twice_is_down_once() -> None:
     assert [one.present for one in presence.listeners([(0.0, 9.0)])] == [((1.0, 3.0), (5.0, 9.0))]
 
 
-def test_a_receipt_without_attempts_played_from_its_first_sample_to_its_end() -> None:
+def test_a_receipt_without_attempts_played_from_its_beginning_to_its_end() -> None:
     known = Receipt("notice", Outcome.FINISHED, "", 0.0, 1.0, 3.0, 2.0, 2.0, "Words.", ())
     assert playouts(known) == ((1.0, 3.0),)
     assert playouts(replace(known, started_at=None)) == ()

@@ -1,4 +1,4 @@
-"""What a browser's report says of what it rendered, and which reports are refused."""
+"""A browser's reports of rendered seconds, and which reports are refused."""
 
 import pytest
 
@@ -34,16 +34,16 @@ def test_what_a_browser_rendered_is_what_it_took_without_what_it_made_up() -> No
         (report(muted=None), "muted is missing"),
     ],
 )
-def test_a_report_that_is_none_or_cannot_be_true_or_tells_of_no_sound_is_refused(said: str, why: str) -> None:
+def test_a_report_that_is_malformed_impossible_or_silent_is_refused(said: str, why: str) -> None:
     with pytest.raises(ReportError, match=why):
         rendered.seconds(said, sent=10.0, passed=10.0)
 
 
-def test_a_report_may_exceed_what_was_sent_by_what_its_two_marks_travel_and_counts_for_what_was_sent() -> None:
+def test_a_report_may_exceed_the_sent_seconds_by_its_marks_travel() -> None:
     assert rendered.seconds(report(received=480_000 + 12_000), sent=10.0, passed=10.0) == 10.0
 
 
-def test_pauses_in_what_was_sent_are_not_counted_as_speech_that_was_rendered() -> None:
+def test_pauses_in_the_sent_sound_do_not_count_as_rendered_speech() -> None:
     assert rendered.seconds(report(received=576_000), sent=10.0, passed=12.0) == 10.0
     assert rendered.seconds(report(received=576_000, concealed=96_000), sent=10.0, passed=12.0) == 8.0
     assert rendered.seconds(report(received=1_000), sent=10.0, passed=12.0) == 0.0

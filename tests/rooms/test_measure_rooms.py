@@ -69,7 +69,7 @@ def called(server: "Server", folder: Path, *audio: Samples) -> list[damage.Pcm]:
 
 
 def ran_dry(heard: damage.Pcm, notice: Samples, found: Measured) -> bool:
-    """Whether the receiver stopped for 0.1 s or more, as it does on a starved machine: sound is missing then."""
+    """Whether the receiver stopped for 0.1 s or more, as on a starved machine: sound is missing then."""
     end = measure(heard, notice[-3 * RATE :], participant.RATE, reference_rate=RATE)
     if found.lag_s is None or end.lag_s is None:
         return False
@@ -85,7 +85,7 @@ def send(speaker: Caller, listener: Caller, audio: Samples) -> None:
     listener.wait_for_quiet(1.5, SPOKEN)
 
 
-def test_an_announcement_that_came_whole_is_in_full_though_the_jitter_buffer_warps_its_start(call: Call) -> None:
+def test_a_whole_announcement_is_in_full_though_the_jitter_buffer_warps_it(call: Call) -> None:
     assert call.whole.in_full, call.whole
     assert call.whole.fraction == pytest.approx(1, abs=0.02)
     assert not call.whole.repeats

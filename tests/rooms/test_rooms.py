@@ -43,6 +43,7 @@ def announced(heard: Recording) -> Measured:
     return measure(heard.samples, spoken(MONOLOGUE), heard.sample_rate)
 
 
+@pytest.mark.one_of_each
 def test_the_announcement_arrives_whole_at_a_caller_who_talks_over_it(talk_over: Caller) -> None:
     assert share_heard(words(MONOLOGUE), transcribed(talk_over.heard)) >= 0.95
     arrived = announced(talk_over.heard)
@@ -51,10 +52,12 @@ def test_the_announcement_arrives_whole_at_a_caller_who_talks_over_it(talk_over:
     assert not arrived.repeats
 
 
+@pytest.mark.one_of_each
 def test_what_a_caller_says_over_the_announcement_is_transcribed(talk_over: Caller) -> None:
     assert alike(talk_over.said("caller"), f"{FIRST} {SECOND}") >= 0.8
 
 
+@pytest.mark.one_of_each
 def test_what_a_caller_says_over_the_announcement_is_answered_when_it_ends(talk_over: Caller) -> None:
     answer = f"You said: {FIRST} {SECOND}"
     announcement, *answers = [one.text for one in talk_over.transcripts if one.final and one.who != "caller"]
@@ -71,9 +74,7 @@ def test_what_a_caller_says_over_the_announcement_is_answered_when_it_ends(talk_
     assert loud[0] / heard.sample_rate < 0.9
 
 
-def test_a_caller_whose_line_dies_and_who_comes_back_hears_the_rest_and_is_heard(
-    room_worker: "Worker", tmp_path: Path
-) -> None:
+def test_a_caller_who_returns_after_a_dead_connection_hears_the_rest(room_worker: "Worker", tmp_path: Path) -> None:
     server = room_worker.server
     room = server.new_room()
     caller = Caller.join(server, room, tmp_path)

@@ -116,7 +116,7 @@ def share_of_the_announcement(caller: Caller) -> float:
     return measure(caller.heard.samples, spoken(MONOLOGUE), caller.heard.sample_rate).fraction
 
 
-def test_a_caller_at_one_node_talks_with_an_agent_whose_worker_is_at_the_other(cluster: Cluster, story: Story) -> None:
+def test_a_caller_at_one_node_talks_with_an_agent_at_the_other(cluster: Cluster, story: Story) -> None:
     for room, worker, node in ((story.rooms[0], "worker-a", "7880"), (story.rooms[1], "worker-b", "7890")):
         assert room in log_of(cluster, worker)
         assert f'"url": "ws://127.0.0.1:{cluster.ports[node]}"' in log_of(cluster, worker)
@@ -126,7 +126,7 @@ def test_a_caller_at_one_node_talks_with_an_agent_whose_worker_is_at_the_other(c
     assert alike(" ".join(answers), f"You said: {QUESTION}") >= 0.8
 
 
-def test_a_worker_that_is_told_to_end_finishes_its_announcement_and_its_call(story: Story) -> None:
+def test_a_worker_told_to_end_finishes_its_announcement_and_its_call(story: Story) -> None:
     began = story.first.happened("sound")[0]["at"]
     assert began + 3.0 < story.told["worker-a"] < began + 20.0  # of 27 s
     assert story.first.happened("talk")[0]["at"] > story.told["worker-a"]  # what is asked later is answered, too

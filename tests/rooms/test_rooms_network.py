@@ -1,4 +1,4 @@
-"""A browser caller whose line is bad: what the receipt says, beside what the judge finds in what the page rendered."""
+"""Browser callers with bad connections: the receipt beside the judge's finding in the rendered sound."""
 
 import contextlib
 import os
@@ -140,7 +140,7 @@ def test_a_receipt_is_not_reported_in_full_where_the_judge_finds_less(heard: Hea
     assert heard.receipt.level < Level.REPORTED or heard.arrived.fraction >= 0.98, str(heard)
 
 
-def test_an_outage_of_two_seconds_is_missing_in_the_recording_and_in_the_report(calls: dict[str, Heard]) -> None:
+def test_an_outage_of_two_seconds_is_missing_in_recording_and_report(calls: dict[str, Heard]) -> None:
     heard = calls["2 s outage"]
     assert heard.arrived.longest_gap_ms == pytest.approx(1000 * OUTAGE, abs=500), str(heard)
     assert heard.arrived.fraction < 0.98, str(heard)

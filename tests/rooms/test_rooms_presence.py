@@ -1,4 +1,4 @@
-"""Who is there, in real rooms: callers who hang up, vanish, return, ring, and strangers beside them."""
+"""Presence in real rooms: callers that hang up, vanish, return or ring, and strangers."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from livekit.protocol.agent_pb import agent_session as agent_pb
 
-from harness import ROOT
+from harness import ROOT, leaks
 from harness.rooms.caller import Caller, Recording, spoken
 from harness.rooms.notes import Notes
 from harness.rooms.notice import NOTICE, POLICY
@@ -38,7 +38,8 @@ def noting(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> I
         patch.setenv("ROOM_NOTES", str(folder))
         patch.setenv("HEAROUT_LEDGER", f"sqlite:///{folder / 'receipts.db'}")
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        with working(room_server, folder, agent=ROOT / "harness" / "rooms" / "noting.py") as worker:
+        agent = ROOT / "harness" / "rooms" / "noting.py"
+        with leaks.checked(folder), working(room_server, folder, agent=agent) as worker:
             yield worker
 
 
@@ -106,9 +107,7 @@ def test_a_caller_who_listens_to_the_end_was_present_for_all_of_it(noting: "Work
     assert receipt.outcome is Outcome.FINISHED
 
 
-def test_a_caller_who_drops_and_is_back_after_three_seconds_hears_every_sentence(
-    noting: "Worker", tmp_path: Path
-) -> None:
+def test_a_caller_who_drops_for_three_seconds_hears_every_sentence(noting: "Worker", tmp_path: Path) -> None:
     room = noting.server.new_room()
     notes = notes_of(noting, room)
     first = Caller.join(noting.server, room, tmp_path)
@@ -185,7 +184,7 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
     assert receipt.level_of("stranger") is Level.PLAYED
 
 
-def test_a_telephone_hears_nothing_before_it_is_answered_and_its_key_cuts_in(noting: "Worker", tmp_path: Path) -> None:
+def test_a_telephone_hears_nothing_before_answering_and_its_key_cuts_in(noting: "Worker", tmp_path: Path) -> None:
     room = noting.server.new_room()
     notes = notes_of(noting, room)
     ringing = {"sip.callStatus": "ringing"}
@@ -204,9 +203,7 @@ def test_a_telephone_hears_nothing_before_it_is_answered_and_its_key_cuts_in(not
     assert judged(caller.heard).front_ms <= 60
 
 
-def test_a_caller_who_may_not_subscribe_is_waited_for_and_then_the_receipt_says_so(
-    noting: "Worker", tmp_path: Path
-) -> None:
+def test_a_caller_who_may_not_subscribe_is_waited_for_on_the_receipt(noting: "Worker", tmp_path: Path) -> None:
     room = noting.server.new_room()
     token = noting.server.token(room, "caller", can_subscribe=False)
     with Caller.join(noting.server, room, tmp_path, token=token) as caller:

@@ -123,6 +123,7 @@ def times_heard(sentence: str, heard: list[str]) -> int:
     return times
 
 
+@pytest.mark.one_of_each
 def test_a_call_whose_agent_is_killed_is_sent_another_that_says_the_rest(
     workers: list["Worker"], calls: Calls, tmp_path: Path
 ) -> None:
@@ -162,7 +163,7 @@ def test_a_call_whose_whole_worker_is_killed_is_sent_an_agent_of_another(
     assert call.silent <= RESCUED
 
 
-def test_of_an_agent_that_was_killed_and_that_nobody_replaced_no_more_is_claimed_than_the_caller_heard(
+def test_a_killed_agents_receipt_claims_no_more_than_was_heard(
     workers: list["Worker"], calls: Calls, tmp_path: Path
 ) -> None:
     room = workers[0].server.new_room()

@@ -25,7 +25,7 @@ ANSWERED, ENDS = 30.0, 60.0
 """Seconds within which the agent must be heard (1-8 s), and within which the worker ends (15 s, and some more)."""
 
 
-def test_a_worker_that_is_told_to_end_finishes_the_announcement_writes_its_receipt_and_ends_well(
+def test_a_worker_told_to_end_finishes_and_writes_its_receipt(
     room_server: "Server", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from harness.rooms.server import working  # pytest wants to import a plugin itself, first

@@ -51,7 +51,7 @@ def test_a_silent_caller_gets_the_whole_announcement_and_no_reply(agent: Any) ->
 
 @BOTH
 @pytest.mark.parametrize("at", [first_sound(0.5), first_sound(1.5), first_sound(3.0)])
-def test_a_question_early_or_in_the_middle_is_answered_one_frame_after_the_end(agent: Any, at: Any) -> None:
+def test_a_question_before_the_end_is_answered_one_frame_after_it(agent: Any, at: Any) -> None:
     result = call(Say(at, QUESTION), agent=agent)
 
     assert_answered_at_once(result, QUESTION, gap=0.04)
@@ -120,7 +120,7 @@ def test_yes_after_the_question_is_an_answer() -> None:
     assert all("came before" not in text for _, text in result.requests[0].context)
 
 
-def test_yes_before_the_question_is_delivered_with_the_word_that_it_came_before() -> None:
+def test_a_yes_before_the_question_is_delivered_as_one_that_came_before() -> None:
     result = call(Say(first_sound(1.0), "yes"), agent=lambda: Announcing(CONSENT))
 
     assert_answered_at_once(result, "yes", gap=0.04)
@@ -255,7 +255,7 @@ class Mixed(Agent):
             self.session.say(NOTICE if protected else SECOND, allow_interruptions=not protected)
 
 
-def test_a_protected_utterance_behind_an_interruptible_one_is_whole_and_the_words_over_both_are_kept() -> None:
+def test_a_protected_utterance_behind_an_interruptible_one_is_whole() -> None:
     result = call(Say(first_sound(1.0), QUESTION), agent=lambda: Mixed(protected_first=False))
 
     assert result.utterances[0].cut
@@ -263,7 +263,7 @@ def test_a_protected_utterance_behind_an_interruptible_one_is_whole_and_the_word
     assert (result.kept, len(result.replies)) == (1.0, 1)
 
 
-def test_an_interruptible_utterance_behind_a_protected_one_does_not_lose_the_words() -> None:
+def test_an_interruptible_utterance_behind_a_protected_one_loses_no_words() -> None:
     result = call(Say(first_sound(1.0), QUESTION), agent=lambda: Mixed(protected_first=True))
 
     assert result.protected[0].whole
@@ -283,7 +283,7 @@ def test_ten_announcements_in_a_row_keep_every_word() -> None:
 # Going on while the answer waits
 
 
-def test_a_caller_who_goes_on_while_the_answer_waits_gets_one_answer_to_all_of_it() -> None:
+def test_a_caller_who_goes_on_while_an_answer_waits_gets_one_answer_to_all() -> None:
     result = call(Say(first_sound(1.0), "what does it cost"), Say(from_end(-2.2), "and how long"))
 
     assert_answered_at_once(result, "what does it cost and how long", gap=1.0)

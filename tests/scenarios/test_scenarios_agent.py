@@ -83,7 +83,7 @@ def test_a_tool_that_the_answer_calls_runs_once_and_after_the_announcement() -> 
     assert result.kept == 1.0
 
 
-def test_words_over_a_protected_reply_with_a_tool_are_answered_after_the_tools_result() -> None:
+def test_words_over_a_protected_reply_are_answered_after_its_tool() -> None:
     model = LLM(answers=[Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."])
     result = call(Say(first_sound(1.0), QUESTION), agent=Working, llm=model)
 
@@ -92,7 +92,7 @@ def test_words_over_a_protected_reply_with_a_tool_are_answered_after_the_tools_r
     assert result.turns == [QUESTION]
 
 
-def test_the_answer_to_words_over_a_tools_preamble_is_prepared_and_the_model_asked_once() -> None:
+def test_an_answer_to_words_over_a_tools_preamble_asks_the_model_once() -> None:
     model = LLM(answers=[Reply(NOTICE, tools=(UseTool("look_up"),)), SECOND, "Fine."])
     result = call(Say(first_sound(1.0), QUESTION), agent=Working, llm=model)
 

@@ -1,4 +1,4 @@
-"""Calls in virtual time: what ends protected speech before its end, and what becomes of it and of the words then."""
+"""Calls in virtual time that end protected speech early, and the fate of speech and words then."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ REST = NOTICE[NOTICE.index("Your data") :]
         (CutIn(after=2.0), Say(first_sound(2.2), "listen please"), "after 2 s"),
     ],
 )
-def test_a_cut_in_that_is_allowed_stops_it_within_200_ms_and_is_on_the_receipt(cut_in: Any, act: Any, why: str) -> None:
+def test_an_allowed_cut_in_stops_speech_within_200_ms(cut_in: Any, act: Any, why: str) -> None:
     result = call(act, policy=Policy(cut_in=cut_in))
 
     assert result.protected[0].cut
@@ -212,7 +212,7 @@ def test_what_was_said_to_nobody_is_said_again() -> None:
 
 
 @pytest.mark.parametrize("agent", [Announcing, Thinking])
-def test_what_ended_while_the_caller_had_vanished_is_said_again_and_has_a_receipt_of_its_own(agent: Any) -> None:
+def test_speech_that_its_caller_missed_is_repeated_with_its_own_receipt(agent: Any) -> None:
     result = call(
         Do(first_sound(12.0), lambda session: session.user_left(known_until=6.0)),
         Do(first_sound(14.0), lambda session: session.user_returned()),

@@ -42,7 +42,7 @@ def test_a_final_that_never_comes_is_replaced_by_what_was_guessed() -> None:
     assert_answered_at_once(result, QUESTION, gap=1.9)
 
 
-def test_a_final_that_comes_after_its_guess_was_answered_is_not_answered_again() -> None:
+def test_a_final_after_its_answered_interim_is_not_answered_again() -> None:
     result = call(Say(from_end(-2.6), QUESTION), stt=STT(finals={0: 4.0}))
 
     assert_answered_at_once(result, QUESTION, gap=3.0)

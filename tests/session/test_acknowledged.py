@@ -82,7 +82,7 @@ def test_keys_that_no_telephone_has_are_refused() -> None:
     assert said(call(agent=reading(read))) == []
 
 
-def test_a_caller_at_a_telephone_acknowledges_by_the_key_that_was_asked_for_once_all_was_said() -> None:
+def test_a_telephone_caller_acknowledges_by_the_key_once_all_was_said() -> None:
     pages: list[CallersPage] = []
     closing: list[Any] = []
 

@@ -57,7 +57,7 @@ class PagesRoom(FakeRoom):
 
 
 def call_with_a_page(ledger: Opened, *acts: Do, reports_after: float = 0.1, ends_after: float = 60.0) -> Any:
-    """A call whose caller has a page; they are in the room until its end, and LiveKit would miss them after 21 s."""
+    """A call whose caller has a page and stays to the end; LiveKit would miss the caller after 21 s."""
     page: list[PagesRoom] = []
 
     async def read(session: AgentSession[Any]) -> None:
@@ -92,7 +92,7 @@ def in_the_book(ledger: Opened) -> Entry:
     return entry
 
 
-def test_a_late_report_a_late_acknowledgement_and_late_presence_reach_the_ledger(
+def test_late_reports_acknowledgements_and_presence_reach_the_ledger(
     ledger: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hearout._room.evidence.REPORTED", 0.1)
@@ -143,7 +143,7 @@ def test_a_late_report_alone_is_an_amendment(ledger: Opened, monkeypatch: pytest
     assert seen == [(["owed", "settled", "amended"], pytest.approx(TTS().seconds(NOTICE), abs=0.1))]
 
 
-def test_a_button_that_is_pressed_after_a_minute_is_added_while_the_call_goes_on(ledger: Opened) -> None:
+def test_a_button_pressed_after_a_minute_is_added_while_the_call_goes_on(ledger: Opened) -> None:
     seen: list[Level] = []
 
     def look(_: Any) -> None:
@@ -169,9 +169,7 @@ def test_what_becomes_known_just_before_the_end_of_the_call_is_added(ledger: Ope
     assert entry.receipt.level is Level.ACKNOWLEDGED
 
 
-def test_what_becomes_known_while_the_row_waits_for_the_answer_is_in_that_row(
-    ledger: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_evidence_that_comes_before_the_answer_is_in_the_row(ledger: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     settle, waiting = CallLedger.settle, []
 
     def waits(self: CallLedger, key: str, one: Receipt, *, answer: bool) -> None:

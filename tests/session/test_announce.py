@@ -1,4 +1,4 @@
-"""`announce()`: what is asked for, what comes back, and what is on the receipt. Calls in virtual time."""
+"""`announce()`: arguments, result and receipt. Calls in virtual time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -110,7 +110,7 @@ def test_who_may_cut_in_is_chosen_for_each_announcement(choices: Any, act: Any, 
     assert got[1].outcome is Outcome.FINISHED
 
 
-def test_what_becomes_of_the_words_and_of_the_rest_is_chosen_for_each_announcement() -> None:
+def test_answers_and_redelivery_are_chosen_for_each_announcement() -> None:
     got: list[Receipt] = []
 
     async def read(session: AgentSession[Any]) -> None:
@@ -210,7 +210,7 @@ def test_it_works_in_a_tool() -> None:
     assert said(result) == ["One moment.", SECOND, "Here it is."]
 
 
-def test_speech_that_is_asked_for_in_livekits_own_way_has_a_receipt_by_its_text() -> None:
+def test_speech_requested_in_livekits_own_way_has_a_receipt_by_its_text() -> None:
     async def read(session: AgentSession[Any]) -> None:
         session.say(NOTICE, allow_interruptions=False)
         session.say(NOTICE, allow_interruptions=False)
@@ -264,7 +264,7 @@ def test_before_and_after_the_call_it_is_refused() -> None:
     assert handles[0].done()
 
 
-def test_where_there_is_no_voice_it_is_refused_with_what_to_pass_until_the_session_closes() -> None:
+def test_an_announcement_without_a_voice_is_refused_with_what_to_pass() -> None:
     complaints: list[AnnouncementError | FloorClosedError] = []
 
     async def ask(session: AgentSession[Any]) -> None:
@@ -290,7 +290,7 @@ def test_where_there_is_no_voice_it_is_refused_with_what_to_pass_until_the_sessi
     assert isinstance(closed, FloorClosedError)
 
 
-def test_an_agent_that_was_given_no_voice_is_told_so_though_the_session_has_one() -> None:
+def test_an_agent_without_a_voice_is_told_so_though_the_session_has_one() -> None:
     complaints: list[str] = []
 
     async def ask(session: AgentSession[Any]) -> None:
@@ -309,7 +309,7 @@ def test_an_agent_that_was_given_no_voice_is_told_so_though_the_session_has_one(
     assert result.utterances == []
 
 
-def test_sound_that_the_scripted_voice_did_not_make_is_on_the_receipt_and_ends_no_call() -> None:
+def test_foreign_sound_is_on_the_receipt_and_ends_no_call() -> None:
     dice = np.random.default_rng(1)
 
     async def frames() -> AsyncIterator[rtc.AudioFrame]:

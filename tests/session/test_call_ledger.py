@@ -31,7 +31,7 @@ def ledger(tmp_path: Path) -> Opened:
     return Opened(f"sqlite:///{tmp_path}/receipts.db")
 
 
-def test_it_is_in_the_ledger_before_its_first_sample_and_its_receipt_after_its_last(ledger: Opened) -> None:
+def test_an_utterance_is_in_the_ledger_before_its_first_sample(ledger: Opened) -> None:
     result, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION))
 
     (entry,) = in_the_book(ledger)
@@ -59,7 +59,7 @@ def test_the_lease_says_how_far_it_is_and_what_the_caller_said(ledger: Opened) -
     assert [one["text"] for one in owing.held if one["kind"] == "spoken"] == [QUESTION]
 
 
-def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered(ledger: Opened) -> None:
+def test_a_dead_agents_utterance_resumes_and_its_words_are_answered(ledger: Opened) -> None:
     kept(ledger, "a", Say(first_sound(1.0), QUESTION), dies=True, ends_after=6.0)
     assert [entry.receipt.outcome for entry in in_the_book(ledger) if entry.receipt] == [Outcome.UNKNOWN]
 
@@ -76,7 +76,7 @@ def test_what_a_dead_agent_began_is_gone_on_with_and_its_held_words_are_answered
     assert verify(ledger).fault is None
 
 
-def test_an_agent_that_is_cut_off_from_its_room_leaves_what_it_owes_to_the_next(ledger: Opened) -> None:
+def test_an_agent_cut_off_from_its_room_leaves_its_debts_to_the_next(ledger: Opened) -> None:
     played: list[float] = []
 
     def cut_off(session: AgentSession[Any]) -> None:
@@ -133,7 +133,7 @@ def test_what_is_owed_is_there_for_the_next_agent(ledger: Opened) -> None:
     assert seen == [()]
 
 
-def test_a_reply_of_the_model_that_a_dead_agent_began_is_visible_and_given_back(ledger: Opened) -> None:
+def test_a_reply_that_a_dead_agent_began_is_visible_and_given_back(ledger: Opened) -> None:
     dying_reply(ledger, Say(first_sound(1.0), QUESTION))
     (died,) = in_the_book(ledger)
     assert died.receipt is not None
@@ -186,7 +186,7 @@ def test_nobody_listens_is_in_the_ledger(ledger: Opened) -> None:
     assert (entry.receipt.outcome, entry.receipt.played) == (Outcome.FAILED, 0.0)
 
 
-def test_an_id_that_is_announced_again_before_the_first_was_answered_is_promised_each_time(ledger: Opened) -> None:
+def test_an_id_announced_again_before_an_answer_is_promised_each_time(ledger: Opened) -> None:
     scribe = InTheLoop(ledger, "a")
     owed: list[str] = []
 

@@ -41,7 +41,7 @@ def fail(_at: float, _what: e.Event | a.Action) -> None:
     raise ValueError("a listener that fails")
 
 
-def test_a_listener_that_fails_keeps_neither_the_floor_nor_another_listener_from_anything(
+def test_a_failing_listener_disturbs_neither_the_floor_nor_other_listeners(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     asked, over = e.SpeechRequested("n1", text="The caller's own words."), e.SpeechEnded("n1")

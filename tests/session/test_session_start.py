@@ -98,7 +98,7 @@ def test_what_may_be_interrupted_is_forgotten_when_it_was_said() -> None:
         lambda session: session.generate_reply(instructions="Say something new."),
     ],
 )
-def test_a_session_that_is_closing_finishes_what_is_owed_and_says_nothing_new(speak: Any) -> None:
+def test_a_closing_session_finishes_owed_speech_and_says_nothing_new(speak: Any) -> None:
     def refused(session: AgentSession[Any]) -> None:
         with pytest.raises(FloorClosedError, match="is closing"):
             speak(session)

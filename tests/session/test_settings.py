@@ -1,4 +1,4 @@
-"""What AgentSession sets, what it refuses, and that both are still what LiveKit does."""
+"""The settings that AgentSession makes and refuses; LiveKit still does the same."""
 
 import asyncio
 import copy
@@ -209,7 +209,7 @@ def test_the_users_own_choices_are_kept() -> None:
     assert start["room_input_options"].text_input_cb is typed
 
 
-def test_what_is_typed_in_the_room_comes_to_hearout_unless_the_user_takes_it() -> None:
+def test_text_typed_in_the_room_comes_to_hearout_unless_the_user_takes_it() -> None:
     async def own(*_: Any) -> None:
         """The user's own."""
 

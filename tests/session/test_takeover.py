@@ -1,4 +1,4 @@
-"""The agent that comes into the call of one that died: what it says again, what it goes on with, and what it knows."""
+"""Agents that follow a dead one in a call: speech said again or resumed, and words that are known."""
 
 import asyncio
 import dataclasses
@@ -51,7 +51,7 @@ def play(
     begins: float = 0.0,
     **more: Any,
 ) -> Result:
-    """A call whose agent says this on entering; it dies so many seconds after its first sound, if it does.
+    """A call whose agent says this on entering, and may die so many seconds after the first sound.
 
     The call ends a moment after that; a model that takes its time `begins` so much later.
     """
@@ -94,7 +94,7 @@ def test_what_a_dead_agent_began_is_gone_on_with_however_it_is_asked_for(ledger:
     assert result.turns == [QUESTION]
 
 
-def test_a_reply_that_is_asked_for_again_is_gone_on_with_and_the_model_is_not_asked(ledger: Opened) -> None:
+def test_a_reply_asked_for_again_is_resumed_and_the_model_is_not_asked(ledger: Opened) -> None:
     play(ledger, tell, dies_at=6.6, llm=LLM(answers=(REPLY,)))
 
     result = play(ledger, tell, llm=LLM(answers=("Something else altogether.",)))
@@ -106,7 +106,7 @@ def test_a_reply_that_is_asked_for_again_is_gone_on_with_and_the_model_is_not_as
     assert (entry.receipt.outcome, entry.receipt.text) == (Outcome.FINISHED, REPLY)
 
 
-def test_another_reply_than_the_dead_agents_is_made_and_that_ones_is_gone_on_with_after_it(ledger: Opened) -> None:
+def test_a_new_agents_own_reply_comes_before_the_dead_agents_is_resumed(ledger: Opened) -> None:
     def greet(session: AgentSession[Any]) -> None:
         session.generate_reply(instructions="Say good evening.", allow_interruptions=False)
 
@@ -131,7 +131,7 @@ def test_a_reply_that_the_model_had_not_finished_is_asked_for_again(ledger: Open
     assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED]
 
 
-def test_a_reply_that_is_asked_for_again_and_may_be_interrupted_leaves_the_words_over_the_old_one_to_be_answered(
+def test_an_interruptible_reply_asked_again_leaves_its_words_to_answer(
     ledger: Opened,
 ) -> None:
     def tell_otherwise(session: AgentSession[Any]) -> None:
@@ -144,9 +144,7 @@ def test_a_reply_that_is_asked_for_again_and_may_be_interrupted_leaves_the_words
 
 
 @pytest.mark.parametrize("kept", [Retention.HASH, Retention.OMIT])
-def test_where_the_ledger_keeps_no_text_what_was_finished_is_not_said_again_and_what_was_begun_is_gone_on_with(
-    tmp_path: Path, kept: Retention
-) -> None:
+def test_without_kept_text_only_an_unfinished_utterance_is_resumed(tmp_path: Path, kept: Retention) -> None:
     hashes = Opened(f"sqlite:///{tmp_path}/hashes.db", text=kept)
     play(hashes, say(GREETING), announce(), dies_at=9.0)
 
@@ -169,7 +167,7 @@ def test_what_a_dead_agent_had_finished_is_not_said_again_and_the_rest_is(ledger
     }
 
 
-def test_what_nobody_asks_for_again_is_said_all_the_same_once_the_new_agent_has_entered(ledger: Opened) -> None:
+def test_an_unfinished_utterance_is_said_once_the_new_agent_has_entered(ledger: Opened) -> None:
     play(ledger, announce(), dies_at=5.6, acts=(Say(first_sound(1.0), QUESTION),))
 
     result = play(ledger, say(GREETING))
@@ -221,7 +219,7 @@ def test_who_might_cut_in_may_still_when_it_is_gone_on_with(ledger: Opened) -> N
     assert (entry.receipt.outcome, entry.receipt.why) == (Outcome.CUT_IN, "key 0")
 
 
-def test_a_row_whose_choices_cannot_be_read_is_gone_on_with_under_the_sessions_policy(ledger: Opened) -> None:
+def test_a_row_with_unreadable_choices_resumes_under_the_policy(ledger: Opened) -> None:
     play(ledger, announce(), dies_at=5.6)
     (owing,) = ledger.owed("room/1")
     old = UnfinishedUtterance(dataclasses.replace(owing, policy={"redeliver": "in the year 2525"}), 5.0, 40, ())
@@ -268,7 +266,7 @@ def test_an_agent_that_says_the_same_twice_in_its_own_call_says_it_twice(ledger:
     assert said(result) == [GREETING, GREETING, REPLY, REPLY]
 
 
-def test_an_agent_that_died_in_its_first_sentence_has_it_said_again_and_the_rest_after_it(ledger: Opened) -> None:
+def test_the_sentence_of_an_agents_death_is_said_again_with_the_rest(ledger: Opened) -> None:
     play(ledger, say(NOTICE), dies_at=0.6)
 
     result = play(ledger, say(NOTICE), say(GREETING))
@@ -276,7 +274,7 @@ def test_an_agent_that_died_in_its_first_sentence_has_it_said_again_and_the_rest
     assert said(result) == [NOTICE, GREETING]
 
 
-def test_an_announcement_without_an_id_that_was_finished_is_not_said_again_and_has_its_receipt(ledger: Opened) -> None:
+def test_a_finished_announcement_without_an_id_is_not_repeated(ledger: Opened) -> None:
     handles: list[Any] = []
 
     def enter(session: AgentSession[Any]) -> None:
@@ -301,13 +299,13 @@ def test_another_text_under_an_id_that_a_dead_agent_finished_is_said(ledger: Ope
     assert said(result)[-1] == "Something else."
 
 
-def test_an_agent_that_comes_second_into_a_call_in_which_nobody_died_begins_at_the_beginning(ledger: Opened) -> None:
+def test_a_second_agent_begins_anew_where_no_agent_died(ledger: Opened) -> None:
     play(ledger, say(GREETING), ends_after=10.0)
 
     assert said(play(ledger, say(GREETING), rescued=0)) == [GREETING]
 
 
-def test_what_is_not_said_again_is_answered_once_though_the_call_is_handed_over_later(ledger: Opened) -> None:
+def test_a_skipped_utterances_words_are_answered_once(ledger: Opened) -> None:
     play(ledger, announce(redeliver=Redeliver.NEVER), dies_at=5.6, acts=(Say(first_sound(1.0), QUESTION),))
 
     def hand_over(session: AgentSession[Any]) -> None:

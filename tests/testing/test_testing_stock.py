@@ -1,4 +1,4 @@
-"""The scripted caller against LiveKit's own session: what it measures is what was measured with real sound."""
+"""The scripted caller against LiveKit's own session gives the figures that real sound gave."""
 
 from typing import Any
 
@@ -137,7 +137,7 @@ def test_a_voice_that_breaks_off_truncates_the_utterance() -> None:
     assert any("Task exception was never retrieved" in line for line in result.warnings)
 
 
-def test_a_model_that_breaks_off_and_is_tried_again_says_the_first_part_twice() -> None:
+def test_a_model_that_breaks_off_and_is_retried_says_the_first_part_twice() -> None:
     model = LLM(answers=[Reply(NOTICE, breaks_after=0.5, retryable=True)])
     result = Call(agent=Asking, session=stock, llm=model).play()
 

@@ -143,7 +143,7 @@ def test_a_sentence_about_agreeing_may_be_answered_though_it_does_not_ask() -> N
     assert (words.asks(sentence), words.may_be_answered(sentence)) == (False, True)
 
 
-def test_the_last_question_and_the_first_that_may_be_answered_have_their_places() -> None:
+def test_the_last_and_the_first_answerable_question_have_their_places() -> None:
     text = "Good day. You may refuse. Do you agree? Say so. Bye."
     assert words.question(text) == pytest.approx(text.index("Say so") / len(text))
     assert words.first_to_answer(text) == pytest.approx(text.index("You may") / len(text))
@@ -163,7 +163,7 @@ def test_the_last_question_and_the_first_that_may_be_answered_have_their_places(
         "Wait... and see. ",
     ],
 )
-def test_a_short_form_or_a_stop_that_goes_on_in_small_letters_does_not_divide_a_sentence(sentence: str) -> None:
+def test_an_abbreviation_or_a_stop_in_small_letters_divides_nothing(sentence: str) -> None:
     text = f"Good day. {sentence}It is late."
     assert [one for _, one in words.sentences(text)] == ["Good day. ", sentence, "It is late."]
     assert [begin for begin, _ in words.sentences(text)] == [0, 10, 10 + len(sentence)]
@@ -207,7 +207,7 @@ def test_what_ends_with_a_title_is_no_whole_sentence(text: str, whole: object) -
 DOCTOR = "Good day. Please ask for Dr. Smith at 3 p.m. on Monday. Thank you."
 
 
-def test_an_utterance_is_taken_up_at_its_sentence_and_not_after_a_short_form_in_it() -> None:
+def test_an_utterance_is_resumed_at_its_sentence_not_after_an_abbreviation() -> None:
     alignment = Alignment(DOCTOR, complete=True)
     seconds, begin = alignment.sentence_at(3.0, length=4.5)
 
@@ -215,7 +215,7 @@ def test_an_utterance_is_taken_up_at_its_sentence_and_not_after_a_short_form_in_
     assert seconds == pytest.approx(10 / len(DOCTOR) * 4.5)
 
 
-def test_a_sentence_that_the_voice_places_in_pieces_begins_with_the_first_of_them() -> None:
+def test_a_sentence_placed_in_pieces_begins_with_the_first_of_them() -> None:
     pieces = [(0.0, "Good day."), (0.8, "Please ask for Dr."), (1.9, "Smith at 3 p.m."), (3.0, "on Monday.")]
     alignment = Alignment(DOCTOR, complete=True, placed=[*pieces, (4.0, "Thank you.")])
 

@@ -1,4 +1,4 @@
-"""The page's server: what it gives, to whom, and what it refuses."""
+"""The page's server: files and tokens, who gets them, and refusals."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ def claims(given: str, rooms: Rooms = ROOMS) -> dict[str, Any]:
     return read
 
 
-def test_a_token_lets_one_visitor_into_one_room_for_a_short_time_with_a_microphone_and_ears() -> None:
+def test_a_token_lets_one_visitor_into_one_room_for_a_short_time() -> None:
     first, second = claims(token(ROOMS)), claims(token(ROOMS))
     assert first["exp"] - first["nbf"] <= 600
     grants = first["video"]
@@ -82,7 +82,7 @@ def test_a_room_outlives_the_agent_that_waits_for_a_return_by_little() -> None:
     assert 1 <= RETURNS - Policy().timeouts.caller_return <= 3
 
 
-def test_the_page_gets_a_token_for_the_rooms_under_the_name_that_it_is_open_under() -> None:
+def test_the_page_gets_a_token_for_the_rooms_under_its_own_name() -> None:
     status, given = visit(asked)
     assert (status, given["seconds"]) == (200, LIVES.total_seconds())
     assert given["url"] == "ws://127.0.0.1:7880"
@@ -139,12 +139,12 @@ def test_many_addresses_together_do_not_get_more_than_all_may() -> None:
     assert allowance.take("a", 60.0)
 
 
-def test_who_comes_from_this_machine_counts_among_all_only_for_a_proxy_may_speak_for_many() -> None:
+def test_a_visitor_from_this_machine_counts_only_toward_the_total() -> None:
     allowance = Allowance(each=2, together=5)
     assert [allowance.take(address, 0.0) for address in (None, None, None, "a", "a", None)] == [True] * 5 + [False]
 
 
-def test_the_page_may_load_nothing_from_and_connect_to_nobody_but_its_server_and_the_rooms() -> None:
+def test_the_page_may_contact_only_its_server_and_the_rooms() -> None:
     async def policy(session: aiohttp.ClientSession, url: str) -> tuple[str, str]:
         async with session.get(f"{url}/") as page, session.get(f"{url}/no-such") as nothing:
             assert (page.status, nothing.status) == (200, 404)
@@ -237,7 +237,7 @@ def test_web_on_a_port_that_is_taken_ends_with_one_sentence() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_livekits_client_is_taken_from_npm_only_if_it_is_the_file_that_is_expected(tmp_path: Path) -> None:
+def test_livekits_client_is_taken_from_npm_only_if_it_is_the_expected_file(tmp_path: Path) -> None:
     script = ROOT / ".ci" / "livekit-client"
     (tmp_path / ".ci").mkdir()
     shutil.copy(script, tmp_path / ".ci" / script.name)

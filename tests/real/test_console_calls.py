@@ -1,17 +1,13 @@
-"""Whole calls in the console, in real time, as a user runs them: the recipe's agent is talked over."""
+"""Whole calls in the console, in real time, as a user runs them. The main job's: `newcomer/test_main_job.py`."""
 
 import json
 import re
-import wave
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from harness import ROOT, alike, run
-from hearout._local.llm import MONOLOGUE
-from hearout._local.stt import LocalSTT
 
 pytestmark = pytest.mark.real
 
@@ -46,79 +42,6 @@ def talk_over(tmp_path: Path, text: str, script: str = SHORT, **environment: str
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     timeline = json.loads((out / "timeline.json").read_text()) if (out / "timeline.json").exists() else None
     return done, timeline, out
-
-
-def channels(folder: Path) -> tuple[Any, Any, int]:
-    with wave.open(str(folder / "call.wav")) as file:
-        assert (file.getnchannels(), file.getframerate(), file.getsampwidth()) == (2, 24_000, 2)
-        both = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)
-        return both[:, 0], both[:, 1], file.getframerate()
-
-
-def longest_pause(samples: Any, rate: int) -> float:
-    """Seconds of the longest silence inside the sound."""
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 330)
-    return float(np.diff(loud).max()) / rate
-
-
-def test_the_announcement_finishes_while_it_is_talked_over(main_job: tuple[Any, Any, Path]) -> None:
-    done, timeline, out = main_job
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert timeline["version"] == 1
-    assert timeline["outcome"] == "finished"
-    announcement = timeline["agent"][0]
-    assert announcement["protected"]
-    assert not announcement["cut"]
-    assert announcement["text"] == MONOLOGUE
-    _, agent, rate = channels(out)
-    start, end = (int(announcement[name] * rate) for name in ("start", "end"))
-    assert alike(LocalSTT().transcribe(agent[start:end], rate), MONOLOGUE) >= 0.95
-    # Its own pauses are 0.3 s (0.1 s after a sentence, 0.2 s before the next); a cut or a hole would be longer.
-    assert longest_pause(agent[start:end], rate) <= 0.3 + 0.3
-
-
-def test_the_caller_talks_over_it_and_every_word_is_heard(main_job: tuple[Any, Any, Path]) -> None:
-    _, timeline, out = main_job
-    announcement, (first, second) = timeline["agent"][0], timeline["caller"]
-    assert announcement["start"] < first["start"] < second["end"] < announcement["end"]
-    assert first["start"] - announcement["start"] == pytest.approx(3.0, abs=0.05)
-    assert second["start"] - announcement["start"] == pytest.approx(10.0, abs=0.05)
-    caller, _, rate = channels(out)
-    for said in (first, second):
-        assert np.abs(caller[int(said["start"] * rate) : int(said["end"] * rate)]).max() > 3000
-    finals = " ".join(heard["text"] for heard in timeline["transcripts"] if heard["final"])
-    assert alike(finals, f"{first['text']} {second['text']}") >= 0.8
-    assert any(not heard["final"] for heard in timeline["transcripts"])
-
-
-def test_what_was_said_over_it_is_answered_at_once_in_one_turn(main_job: tuple[Any, Any, Path]) -> None:
-    _, timeline, out = main_job
-    announcement, answer = timeline["agent"]
-    asked = " ".join(said["text"] for said in timeline["caller"])
-    assert [held["fate"] for held in timeline["held"]] == ["delivered", "delivered"]
-    assert {held["kind"] for held in timeline["held"]} == {"spoken"}
-    assert alike(timeline["turns"][1]["text"], asked) >= 0.8
-    assert len(timeline["turns"]) == 2
-    assert alike(answer["text"], asked) >= 0.7  # the script says back what it was asked
-    (reply,) = timeline["replies"]
-    assert reply["gap"] <= 0.3
-    # in the sound, not in what the program says of itself: from the last of one to the first of the other
-    _, agent, rate = channels(out)
-    loud = np.flatnonzero(np.abs(agent.astype(np.int32)) > 330) / rate
-    last, first = loud[loud < announcement["end"]].max(), loud[loud > answer["start"]].min()
-    assert first - last <= 0.3 + 0.45
-
-
-def test_the_files_and_the_table_say_the_same(main_job: tuple[Any, Any, Path]) -> None:
-    done, timeline, out = main_job
-    assert (out / "timeline.png").read_bytes().startswith(b"\x89PNG")
-    assert "history of the paper clip" in done.stdout
-    assert " ".join(done.stdout.split()).count("over the agent, heard") == len(timeline["caller"])
-    assert "models: local" in done.stdout
-    assert all(len(line) <= 80 for line in done.stdout.splitlines() if not line.startswith("/"))
-    log = (out / "agent.log").read_text()
-    assert "address" not in log  # the caller's words
-    assert "deepgram/nova-3-general → local recogniser moonshine" in log
 
 
 PLAIN = 'stt="deepgram/nova-3-general", llm="openai/gpt-4.1-mini", tts="cartesia/sonic-3"'

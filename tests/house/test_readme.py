@@ -1,0 +1,82 @@
+"""The README's commands, import and table of settings are true. For the calls see `newcomer/`."""
+
+import re
+import subprocess
+import textwrap
+from typing import Any
+
+import pytest
+
+from harness import ROOT, run
+from harness.scenes import call, reading
+from hearout import CutIn, Level, Outcome
+from hearout._session import settings
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+SHOWN_ELSEWHERE = {
+    "make run": "test_both_commands_work_in_a_clean_clone",
+    "make run < /dev/null": "test_both_commands_work_in_a_clean_clone",
+    "make test": "this run; its target is looked at in test_make_test_all_runs_every_test_once",
+    "hearout receipts": "test_the_main_calls_ledger_shows_a_changed_byte",
+    "hearout receipts verify": "test_the_main_calls_ledger_shows_a_changed_byte",
+    "python uninterruptable.py dev": "test_livekits_commands_say_what_they_need",
+    "python uninterruptable.py start": "test_livekits_commands_say_what_they_need",
+    "python uninterruptable.py console": "test_both_commands_work_in_a_clean_clone",
+    "python uninterruptable.py console --stock": "test_the_call_without_hearout_is_what_the_program_prints",
+    "python uninterruptable.py console --script bench/calls/talk-over.toml --out calls/mine": (
+        "test_the_call_with_hearout_is_what_the_program_prints"
+    ),
+}
+
+
+def test_every_command_is_run_by_a_test() -> None:
+    assert set(COMMANDS) == set(SHOWN_ELSEWHERE)
+
+
+def test_the_import_that_is_shown_is_the_agents_own() -> None:
+    exec(PYTHON[0], {})
+    exec(PYTHON[1].replace("session =", "session = lambda:"), {})
+    agent = (ROOT / "uninterruptable.py").read_text()
+    assert "from hearout import AgentSession, cli" in agent
+    assert PYTHON[0].splitlines()[0] in agent
+
+
+def test_the_announcement_that_is_shown_gets_its_receipt() -> None:
+    shown: list[Any] = []
+
+    async def read(session: Any) -> None:
+        scope: dict[str, Any] = {"session": session, "CutIn": CutIn}
+        code = textwrap.indent(PYTHON[2], "    ").replace("    receipt.outcome", "    return receipt.outcome")
+        exec(f"async def shown():\n{code}", scope)
+        shown.extend(await scope["shown"]())
+
+    call(agent=reading(read))
+
+    assert shown == [Outcome.FINISHED, pytest.approx(4.3, abs=0.5), Level.PLAYED, ()]
+
+
+def test_the_table_of_settings_is_the_one_in_the_code() -> None:
+    assert len(re.findall(r"^\| `", README, re.MULTILINE)) == len(settings.WHY)
+    for name in settings.WHY:
+        assert re.split(r"[ =]", name)[0] in README
+
+
+def chosen(target: str) -> list[str]:
+    """The marks by which a target of make chooses its tests, run by run."""
+    shown = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    return re.findall(r'-m pytest.* -m "(.*)"$', shown.stdout, re.MULTILINE)
+
+
+def test_make_test_all_runs_every_test_once() -> None:
+    first = ["not in_real_time", "one_of_each"]
+    rest = ["in_real_time and not one_of_each"]
+    assert (chosen("test"), chosen("test-rest"), chosen("test-all")) == (first, rest, first + rest)
+
+
+@pytest.mark.parametrize("command", ["dev", "start"])
+def test_livekits_commands_say_what_they_need(command: str) -> None:
+    assert "LIVEKIT_URL" in run(command).stderr
+    assert run(command, "--help").returncode == 0
