@@ -21,6 +21,7 @@ from ..ledger._calls import WatchedCall
 from ..policy import Policy
 from .announce import Announcer
 from .answers import Answers
+from .ask import Asker
 from .call_ledger import CallLedger
 from .call_receipts import CallReceipts
 from .inbound import Inbound
@@ -64,6 +65,7 @@ class Bridge:
         )
         self.announcer = Announcer(session, self)
         self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed)
+        self.asker = Asker(self, self.announcer)
         self._outbound = Outbound(
             session,
             runner,
@@ -71,6 +73,7 @@ class Bridge:
             self.announcer,
             self.takeover,
             self.receipts,
+            asker=self.asker,
             gate=self._gate,
             call_off_soon=inbound.call_off_soon,
         )
@@ -148,6 +151,7 @@ class Bridge:
         self.feed(e.SessionClosed())
         self._closed = True
         self.may_close.set()
+        self.asker.close()
         self._answers.close()
         if self.receipts.witness is not None:
             self.receipts.look_again()
