@@ -34,6 +34,9 @@ HOLD_OFFS = 3
 LONGEST = 30.0
 """Seconds for which a sound may go on, beyond the wait, before it counts as no answer: music on hold, a fan."""
 
+NOT_SAID = "en"
+"""The language of what is typed or said where neither the program nor the STT says which it is."""
+
 _DECISIVE = (Meaning.YES, Meaning.NO, Meaning.CHOICE)
 _ENDS = {
     Outcome.CUT_IN: AskOutcome.CUT_IN,
@@ -93,7 +96,7 @@ class OpenQuestion:
         by_keys = self._judge_keys(keys) if keys else None
         if not words.split(text):
             return by_keys
-        said = judge(text, words.language(self.asked.language or code), self.asked.expected)
+        said = judge(text, words.language(self.asked.language or code or NOT_SAID), self.asked.expected)
         if by_keys is None or said.meaning is Meaning.UNCLEAR:
             return by_keys or said
         if _choice(by_keys) == _choice(said):
@@ -329,7 +332,7 @@ class Questions:
         said_something = bool(early or one.keys)
         verdict = Verdict(Meaning.UNCLEAR, "keys, and not enough of them" if one.keys else "no answer in it")
         if words.split(said):
-            code = one.asked.language or self._heard.language
+            code = one.asked.language or self._heard.language or NOT_SAID
             verdict = judge(said, words.language(code), one.asked.expected)
         self._note(one, early, verdict)
         if verdict.meaning is Meaning.ASIDE and one.asked.aside and one.asides < one.asked.attempts:
@@ -401,7 +404,7 @@ class Questions:
 def _choice(verdict: Verdict) -> str:
     """Which choice it is; empty where it is none."""
     if verdict.meaning in (Meaning.YES, Meaning.NO):
-        return verdict.meaning.value
+        return str(verdict.meaning.value)
     return verdict.choice if verdict.meaning is Meaning.CHOICE else ""
 
 

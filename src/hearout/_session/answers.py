@@ -142,7 +142,7 @@ class Answers:
         await self._session.interrupt()
         self._session.generate_reply(user_input=text)
 
-    async def answer_aside(self, held: tuple[Held, ...]) -> None:
+    def answer_aside(self, held: tuple[Held, ...]) -> None:
         """Answer what the caller asked back to a question, which is asked again after this.
 
         Without the agent's hook for turns: it may be what asked the question, and waits for its answer.

@@ -123,7 +123,7 @@ class Question:
     text: str
     id: str
     version: str = ""
-    choices: YesNo | Choices | Digits = YesNo()
+    choices: YesNo | Choices | Digits
     attempts: int = 3
     wait: float = 6.0
     repeat: str = ""
@@ -137,13 +137,19 @@ class Question:
             if not str(getattr(self, name)).strip():
                 raise QuestionError(f"a question needs its {name}: it is empty", field=name)
         if not isinstance(self.choices, YesNo | Choices | Digits):
-            raise QuestionError(f"choices must be YesNo(…), Choices(…) or Digits(…), not {self.choices!r}", field="choices")
+            raise QuestionError(
+                f"choices must be YesNo(…), Choices(…) or Digits(…), not {self.choices!r}", field="choices"
+            )
         if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 1:
-            raise QuestionError(f"attempts must be a whole number of 1 or more, not {self.attempts!r}", field="attempts")
+            raise QuestionError(
+                f"attempts must be a whole number of 1 or more, not {self.attempts!r}", field="attempts"
+            )
         if isinstance(self.wait, bool) or not isinstance(self.wait, int | float) or not 0 < self.wait < 600:
             raise QuestionError(f"wait must be seconds between 0 and 600, not {self.wait!r}", field="wait")
         if self.silence is Silence.IMPLIED and not isinstance(self.choices, YesNo):
-            raise QuestionError("silence=Silence.IMPLIED needs YesNo(): of other choices none is implied", field="silence")
+            raise QuestionError(
+                "silence=Silence.IMPLIED needs YesNo(): of other choices none is implied", field="silence"
+            )
 
     @property
     def event(self) -> e.QuestionAsked:
@@ -215,7 +221,7 @@ class Asker:
         answered = self._open[name] = (question, asyncio.get_running_loop().create_future())
         book = self._call.receipts.book
         handle = QuestionHandle(name, answer=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))
-        if book is not None and (before := book.answer(name, question.text)) is not None:
+        if book is not None and (before := book.answer(name, question.text, question.version)) is not None:
             self._settle(before)
         elif self._announcer.is_mute():
             del self._open[name]
