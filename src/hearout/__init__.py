@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._session.agent_session import AgentSession
     from ._session.announce import AnnouncementHandle
+    from ._session.ask import CallerAnswer, QuestionHandle
     from .announcement import Announcement
+    from .asking import Aside, Choices, Digits, Silence, YesNo
     from .errors import (
         AlreadyOwedError,
         AnnouncementError,
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
         LocalVoiceMissingError,
         MisspokenError,
         PolicyError,
+        QuestionError,
         ScriptError,
         SettingsError,
     )
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
         Retention,
         Timeouts,
     )
-    from .receipts import Cause, Fate, Held, Level, Outcome, Receipt
+    from .receipts import AskOutcome, Basis, Cause, Fate, Held, Level, Outcome, QuestionReceipt, Receipt
 
 __all__ = [
     "AgentSession",
@@ -38,9 +41,15 @@ __all__ = [
     "AnnouncementError",
     "AnnouncementHandle",
     "Answer",
+    "Aside",
+    "AskOutcome",
+    "Basis",
+    "CallerAnswer",
     "Cause",
+    "Choices",
     "ConsoleError",
     "CutIn",
+    "Digits",
     "Fate",
     "FloorClosedError",
     "HearoutError",
@@ -53,18 +62,25 @@ __all__ = [
     "Outcome",
     "Policy",
     "PolicyError",
+    "QuestionError",
+    "QuestionHandle",
+    "QuestionReceipt",
     "Receipt",
     "Redeliver",
     "Retention",
     "ScriptError",
     "SettingsError",
+    "Silence",
     "Timeouts",
+    "YesNo",
 ]
 
 _NAMES = {
     "_session.agent_session": ("AgentSession",),
     "_session.announce": ("AnnouncementHandle",),
+    "_session.ask": ("CallerAnswer", "QuestionHandle"),
     "announcement": ("Announcement",),
+    "asking": ("Aside", "Choices", "Digits", "Silence", "YesNo"),
     "errors": (
         "AlreadyOwedError",
         "AnnouncementError",
@@ -75,12 +91,13 @@ _NAMES = {
         "LocalVoiceMissingError",
         "MisspokenError",
         "PolicyError",
+        "QuestionError",
         "ScriptError",
         "SettingsError",
     ),
     "ledger": ("Ledger",),
     "policy": ("Answer", "CutIn", "Policy", "Redeliver", "Retention", "Timeouts"),
-    "receipts": ("Cause", "Fate", "Held", "Level", "Outcome", "Receipt"),
+    "receipts": ("AskOutcome", "Basis", "Cause", "Fate", "Held", "Level", "Outcome", "QuestionReceipt", "Receipt"),
 }
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 

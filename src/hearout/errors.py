@@ -16,6 +16,7 @@ HearoutError
 │   └── AlreadyOwedError     … since that utterance is owed already
 ├── AnnouncementError        there is nothing to announce; a ready-made one is missing or changed, or cannot be made
 │   └── MisspokenError       its audio does not say its text
+├── QuestionError            a question cannot be asked as it was given
 └── CallError                a scripted call of hearout.testing could not be played, or left tasks behind
 
 hearout.measure.MeasureError (a ValueError): a recording or an announcement could not be measured
@@ -108,6 +109,18 @@ class AnnouncementError(HearoutError, ValueError):
     def __init__(self, message: str = "", *, id: str = "") -> None:
         super().__init__(message)
         self.id = id
+
+
+class QuestionError(HearoutError, ValueError):
+    """A question cannot be asked as it was given; the message says what to change. Nothing was said.
+
+    Attributes:
+        field: the argument that was refused.
+    """
+
+    def __init__(self, message: str = "", *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class MisspokenError(AnnouncementError):

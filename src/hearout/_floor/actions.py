@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..receipts import Fate, Held, Receipt
+from ..receipts._question import QuestionReceipt
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,29 @@ class StopInterruptible:
 
 
 @dataclass(frozen=True)
+class AskQuestion:
+    """Ask this question, as protected speech of its own; `brief` means in its short form."""
+
+    id: str
+    brief: bool = False
+
+
+@dataclass(frozen=True)
+class AnswerAside:
+    """Let the agent answer what the caller asked back; the question is asked again after that."""
+
+    id: str
+    words: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class EndQuestion:
+    """A question has ended: this is the record of it, but for who heard its attempts."""
+
+    receipt: QuestionReceipt
+
+
+@dataclass(frozen=True)
 class WriteReceipt:
     """An utterance is over and its words are settled: this is the record of it."""
 
@@ -181,6 +205,9 @@ Action: TypeAlias = (
     | ResumeUnfinished
     | SkipUnfinished
     | StopInterruptible
+    | AskQuestion
+    | AnswerAside
+    | EndQuestion
     | WriteReceipt
     | NoteGap
     | EndCall

@@ -89,6 +89,12 @@ class Alignment:
         answerable = (seconds for seconds, one in self.placed if words.may_be_answered(one, self._words))
         return next(answerable, share * length) - QUESTION_MARGIN
 
+    def question_ends_at(self) -> float | None:
+        """The second at which its last question has been said: the next sentence begins; None where only its end is
+        known, or it asks none."""
+        asks = [number for number, (_, one) in enumerate(self.placed) if words.asks(one, self._words)]
+        return self.placed[asks[-1] + 1][0] if asks and asks[-1] + 1 < len(self.placed) else None
+
     @property
     def _words(self) -> words.Language:
         return words.language(self.language)

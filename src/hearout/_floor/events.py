@@ -4,11 +4,13 @@ Times are given beside the event, in seconds from the call's start. An utterance
 in a call; everything said about another id than one that is open is late, and changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..policy import Answer, CutIn, Redeliver
 from ..receipts import Cause
+from .answering import YES_NO, Expected
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class SpeechRequested:
         text: all of what is to be said, where that is known from the beginning.
         begins_at: the second of it at which this attempt begins: what was before has been played, by another agent.
         expected: how many seconds all of it lasts, where that is known from the beginning.
+        question: the question of `QuestionAsked` that it asks; empty where it asks none.
     """
 
     id: str
@@ -32,6 +35,45 @@ class SpeechRequested:
     text: str = field(default="", repr=False)
     begins_at: float = 0.0
     expected: float | None = None
+    question: str = ""
+
+
+@dataclass(frozen=True)
+class QuestionAsked:
+    """A question was asked for: it is asked when those before it have ended, and again until it has an answer.
+
+    Args:
+        id: names it.
+        version: of its wording.
+        text: of the question.
+        expected: what words it may be answered by.
+        keys: keys that answer it, each with the choice that it makes.
+        attempts: how often it is asked at most, without an aside between.
+        wait: seconds that the caller has for beginning an answer, from when it had been asked.
+        aside: whether the agent answers what the caller asks back.
+        implied: the choice that silence makes; empty where it makes none.
+        language: that it is asked in; empty for that of the call.
+        narrow: told the words and the choice that the rules found; what it does not confirm is no choice.
+    """
+
+    id: str
+    version: str = ""
+    text: str = field(default="", repr=False)
+    expected: Expected = YES_NO
+    keys: tuple[tuple[str, str], ...] = ()
+    attempts: int = 3
+    wait: float = 6.0
+    aside: bool = True
+    implied: str = ""
+    language: str = ""
+    narrow: Callable[[str, str], bool] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class QuestionFailed:
+    """The question of this id could not be said: there is no TTS, or LiveKit's session is closing."""
+
+    id: str
 
 
 @dataclass(frozen=True)
@@ -170,10 +212,17 @@ class WordsGuessed:
 
 @dataclass(frozen=True)
 class WordsHeard:
-    """The recogniser's last word on what the caller said; `language` is what it takes it for, if it says."""
+    """The recogniser's last word on what the caller said; `language` is what it takes it for, if it says.
+
+    Args:
+        confidence: of the recogniser, from 0 to 1; None where it does not say.
+        stt: names the recogniser.
+    """
 
     text: str = field(repr=False)
     language: str = ""
+    confidence: float | None = None
+    stt: str = ""
 
 
 @dataclass(frozen=True)
@@ -297,6 +346,8 @@ OfSpeech: TypeAlias = (
 
 Event: TypeAlias = (
     SpeechRequested
+    | QuestionAsked
+    | QuestionFailed
     | OfSpeech
     | ReplyExpected
     | ReplyCalledOff

@@ -63,6 +63,7 @@ from . import actions as a
 from . import events as e
 from .actions import Action
 from .held import HeldPiece, HeldWords
+from .question import Questions
 from .state import Closing, Preparing, Progress, Queue
 from .utterance import Utterance
 
@@ -109,6 +110,7 @@ class Floor:
         self._answer_began_at: float | None = None
         """When the first sample of the answer left, until its gap is noted."""
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
+        self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
         self._shut_down = False
         """Whether `FinishShutdown` was given."""
         self._call_ended = False
@@ -120,7 +122,7 @@ class Floor:
     def holding(self) -> bool:
         """Whether the caller's words are kept from LiveKit now."""
         waits = self._expected_since is not None or self._waits_at_the_end()
-        return waits or bool(self._queue.open() or self._held_words.said)
+        return waits or bool(self._queue.open() or self._held_words.said or self._questions)
 
     @property
     def owes(self) -> bool:
@@ -158,6 +160,11 @@ class Floor:
         match event:
             case e.SpeechRequested():
                 self._queue.ask(event, at)
+                self._questions.begun(event.question, self._queue.named(event.id))
+            case e.QuestionAsked():
+                self._questions.asked(event, at)
+            case e.QuestionFailed():
+                self._questions.failed(event.id)
             case e.ReplyExpected():
                 self._expected_since = at
             case e.ReplyCalledOff():
@@ -183,6 +190,7 @@ class Floor:
             case e.UnfinishedFound():
                 self._arrived.append(event)
             case e.StopAsked():
+                self._questions.stop(event.id)
                 for one in self._queue.open(suspended=True):
                     if event.id == one.id or (event.id is None and one is self._queue.current()):
                         one.stop(Outcome.CUT_IN, f"operator: {event.reason}", Cause.OPERATOR)
@@ -212,6 +220,7 @@ class Floor:
                 self._is_in(event.language)
                 said = self._held_words.final(event.text, at, self._owner(), after_question=self._asked_before())
                 if said is not None:
+                    said.confidence, said.stt = event.confidence, event.stt
                     self._cut_in(said)
 
     def _is_in(self, language: str) -> None:
@@ -230,8 +239,10 @@ class Floor:
         owner = self._owner()
         if isinstance(event, e.KeysPressed):
             cuts = owner in self._queue.open(suspended=True) and owner.cut_by_keys(event.digits)
+            answers = not cuts and bool(self._questions) and self._questions.pressed(event.digits, at)
             held = Held(event.digits, at, Kind.PRESSED)
-            self._held_words.settled.append((held, Fate.CUT_IN if cuts else Fate.RECORDED, owner))
+            fate = Fate.CUT_IN if cuts else Fate.JUDGED if answers else Fate.RECORDED
+            self._held_words.settled.append((held, fate, owner))
             return
         kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
         self._held_words.said.append(
@@ -258,6 +269,7 @@ class Floor:
             self._wait_no_longer,
             self._drop_a_stale_answer,
             self._prepare_an_answer,
+            self._questions.settle,
             self._settle_the_words,
             self._record_fates,
             self._write_receipts,
@@ -351,7 +363,7 @@ class Floor:
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
         heard = self._held_words
-        if self._queue.open() or self._expected_since is not None:
+        if self._queue.open() or self._expected_since is not None or self._questions:
             return
         if self.closing.begun:
             yield from self._note_what_is_left(at)
@@ -433,7 +445,7 @@ class Floor:
             yield a.Release(commit=commit)
 
     def _end(self, at: float) -> Iterator[Action]:
-        if self._queue.open(suspended=True) or self._held_words.said:
+        if self._queue.open(suspended=True) or self._held_words.said or self._questions:
             return
         if self.closing.shutdown_at is not None and not self._shut_down:
             self._shut_down = True
@@ -458,7 +470,7 @@ class Floor:
     def _prepares_at(self) -> float | None:
         """When an answer may be prepared; None while it may not."""
         heard, owed = self._held_words, self._queue.open()
-        if not self._preparing.may_begin or self.closing.begun:
+        if not self._preparing.may_begin or self.closing.begun or self._questions:
             return None
         if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not heard.has_answer_due:
             return None
@@ -473,6 +485,8 @@ class Floor:
                 yield cuts_at
         if (begins := self._prepares_at()) is not None:
             yield begins
+        if self._questions and self._questions.next_alarm is not None:
+            yield self._questions.next_alarm
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
         ends_at = self.closing.gone_for_good_at

@@ -31,6 +31,10 @@ class HeldPiece:
     """That it was said in; empty where that is not known."""
     after_question: bool = False
     """Whether another utterance had asked something before that was not answered yet."""
+    confidence: float | None = None
+    """Of the recogniser, from 0 to 1; None where it does not say."""
+    stt: str = ""
+    """Names the recogniser."""
     _echo: tuple[tuple[object, ...], bool] | None = field(default=None, repr=False)
 
     @property
@@ -72,6 +76,8 @@ class HeldWords:
     due_by: float | None = None
     """Until when a final transcript may come for the sound that ended."""
     guess: str = ""
+    stopped_at: float | None = None
+    """When the caller was last known to have stopped."""
     final_at: float | None = None
     """When the last final transcript came."""
     said: list[HeldPiece] = field(default_factory=list)
@@ -112,6 +118,7 @@ class HeldWords:
         if self.talking:
             complete = self.final_at is not None and self.final_at > at - SILENCE and not self.guess
             self.talking, self.due_by = False, None if complete else at + grace
+            self.stopped_at = at
             self.words_from = None if complete else self.words_from
 
     def final(self, text: str, at: float, owner: Utterance, *, after_question: bool = False) -> HeldPiece | None:

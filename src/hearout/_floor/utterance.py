@@ -368,6 +368,19 @@ class Utterance:
         return at - ONSET < self._attempt_at + put - self.begins_at
 
     @property
+    def question_asked_at(self) -> float | None:
+        """The second of the call at which its last question had been asked to its end; None before that.
+
+        Rather too late: where no TTS says when the question's sentence ended, or a piece was missing, at its end.
+        """
+        ended = self.attempts[-1].ended_at if self.attempts and self.outcome is Outcome.FINISHED else None
+        inside = self.alignment.question_ends_at()
+        if inside is None or self.holes or self._attempt_at is None or inside > self.so_far(self._sign_of_life):
+            return ended
+        said = self._attempt_at + inside - self.begins_at
+        return said if ended is None else min(said, ended)
+
+    @property
     def asks(self) -> bool:
         """Whether it says something that somebody may answer, as far as it was said."""
         asked = self.alignment.answerable_at(self.made)

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from livekit import rtc
@@ -30,6 +30,7 @@ from .._floor.events import (
 )
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
+from ..asking import Aside, Choices, Digits, Silence, YesNo
 from ..errors import FloorClosedError, SettingsError
 from ..ledger import Ledger, LedgerWriter, Unfinished
 from ..ledger._environment import place
@@ -39,9 +40,10 @@ from ..policy import (
     Policy,
     Redeliver,
 )
-from ..receipts import Receipt
+from ..receipts import QuestionReceipt, Receipt
 from . import settings
 from .announce import AnnouncementHandle, asked
+from .ask import Question, QuestionHandle
 from .bridge import Bridge
 from .call_ledger import RENEW
 from .runner import FloorListener
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hearout")
 
 Userdata_T = TypeVar("Userdata_T")
+YES_NO = YesNo()
 
 
 class LocalLine(Protocol):
@@ -305,6 +308,70 @@ class AgentSession(LiveKitSession[Userdata_T]):
         asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys}
         wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, **asks)
         return bridge.announcer.announce(wanted)
+
+    def ask(
+        self,
+        text: str,
+        *,
+        id: str,
+        version: str = "",
+        choices: YesNo | Choices | Digits = YES_NO,
+        attempts: int = 3,
+        wait: float = 6.0,
+        repeat: str = "",
+        aside: Aside = Aside.ANSWER,
+        decide: Callable[[str], str | None] | None = None,
+        silence: Silence = Silence.NOTHING,
+        language: str = "",
+    ) -> QuestionHandle:
+        """Ask a question that must be answered; await what this gives back for a `CallerAnswer`.
+
+        By rules, and never by a guess: what began before the question had been asked is no answer, nor is silence. It
+        is asked again when the answer is unclear. Whatever the caller does, nothing is raised and nothing is decided:
+        the outcome says what happened.
+
+        Args:
+            text: the question.
+            id, version: name it and its wording, for its receipt.
+            choices: what it may be answered by.
+            attempts: how often it is asked at most; not counted is what follows a question back.
+            wait: seconds for beginning an answer, from when it had been asked.
+            repeat: its short form, for asking again; the question itself where it is empty.
+            aside: what becomes of a question that the caller asks back.
+            decide: told the words; what it says confirms the choice that the rules found, or makes it none.
+            silence: what it means that the caller says nothing at all.
+            language: of the question and its answer, as ``"de"``; where it is empty the policy's, or what the STT says.
+
+        Raises:
+            QuestionError: an argument makes no sense, or there is no TTS.
+            AlreadyOwedError: a question of this id is open.
+            FloorClosedError: the session has not been started, or is closing.
+            SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
+        """
+        if self._stock:
+            raise SettingsError("--stock plays LiveKit's own session, which has no ask(); leave --stock out")
+        if (bridge := self._bridge) is None:
+            raise FloorClosedError("ask() needs a session that runs: await session.start(…) first")
+        self._check_open(bridge)
+        question = Question(
+            text=text,
+            id=id,
+            version=version,
+            choices=choices,
+            attempts=attempts,
+            wait=wait,
+            repeat=repeat,
+            aside=aside,
+            decide=decide,
+            silence=silence,
+            language=language or self._choices.language,
+        )
+        return bridge.asker.ask(question)
+
+    @property
+    def questions(self) -> list[QuestionReceipt]:
+        """The records of the questions that have ended, in the order of their ends; a revoked one twice."""
+        return [] if self._bridge is None else list(self._bridge.asker.all)
 
     async def stop_announcement(self, reason: str) -> None:
         """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.

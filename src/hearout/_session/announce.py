@@ -113,7 +113,7 @@ class Announcer:
                 return self._announced(asked)[1]
             return self._announced(old.rest(dataclasses.replace(asked, id=name)), held=old.held)[1]
         except RuntimeError as error:
-            if asked.frames is None and self._is_mute():
+            if asked.frames is None and self.is_mute():
                 raise AnnouncementError(
                     f"nothing can speak {name!r}: neither the session nor its agent has a voice; pass tts= to one of "
                     "them, or audio= here",
@@ -123,7 +123,20 @@ class Announcer:
                 "the session is closing or closed: nothing more can be announced in it", id=name
             ) from error
 
-    def _is_mute(self) -> bool:
+    def attempt(self, asked: SpeechRequest) -> None:
+        """Say an attempt at a question, from its beginning, whatever a dead agent had said of it.
+
+        Raises:
+            RuntimeError: LiveKit's session is closing, or there is no TTS.
+        """
+        book = self._call.receipts.book
+        if book is not None:
+            book.finished.pop(asked.id, None)
+        old = None if book is None else book.inherited.get(asked.id)
+        self._announced(asked, held=() if old is None else old.held)
+
+    def is_mute(self) -> bool:
+        """Whether neither the session nor its agent has a TTS."""
         try:
             own = self._session.current_agent.tts
         except RuntimeError:  # no agent runs

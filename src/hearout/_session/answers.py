@@ -19,6 +19,13 @@ from .speeches import Speeches
 logger = logging.getLogger("hearout")
 
 
+ASIDE_INSTRUCTIONS = (
+    "The caller was asked a question and asks something back. Answer that in one or two sentences. "
+    "Do not ask the question again and do not answer it for the caller: it is asked again right after this."
+)
+"""What the LLM is told for one reply, when the caller asks back."""
+
+
 class Answers:
     """The answers of one session.
 
@@ -137,6 +144,20 @@ class Answers:
         """Answer what was typed, instead of what is being said."""
         await self._session.interrupt()
         self._session.generate_reply(user_input=text)
+
+    def answer_aside(self, held: tuple[Held, ...]) -> None:
+        """Answer what the caller asked back to a question, which is asked again after this.
+
+        Without the agent's hook for turns: it may be what asked the question, and waits for its answer.
+        """
+        try:
+            self._session.generate_reply(
+                user_input=words.join(one.text for one in held),
+                chat_ctx=self._session.current_agent.chat_ctx.copy(),
+                instructions=ASIDE_INSTRUCTIONS,
+            )
+        except RuntimeError:  # no LLM, or LiveKit's session is closing: the question is asked again all the same
+            logger.warning("what the caller asked back to a question could not be answered")
 
     async def note(self, text: str) -> None:
         """Put a turn into the chat context, unanswered: the agent's, which the model sees, and the session's."""

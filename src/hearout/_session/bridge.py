@@ -23,6 +23,7 @@ from ..ledger._calls import WatchedCall
 from ..policy import Policy
 from .announce import Announcer
 from .answers import Answers
+from .ask import Asker
 from .call_ledger import CallLedger
 from .call_receipts import CallReceipts
 from .inbound import Inbound
@@ -68,6 +69,7 @@ class Bridge:
         )
         self.announcer = Announcer(session, self)
         self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed)
+        self.asker = Asker(self, self.announcer)
         self._outbound = Outbound(
             session,
             runner,
@@ -75,6 +77,7 @@ class Bridge:
             self.announcer,
             self.takeover,
             self.receipts,
+            asker=self.asker,
             gate=self._gate,
             call_off_soon=inbound.call_off_soon,
         )
@@ -170,6 +173,7 @@ class Bridge:
         self.feed(e.SessionClosed())
         self._closed = True
         self.may_close.set()
+        self.asker.close()
         self._answers.close()
         self._inbound.close()
         for nodes in self._nodes.values():

@@ -18,7 +18,7 @@ from ..ledger import LedgerWriter, Unfinished
 from ..ledger._calls import WatchedCall
 from ..ledger._entries import mark, marks, told
 from ..policy import choices_from_json, choices_to_json
-from ..receipts import Outcome, Receipt
+from ..receipts import AskOutcome, Outcome, QuestionReceipt, Receipt
 from ..receipts._codec import (
     sha256,
 )
@@ -144,6 +144,8 @@ class CallLedger:
         self.inherited: dict[str, UnfinishedUtterance] = {}
         self.finished: dict[str, Receipt] = {}
         """What dead agents finished in this call, by its id."""
+        self.answers: dict[str, QuestionReceipt] = {}
+        """The questions that were answered to dead agents in this call, by their ids."""
         self._scribe = scribe
         self._agent = agent
         self._progress_now = progress
@@ -166,6 +168,33 @@ class CallLedger:
         for entry in await self._scribe.entries(self.call, now=time.time()):
             if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
                 self.finished[entry.id] = entry.receipt
+        for question in await self._scribe.questions(self.call):
+            if question.outcome is AskOutcome.ANSWERED and not question.revoked:
+                self.answers[question.id] = question
+
+    def answer(self, name: str, text: str, version: str) -> QuestionReceipt | None:
+        """The record of a question that was answered to a dead agent in this call; asked once for each.
+
+        Args:
+            name: its id.
+            text, version: of what is to be asked now: another question is not answered.
+        """
+        known = self.answers.pop(name, None)
+        same = known is not None and known.version == version and known.text_sha256 == sha256(text)
+        return known if same else None
+
+    def asked(self, receipt: QuestionReceipt) -> QuestionReceipt:
+        """Write down how a question ended; the record with the name of its row."""
+        if self._is_abandoned:
+            return receipt
+        receipt = replace(receipt, call=self.call, entry=secrets.token_hex(16))
+        self._scribe.asked(receipt, now=time.time())
+        return receipt
+
+    def revoked(self, receipt: QuestionReceipt) -> None:
+        """Write down that a choice does not hold any more."""
+        if receipt.entry:
+            self._scribe.revoked(receipt)
 
     def said(self, name: str, text: str | None = None) -> Receipt | None:
         """The receipt of what a dead agent said to its end, and was to say so; asked once for each.

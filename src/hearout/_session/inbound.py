@@ -114,6 +114,7 @@ class Inbound:
                 text=asked.before + asked.text,
                 begins_at=speech.begins_at,
                 expected=asked.expected,
+                question=asked.question,
             )
         )
         self._goes_on(speech)
@@ -162,7 +163,11 @@ class Inbound:
                 self._feed(e.WordsLeftToLiveKit())
             return False
         self._answers.caller_speaks(heard.language)
-        self._feed((e.WordsHeard if final else e.WordsGuessed)(heard.text, str(heard.language or "")))
+        language = str(heard.language or "")
+        if final:
+            self._feed(e.WordsHeard(heard.text, language, heard.confidence or None, self._stt_name()))
+        else:
+            self._feed(e.WordsGuessed(heard.text, language))
         self._session.emit(
             "user_input_transcribed",
             UserInputTranscribedEvent(
@@ -170,6 +175,10 @@ class Inbound:
             ),
         )
         return True
+
+    def _stt_name(self) -> str:
+        """The session's STT, as it calls itself; an agent may have its own, which is not told apart."""
+        return "" if self._session.stt is None else self._session.stt.label
 
     async def turn_completed(
         self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage

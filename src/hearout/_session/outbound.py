@@ -13,6 +13,7 @@ from .._pipeline.transcripts import TranscriptGate
 from ..receipts import Held
 from .announce import Announcer
 from .answers import Answers
+from .ask import Asker
 from .call_receipts import CallReceipts
 from .runner import Runner
 from .takeover import Takeover
@@ -26,6 +27,7 @@ class Outbound:
         runner: runs what takes time.
         answers, announcer, takeover: make what the agent says.
         receipts: of the call.
+        asker: asks questions.
         gate: where transcripts pass.
         call_off_soon: tells the floor, two steps of the loop later, that no reply is on its way any more.
     """
@@ -39,6 +41,7 @@ class Outbound:
         takeover: Takeover,
         receipts: CallReceipts,
         *,
+        asker: Asker,
         gate: TranscriptGate,
         call_off_soon: Callable[[], None],
     ) -> None:
@@ -46,6 +49,7 @@ class Outbound:
         """Set when the session may close: nothing is owed any more."""
         self.leave_room: Callable[[], None] = lambda: None
         """Ends the call in its room, where there is one."""
+        self._asker = asker
         self._session = session
         self._runner = runner
         self._gate = gate
@@ -89,6 +93,12 @@ class Outbound:
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:
                     current.interrupt()
+            case a.AskQuestion():
+                self._asker.say(action)
+            case a.AnswerAside():
+                self._answers.answer_aside(action.words)
+            case a.EndQuestion():
+                self._asker.ended(action.receipt)
             case a.WriteReceipt():
                 self._receipts.write(action.receipt)
             case a.NoteGap():

@@ -212,9 +212,12 @@ class Ledger:
         return int(found.seq), str(found.hash)
 
     def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[RowKind, int | None]:
-        """What a record is by now, and which promise it belongs to; an amendment belongs to a settlement."""
-        if record.kind is RowKind.AMENDED:
-            to = (ROWS.c.book == self.book, ROWS.c.entry == record.owed, ROWS.c.kind == RowKind.SETTLED.value)
+        """What a record is by now, and which row it belongs to: a promise, or what is amended or revoked."""
+        if record.kind is RowKind.ASKED:
+            return record.kind, None
+        if record.kind in (RowKind.AMENDED, RowKind.REVOKED):
+            to_what = RowKind.SETTLED if record.kind is RowKind.AMENDED else RowKind.ASKED
+            to = (ROWS.c.book == self.book, ROWS.c.entry == record.owed, ROWS.c.kind == to_what.value)
             of = connection.execute(sa.select(ROWS.c.seq).where(*to)).scalar()
             return (RowKind.LATE, None) if of is None else (record.kind, int(of))
         mine = [OWED.c.book == self.book, OWED.c.kind == RowKind.OWED.value]

@@ -32,6 +32,10 @@ class RowKind(Enum):
     """What a process said of it that no longer owed it, a promise or a receipt: kept, and it changes nothing."""
     AMENDED = "amended"
     """More became known of who heard it, after it was settled."""
+    ASKED = "asked"
+    """A question has ended: how it was asked, what was said to it, and what was decided."""
+    REVOKED = "revoked"
+    """The choice of a question does not hold any more."""
     FORGOTTEN = "forgotten"
     """What was said in that call was removed from beside the chain."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import AlreadyOwedError, LedgerError
-from ..receipts import Receipt
+from ..receipts import QuestionReceipt, Receipt
 from . import _read as read
 from . import _tables as tables
 from ._book import Ledger, new_holder
@@ -29,6 +29,7 @@ from ._entries import (
     promise,
     settlement,
 )
+from ._questions import asked_record, questions, revoked_record
 from ._spool import Spool
 
 logger = logging.getLogger("hearout.ledger")
@@ -165,6 +166,19 @@ class LedgerWriter:
         record = amendment(before, after, call, by=self.holder, now=now, settled=settled)
         if record is not None:
             self._submit_record(record)
+
+    def asked(self, receipt: QuestionReceipt, *, now: float) -> None:
+        """Write down how a question ended; its `entry` names the row, for :meth:`revoked`."""
+        self._submit_record(asked_record(receipt, by=self.holder, now=now, text=self._ledger.text))
+
+    def revoked(self, receipt: QuestionReceipt) -> None:
+        """Write down that the choice of a question does not hold any more."""
+        self._submit_record(revoked_record(receipt, by=self.holder))
+
+    async def questions(self, call: str) -> tuple[QuestionReceipt, ...]:
+        """The questions that have ended in a call; none where the ledger is down, which is logged."""
+        work = lambda: tuple(receipt for _, receipt in questions(self._ledger, call=call))  # noqa: E731
+        return await self._ask(work, (), within=TAKES_OVER)
 
     async def owed(self, call: str) -> tuple[Unfinished, ...]:
         """What is owed in a call, oldest first; nothing where the ledger is down, which is logged."""

@@ -90,7 +90,7 @@ def from_json(document: object) -> Receipt:
     if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
         raise ReceiptError(f"this is no receipt: its field schema is not {SCHEMA!r}", field="schema")
     version = _read_version(document.get("version"))
-    read = _Reader(document)
+    read = Reader(document)
     text = read.text("text", default="")
     hashed = read.text("text_sha256")
     if text and sha256(text) != hashed:
@@ -172,7 +172,7 @@ def _held(held: Held, fate: Fate, words: Retention, salt: str) -> Json:
 # Reading
 
 
-class _Reader:
+class Reader:
     """Reads the fields of one object, and names the one that makes no sense."""
 
     def __init__(self, document: object, of: str = "the receipt") -> None:
@@ -240,7 +240,7 @@ def _read_version(version: object) -> tuple[int, int]:
 
 
 def _read_attempt(document: object) -> Attempt:
-    read = _Reader(document, "an attempt")
+    read = Reader(document, "an attempt")
     return Attempt(
         began_at=read.number("began_at"),
         ended_at=read.number("ended_at"),
@@ -257,7 +257,7 @@ def listener_from_json(document: object) -> Listener:
     Raises:
         ReceiptError: it is none.
     """
-    read = _Reader(document, "a listener")
+    read = Reader(document, "a listener")
     return Listener(
         identity=read.text("identity"),
         present=read.pairs("present"),
@@ -267,7 +267,7 @@ def listener_from_json(document: object) -> Listener:
 
 
 def _read_held(document: object) -> tuple[Held, Fate]:
-    read = _Reader(document, "what was held")
+    read = Reader(document, "what was held")
     held = Held(read.text("text", default=""), read.number("at"), read.one_of(Kind, "kind"), read.flag("early"))
     return held, read.one_of(Fate, "fate")
 

@@ -58,6 +58,8 @@ class Fate(Enum):
     """Keys that ended the utterance."""
     RECORDED = "recorded"
     """Keys that did not: LiveKit gives keys to no model."""
+    JUDGED = "judged"
+    """Said to a question of `ask()`: in the chat context, and the question's receipt has the verdict."""
     CALLER_GONE = "caller gone"
     """In the chat context; there was nobody left to answer."""
     SHUT_DOWN = "shut down"

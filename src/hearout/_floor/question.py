@@ -1,0 +1,415 @@
+"""The questions of one call that are not answered: what counts as an answer, and when they are asked again.
+
+A question is asked by attempts, each an utterance of the floor. What began before it had been asked counts for nothing,
+nor does what another utterance or the agent's own sound says. Silence is neither yes nor no. It notes and decides about
+answers; who may speak is decided in `floor.py`, which asks it after every event.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from .. import _text as words
+from ..policy import Policy
+from ..receipts import AskAttempt, AskOutcome, Basis, Fate, GivenAnswer, Held, Kind, Outcome, QuestionReceipt
+from . import actions as a
+from . import events as e
+from .actions import Action
+from .answering import RULES, Meaning, Verdict, judge
+from .held import HeldPiece, HeldWords
+from .state import Closing, Queue
+from .utterance import ONSET, Utterance
+
+RECONSIDER = 0.7
+"""Seconds of silence after which words are judged: "okay … no, wait" has a pause that the VAD takes for an end."""
+
+MOMENT = 1.5
+"""Seconds that a caller who spoke too early has for answering, before the question is asked again."""
+
+HOLDS = 3.0
+"""How many times the usual wait a caller gets who asks for a moment."""
+
+HOLD_OFFS = 3
+"""How often a caller may ask for a moment in one attempt: the fourth is unclear."""
+
+LONGEST = 30.0
+"""Seconds for which a sound may go on, beyond the wait, before it counts as no answer: music on hold, a fan."""
+
+NOT_SAID = "en"
+"""The language of what is typed or said where neither the program nor the STT says which it is."""
+
+_DECISIVE = (Meaning.YES, Meaning.NO, Meaning.CHOICE)
+_ENDS = {
+    Outcome.CUT_IN: AskOutcome.CUT_IN,
+    Outcome.FAILED: AskOutcome.FAILED,
+    Outcome.SHUT_DOWN: AskOutcome.SHUT_DOWN,
+}
+
+
+@dataclass
+class OpenQuestion:
+    """One question that has not ended. Times in seconds from the call's start; None where there is none."""
+
+    asked: e.QuestionAsked
+    asked_for_at: float
+    attempts: list[tuple[Utterance, bool]] = field(default_factory=list)
+    """Each attempt, and whether it was the short form."""
+    counted: int = 0
+    """Attempts that count: not those after an aside, or after the caller was gone."""
+    pending_since: float | None = None
+    """Since when the next attempt is asked of the session, and not requested by it."""
+    brief: bool = False
+    since: float | None = None
+    """From when on what the caller says is an answer to the last attempt."""
+    deadline: float = 0.0
+    """Until when an answer must have begun."""
+    disturbed: bool = False
+    """Other protected speech has been said since the last attempt."""
+    missed: bool = False
+    """The caller was gone since the last attempt."""
+    failed: bool = False
+    stopped: bool = False
+    hold_offs: int = 0
+    asides: int = 0
+    keys: list[GivenAnswer] = field(default_factory=list)
+    answers: list[GivenAnswer] = field(default_factory=list)
+
+    @property
+    def utterance(self) -> Utterance | None:
+        """The last attempt."""
+        return self.attempts[-1][0] if self.attempts else None
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether it may be asked once more."""
+        return self.counted < self.asked.attempts
+
+    def ask(self, at: float, *, brief: bool, counts: bool = True) -> a.AskQuestion:
+        """Ask it; nothing that was said before counts from now on."""
+        self.counted += counts
+        self.pending_since, self.brief, self.since = at, brief, None
+        self.hold_offs, self.keys = 0, []
+        self.disturbed = self.missed = False
+        return a.AskQuestion(self.asked.id, brief)
+
+    def judge(self, text: str, code: str, keys: str) -> Verdict | None:
+        """What words and keys are to it; None while more keys are due."""
+        by_keys = self._judge_keys(keys) if keys else None
+        if not words.split(text):
+            return by_keys
+        said = judge(text, words.language(self.asked.language or code or NOT_SAID), self.asked.expected)
+        if by_keys is None or said.meaning is Meaning.UNCLEAR:
+            return by_keys or said
+        if _choice(by_keys) == _choice(said):
+            return by_keys
+        refuses = said.meaning is Meaning.NO and by_keys.meaning is Meaning.YES
+        return said if refuses else Verdict(Meaning.UNCLEAR, "a key, and words that say something else")
+
+    def _judge_keys(self, keys: str) -> Verdict | None:
+        if (count := self.asked.expected.digits) > 0:
+            digits = "".join(key for key in keys if key.isdecimal())
+            if len(digits) < count:
+                return None
+            if len(digits) > count:
+                return Verdict(Meaning.UNCLEAR, f"not {count} digits")
+            return Verdict(Meaning.CHOICE, "keys", digits)
+        made = {dict(self.asked.keys).get(key, "") for key in keys}
+        if len(made) != 1 or made == {""}:
+            return Verdict(Meaning.UNCLEAR, "a key that makes no choice" if made == {""} else "keys that differ")
+        choice = made.pop()
+        meaning = {"yes": Meaning.YES, "no": Meaning.NO} if self.asked.expected.yes_no else {}
+        return Verdict(meaning.get(choice, Meaning.CHOICE), "a key", choice)
+
+    def receipt(self, outcome: AskOutcome, at: float, choice: str = "") -> QuestionReceipt:
+        """The record of it, once it has ended."""
+        asked = self.asked
+        implied = asked.implied if outcome is AskOutcome.SILENT and not self.answers else ""
+        last = None if self.utterance is None else self.utterance.question_asked_at
+        digits = asked.expected.digits
+        named = ("yes", "no") if asked.expected.yes_no else tuple(name for name, _ in asked.expected.choices)
+        return QuestionReceipt(
+            id=asked.id,
+            version=asked.version,
+            outcome=outcome,
+            choice=choice or implied,
+            basis=Basis.GIVEN if choice else Basis.IMPLIED if implied else Basis.NONE,
+            text=asked.text,
+            language=asked.language,
+            choices=(f"{digits} digits",) if digits else named,
+            rules=RULES,
+            asked_for_at=self.asked_for_at,
+            decided_at=at,
+            attempts=tuple(AskAttempt(one.id, one.question_asked_at, brief) for one, brief in self.attempts),
+            answers=tuple(self.answers),
+            delay=None if last is None else max(0.0, at - last),
+        )
+
+
+class Questions:
+    """The questions of one call: one is open, the others wait for its end.
+
+    Args:
+        policy: the choices of the team.
+        queue: the utterances that are owed.
+        heard: what the caller says.
+        closing: what has begun to end the call.
+    """
+
+    def __init__(self, policy: Policy, queue: Queue, heard: HeldWords, closing: Closing) -> None:
+        self._policy, self._queue, self._heard, self._closing = policy, queue, heard, closing
+        self._open: list[OpenQuestion] = []
+        self.next_alarm: float | None = None
+        """When it must be looked at again, unless something happens before."""
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    # Noting
+
+    def asked(self, event: e.QuestionAsked, at: float) -> None:
+        """A question is asked for; one that is open is not asked for again."""
+        if all(one.asked.id != event.id for one in self._open):
+            self._open.append(OpenQuestion(event, at))
+
+    def begun(self, name: str, utterance: Utterance | None) -> None:
+        """An attempt at a question is an utterance of the floor from now on."""
+        for one in self._open:
+            if one.asked.id == name and utterance is not None and one.pending_since is not None:
+                one.attempts.append((utterance, one.brief))
+                one.pending_since = None
+
+    def failed(self, name: str) -> None:
+        """The question could not be said."""
+        for one in self._open:
+            one.failed |= one.asked.id == name
+
+    def stop(self, name: str | None) -> None:
+        """The operator stops a question; None means the one that is open."""
+        for one in self._open:
+            one.stopped |= one.asked.id == name or (name is None and one is self._open[0] and not self._queue.open())
+
+    def pressed(self, digits: str, at: float) -> bool:
+        """Whether these keys, pressed now, are an answer; what is none is too early."""
+        one = self._open[0]
+        utterance = one.utterance
+        asked_at = None if utterance is None or one.pending_since is not None else utterance.question_asked_at
+        others = any(other is not utterance for other in self._queue.open(suspended=True))
+        early = asked_at is None or at < max(asked_at, one.since or 0.0) or others or one.disturbed
+        attempt = max(0, len(one.attempts) - 1)
+        one.keys.append(GivenAnswer(digits, Kind.PRESSED, attempt, at, at, at, early=early))
+        return not early
+
+    # Settling
+
+    def settle(self, at: float) -> Iterator[Action]:
+        """What must be done now."""
+        self.next_alarm = None
+        if not self._open:
+            return
+        one = self._open[0]
+        if (outcome := self._ending(one, at)) is not None:
+            yield self._end(one, outcome, at)
+        elif self._closing.gone_at is not None:
+            one.missed = bool(one.attempts)
+            self._ring(self._closing.gone_for_good_at)
+        elif one.pending_since is not None:
+            self._ring(one.pending_since + self._policy.timeouts.voice)
+        elif one.utterance is None:
+            yield one.ask(at, brief=False)
+        elif one.utterance.is_open or one.utterance.away:
+            return
+        elif one.missed:
+            yield one.ask(at, brief=False, counts=False)
+        elif self._queue.open():
+            one.disturbed = True
+        else:
+            self._counts_from(one, at)
+            yield from self._listen(one, at)
+
+    def _ending(self, one: OpenQuestion, at: float) -> AskOutcome | None:
+        utterance = one.utterance
+        is_being_said = utterance is not None and utterance.is_open
+        if self._closing.is_gone_for_good(at):
+            return AskOutcome.CALLER_GONE
+        if self._closing.shutdown_at is not None and not is_being_said:
+            return AskOutcome.SHUT_DOWN
+        if one.stopped and not is_being_said:
+            return AskOutcome.CUT_IN
+        late = one.pending_since is not None and at >= one.pending_since + self._policy.timeouts.voice
+        if one.failed or late:
+            return AskOutcome.FAILED
+        over = utterance is not None and not is_being_said and not utterance.away and one.pending_since is None
+        return _ENDS.get(utterance.outcome) if over and utterance is not None and utterance.outcome else None
+
+    def _counts_from(self, one: OpenQuestion, at: float) -> None:
+        """From when on an answer counts: the question had been asked, and nothing else was said since."""
+        assert one.utterance is not None
+        if one.since is None:
+            ended = one.utterance.attempts[-1].ended_at if one.utterance.attempts else at
+            one.since = at if one.utterance.question_asked_at is None else one.utterance.question_asked_at
+            one.deadline = ended + one.asked.wait
+        if one.disturbed:
+            one.since, one.disturbed = at, False
+            one.deadline = at + one.asked.wait
+
+    def _listen(self, one: OpenQuestion, at: float) -> Iterator[Action]:
+        heard = self._heard
+        if heard.talking and at < one.deadline + LONGEST:
+            self._ring(one.deadline + LONGEST)
+            return
+        if heard.owes_words:
+            longer = self._policy.timeouts.words if heard.guess else 0.0
+            words_by = max(heard.due_by or 0.0, (one.since or 0.0) + longer)
+            if at < words_by:
+                self._ring(words_by)
+                return
+            assert one.utterance is not None
+            heard.take_the_guess(at, one.utterance)
+        own, early = self._sorted(one)
+        keys = "".join(key.text for key in one.keys if not key.early)
+        quiet = max((_quiet_since(piece, heard) for piece in own), default=0.0) + RECONSIDER
+        if own and at < quiet:
+            self._ring(quiet)
+            return
+        verdict = one.judge(words.join(piece.held.text for piece in own), heard.language, keys)
+        if verdict is not None:
+            yield from self._judged(one, own, early, verdict, at)
+        elif at < one.deadline and not (early or any(key.early for key in one.keys)):
+            self._ring(one.deadline)
+        elif not keys and at < self._moment(one):
+            self._ring(self._moment(one))
+        elif keys and at < one.deadline:
+            self._ring(one.deadline)
+        else:
+            yield from self._without_an_answer(one, early, at)
+
+    def _moment(self, one: OpenQuestion) -> float:
+        """Until when a caller who spoke too early may answer; one who did not has the whole wait."""
+        return min(one.deadline, (one.since or 0.0) + MOMENT)
+
+    def _sorted(self, one: OpenQuestion) -> tuple[list[HeldPiece], list[HeldPiece]]:
+        """What is held that counts, and what began too early; the agent's own sound and a "mm-hm" are settled."""
+        own: list[HeldPiece] = []
+        early: list[HeldPiece] = []
+        for piece in list(self._heard.said):
+            known_late = ONSET if piece.held.kind is Kind.SPOKEN else 0.0
+            is_early = piece.held.at - known_late < (one.since or 0.0)
+            if piece.is_echo or (is_early and piece.is_idle):
+                self._heard.settle(piece, Fate.ECHO if piece.is_echo else Fate.BACKCHANNEL)
+            else:
+                (early if is_early else own).append(piece)
+        return own, early
+
+    def _judged(
+        self, one: OpenQuestion, own: Sequence[HeldPiece], early: Sequence[HeldPiece], verdict: Verdict, at: float
+    ) -> Iterator[Action]:
+        text, choice = words.join(piece.held.text for piece in own), _choice(verdict)
+        narrow = one.asked.narrow
+        if verdict.meaning in _DECISIVE and narrow is not None and not narrow(text, choice):
+            verdict, choice = Verdict(Meaning.UNCLEAR, f"{verdict.rule}, which the program did not confirm"), ""
+        can_wait = one.hold_offs < HOLD_OFFS
+        asks_back = verdict.meaning is Meaning.ASIDE and one.asked.aside and one.asides < one.asked.attempts
+        self._note(one, [*early, *own], verdict)
+        yield from self._settled(early, Fate.NOTED, early=True)
+        if asks_back:
+            one.asides += 1
+            yield from self._aside(one, own, at)
+            return
+        yield from self._settled(own, Fate.JUDGED)
+        if verdict.meaning in _DECISIVE:
+            yield self._end(one, AskOutcome.ANSWERED, at, choice)
+        elif verdict.meaning is Meaning.HOLD_OFF and can_wait:
+            one.hold_offs += 1
+            one.deadline = max(one.deadline, at + HOLDS * one.asked.wait)
+            one.keys = []
+        elif one.may_ask:
+            yield one.ask(at, brief=True)
+        else:
+            yield self._end(one, AskOutcome.UNCLEAR, at)
+
+    def _without_an_answer(self, one: OpenQuestion, early: Sequence[HeldPiece], at: float) -> Iterator[Action]:
+        """Nothing was said that counts: what began too early is no answer, but may be a question back."""
+        said = words.join(piece.held.text for piece in early)
+        said_something = bool(early or one.keys)
+        verdict = Verdict(Meaning.UNCLEAR, "keys, and not enough of them" if one.keys else "no answer in it")
+        if words.split(said):
+            code = one.asked.language or self._heard.language or NOT_SAID
+            verdict = judge(said, words.language(code), one.asked.expected)
+        self._note(one, early, verdict)
+        if verdict.meaning is Meaning.ASIDE and one.asked.aside and one.asides < one.asked.attempts:
+            one.asides += 1
+            yield from self._aside(one, early, at, early=True)
+            return
+        yield from self._settled(early, Fate.NOTED, early=True)
+        if one.may_ask:
+            yield one.ask(at, brief=True)
+        else:
+            yield self._end(one, AskOutcome.UNCLEAR if said_something else AskOutcome.SILENT, at)
+
+    def _aside(
+        self, one: OpenQuestion, pieces: Sequence[HeldPiece], at: float, *, early: bool = False
+    ) -> Iterator[Action]:
+        self._settle_pieces(pieces, Fate.DELIVERED, early=early)
+        yield a.AnswerAside(one.asked.id, tuple(replace(piece.held, early=early) for piece in pieces))
+        yield one.ask(at, brief=True, counts=False)
+
+    def _settled(self, pieces: Sequence[HeldPiece], fate: Fate, *, early: bool = False) -> Iterator[Action]:
+        """The agent knows of it, and answers nothing."""
+        if pieces:
+            self._settle_pieces(pieces, fate, early=early)
+            yield a.AddToContext(tuple(replace(piece.held, early=early) for piece in pieces))
+
+    def _settle_pieces(self, pieces: Sequence[HeldPiece], fate: Fate, *, early: bool) -> None:
+        for piece in pieces:
+            self._heard.said.remove(piece)
+            self._heard.settled.append((replace(piece.held, early=early), fate, piece.owner))
+
+    def _note(self, one: OpenQuestion, pieces: Sequence[HeldPiece], verdict: Verdict) -> None:
+        """Put what was said on the question's record, with the verdict."""
+        stopped_at = self._heard.stopped_at
+        attempt = max(0, len(one.attempts) - 1)
+        noted = [
+            GivenAnswer(
+                piece.held.text,
+                piece.held.kind,
+                attempt,
+                began_at=piece.held.at,
+                ended_at=min(piece.known_at, max(piece.held.at, stopped_at)) if stopped_at else piece.known_at,
+                known_at=piece.known_at,
+                early=self._is_early(one, piece.held),
+                stt=piece.stt,
+                confidence=piece.confidence,
+                language=piece.language,
+            )
+            for piece in pieces
+        ]
+        for said in sorted([*noted, *one.keys], key=lambda said: said.began_at):
+            rule = "began before the question had been asked" if said.early else verdict.rule
+            meaning = "unclear" if said.early and verdict.meaning in _DECISIVE else verdict.meaning.value
+            one.answers.append(replace(said, verdict=meaning, rule=rule))
+        one.keys = []
+
+    def _is_early(self, one: OpenQuestion, held: Held) -> bool:
+        return held.at - (ONSET if held.kind is Kind.SPOKEN else 0.0) < (one.since or 0.0)
+
+    def _end(self, one: OpenQuestion, outcome: AskOutcome, at: float, choice: str = "") -> a.EndQuestion:
+        if outcome is not AskOutcome.ANSWERED and one.keys:
+            self._note(one, (), Verdict(Meaning.UNCLEAR, "no answer in it"))
+        self._open.remove(one)
+        return a.EndQuestion(one.receipt(outcome, at, choice))
+
+    def _ring(self, at: float | None) -> None:
+        self.next_alarm = at
+
+
+def _choice(verdict: Verdict) -> str:
+    """Which choice it is; empty where it is none."""
+    if verdict.meaning in (Meaning.YES, Meaning.NO):
+        return str(verdict.meaning.value)
+    return verdict.choice if verdict.meaning is Meaning.CHOICE else ""
+
+
+def _quiet_since(piece: HeldPiece, heard: HeldWords) -> float:
+    """Since when nothing more was said after it; what is typed is all of it."""
+    if piece.held.kind is not Kind.SPOKEN:
+        return -RECONSIDER
+    return max(piece.known_at, heard.stopped_at or 0.0)

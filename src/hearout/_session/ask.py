@@ -1,0 +1,283 @@
+"""What `AgentSession.ask()` gives back: a question that waits for its answer, and the answer."""
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .._floor import actions as a
+from .._floor import events as e
+from .._floor.answering import Expected
+from ..asking import Aside, Choices, Digits, Silence, YesNo
+from ..errors import AlreadyOwedError, QuestionError
+from ..policy import Redeliver
+from ..receipts import AskOutcome, Kind, QuestionReceipt
+from .announce import Announcer
+from .call_receipts import CallReceipts
+from .speeches import SpeechRequest
+
+logger = logging.getLogger("hearout")
+
+Decide = Callable[[str], str | None]
+"""Told the words and keys of an answer; the choice that it sees in them, or None."""
+
+
+@dataclass(frozen=True)
+class CallerAnswer:
+    """What came of a question.
+
+    Args:
+        receipt: all that is known of it.
+    """
+
+    receipt: QuestionReceipt
+    _revoke: Callable[[QuestionReceipt], None] = field(repr=False, compare=False)
+
+    @property
+    def choice(self) -> str:
+        """The choice that was made: ``"yes"``, ``"no"``, a name of `Choices`, digits; empty where there is none."""
+        return self.receipt.choice
+
+    @property
+    def outcome(self) -> AskOutcome:
+        """How the question ended."""
+        return self.receipt.outcome
+
+    @property
+    def words(self) -> str:
+        """The words or keys that made the choice; empty where there is none."""
+        return "" if self.receipt.deciding is None else self.receipt.deciding.text
+
+    @property
+    def kind(self) -> Kind | None:
+        """How the choice was made; None where nobody made one."""
+        return None if self.receipt.deciding is None else self.receipt.deciding.kind
+
+    @property
+    def at(self) -> float | None:
+        """The second of the call at which the caller began to make the choice; None where nobody made one."""
+        return None if self.receipt.deciding is None else self.receipt.deciding.began_at
+
+    @property
+    def after_question(self) -> float | None:
+        """Seconds from when the question had been asked until `at`; None where nobody made a choice."""
+        asked_at = self.receipt.attempts[-1].asked_at if self.receipt.attempts else None
+        return None if self.at is None or asked_at is None else self.at - asked_at
+
+    def revoke(self, reason: str) -> "CallerAnswer":
+        """The choice does not hold any more: the caller took it back. The ledger gets a row that says so.
+
+        Args:
+            reason: goes on the record.
+
+        Returns:
+            the same answer, revoked.
+        """
+        revoked = dataclasses.replace(self.receipt, revoked=reason or "revoked", revoked_at=time.time())
+        self._revoke(revoked)
+        return dataclasses.replace(self, receipt=revoked)
+
+
+class QuestionHandle:
+    """A question that waits for its answer: await it for a :class:`hearout.CallerAnswer`.
+
+    Awaiting raises nothing for what a caller does. Whoever stops waiting does not stop the question.
+
+    Args:
+        id: of the question.
+        answer: done with its answer.
+        stop: stops it, for a reason.
+    """
+
+    def __init__(self, id: str, *, answer: asyncio.Future[CallerAnswer], stop: Callable[[str], None]) -> None:
+        self.id = id
+        self._answer = answer
+        self._stop = stop
+
+    def __await__(self) -> Generator[None, None, CallerAnswer]:
+        return asyncio.shield(self._answer).__await__()
+
+    def __repr__(self) -> str:
+        return f"<QuestionHandle {self.id!r} {self._answer.result().outcome.value if self.done() else 'is open'}>"
+
+    def done(self) -> bool:
+        """Whether the question has ended."""
+        return self._answer.done()
+
+    def stop(self, reason: str) -> None:
+        """Stop it; its outcome is then *cut in*. Nothing, if it has ended."""
+        self._stop(reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What `AgentSession.ask()` was given; its arguments are described there.
+
+    Raises:
+        QuestionError: an argument makes no sense; the message says what to change.
+    """
+
+    text: str
+    id: str
+    version: str = ""
+    choices: YesNo | Choices | Digits
+    attempts: int = 3
+    wait: float = 6.0
+    repeat: str = ""
+    aside: Aside = Aside.ANSWER
+    decide: Decide | None = None
+    silence: Silence = Silence.NOTHING
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("text", "id"):
+            if not str(getattr(self, name)).strip():
+                raise QuestionError(f"a question needs its {name}: it is empty", field=name)
+        if not isinstance(self.choices, YesNo | Choices | Digits):
+            raise QuestionError(
+                f"choices must be YesNo(…), Choices(…) or Digits(…), not {self.choices!r}", field="choices"
+            )
+        if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 1:
+            raise QuestionError(
+                f"attempts must be a whole number of 1 or more, not {self.attempts!r}", field="attempts"
+            )
+        if isinstance(self.wait, bool) or not isinstance(self.wait, int | float) or not 0 < self.wait < 600:
+            raise QuestionError(f"wait must be seconds between 0 and 600, not {self.wait!r}", field="wait")
+        if self.silence is Silence.IMPLIED and not isinstance(self.choices, YesNo):
+            raise QuestionError(
+                "silence=Silence.IMPLIED needs YesNo(): of other choices none is implied", field="silence"
+            )
+
+    @property
+    def event(self) -> e.QuestionAsked:
+        """As the floor is told of it."""
+        chosen = self.choices
+        return e.QuestionAsked(
+            self.id,
+            self.version,
+            self.text,
+            expected=Expected(
+                yes_no=isinstance(chosen, YesNo),
+                choices=tuple(chosen.phrases.items()) if isinstance(chosen, Choices) else (),
+                digits=chosen.count if isinstance(chosen, Digits) else 0,
+            ),
+            keys=tuple(chosen.keys.items()),
+            attempts=self.attempts,
+            wait=self.wait,
+            aside=self.aside is Aside.ANSWER,
+            implied="yes" if self.silence is Silence.IMPLIED else "",
+            language=self.language,
+            narrow=None if self.decide is None else self._confirms,
+        )
+
+    def _confirms(self, words: str, choice: str) -> bool:
+        """Whether the program sees the same choice in the words; what goes wrong in it confirms nothing."""
+        assert self.decide is not None
+        try:
+            return self.decide(words) == choice
+        except Exception:  # the user's code: an answer that it could not look at is none
+            logger.exception("decide= of question %r failed; the answer is taken as unclear", self.id)
+            return False
+
+
+class AskingCall(Protocol):
+    """The call in which something is asked."""
+
+    receipts: CallReceipts
+
+    def feed(self, event: e.Event) -> None:
+        """Tell the floor."""
+
+
+class Asker:
+    """Asks the questions of one call.
+
+    Args:
+        call: in which.
+        announcer: says the attempts.
+    """
+
+    def __init__(self, call: AskingCall, announcer: Announcer) -> None:
+        self.all: list[QuestionReceipt] = []
+        """The records of the questions that have ended, in order."""
+        self._call = call
+        self._announcer = announcer
+        self._open: dict[str, tuple[Question, asyncio.Future[CallerAnswer]]] = {}
+        self._asked: dict[str, int] = {}
+
+    def ask(self, question: Question) -> QuestionHandle:
+        """Ask it; one that a dead agent's caller answered in this call stays answered.
+
+        Raises:
+            AlreadyOwedError: a question of this id is open.
+            QuestionError: there is no TTS that could speak it.
+        """
+        name = question.id
+        if name in self._open:
+            raise AlreadyOwedError(f"question {name!r} is open; await it, or use another id", id=name)
+        answered = self._open[name] = (question, asyncio.get_running_loop().create_future())
+        book = self._call.receipts.book
+        handle = QuestionHandle(name, answer=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))
+        if book is not None and (before := book.answer(name, question.text, question.version)) is not None:
+            self._settle(before)
+        elif self._announcer.is_mute():
+            del self._open[name]
+            raise QuestionError(f"nothing can ask {name!r}: neither the session nor its agent has a TTS", field="tts")
+        else:
+            self._call.feed(question.event)
+        return handle
+
+    def say(self, action: a.AskQuestion) -> None:
+        """Say the question once, in full or in its short form."""
+        question = self._open[action.id][0]
+        number = self._asked[action.id] = self._asked.get(action.id, 0) + 1
+        name = action.id if number == 1 else f"{action.id}#{number}"
+        text = question.repeat or question.text if action.brief else question.text
+        try:
+            self._announcer.attempt(SpeechRequest(name, text, redeliver=Redeliver.NEVER, question=action.id))
+        except RuntimeError:
+            logger.warning("question %r could not be asked: the session is closing, or has no TTS", action.id)
+            self._call.feed(e.QuestionFailed(action.id))
+
+    def ended(self, receipt: QuestionReceipt) -> None:
+        """The question has ended; its attempts' receipts are written in this step of the loop, after this."""
+        asyncio.get_running_loop().call_soon(self._complete, receipt)
+
+    def close(self) -> None:
+        """Nothing more is asked: what waits is over."""
+        for question, _ in list(self._open.values()):
+            receipt = QuestionReceipt(question.id, question.version, AskOutcome.SHUT_DOWN, text=question.text)
+            asyncio.get_running_loop().call_soon(self._complete, receipt)
+
+    def _complete(self, receipt: QuestionReceipt) -> None:
+        if receipt.id not in self._open:
+            return
+        receipts, attempts = self._call.receipts, []
+        for one in receipt.attempts:
+            known = receipts.of(one.utterance)
+            if known is not None:
+                spans = tuple((tried.began_at, tried.ended_at) for tried in known.attempts)
+                one = dataclasses.replace(one, spans=spans, level=str(known.level))
+                receipt = dataclasses.replace(receipt, call=known.call, agent=known.agent, caller=known.caller)
+            attempts.append(one)
+        receipt = dataclasses.replace(receipt, attempts=tuple(attempts))
+        if receipts.book is not None:
+            receipt = receipts.book.asked(receipt)
+        self._settle(receipt)
+
+    def _settle(self, receipt: QuestionReceipt) -> None:
+        self.all.append(receipt)
+        _, waiting = self._open.pop(receipt.id)
+        if not waiting.done():
+            waiting.set_result(CallerAnswer(receipt, self._revoke))
+
+    def _revoke(self, receipt: QuestionReceipt) -> None:
+        self.all.append(receipt)
+        if (book := self._call.receipts.book) is not None:
+            book.revoked(receipt)
+
+
+__all__ = ["Asker", "CallerAnswer", "Question", "QuestionHandle"]

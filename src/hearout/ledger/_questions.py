@@ -1,0 +1,78 @@
+"""Questions in the ledger: a row for how one ended, and a later row where its choice was taken back."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..errors import LedgerError, ReceiptError
+from ..policy import Retention
+from ..receipts import QuestionReceipt
+from ..receipts._question_codec import question_from_json, question_to_json
+from ._book import Ledger
+from ._chain import Plaintext, plain, seal, unseal
+from ._entries import Record, RowKind, checked
+from ._tables import ROWS, SAID
+from ._verify import parsed
+
+
+def asked_record(receipt: QuestionReceipt, *, by: str, now: float, text: Retention) -> Record:
+    """The record of how a question ended. The words of its answers are kept: they are the evidence for the choice.
+
+    Args:
+        receipt: how; its `entry` names the row.
+        by, now: the process that says so, and when, in seconds since 1970, UTC.
+        text: what becomes of the question's text.
+    """
+    document = json.loads(json.dumps(question_to_json(receipt)))
+    sealed, said = seal(document, secrets.token_hex(16), words=Retention.KEEP, text=text)
+    kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
+    content = checked({"receipt": sealed, "kept": kept})
+    return Record(RowKind.ASKED, receipt.call, receipt.id, now, by, content, said, entry=receipt.entry)
+
+
+def revoked_record(receipt: QuestionReceipt, *, by: str) -> Record:
+    """The record that the choice of a question does not hold any more."""
+    content = checked({"reason": receipt.revoked, "choice": receipt.choice})
+    at = receipt.revoked_at or 0.0
+    return Record(RowKind.REVOKED, receipt.call, receipt.id, at, by, content, Plaintext(None), receipt.entry)
+
+
+def questions(
+    ledger: Ledger, *, call: str | None = None, id: str | None = None
+) -> Iterator[tuple[float, QuestionReceipt]]:
+    """The questions of a book that have ended, in order, each with when that was written.
+
+    Args:
+        ledger: the book.
+        call: of this call only.
+        id: of this id only.
+
+    Raises:
+        LedgerError: as for every method of `Ledger`.
+    """
+    revoked = {row.of: row for row in _rows(ledger, RowKind.REVOKED, call, id)}
+    for row in _rows(ledger, RowKind.ASKED, call, id):
+        caller = tuple(json.loads(row.caller)) if row.caller else None
+        said = Plaintext(row.salt, caller, json.loads(row.text) if row.text else None)
+        try:
+            receipt = question_from_json(unseal(parsed(row.content)["receipt"], said))
+        except (ReceiptError, ValueError, TypeError, LookupError) as error:
+            raise LedgerError(f"row {row.seq} cannot be read: it was changed; run hearout receipts verify") from error
+        receipt = replace(receipt, entry=row.entry)
+        if (later := revoked.get(row.seq)) is not None:
+            receipt = replace(receipt, revoked=parsed(later.content)["reason"], revoked_at=later.at)
+        yield row.at, receipt
+
+
+def _rows(ledger: Ledger, kind: RowKind, call: str | None, id: str | None) -> list[sa.Row[Any]]:
+    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
+    query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text).outerjoin(SAID, beside)
+    query = query.where(ROWS.c.book == ledger.book, ROWS.c.kind == kind.value).order_by(ROWS.c.seq)
+    query = query if call is None else query.where(ROWS.c.call == plain(call))
+    query = query if id is None else query.where(ROWS.c.utterance == plain(id))
+    with ledger.transaction() as connection:
+        return list(connection.execute(query).all())
