@@ -5,7 +5,7 @@ READY := .venv/ready
 CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run web test page livekit nightly bench check docs lock clean
+.PHONY: help setup run web test page livekit nightly bench peers check docs lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -51,6 +51,15 @@ bench: $(READY) ## print the tables: hearout beside stock LiveKit, kills, load, 
 	@$(BIN)/python bench/judge.py
 	@$(BIN)/python -m bench
 
+PEERS := $(patsubst %,bench/peers/%/.venv/ready,pipecat voicebench)
+
+peers: $(PEERS) ## make the environments of those that hearout is compared with (Pipecat, voicebench; 550 MB)
+
+bench/peers/%/.venv/ready: bench/peers/%/requirements.txt
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -62,8 +71,11 @@ docs: $(READY) ## draw docs/floor.md from the floor
 lock: $(READY) ## pin the whole tree again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.txt
+	@for peer in pipecat voicebench; do $(BIN)/uv pip compile bench/peers/$$peer/requirements.in --generate-hashes \
+		--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \
+		--output-file bench/peers/$$peer/requirements.txt; done
 
 clean: ## remove the virtual environment and every cache; calls/ stays
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	@rm -rf .venv bench/peers/*/.venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Clean."
