@@ -39,6 +39,7 @@ class Says:
         from_end: seconds after the announcement's last sound at which it begins; negative is before.
         ends: seconds after the announcement's last sound at which it ends; negative is before. One of the three.
         answered: whether it is due an answer.
+        is_tic: whether it is a mere sound of thinking.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Says:
     from_end: float | None = None
     ends: float | None = None
     answered: bool = True
+    is_tic: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Sounds:
     """A noise at the caller's: nothing of it is due an answer.
 
     Attributes:
-        name: of the WAV file, without its ending.
+        name: of the file, without its ending.
         at: seconds after the announcement's first sound at which it begins.
     """
 
@@ -100,6 +102,10 @@ def _murmur(text: str, at: float) -> Says:
     return Says(text, text.strip(".").split()[-1].lower(), at, answered=False)
 
 
+def _tic(text: str, at: float) -> Says:
+    return Says(text, text.strip(".").lower(), at, answered=False, is_tic=True)
+
+
 SCENES: Sequence[Scene] = (
     Scene("silent caller"),
     Scene("question inside", (Says(_ADDRESS, "address", 2.5),)),
@@ -110,6 +116,7 @@ SCENES: Sequence[Scene] = (
         "four backchannels",
         (_murmur("Great.", 0.6), _murmur("Okay.", 2.1), _murmur("Right.", 3.5), _murmur("Got it.", 4.8)),
     ),
+    Scene("two vocal tics", (_tic("Um.", 1.0), _tic("Er.", 4.0))),
     Scene("“yes” before the question", (Says("Yes.", "yes", 1.5, answered=False),), CONSENT, agrees=False),
     Scene("“yes” after the question", (Says("Yes, I agree.", "agree", from_end=0.4),), CONSENT, agrees=True),
     Scene("normal", (Says("What are your opening hours?", "hours", from_end=0.8),), kind="caller"),
@@ -147,10 +154,10 @@ class Studio:
     """Makes the callers' sounds, and the announcements as they must be heard.
 
     Args:
-        noises: the folder of the noises' WAV files; None leaves the scenes with noises out.
+        noises: the folder of the noises, in any format that FFmpeg reads; a scene whose noise is missing is left out.
     """
 
-    def __init__(self, noises: Path | None) -> None:
+    def __init__(self, noises: Path) -> None:
         from hearout._local.tts import Voice
 
         self._voice = Voice()
@@ -160,8 +167,7 @@ class Studio:
     def scenes(self) -> Iterable[Scene]:
         """The scenes whose noises are here."""
         for scene in SCENES:
-            needed = [one.name for one in scene.caller if isinstance(one, Sounds)]
-            if all(self._noises is not None and (self._noises / f"{name}.wav").exists() for name in needed):
+            if all(self._file(one.name) is not None for one in scene.caller if isinstance(one, Sounds)):
                 yield scene
 
     def spoken(self, text: str) -> Samples:
@@ -187,15 +193,20 @@ class Studio:
         for one in scene.caller:
             sound = self.spoken(one.text) if isinstance(one, Says) else self._noise(one.name)
             placed.append((max(0.0, _begin(one, last - first, sound, drawing)), sound))
-        whole = np.zeros(round(max((at + len(sound) / RATE for at, sound in placed), default=0.0) * RATE) + 1, np.int16)
+        mixed = np.zeros(round(max((at + len(sound) / RATE for at, sound in placed), default=0.0) * RATE) + 1, np.int32)
         for at, sound in placed:
             begin = round(at * RATE)
-            whole[begin : begin + len(sound)] = sound[: len(whole) - begin]
+            mixed[begin : begin + len(sound)] += sound[: len(mixed) - begin]
+        whole = np.clip(mixed, -32768, 32767).astype(np.int16)
         return whole, [(at + edges(sound)[0], at + edges(sound)[1]) for at, sound in placed]
 
+    def _file(self, name: str) -> Path | None:
+        return next(self._noises.glob(f"{name}.*"), None)
+
     def _noise(self, name: str) -> Samples:
-        assert self._noises is not None
-        floats = resample_poly(read(self._noises / f"{name}.wav"), RATE // 8000, MEASURED // 8000)
+        found = self._file(name)
+        assert found is not None
+        floats = resample_poly(read(found), RATE // 8000, MEASURED // 8000)
         return (np.clip(floats, -1, 1) * 32767).astype(np.int16)[: round(LONGEST_NOISE * RATE)]
 
 
