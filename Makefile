@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+PEERS := $(patsubst %,bench/peers/%/.venv/ready,pipecat voicebench)
 CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 
 .DEFAULT_GOAL := help
@@ -47,11 +48,10 @@ test: $(READY) $(CLIENT) ## run all tests; what a machine lacks is skipped and n
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 
-bench: $(READY) ## print the tables: hearout beside stock LiveKit, kills, load, the judge's errors (about 30 minutes)
+bench: $(READY) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat, kills, load, the judge's errors (about 2 hours)
 	@$(BIN)/python bench/judge.py
+	@$(BIN)/python -m bench.peers --doc docs/benchmarks.md
 	@$(BIN)/python -m bench
-
-PEERS := $(patsubst %,bench/peers/%/.venv/ready,pipecat voicebench)
 
 peers: $(PEERS) ## make the environments of those that hearout is compared with (Pipecat, voicebench; 550 MB)
 

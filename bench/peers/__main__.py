@@ -9,13 +9,15 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from bench.rooms import NoServerError
 from bench.table import Table
 
-from . import report
+from . import report, rooms
 from .callers import QUICK, SCENES, Studio
 from .play import CONTEST, PIPECAT, Contest, Held, NotInstalledError, python_of
 from .results import Court, Judged, machine, ruler
@@ -64,7 +66,7 @@ def play(asked: argparse.Namespace) -> tuple[dict[str, Table], str]:
         _said("all calls are over; they are judged")
         court = Court(studio)
         judged = [court.judge(one) for one in held]
-        return _tables(judged, facts["about"]), facts["about"]
+        return _tables(judged, facts["about"], facts["rooms"]), facts["about"]
 
 
 def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> None:
@@ -83,7 +85,20 @@ def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> None:
         f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; Python {sys.version.split()[0]}, {shown}; other load: "
         f"{loads[0]:.1f} to {loads[-1]:.1f} processes, median {loads[len(loads) // 2]:.1f}."
     )
-    (folder / "held.json").write_text(json.dumps({"about": about, "calls": [_as_json(one) for one in held]}))
+    facts = {"about": about, "calls": [_as_json(one) for one in held], "rooms": _in_rooms(asked, studio, folder, turns)}
+    (folder / "held.json").write_text(json.dumps(facts))
+
+
+def _in_rooms(asked: argparse.Namespace, studio: Studio, folder: Path, turns: int) -> Mapping[str, Any]:
+    if asked.scene or not (rooms.HERE / "voicebench" / ".venv" / "bin" / "voicebench").exists():
+        return {}
+    where = folder / "rooms"
+    where.mkdir()
+    try:
+        return rooms.measure(studio, turns, where, _said)
+    except (NoServerError, RuntimeError) as error:
+        _said(f"voicebench in rooms is left out: {error}")
+        return {}
 
 
 def _present(peers: Sequence[str]) -> list[str]:
@@ -114,8 +129,8 @@ def _held(one: dict[str, object], folder: Path) -> Held:
     return Held(**{**one, "scene": scene, "folder": folder / str(one["folder"])})  # type: ignore[arg-type]
 
 
-def _tables(judged: Sequence[Judged], about: str) -> dict[str, Table]:
-    peers = report.by_peer(judged)
+def _tables(judged: Sequence[Judged], about: str, in_rooms: Mapping[str, Any]) -> dict[str, Table]:
+    recorded = {peer: ruler(calls) for peer, calls in report.by_peer(judged).items()}
     return {
         "summary": report.summary(judged, about),
         "gaps": report.gaps(judged),
@@ -123,7 +138,8 @@ def _tables(judged: Sequence[Judged], about: str) -> dict[str, Table]:
         "better": report.better(judged),
         "proof": report.proof(judged),
         "tau": report.tau(judged),
-        "outside": report.outside({peer: ruler(calls) for peer, calls in peers.items()}),
+        "outside": report.outside("its own numbers for the same recordings", report.RECORDED, recorded),
+        "rooms": report.outside("its own calls in real rooms", report.ROOMS, in_rooms),
     }
 
 

@@ -19,14 +19,14 @@ from .callers import Scene, edges
 PAUSE = 0.9
 """Seconds of quiet between two replies; between the sentences of one there is half as much."""
 
-ALIKE = 0.75
+ALIKE = 0.8
 """Share of letters that a heard word has in common with the one that is looked for, at least."""
 
 _NOTED = "consent"
 """A word that is in the model's answer to consent, and in no other."""
 
 AFTER = 0.15
-"""Seconds after the announcement's last sound from which on what the agent says is a reply."""
+"""Seconds after the announcement's last sound; what sounds later is a reply."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def judge(scene: Scene, sound: Sound, transcribe: Callable[[Samples], str]) -> S
         return Score(None, kept=_kept(sound), answers=(0,) * len(scene.due))
     end = found.lag_s + edges(sound.notice)[1] - found.tail_ms / 1000
     replies = [one for one in stretches(sound.agent, PAUSE) if one[1] > end + AFTER]
-    replies = [(max(begin, end + AFTER), stop) for begin, stop in replies]
+    replies = [(max(begin, end), stop) for begin, stop in replies]
     said = " ".join(transcribe(_cut(sound.agent, *one)) for one in replies)
     places = [_places(one.key, said) for one in scene.due]
     noted = _places(_NOTED, said)
@@ -156,5 +156,7 @@ def _ordered(places: Sequence[Sequence[int]]) -> bool | None:
 def _gap(sound: Sound, end: float, begun: float) -> float:
     """Seconds from the last sound of either side before the reply to its first."""
     last = [stop for start, stop in stretches(sound.caller, PAUSE) if start < begun]
-    first = next((start for start, _ in stretches(sound.agent, 0.0) if start >= end + AFTER / 2), begun)
+    first = next(
+        (start for start, _ in stretches(sound.agent, 1.5 * FRAME / RATE) if start > end + FRAME / RATE / 2), begun
+    )
     return max(0.0, first - max([end, *last]))

@@ -85,17 +85,18 @@ class Model:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await asyncio.sleep(FIRST_TOKEN)
+        one = f"bench-{time.time_ns()}"  # the same for all of an answer: by another id hearout knows a stream anew
         try:
             for piece in llm.chunks(reply(messages)):
-                await response.write(_event(body, {"delta": {"role": "assistant", "content": piece}}))
-            await response.write(_event(body, {"delta": {}, "finish_reason": "stop"}))
+                await response.write(_event(one, body, {"delta": {"role": "assistant", "content": piece}}))
+            await response.write(_event(one, body, {"delta": {}, "finish_reason": "stop"}))
             await response.write(b"data: [DONE]\n\n")
         except ConnectionResetError:
             pass  # whoever asked has dropped the answer
         return response
 
 
-def _event(body: Mapping[str, Any], choice: Mapping[str, Any]) -> bytes:
-    fields = {"id": f"bench-{time.time_ns()}", "object": "chat.completion.chunk", "created": int(time.time())}
+def _event(one: str, body: Mapping[str, Any], choice: Mapping[str, Any]) -> bytes:
+    fields = {"id": one, "object": "chat.completion.chunk", "created": int(time.time())}
     choices = [{"index": 0, "finish_reason": None, **choice}]
     return b"data: " + json.dumps({**fields, "model": body.get("model", ""), "choices": choices}).encode() + b"\n\n"

@@ -24,7 +24,7 @@ from .model import Model
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
-PIPECAT = ("pipecat mute", "pipecat no interruptions", "pipecat uninterruptible")
+PIPECAT = ("pipecat mute", "pipecat steady", "pipecat marked")
 CONTEST = (HEAROUT, STOCK, STRONGEST, *PIPECAT)
 """Who is compared, in the order of the tables."""
 

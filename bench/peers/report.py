@@ -1,8 +1,9 @@
 """The tables of the comparison, and the section of `docs/benchmarks.md` that has them."""
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.table import Row, Table, check, thousandths
 
@@ -172,21 +173,29 @@ def tau(judged: Sequence[Judged]) -> Table:
     return made
 
 
-def outside(summaries: dict[str, dict[str, object] | None]) -> Table:
+RECORDED = (
+    "As they come. Its detector closes a segment after 250 ms of quiet, and the first onset after the caller's is “the "
+    "response”: the announcement's own next sentence counts, for every peer. Where an answer follows the announcement "
+    "after less than that, it sees neither gap nor response."
+)
+ROOMS = (
+    "As they come, from its LiveKit adapter as the caller in a room on this machine: a question and an “okay” over the "
+    "announcement, and a question after it. Passed: turns that went as its scenario expects."
+)
+
+
+def outside(title: str, notes: str, summaries: Mapping[str, Mapping[str, Any] | None]) -> Table:
     """voicebench's own numbers."""
     made = Table(
-        "voicebench 0.2.0, its own numbers for the same recordings",
+        f"voicebench 0.2.0, {title}",
         ("peer", "passed", "turns", "missed", "p50 ms", "p90 ms", "talk-overs", "false stops", "spurious"),
-        "As they come. Its detector closes a segment after 250 ms of quiet, and the first onset after the caller's is "
-        "“the response”: the announcement's own next sentence counts, for every peer. Where an answer follows the "
-        "announcement after less than that, it sees neither gap nor response.",
+        notes,
     )
     for peer, one in summaries.items():
         if one is None:
             made.rows.append(Row((peer, *["–"] * 8)))
             continue
         latency = one["response_latency_ms"]
-        assert isinstance(latency, dict)
         shown = [one["turns_passed"], one["turns"], one["missed_responses"], latency["p50"], latency["p90"]]
         shown += [one["talk_overs"], one["false_barge_ins"], one["spurious_responses"]]
         made.rows.append(Row((peer, *("–" if value is None else str(value) for value in shown))))

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +25,25 @@ from pipecat.processors.aggregators.llm_response_universal import (
 )
 from pipecat.turns.user_mute import AlwaysUserMuteStrategy
 from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
-from pipecat.turns.user_stop import BaseUserTurnStopStrategy, SpeechTimeoutUserTurnStopStrategy
-from pipecat.turns.user_turn_strategies import UserTurnStrategies, default_user_turn_stop_strategies
+from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 from services import LocalSTT, LocalTTS, model
 
 from bench.course import RATE, Course, order, read
 
-MUTE, PLAIN, KEPT = "pipecat mute", "pipecat no interruptions", "pipecat uninterruptible"
+MUTE, STEADY, MARKED = "pipecat mute", "pipecat steady", "pipecat marked"
 """The configurations: the caller is muted while the agent speaks; nothing that the caller says interrupts; and the
-announcement alone cannot be interrupted, which Pipecat has since 1.11 (`TTSSpeakFrame` with `interruptible=False`)."""
+announcement alone is marked as one that cannot be interrupted, which Pipecat has since 1.11 (`TTSSpeakFrame` with
+`interruptible` False)."""
 
 PAUSE = 0.4
 """Seconds of silence, after the 0.2 s in which the VAD makes sure, that end a caller's turn; Pipecat's default is 0.6,
-LiveKit's 0.5 after its own VAD's 0.55."""
-
-
-def _stop_strategies() -> Sequence[BaseUserTurnStopStrategy]:
-    if os.environ.get("BENCH_SMART_TURN"):
-        return default_user_turn_stop_strategies()
-    return [SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=PAUSE)]
+LiveKit's 0.5 after its own VAD's 0.55. Smart Turn, its default, was tried and is no sooner with this voice."""
 
 
 def _user_params(peer: str) -> LLMUserAggregatorParams:
-    interrupts = peer != PLAIN
+    interrupts = peer != STEADY
     return LLMUserAggregatorParams(
         vad_analyzer=SileroVADAnalyzer(),
         user_turn_strategies=UserTurnStrategies(
@@ -56,7 +51,7 @@ def _user_params(peer: str) -> LLMUserAggregatorParams:
                 VADUserTurnStartStrategy(enable_interruptions=interrupts),
                 TranscriptionUserTurnStartStrategy(enable_interruptions=interrupts),
             ],
-            stop=list(_stop_strategies()),
+            stop=[SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=PAUSE)],
         ),
         user_mute_strategies=[AlwaysUserMuteStrategy()] if peer == MUTE else [],
         # By default a cough that interrupted is answered with a question. The bench counts that as a reply to nothing.
@@ -81,7 +76,7 @@ async def hold(asked: Mapping[str, Any]) -> None:
         idle_timeout_secs=None,
     )
     notice = TTSSpeakFrame(asked["notice"])
-    notice.interruptible = asked["peer"] != KEPT
+    notice.interruptible = asked["peer"] != MARKED
 
     @worker.event_handler("on_pipeline_started")
     async def on_pipeline_started(worker: PipelineWorker, _: Any) -> None:

@@ -22,8 +22,9 @@ from bench.course import FRAME, RATE, Course, Samples
 HEARD = 16_000
 """Hz, at which the pipeline hears the caller: Pipecat's VAD takes 8,000 and 16,000 only."""
 
-AHEAD = 0.04
-"""Seconds of sound that the line takes before it lets the agent wait, as a sound card's buffer does."""
+AHEAD = 0.2
+"""Seconds of sound that the line takes before it lets the agent wait. LiveKit hands all it has to the line at once, so
+that a busy machine makes no holes; with 0.04 s, Pipecat's announcements had some (0.87 to 0.97 delivered, 5 of 54)."""
 
 
 class Line:
