@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-PEERS := $(patsubst %,bench/peers/%/.venv/ready,pipecat voicebench)
+PEERS := $(patsubst %,.tools/peers/%/ready,pipecat voicebench)
 CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 
 .DEFAULT_GOAL := help
@@ -55,7 +55,7 @@ bench: $(READY) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat
 
 peers: $(PEERS) ## make the environments of those that hearout is compared with (Pipecat, voicebench; 550 MB)
 
-bench/peers/%/.venv/ready: bench/peers/%/requirements.txt
+.tools/peers/%/ready: bench/peers/%/requirements.txt
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
@@ -76,6 +76,6 @@ lock: $(READY) ## pin the whole tree again, with hashes
 		--output-file bench/peers/$$peer/requirements.txt; done
 
 clean: ## remove the virtual environment and every cache; calls/ stays
-	@rm -rf .venv bench/peers/*/.venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	@rm -rf .venv .tools/peers .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Clean."

@@ -19,7 +19,7 @@ from bench.table import Table
 
 from . import report, rooms
 from .callers import QUICK, SCENES, Studio
-from .play import CONTEST, PIPECAT, Contest, Held, NotInstalledError, python_of
+from .play import CONTEST, TOOLS, Contest, Held, NotInstalledError, python_of
 from .results import Court, Judged, machine, ruler
 
 NOISES = Path(__file__).with_name("noises")
@@ -90,7 +90,7 @@ def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> None:
 
 
 def _in_rooms(asked: argparse.Namespace, studio: Studio, folder: Path, turns: int) -> Mapping[str, Any]:
-    if asked.scene or not (rooms.HERE / "voicebench" / ".venv" / "bin" / "voicebench").exists():
+    if asked.scene or not (TOOLS / "voicebench" / "bin" / "voicebench").exists():
         return {}
     where = folder / "rooms"
     where.mkdir()
@@ -146,8 +146,6 @@ def _tables(judged: Sequence[Judged], about: str, in_rooms: Mapping[str, Any]) -
 def _said(what: str) -> None:
     print(f"call: {what}", file=sys.stderr, flush=True)
 
-
-__all__ = ["PIPECAT", "main", "play"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,6 +23,8 @@ from .model import Model
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+TOOLS = ROOT / ".tools" / "peers"
+"""Where `make peers` puts the environments of the others: out of the way of what reads every file of `bench/`."""
 
 PIPECAT = ("pipecat mute", "pipecat steady", "pipecat marked")
 CONTEST = (HEAROUT, STOCK, STRONGEST, *PIPECAT)
@@ -103,7 +105,7 @@ def python_of(peer: str) -> Path:
     """
     if peer not in PIPECAT:
         return Path(sys.executable)
-    found = HERE / "pipecat" / ".venv" / "bin" / "python"
+    found = TOOLS / "pipecat" / "bin" / "python"
     if not found.exists():
         raise NotInstalledError("Pipecat's environment is missing; make it with: make peers")
     return found

@@ -13,7 +13,7 @@ from bench.course import FRAME, RATE, read
 from . import ticks
 from .callers import Says, Studio
 from .judge import Score, Sound, judge, stretches
-from .play import HERE, Held
+from .play import HERE, TOOLS, Held
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def figures(calls: Iterable[Judged]) -> Figures:
 
 def ruler(calls: Sequence[Judged]) -> dict[str, Any] | None:
     """voicebench's summary of these calls; None where its environment is not there."""
-    python = HERE / "voicebench" / ".venv" / "bin" / "python"
+    python = TOOLS / "voicebench" / "bin" / "python"
     if not python.exists():
         return None
     asked = json.dumps([_for_ruler(one.held) for one in calls])

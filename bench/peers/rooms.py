@@ -12,7 +12,7 @@ from bench.rooms import serving, wait_until_warm, working
 
 from . import HEAROUT, STOCK
 from .callers import Studio
-from .play import HERE
+from .play import HERE, TOOLS
 
 if TYPE_CHECKING:
     from harness.rooms.server import Server
@@ -63,7 +63,7 @@ def measure(studio: Studio, turns: int, folder: Path, said: Callable[[str], None
 
 
 def _run(server: "Server", turns: int, folder: Path, peer: str) -> Mapping[str, Any]:
-    program = HERE / "voicebench" / ".venv" / "bin" / "voicebench"
+    program = TOOLS / "voicebench" / "bin" / "voicebench"
     out = folder / f"{peer}-report"
     arguments = ["run", str(folder / "notice.yaml"), "-a", "livekit", "-n", str(turns), "--format", "json"]
     done = subprocess.run(

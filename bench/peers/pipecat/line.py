@@ -24,7 +24,7 @@ HEARD = 16_000
 
 AHEAD = 0.2
 """Seconds of sound that the line takes before it lets the agent wait. LiveKit hands all it has to the line at once, so
-that a busy machine makes no holes; with 0.04 s, Pipecat's announcements had some (0.87 to 0.97 delivered, 5 of 54)."""
+that a busy machine makes no holes; with 0.04 s, Pipecat's announcements had some (0.87 to 0.97 delivered, 4 of 54)."""
 
 
 class Line:
