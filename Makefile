@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+PEERS := $(patsubst %,.tools/peers/%/ready,pipecat voicebench)
 CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 
 PYTEST := $(BIN)/python -m pytest -n 2
 BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each other, the longest first
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run web test test-rest test-all page livekit nightly bench check docs lock clean
+.PHONY: help setup run web test test-rest test-all page livekit nightly bench peers check docs lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
@@ -54,9 +55,17 @@ test-all: test test-rest ## run all tests; what a machine lacks is skipped and n
 nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 
-bench: $(READY) ## print the tables: hearout beside stock LiveKit, kills, load, the judge's errors (about 30 minutes)
+bench: $(READY) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat, kills, load, the judge's errors (about 2 hours)
 	@$(BIN)/python bench/judge.py
+	@$(BIN)/python -m bench.peers --doc docs/benchmarks.md
 	@$(BIN)/python -m bench
+
+peers: $(PEERS) ## make the environments of those that hearout is compared with (Pipecat, voicebench; 550 MB)
+
+.tools/peers/%/ready: bench/peers/%/requirements.txt
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
 
 check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff check .
@@ -70,8 +79,11 @@ docs: $(READY) ## draw the pictures of docs/floor.md and docs/architecture.md fr
 lock: $(READY) ## pin the whole tree again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.txt
+	@for peer in pipecat voicebench; do $(BIN)/uv pip compile bench/peers/$$peer/requirements.in --generate-hashes \
+		--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \
+		--output-file bench/peers/$$peer/requirements.txt; done
 
 clean: ## remove the virtual environment and every cache; calls/ stays
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	@rm -rf .venv .tools/peers .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Clean."

@@ -99,7 +99,6 @@ class Nodes:
         for name, node in wrapped.items():
             setattr(agent, name, node)
 
-<<<<<<< HEAD
     def unwrap(self) -> None:
         """Give the agent back as it was: it may be used again, in another session too."""
         for name, own in self._own.items():
@@ -107,7 +106,7 @@ class Nodes:
                 delattr(self._agent, name)
             else:
                 setattr(self._agent, name, own)
-=======
+
     def _voice(self) -> Any:
         own = self._agent.tts
         return own if is_given(own) else self._agent.session.tts
@@ -116,7 +115,6 @@ class Nodes:
         """The agent's TTS node, as it wrote it; what its TTS is given is noted where `GIVEN` says so."""
         note_given(self._voice())
         return self._speak(text, model)
->>>>>>> refs/heads/voices
 
     async def _llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings

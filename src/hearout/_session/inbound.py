@@ -220,13 +220,10 @@ class Inbound:
     def text_known(self, handle: SpeechHandle, text: str) -> None:
         if (speech := self._speeches[handle]) is not None:
             speech.text += text
-<<<<<<< HEAD
-            self._feed(e.TextKnown(speech.id, speech.text))
-            if self._session.output.audio is None:
-                self._feed(e.TextSent(speech.id))
-=======
             if not speech.spoken:
                 self._feed(e.TextKnown(speech.id, speech.text))
+            if self._session.output.audio is None:
+                self._feed(e.TextSent(speech.id))
 
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
         if text and (speech := self._speeches[handle]) is not None:
@@ -240,7 +237,6 @@ class Inbound:
     def is_spoken_text(self, handle: SpeechHandle) -> bool:
         speech = self._speeches[handle]
         return speech is not None and speech.asked.reworded and bool(speech.asked.before)
->>>>>>> refs/heads/voices
 
     def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
         if (speech := self._speeches[handle]) is not None:
