@@ -72,9 +72,10 @@ check: $(READY) ## ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(READY) ## draw the pictures of docs/floor.md and docs/architecture.md from the code
+docs: $(READY) ## draw the pictures of the documents from the code
 	@$(BIN)/python -m harness.diagram > docs/floor.md
 	@$(BIN)/python -m harness.architecture
+	@$(BIN)/python -m harness.readme_picture
 
 lock: $(READY) ## pin the whole tree again, with hashes
 	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \

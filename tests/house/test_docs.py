@@ -5,7 +5,7 @@ import re
 import pytest
 from livekit.agents import AgentSession as LiveKitSession
 
-from harness import ROOT, architecture, diagram
+from harness import ROOT, architecture, diagram, readme_picture
 from hearout import AgentSession
 
 PRIVATE = {name for name in vars(AgentSession) if name.startswith("_")}
@@ -18,6 +18,11 @@ def test_the_floors_states_are_drawn_as_they_are() -> None:
 
 def test_the_picture_of_the_architecture_is_drawn_from_the_imports() -> None:
     assert architecture.DOCUMENT.read_text() == architecture.drawn(), "docs/architecture.md is stale: run `make docs`"
+
+
+def test_the_picture_of_the_readme_is_of_calls_as_they_go_now() -> None:
+    assert readme_picture.PICTURE.read_text() == readme_picture.drawn(), "the picture is stale: run `make docs`"
+    assert "every word was lost" in readme_picture.drawn()
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in architecture.SOURCE.iterdir()))
