@@ -9,11 +9,15 @@ import pytest
 
 from harness import ROOT, run
 from harness.scenes import call, reading
-from hearout import CutIn, Level, Outcome
+from hearout import CutIn, Level, Outcome, YesNo
 from hearout._session import settings
+from hearout.testing import Say, from_end
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+CONSOLE = (ROOT / "docs" / "console.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README + CONSOLE, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 SHOWN_ELSEWHERE = {
@@ -22,8 +26,6 @@ SHOWN_ELSEWHERE = {
     "make test": "this run; its target is looked at in test_make_test_all_runs_every_test_once",
     "hearout receipts": "test_the_main_calls_ledger_shows_a_changed_byte",
     "hearout receipts verify": "test_the_main_calls_ledger_shows_a_changed_byte",
-    "python uninterruptable.py dev": "test_livekits_commands_say_what_they_need",
-    "python uninterruptable.py start": "test_livekits_commands_say_what_they_need",
     "python uninterruptable.py console": "test_both_commands_work_in_a_clean_clone",
     "python uninterruptable.py console --stock": "test_the_call_without_hearout_is_what_the_program_prints",
     "python uninterruptable.py console --script bench/calls/talk-over.toml --out calls/mine": (
@@ -38,7 +40,8 @@ def test_every_command_is_run_by_a_test() -> None:
 
 def test_the_import_that_is_shown_is_the_agents_own() -> None:
     exec(PYTHON[0], {})
-    exec(PYTHON[1].replace("session =", "session = lambda:"), {})
+    (policy,) = re.findall(r"```python\n(.*?)```", SETTINGS, re.DOTALL)
+    exec(policy.replace("session =", "session = lambda:"), {})
     agent = (ROOT / "uninterruptable.py").read_text()
     assert "from hearout import AgentSession, cli" in agent
     assert PYTHON[0].splitlines()[0] in agent
@@ -49,7 +52,7 @@ def test_the_announcement_that_is_shown_gets_its_receipt() -> None:
 
     async def read(session: Any) -> None:
         scope: dict[str, Any] = {"session": session, "CutIn": CutIn}
-        code = textwrap.indent(PYTHON[2], "    ").replace("    receipt.outcome", "    return receipt.outcome")
+        code = textwrap.indent(PYTHON[1], "    ").replace("    receipt.outcome", "    return receipt.outcome")
         exec(f"async def shown():\n{code}", scope)
         shown.extend(await scope["shown"]())
 
@@ -58,10 +61,29 @@ def test_the_announcement_that_is_shown_gets_its_receipt() -> None:
     assert shown == [Outcome.FINISHED, pytest.approx(4.3, abs=0.5), Level.PLAYED, ()]
 
 
+def test_the_question_that_is_shown_gets_its_answer() -> None:
+    shown: list[Any] = []
+
+    async def read(session: Any) -> None:
+        scope: dict[str, Any] = {"session": session, "YesNo": YesNo}
+        code = textwrap.indent(PYTHON[2], "    ").replace("    answer.outcome", "    return answer.outcome")
+        exec(f"async def shown():\n{code}", scope)
+        shown.extend(await scope["shown"]())
+
+    call(Say(from_end(1.0), "yes please"), agent=reading(read))
+
+    assert [str(getattr(one, "value", one)) for one in shown] == ["answered", "yes", "yes please"]
+
+
+def test_every_document_of_the_readme_is_there() -> None:
+    for path in re.findall(r"\]\(([\w/.-]+)(?:#[\w-]+)?\)", README):
+        assert (ROOT / path).is_file(), path
+
+
 def test_the_table_of_settings_is_the_one_in_the_code() -> None:
-    assert len(re.findall(r"^\| `", README, re.MULTILINE)) == len(settings.WHY)
+    assert len(re.findall(r"^\| `", SETTINGS, re.MULTILINE)) == len(settings.WHY)
     for name in settings.WHY:
-        assert re.split(r"[ =]", name)[0] in README
+        assert re.split(r"[ =]", name)[0] in SETTINGS
 
 
 def chosen(target: str) -> list[str]:

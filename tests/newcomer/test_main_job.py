@@ -106,7 +106,7 @@ def test_the_files_and_the_table_say_the_same(main_job: tuple[Any, Any, Path]) -
 
 
 def test_the_call_with_hearout_is_what_the_program_prints(main_job: tuple[Any, Any, Path]) -> None:
-    _, shown = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    _, shown = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "console.md").read_text(), re.DOTALL)
     assert without_times(shown) in without_times(main_job[0].stdout)
 
 

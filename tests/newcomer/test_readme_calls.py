@@ -1,4 +1,4 @@
-"""The call that the README shows without hearout is what the program prints."""
+"""The call that docs/console.md shows without hearout is what the program prints."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 
 from harness import ROOT, run, without_times
 
-CALLS = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+CALLS = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "console.md").read_text(), re.DOTALL)
 
 
 @pytest.mark.real
