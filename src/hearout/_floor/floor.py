@@ -309,7 +309,8 @@ class Floor:
                 yield a.ResumeUnfinished(debt.id)
                 continue
             owner = Utterance.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
-            self._held_words.said += [HeldPiece(Held(text, at), owner, at, self.policy.language) for text in debt.words]
+            spoken, asked = self._held_words.language, self._asked_before()
+            self._held_words.said += [HeldPiece(Held(text, at), owner, at, spoken, asked) for text in debt.words]
             yield a.SkipUnfinished(debt.id)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:

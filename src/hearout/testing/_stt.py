@@ -48,12 +48,14 @@ class STT:
         final: from the end of a phrase to its final transcript; a shorter pause does not end the phrase.
         finals: the same for single phrases, by their number from 0. None: that final never comes.
         outages: when the service is down.
+        language: what it says that it heard, as in BCP 47; empty: it does not say.
     """
 
     interim: float | None = 0.15
     final: float = 0.3
     finals: Mapping[int, float | None] = field(default_factory=dict)
     outages: tuple[Outage, ...] = ()
+    language: str = "en"
 
 
 class ScriptedSTT(stt.STT[Any]):
@@ -191,7 +193,7 @@ class _Stream(stt.RecognizeStream):
         if words:
             alternatives = [
                 stt.SpeechData(
-                    language=LanguageCode("en"),
+                    language=LanguageCode(self._scripted.behaviour.language),
                     text=" ".join(words),
                     start_time=float(words[0].start_time or 0.0),
                     end_time=float(words[-1].end_time or 0.0),
