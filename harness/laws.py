@@ -101,6 +101,13 @@ def answers_are_delivered(call: Call) -> None:
                 late = open_since is not None and action.words.at > open_since
                 assert not late, f"an answer to a question was dropped: {action}"
 
+    for receipt in (a.receipt for step in call.steps for a in step.actions if isinstance(a, WriteReceipt)):
+        if receipt.text == NOTICE and receipt.made and len(receipt.attempts) == 1:
+            last = receipt.attempts[0]
+            asked = last.began_at + receipt.made - last.starts_from
+            dropped = [held for held, fate in receipt.held if fate is Fate.BACKCHANNEL and held.at >= asked]
+            assert not dropped, f"an answer to its own question was dropped: {dropped}"
+
 
 def _asked_to_the_end(receipt: Receipt) -> bool:
     return receipt.text == NOTICE and receipt.outcome is Outcome.FINISHED and receipt.played > 0

@@ -345,7 +345,7 @@ def _words(much: int, call: Call) -> str:
             return "this call is recorded"
         case 3:
             return f"{_new(call)} {_new(call)}"
-        case 4:
+        case 5:
             return ("okay", "no", "yes", "oh no")[much // 8 % 4]
         case _:
             return _new(call)

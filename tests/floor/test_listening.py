@@ -120,6 +120,25 @@ def test_after_a_question_okay_over_the_next_utterance_is_delivered() -> None:
     assert fates(floor, steps) == {"okay": Fate.DELIVERED}
 
 
+def test_an_answer_to_a_question_stays_one_when_it_is_asked_again() -> None:
+    floor = Floor(Policy(language="en"))
+    steps: list[tuple[float, e.Event]] = [
+        (0.5, e.SpeechRequested("n1", text=ASKING)),
+        (0.9, e.AudioMade("n1", LENGTH, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+        (9.5, e.WordsHeard("okay")),
+        (9.6, e.CallerLeft()),
+        (9.7, e.PlayoutFinished("n1", 8.7)),
+        (9.7, e.SpeechEnded("n1", interrupted=True)),
+        (12.0, e.CallerReturned()),
+        (12.1, e.AudioMade("n1", LENGTH, complete=True)),
+        (12.2, e.PlayoutStarted("n1")),
+        (17.0, e.PlayoutFinished("n1", LENGTH)),
+        (17.0, e.SpeechEnded("n1")),
+    ]
+    assert fates(floor, steps) == {"okay": Fate.DELIVERED}
+
+
 def test_the_end_of_a_long_interim_still_cuts_in() -> None:
     floor = Floor(Policy(language="en", cut_in=CutIn(phrases=("operator",))))
     for at, event in (

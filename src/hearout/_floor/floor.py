@@ -215,10 +215,10 @@ class Floor:
             case e.WordsGuessed() if self.holding:
                 self._is_in(event.language)
                 self._held_words.guess = event.text
-                self._cut_in(self._held_words.newest(at, self._owner(), after_question=self._asked_before()))
+                self._cut_in(self._held_words.newest(at, self._owner(), after_question=self._asked_before(at)))
             case e.WordsHeard():
                 self._is_in(event.language)
-                said = self._held_words.final(event.text, at, self._owner(), after_question=self._asked_before())
+                said = self._held_words.final(event.text, at, self._owner(), after_question=self._asked_before(at))
                 if said is not None:
                     said.confidence, said.stt = event.confidence, event.stt
                     self._cut_in(said)
@@ -227,11 +227,16 @@ class Floor:
         """The recogniser says which language it takes the words for; the policy's counts, where it has one."""
         self._held_words.language = self.policy.language or language or self._held_words.language
 
-    def _asked_before(self) -> bool:
-        """Whether another utterance than that which is spoken over asked something that is not answered."""
+    def _asked_before(self, at: float) -> bool:
+        """Whether something that is not answered was asked before the caller's words that are known now.
+
+        By the utterance that they are said over, it is looked at again when more is known of it; but where it is
+        resumed after a cut, this is the attempt that asked.
+        """
         owner = self._owner()
         others = (one for one in self._queue.all if one is not owner and one.started_at is not None)
-        return self._asked or any(one.asks for one in others)
+        by_owner = owner.complete and owner.has_asked(self._held_words.began(at))
+        return self._asked or by_owner or any(one.asks for one in others)
 
     def _note_signs(self, event: e.TextTyped | e.EarlierWords | e.KeysPressed, at: float) -> None:
         if not self.holding:
@@ -246,7 +251,7 @@ class Floor:
             return
         kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
         self._held_words.said.append(
-            HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language, self._asked_before())
+            HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language, self._asked_before(at))
         )
         if kind is Kind.TYPED:
             self._cut_in(self._held_words.said[-1])
@@ -326,7 +331,8 @@ class Floor:
                 yield a.ResumeUnfinished(debt.id)
                 continue
             owner = Utterance.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
-            self._held_words.said += [HeldPiece(Held(text, at), owner, at, self.policy.language) for text in debt.words]
+            spoken, asked = self._held_words.language, self._asked_before(at)
+            self._held_words.said += [HeldPiece(Held(text, at), owner, at, spoken, asked) for text in debt.words]
             yield a.SkipUnfinished(debt.id)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
@@ -371,7 +377,7 @@ class Floor:
         if self._holds and heard.owes_words:
             if at < self._words_by():
                 return
-            heard.take_the_guess(at, self._owner(), after_question=self._asked_before())
+            heard.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
         yield from self._settle_what_is_not_answered()
         if not (turn := self._held_words.to_answer):
             return

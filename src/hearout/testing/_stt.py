@@ -56,6 +56,7 @@ class STT:
         timed: whether transcripts say when their words began and ended (``SpeechData.start_time``, ``end_time``).
         restates: each final begins with the words of the one before, where that came in the same breath (3 s).
         doubles: each final comes twice.
+        language: what it says that it heard, as in BCP 47; empty: it does not say.
     """
 
     interim: float | None = 0.15
@@ -66,6 +67,7 @@ class STT:
     timed: bool = True
     restates: bool = False
     doubles: bool = False
+    language: str = "en"
 
 
 class ScriptedSTT(stt.STT[Any]):
@@ -212,7 +214,7 @@ class _Stream(stt.RecognizeStream):
         if words:
             alternatives = [
                 stt.SpeechData(
-                    language=LanguageCode("en"),
+                    language=LanguageCode(self._scripted.behaviour.language),
                     text=" ".join(words),
                     start_time=_start(words) if self._scripted.behaviour.timed else 0.0,
                     end_time=_end(words) if self._scripted.behaviour.timed else 0.0,
