@@ -80,6 +80,7 @@ class FakeRoom(EventEmitter[str]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.name = "room"
         self.remote_participants: dict[str, Person] = {}
         self.track_publications: dict[str, Publication] = {}
         self.permissions: list[Any] = []

@@ -379,3 +379,21 @@ def test_why_the_caller_is_not_there_is_on_the_receipt(cause: Cause | None, outc
     (receipt,) = [action.receipt for action in left if isinstance(action, WriteReceipt)]
     assert (receipt.outcome, receipt.cause, receipt.why) == (outcome, cause, LEFT[cause][1])
     assert receipt.played == pytest.approx(1.5)
+
+
+def test_what_waits_for_its_own_tool_keeps_no_other_end_waiting() -> None:
+    floor = Floor()
+    owing = []
+    for at, event in (
+        (0.0, e.SpeechRequested("n1")),
+        (0.5, e.AudioMade("n1", 2.0, complete=True)),
+        (0.6, e.ToolCalled("n1")),
+        (0.7, e.PlayoutStarted("n1")),
+        (2.7, e.PlayoutFinished("n1", 2.0)),
+        (9.0, e.ModelAsked("n1")),
+    ):
+        told(floor, (at, event))
+        owing.append(floor.is_owing)
+    assert owing == [True, True, True, True, False, True]
+    told(floor, (9.5, e.SpeechEnded("n1")))
+    assert not floor.is_owing

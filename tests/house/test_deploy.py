@@ -1,6 +1,7 @@
 """The files of deploy/ say what docs/deploy.md says. There is no Docker here: they are read, not run."""
 
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -8,12 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf import json_format
+from livekit.protocol import sip
 
 from harness import ROOT
 from harness.rooms.cluster import DOCUMENT, commands, only
+from harness.telephone import MEDIA_TIMEOUT, MEDIA_TIMEOUT_INITIAL
 
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SIP: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "sip.yaml").read_text())
 LINES = commands(DOCUMENT.read_text())
 
 
@@ -79,11 +84,39 @@ def test_services_volumes_and_folders_of_the_compose_file_are_there() -> None:
 
 def test_no_two_services_of_the_compose_file_have_a_port_in_common() -> None:
     assert {service["network_mode"] for service in SERVICES.values()} == {"host"}
-    own = [re.findall(r"port\w*[ =](\d+)|-p (\d+)", SERVICES[name]["command"]) for name in SERVICES]
+    commands = [service["command"] for service in SERVICES.values() if "command" in service]
+    own = [re.findall(r"port\w*[ =](\d+)|-p (\d+)", command) for command in commands]
     ports = [first or second for found in own for first, second in found]
     for name in ("worker-a", "worker-b"):
         ports += [SERVICES[name]["environment"][port] for port in ("HEALTH_PORT", "HEAROUT_METRICS_PORT")]
-    assert len(ports) == len(set(ports)) == 12
+    ports += [str(SIP["sip_port"]), str(SIP["health_port"])]
+    first_of_sound, last_of_sound = map(int, SIP["rtp_port"].split("-"))
+    assert len(ports) == len(set(ports)) == 14
+    assert not [port for port in ports if first_of_sound <= int(port) <= last_of_sound]
+
+
+def test_the_sip_bridge_finds_a_node_and_its_redis() -> None:
+    node, redis = in_compose("livekit-a"), in_compose("redis")
+    assert SIP["ws_url"] == f"ws://127.0.0.1:{node[node.index('--port') + 1]}"
+    assert SIP["redis"]["address"] == node[node.index("--redis-host") + 1]
+    assert SIP["redis"]["address"].endswith(redis[redis.index("--port") + 1])
+    assert {"LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"} == set(SERVICES["sip"]["environment"])
+    assert not set(SIP) & {"api_key", "api_secret"}
+
+
+def test_the_trunk_and_the_dispatch_rule_are_what_the_server_takes() -> None:
+    trunk = json_format.ParseDict(_json("sip-trunk.json"), sip.CreateSIPInboundTrunkRequest()).trunk
+    assert trunk.allowed_addresses  # not the whole internet
+    rule = json_format.ParseDict(_json("sip-dispatch.json"), sip.CreateSIPDispatchRuleRequest()).dispatch_rule
+    assert rule.rule.dispatch_rule_individual.room_prefix
+
+
+def test_the_document_has_the_bridges_ports_and_time_outs() -> None:
+    document = (ROOT / "docs" / "telephony.md").read_text()
+    for said in (SIP["sip_port"], SIP["rtp_port"], SIP["health_port"]):
+        assert f"| {said} " in document
+    assert SIP["media_timeout"] == f"{MEDIA_TIMEOUT:g}s"
+    assert SIP["media_timeout_initial"] == f"{MEDIA_TIMEOUT_INITIAL:g}s"
 
 
 def test_compose_waits_for_a_worker_longer_than_the_worker_for_its_calls() -> None:
@@ -101,6 +134,10 @@ def test_what_the_image_copies_is_there_and_not_kept_from_it() -> None:
             copied |= set(line.split()[1:-1])
     assert copied == let_in
     assert all((ROOT / path).exists() for path in copied)
+
+
+def _json(name: str) -> Any:
+    return json.loads((ROOT / "deploy" / name).read_text())
 
 
 def _version() -> str:

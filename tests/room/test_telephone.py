@@ -5,11 +5,11 @@ import contextlib
 from typing import Any
 
 import pytest
-from livekit import rtc
+from livekit import api, rtc
 
 from harness.fake_room import Person, Scene, scene
 from harness.telephone import BUSY, BYE, CANCELLED, NO_ANSWER, TRANSFERRED, TRUNK_FAILED, Departure, Telephone
-from hearout import Cause, Level, Policy
+from hearout import Cause, Level, Policy, SettingsError
 from hearout._floor.events import CallerLeft, CallerReturned, KeysPressed
 from hearout.policy import Timeouts
 
@@ -293,3 +293,98 @@ def test_an_agent_that_lost_its_room_unsaid_speaks_to_nobody() -> None:
         await call.until(8.0)
 
     assert left(scene(play)).cause is None
+
+
+class Job:
+    """A job of LiveKit's, and what it asked of the server."""
+
+    def __init__(self, error: api.TwirpError | None = None) -> None:
+        self.asked: list[Any] = []
+        self.reasons: list[str] = []
+        self.api = self.room = self.sip = self
+        self._error = error
+
+    async def remove_participant(self, asked: api.RoomParticipantIdentity) -> None:
+        self.asked.append((asked.room, asked.identity))
+        if self._error is not None:
+            raise self._error
+
+    async def transfer_sip_participant(self, asked: api.TransferSIPParticipantRequest) -> None:
+        self.asked.append((asked.participant_identity, asked.transfer_to, asked.play_dialtone))
+        if self._error is not None:
+            raise self._error
+
+    def shutdown(self, *, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def failing(code: str) -> api.TwirpError:
+    return api.TwirpError(code, "no", status=500)
+
+
+def in_job(monkeypatch: pytest.MonkeyPatch, job: Job | None) -> None:
+    monkeypatch.setattr("hearout._room.participants.get_job_context", lambda required: job)
+
+
+@pytest.mark.parametrize("error", [None, api.TwirpErrorCode.NOT_FOUND])
+def test_hanging_up_takes_the_caller_out_and_ends_the_job(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_job(monkeypatch, job := Job(error and failing(error)))
+
+    async def play(call: Scene) -> None:
+        await picked_up(call)
+        await call.follows.hang_up()
+        for closed in call.on_close:
+            closed(None)
+
+    scene(play)
+    assert (job.asked, job.reasons) == ([("room", "phone")], ["the agent hung up"])
+
+
+def test_a_hang_up_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_job(monkeypatch, job := Job(failing(api.TwirpErrorCode.PERMISSION_DENIED)))
+
+    async def play(call: Scene) -> None:
+        await picked_up(call)
+        with pytest.raises(api.TwirpError):
+            await call.follows.hang_up()
+
+    assert scene(play).on_close == []
+    assert job.reasons == []
+
+
+def test_hanging_up_needs_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_job(monkeypatch, None)
+
+    async def play(call: Scene) -> None:
+        await picked_up(call)
+        with pytest.raises(SettingsError, match="job"):
+            await call.follows.hang_up()
+
+    scene(play)
+
+
+@pytest.mark.parametrize("code", [None, api.TwirpErrorCode.UNAVAILABLE])
+def test_a_transfer_counts_only_when_it_succeeds(code: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_job(monkeypatch, job := Job(code and failing(code)))
+
+    async def play(call: Scene) -> None:
+        phone = await picked_up(call)
+        with contextlib.suppress(api.TwirpError):
+            await call.follows.transfer("tel:+4930123456", play_dialtone=False)
+        await phone.leaves(TRANSFERRED)
+
+    assert left(scene(play)).cause is (Cause.TRANSFERRED if code is None else None)
+    assert job.asked == [("phone", "tel:+4930123456", False)]
+
+
+def test_a_caller_without_a_telephone_is_not_transferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_job(monkeypatch, job := Job())
+
+    async def play(call: Scene) -> None:
+        call.join(Person("caller"))
+        await call.until(1.0)
+        with pytest.raises(SettingsError, match="telephone"):
+            await call.follows.transfer("tel:+4930123456", play_dialtone=False)
+
+    scene(play)
+    assert job.asked == []

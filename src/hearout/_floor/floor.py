@@ -129,6 +129,11 @@ class Floor:
         """Whether speech is owed to the caller, to one who is gone too, or an answer to what was said over it."""
         return self.holding or bool(self._queue.all)
 
+    @property
+    def is_owing(self) -> bool:
+        """Whether protected speech is owed that does not wait for its own tool, which may wait for this."""
+        return any(not one.waits_for_its_tool for one in self._queue.all)
+
     def takes(self, text: str, at: float) -> bool:
         """Whether a transcript that comes now is the floor's; else it is LiveKit's."""
         return self.holding or self._held_words.repeats(text, at)

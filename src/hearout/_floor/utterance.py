@@ -259,6 +259,11 @@ class Utterance:
             return 0.0, 0
         return self.alignment.sentence_at(self.so_far(at), self.made if self.complete else self.expected)
 
+    @property
+    def waits_for_its_tool(self) -> bool:
+        """Whether all that was made of it was said, and the rest waits for a tool of the agent's."""
+        return self._more_follows and not self.playing and self.played >= self.made - SHORT
+
     # Stopping
 
     @property

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from livekit import rtc
+from livekit import api, rtc
 from livekit.agents import get_job_context
 from livekit.agents.voice import AgentSession
 
 from .._floor import events as e
+from ..errors import SettingsError
 from ..policy import KEYS, Policy
 from ..receipts import Cause, Receipt
 from .heartbeat import BEAT, SignsOfLife, UplinkMonitor
@@ -156,10 +157,45 @@ class Participants:
             task.cancel()
         self._watched.clear()
 
-    def end(self) -> None:
-        """The caller did not return: the job ends when the session has closed."""
+    def end(self, reason: str = "the caller left and did not return") -> None:
+        """The call is over: the job ends when the session has closed."""
         if (job := self._job) is not None:
-            self._session.once("close", lambda _: job.shutdown(reason="the caller left and did not return"))
+            self._session.once("close", lambda _: job.shutdown(reason=reason))
+
+    async def hang_up(self) -> None:
+        """Take the caller out of the room, which ends a telephone's call; the job ends with the session.
+
+        Raises:
+            SettingsError: the session is in no job.
+            TwirpError: LiveKit's server refused it.
+        """
+        gone = api.RoomParticipantIdentity(room=self._room.name, identity=self.caller)
+        try:
+            await self._server("hang_up()").room.remove_participant(gone)
+        except api.TwirpError as error:
+            if error.code != api.TwirpErrorCode.NOT_FOUND:  # the caller was faster
+                raise
+        self.end("the agent hung up")
+
+    async def transfer(self, to: str, *, play_dialtone: bool) -> None:
+        """Send the caller's telephone elsewhere.
+
+        Raises:
+            SettingsError: the caller is at no telephone, or the session is in no job.
+            TwirpError: it failed.
+        """
+        if not self._is_telephone():
+            raise SettingsError("transfer() needs a caller at a telephone (a participant of kind SIP); there is none")
+        asked = api.TransferSIPParticipantRequest(
+            room_name=self._room.name, participant_identity=self.caller, transfer_to=to, play_dialtone=play_dialtone
+        )
+        with self.transferring(silent=play_dialtone):
+            await self._server("transfer()").sip.transfer_sip_participant(asked)
+
+    def _server(self, what: str) -> api.LiveKitAPI:
+        if self._job is None:
+            raise SettingsError(f"{what} asks LiveKit's server, which only a job of LiveKit's can; run it with cli")
+        return self._job.api
 
     # For the rest of hearout
 

@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hearout")
 
+_GLANCE = 0.02
+"""Seconds from one look at what is owed to the next: a frame."""
+
 Userdata_T = TypeVar("Userdata_T")
 YES_NO = YesNo()
 
@@ -127,7 +130,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         self._ledger = ledger
         self._bridge: Bridge | None = None
         self._floor_listeners: list[FloorListener] = []
-        self._closing_task: asyncio.Task[None] | None = None
+        self._grace_task: asyncio.Task[None] | None = None
         super().__init__(**(arguments if self._stock else settings.session_arguments(arguments, strict=strict)))
         if not self._stock:
             settings.check_model(self.llm, whose="session")
@@ -154,7 +157,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         )
         if self._bridge is not None and not self._bridge.may_close.is_set():
             return cast(RunResult[Any] | None, await super().start(agent, **started))
-        bridge, self._closing_task = Bridge(self, self._choices), None
+        bridge, self._grace_task = Bridge(self, self._choices), None
         self._bridge = bridge
         bridge.listeners.extend(self._floor_listeners)
         try:
@@ -401,10 +404,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
         self._check_open(self._bridge)
         return self._bridge.takeover.reply(super().generate_reply, arguments)
 
-    @staticmethod
-    def _check_open(bridge: Bridge) -> None:
+    def _check_open(self, bridge: Bridge) -> None:
         """As LiveKit's session refuses it once it is closing; here it finishes what is owed before."""
-        if bridge.floor.closing.refuses:
+        if bridge.floor.closing.refuses or self._grace_task is not None:
             raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
@@ -429,18 +431,68 @@ class AgentSession(LiveKitSession[Userdata_T]):
         await super().aclose()
         await self._bridge.settled()
 
+    async def drained(self) -> None:
+        """Wait until the protected speech that is owed now is over, and its last sample has reached the caller.
+
+        The latter takes ``Timeouts(telephone_tail=…)``, or ``tail`` where the caller is at no telephone. Who ends a
+        call by other means (deletes the room, removes the caller) waits for this first. Of a reply whose tool runs,
+        what it said before is waited for.
+        """
+        while (bridge := self._bridge) is not None:
+            if not bridge.is_owing:
+                return
+            await asyncio.sleep(_GLANCE)
+
+    async def hang_up(self) -> None:
+        """End the caller's call once protected speech is over, its last word included; the job ends with it.
+
+        A telephone stays on a silent line when only the session is shut down, or the agent leaves: LiveKit's SIP bridge
+        hangs up when its participant is removed. Without a room the session is closed.
+
+        Raises:
+            livekit.api.TwirpError: LiveKit's server refused it; the caller is still there.
+        """
+        await self.drained()
+        if self._bridge is not None and (room := self._bridge.room) is not None:
+            if self._bridge.floor.holding:  # from a tool, behind what its reply said
+                await asyncio.sleep(room.tail())
+            await room.hang_up()
+        self.shutdown(drain=False)
+
+    async def transfer(self, to: str, *, play_dialtone: bool = False) -> None:
+        """Send the caller's telephone elsewhere (SIP REFER), once protected speech is over.
+
+        As ``ctx.transfer_sip_participant``, but the receipts know of it: of what is said meanwhile they claim nothing
+        for a telephone to which the bridge plays its dial tone, and *transferred* is the cause of what it cuts.
+
+        Args:
+            to: ``"tel:+4930…"`` or ``"sip:…"``.
+            play_dialtone: whether the bridge plays a tone meanwhile; nothing of the room is heard then.
+
+        Raises:
+            SettingsError: the caller is at no telephone, or the session is in no job of LiveKit's.
+            livekit.api.TwirpError: the transfer failed; the caller is still there.
+        """
+        await self.drained()
+        if self._bridge is None or self._bridge.room is None:
+            raise SettingsError("transfer() needs a caller at a telephone: the session talks in no room")
+        await self._bridge.room.transfer(to, play_dialtone=play_dialtone)
+
     def shutdown(self, *, drain: bool = True) -> None:
-        """Close the session soon; protected speech has the policy's grace, with ``drain=False`` too."""
+        """Close the session soon; protected speech has the policy's grace, with ``drain=False`` too, and its tail."""
         if self._bridge is not None and drain:
             self._bridge.feed(ShutdownAsked(drain=True))
-        if drain or self._bridge is None or not self._bridge.floor.holding:
+        if self._bridge is None or not (self._bridge.is_owing or (self._bridge.floor.holding and not drain)):
             super().shutdown(drain=drain)
-        elif self._closing_task is None:
-            self._closing_task = asyncio.create_task(self._shut_down_in_grace(self._bridge))
+        elif self._grace_task is None:
+            self._grace_task = asyncio.create_task(self._shut_down_in_grace(self._bridge, drain=drain))
 
-    async def _shut_down_in_grace(self, bridge: Bridge) -> None:
-        await self._grace(bridge)
-        super().shutdown(drain=False)
+    async def _shut_down_in_grace(self, bridge: Bridge, *, drain: bool) -> None:
+        if not drain:
+            bridge.feed(ShutdownAsked())
+        await bridge.may_close.wait()
+        await bridge.settled()
+        super().shutdown(drain=drain)
 
     async def _grace(self, bridge: Bridge) -> None:
         bridge.feed(ShutdownAsked())

@@ -95,6 +95,11 @@ class Bridge:
         """Who is told everything that the floor is told and decides."""
         return self._runner.listeners
 
+    @property
+    def is_owing(self) -> bool:
+        """Whether protected speech is owed, or its last sample is still on its way to the caller."""
+        return self.receipts.unsettled > 0 or self.floor.is_owing
+
     def progress(self, key: str) -> Progress:
         """How far an utterance is now."""
         return self.floor.progress(key, self.now)

@@ -48,6 +48,8 @@ class CallReceipts:
         """Who knows who was there; None where there is no room."""
         self.on_amended: list[Callable[[str], None]] = []
         """Called with the key of an utterance when more has become known than its receipt said."""
+        self.unsettled = 0
+        """Receipts that are written and not done: what may still become known is waited for, and the tail."""
         self._start = start
         self.speeches = speeches
         self._agent = agent
@@ -73,6 +75,7 @@ class CallReceipts:
         if self.witness is None:
             self._settle(key)
         else:
+            self.unsettled += 1
             self._start(self._confirmed(key, self.witness))
 
     def look_again(self, *, since: float = -math.inf) -> None:
@@ -106,6 +109,7 @@ class CallReceipts:
             await witness.confirm(key, self.all[self._number[key]])
             self.look_at(key)
         finally:
+            self.unsettled -= 1
             self._settle(key)
 
     def _settle(self, key: str) -> None:
