@@ -52,8 +52,13 @@ MUTANTS: dict[str, tuple[str, str, Callable[[laws.Asked], None]]] = {
         laws.no_choice_from_before,
     ),
     "takes the newest words only": (
-        "words.join(piece.held.text for piece in own), heard.language, keys",
-        'own[-1].held.text if own else "", heard.language, keys',
+        "one.judge(words.join(piece.held.text for piece in own)",
+        'one.judge((own[-1].held.text if own else "")',
+        laws.no_choice_from_before,
+    ),
+    "forgets a refusal that began too early": (
+        "return any(judge(piece.held.text, language, expected).meaning is Meaning.NO for piece in early)",
+        "return False",
         laws.no_choice_from_before,
     ),
     "lets a key win over a refusal": (
