@@ -42,6 +42,7 @@ _ENDS = {
     Outcome.CUT_IN: AskOutcome.CUT_IN,
     Outcome.FAILED: AskOutcome.FAILED,
     Outcome.SHUT_DOWN: AskOutcome.SHUT_DOWN,
+    Outcome.NOT_ANSWERED: AskOutcome.CALLER_GONE,
 }
 
 
@@ -66,6 +67,8 @@ class OpenQuestion:
     """Other protected speech has been said since the last attempt."""
     missed: bool = False
     """The caller was gone since the last attempt."""
+    refused: bool = False
+    """A refusal began before the last attempt had been asked."""
     failed: bool = False
     stopped: bool = False
     hold_offs: int = 0
@@ -88,7 +91,7 @@ class OpenQuestion:
         self.counted += counts
         self.pending_since, self.brief, self.since = at, brief, None
         self.hold_offs, self.keys = 0, []
-        self.disturbed = self.missed = False
+        self.disturbed = self.missed = self.refused = False
         return a.AskQuestion(self.asked.id, brief)
 
     def judge(self, text: str, language: words.Language, keys: str) -> Verdict | None:
@@ -304,7 +307,8 @@ class Questions:
     ) -> Iterator[Action]:
         text, choice = words.join(piece.held.text for piece in own), _choice(verdict)
         narrow = one.asked.narrow
-        if choice and choice != "no" and self._refuses(one, early):
+        one.refused |= self._refuses(one, early)
+        if choice and choice != "no" and one.refused:
             verdict, choice = Verdict(Meaning.UNCLEAR, "a refusal before it"), ""
         if verdict.meaning in _DECISIVE and narrow is not None and not narrow(text, choice):
             verdict, choice = Verdict(Meaning.UNCLEAR, f"{verdict.rule}, which the program did not confirm"), ""
