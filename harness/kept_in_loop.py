@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, call, reading
-from hearout import AgentSession, Receipt
+from hearout import AgentSession, QuestionReceipt, Receipt
 from hearout.ledger import (
     LEASE,
     Entry,
@@ -13,6 +13,7 @@ from hearout.ledger import (
     Written,
 )
 from hearout.ledger._calls import WatchedCall
+from hearout.ledger._questions import asked_record, questions, revoked_record
 from hearout.ledger._read import entries
 from hearout.testing import (
     LLM,
@@ -48,6 +49,16 @@ class InTheLoop:
     def amend(self, before: Receipt, after: Receipt, *, call: str, now: float, settled: str) -> None:
         if not self.dies:
             self.ledger.amend(before, after, call=call, by=self.holder, now=now, settled=settled)
+
+    def asked(self, receipt: QuestionReceipt, *, now: float) -> None:
+        if not self.dies:
+            self.ledger.append(asked_record(receipt, by=self.holder, now=now, text=self.ledger.text))
+
+    def revoked(self, receipt: QuestionReceipt) -> None:
+        self.ledger.append(revoked_record(receipt, by=self.holder))
+
+    async def questions(self, call: str) -> tuple[QuestionReceipt, ...]:
+        return tuple(receipt for _, receipt in questions(self.ledger, call=call))
 
     async def owed(self, call: str) -> tuple[Unfinished, ...]:
         return self.ledger.owed(call)

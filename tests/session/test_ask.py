@@ -105,6 +105,14 @@ def test_a_refusal_after_a_yes_and_a_pause_wins() -> None:
     assert [one.text for one in answer.receipt.answers] == ["okay", "no wait"]
 
 
+def test_a_yes_after_a_refusal_that_came_too_early_is_none() -> None:
+    early, late = Say(first_sound(ASKED - 0.5), "no no"), Press(first_sound(ASKED + 1.0), "1")
+    answer, _ = asked(early, late, choices=KEYS, attempts=1)
+
+    assert (answer.choice, answer.outcome) == ("", AskOutcome.UNCLEAR)
+    assert answer.receipt.answers[-1].rule == "a refusal before it"
+
+
 def test_silence_is_neither_yes_nor_no() -> None:
     answer, result = asked(wait=5.0)
 

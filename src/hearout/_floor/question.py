@@ -42,6 +42,7 @@ _ENDS = {
     Outcome.CUT_IN: AskOutcome.CUT_IN,
     Outcome.FAILED: AskOutcome.FAILED,
     Outcome.SHUT_DOWN: AskOutcome.SHUT_DOWN,
+    Outcome.NOT_ANSWERED: AskOutcome.CALLER_GONE,
 }
 
 
@@ -66,6 +67,8 @@ class OpenQuestion:
     """Other protected speech has been said since the last attempt."""
     missed: bool = False
     """The caller was gone since the last attempt."""
+    refused: bool = False
+    """A refusal began before the last attempt had been asked."""
     failed: bool = False
     stopped: bool = False
     hold_offs: int = 0
@@ -88,15 +91,15 @@ class OpenQuestion:
         self.counted += counts
         self.pending_since, self.brief, self.since = at, brief, None
         self.hold_offs, self.keys = 0, []
-        self.disturbed = self.missed = False
+        self.disturbed = self.missed = self.refused = False
         return a.AskQuestion(self.asked.id, brief)
 
-    def judge(self, text: str, code: str, keys: str) -> Verdict | None:
+    def judge(self, text: str, language: words.Language, keys: str) -> Verdict | None:
         """What words and keys are to it; None while more keys are due."""
         by_keys = self._judge_keys(keys) if keys else None
         if not words.split(text):
             return by_keys
-        said = judge(text, words.language(self.asked.language or code or NOT_SAID), self.asked.expected)
+        said = judge(text, language, self.asked.expected)
         if by_keys is None or said.meaning is Meaning.UNCLEAR:
             return by_keys or said
         if _choice(by_keys) == _choice(said):
@@ -270,7 +273,7 @@ class Questions:
         if own and at < quiet:
             self._ring(quiet)
             return
-        verdict = one.judge(words.join(piece.held.text for piece in own), heard.language, keys)
+        verdict = one.judge(words.join(piece.held.text for piece in own), self._language(one), keys)
         if verdict is not None:
             yield from self._judged(one, own, early, verdict, at)
         elif at < one.deadline and not (early or any(key.early for key in one.keys)):
@@ -304,6 +307,9 @@ class Questions:
     ) -> Iterator[Action]:
         text, choice = words.join(piece.held.text for piece in own), _choice(verdict)
         narrow = one.asked.narrow
+        one.refused |= self._refuses(one, early)
+        if choice and choice != "no" and one.refused:
+            verdict, choice = Verdict(Meaning.UNCLEAR, "a refusal before it"), ""
         if verdict.meaning in _DECISIVE and narrow is not None and not narrow(text, choice):
             verdict, choice = Verdict(Meaning.UNCLEAR, f"{verdict.rule}, which the program did not confirm"), ""
         can_wait = one.hold_offs < HOLD_OFFS
@@ -326,14 +332,21 @@ class Questions:
         else:
             yield self._end(one, AskOutcome.UNCLEAR, at)
 
+    def _refuses(self, one: OpenQuestion, early: Sequence[HeldPiece]) -> bool:
+        """Whether a refusal began too early to count: then a yes after it is no yes either."""
+        language, expected = self._language(one), one.asked.expected
+        return any(judge(piece.held.text, language, expected).meaning is Meaning.NO for piece in early)
+
+    def _language(self, one: OpenQuestion) -> words.Language:
+        return words.language(one.asked.language or self._heard.language or NOT_SAID)
+
     def _without_an_answer(self, one: OpenQuestion, early: Sequence[HeldPiece], at: float) -> Iterator[Action]:
         """Nothing was said that counts: what began too early is no answer, but may be a question back."""
         said = words.join(piece.held.text for piece in early)
         said_something = bool(early or one.keys)
         verdict = Verdict(Meaning.UNCLEAR, "keys, and not enough of them" if one.keys else "no answer in it")
         if words.split(said):
-            code = one.asked.language or self._heard.language or NOT_SAID
-            verdict = judge(said, words.language(code), one.asked.expected)
+            verdict = judge(said, self._language(one), one.asked.expected)
         self._note(one, early, verdict)
         if verdict.meaning is Meaning.ASIDE and one.asked.aside and one.asides < one.asked.attempts:
             one.asides += 1

@@ -378,6 +378,8 @@ class Utterance:
 
         Rather too late: where no TTS says when the question's sentence ended, or a piece was missing, at its end.
         """
+        if self.outcome is Outcome.SENT:
+            return self.ended_at
         ended = self.attempts[-1].ended_at if self.attempts and self.outcome is Outcome.FINISHED else None
         inside = self.alignment.question_ends_at()
         if inside is None or self.holes or self._attempt_at is None or inside > self.so_far(self._sign_of_life):

@@ -145,19 +145,22 @@ class Answers:
         await self._session.interrupt()
         self._session.generate_reply(user_input=text)
 
-    def answer_aside(self, held: tuple[Held, ...]) -> None:
-        """Answer what the caller asked back to a question, which is asked again after this.
+    def answer_aside(self, held: tuple[Held, ...]) -> SpeechHandle | None:
+        """Answer what the caller asked back to a question, which is asked again after this; None where nothing can.
 
-        Without the agent's hook for turns: it may be what asked the question, and waits for its answer.
+        Without the agent's hook for turns: it may be what asked the question, and waits for its answer. It may not be
+        interrupted: what the caller says over it is held, and looked at with the answer to the question.
         """
         try:
-            self._session.generate_reply(
+            return self._session.generate_reply(
                 user_input=words.join(one.text for one in held),
                 chat_ctx=self._session.current_agent.chat_ctx.copy(),
                 instructions=ASIDE_INSTRUCTIONS,
+                allow_interruptions=False,
             )
         except RuntimeError:  # no LLM, or LiveKit's session is closing: the question is asked again all the same
             logger.warning("what the caller asked back to a question could not be answered")
+            return None
 
     async def note(self, text: str) -> None:
         """Put a turn into the chat context, unanswered: the agent's, which the model sees, and the session's."""

@@ -8,13 +8,15 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from livekit.agents.voice import SpeechHandle
+
 from .._floor import actions as a
 from .._floor import events as e
 from .._floor.answering import Expected
 from ..asking import Aside, Choices, Digits, Silence, YesNo
 from ..errors import AlreadyOwedError, QuestionError
 from ..policy import Redeliver
-from ..receipts import AskOutcome, Kind, QuestionReceipt
+from ..receipts import AskOutcome, Held, Kind, QuestionReceipt
 from .announce import Announcer
 from .call_receipts import CallReceipts
 from .speeches import SpeechRequest
@@ -191,6 +193,9 @@ class AskingCall(Protocol):
     def feed(self, event: e.Event) -> None:
         """Tell the floor."""
 
+    def protect(self, handle: SpeechHandle) -> None:
+        """From now on it is an utterance of the floor."""
+
 
 class Asker:
     """Asks the questions of one call.
@@ -198,13 +203,20 @@ class Asker:
     Args:
         call: in which.
         announcer: says the attempts.
+        answer: lets the agent answer what the caller asks back.
     """
 
-    def __init__(self, call: AskingCall, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        call: AskingCall,
+        announcer: Announcer,
+        answer: Callable[[tuple[Held, ...]], SpeechHandle | None],
+    ) -> None:
         self.all: list[QuestionReceipt] = []
         """The records of the questions that have ended, in order."""
         self._call = call
         self._announcer = announcer
+        self._answer = answer
         self._open: dict[str, tuple[Question, asyncio.Future[CallerAnswer]]] = {}
         self._asked: dict[str, int] = {}
 
@@ -241,6 +253,11 @@ class Asker:
         except RuntimeError:
             logger.warning("question %r could not be asked: the session is closing, or has no TTS", action.id)
             self._call.feed(e.QuestionFailed(action.id))
+
+    def aside(self, action: a.AnswerAside) -> None:
+        """Answer what the caller asked back: an utterance of the floor, before the next attempt."""
+        if (handle := self._answer(action.words)) is not None:
+            self._call.protect(handle)
 
     def ended(self, receipt: QuestionReceipt) -> None:
         """The question has ended; its attempts' receipts are written in this step of the loop, after this."""

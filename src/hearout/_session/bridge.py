@@ -69,7 +69,7 @@ class Bridge:
         )
         self.announcer = Announcer(session, self)
         self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed)
-        self.asker = Asker(self, self.announcer)
+        self.asker = Asker(self, self.announcer, self._answers.answer_aside)
         self._outbound = Outbound(
             session,
             runner,

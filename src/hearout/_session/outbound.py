@@ -96,7 +96,7 @@ class Outbound:
             case a.AskQuestion():
                 self._asker.say(action)
             case a.AnswerAside():
-                self._answers.answer_aside(action.words)
+                self._asker.aside(action)
             case a.EndQuestion():
                 self._asker.ended(action.receipt)
             case a.WriteReceipt():

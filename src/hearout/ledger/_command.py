@@ -26,6 +26,8 @@ from . import (
     Mode,
 )
 from . import _read as book
+from ._asked import answered_too_early, question_json, question_line
+from ._questions import questions
 from ._verify import verify_export
 
 COMMANDS = ("list", "show", "verify", "export", "forget")
@@ -77,6 +79,13 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     listing = command("list", _list, "list the utterances, one a line (what is done when no command is given)")
     _add_filters(listing)
     listing.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    about = listing.add_mutually_exclusive_group()
+    about.add_argument("--asked", metavar="ID", help="who was asked this question, what they said, and when")
+    about.add_argument(
+        "--disclosed-before-first-answer",
+        metavar="ID",
+        help="the calls in which something was answered before this utterance was played to its end",
+    )
     show = command("show", _show, "show all that is known of an utterance")
     show.add_argument("id", metavar="ID", help="its id")
     show.add_argument("--call", metavar="CALL", help="in this call only")
@@ -160,6 +169,10 @@ def _found(options: argparse.Namespace) -> Iterator[Entry]:
 
 
 def _list(options: argparse.Namespace) -> int:
+    if options.asked is not None:
+        return _list_asked(options)
+    if options.disclosed_before_first_answer is not None:
+        return _list_early(options)
     if options.json:
         _say([json.dumps([_as_json(entry) for entry in _found(options)], indent=2)])
         return 0
@@ -167,6 +180,44 @@ def _list(options: argparse.Namespace) -> int:
     head = _columns("promised (UTC)", "call", "utterance", "outcome", "level", "played")
     _say([head, *lines] if lines else [f"No utterance in book {options.book!r} is like that."])
     return 0
+
+
+def _list_asked(options: argparse.Namespace) -> int:
+    ledger = _opened(options)
+    try:
+        found = [
+            (at, receipt)
+            for at, receipt in questions(ledger, call=options.call, id=options.asked)
+            if (options.since or at) <= at and at <= (options.until or at)
+        ]
+    finally:
+        ledger.close()
+    if options.json:
+        _say([json.dumps([question_json(at, receipt) for at, receipt in found], indent=2)])
+        return 0
+    head = f"{'decided (UTC)':<19} {'call':<14} {'choice':<14} {'basis':<8} said"
+    lines = []
+    for at, receipt in found:
+        choice, basis, said = question_line(receipt)
+        lines.append(
+            f"{_time(at):<19} {_cut(receipt.call, 14)} {_cut(choice, 14)} {basis:<8} {_cut(said, 21)}".rstrip()
+        )
+    _say([head, *lines] if lines else [f"Nobody was asked {options.asked!r} in book {options.book!r}."])
+    return 0
+
+
+def _list_early(options: argparse.Namespace) -> int:
+    id, ledger = options.disclosed_before_first_answer, _opened(options)
+    try:
+        found = list(answered_too_early(ledger, id, now=options.now, call=options.call))
+    finally:
+        ledger.close()
+    if options.json:
+        _say([json.dumps([{"call": call, "answered": what} for call, what in found], indent=2)])
+    else:
+        lines = [f"{_cut(call, 30)} {_printable(what)}" for call, what in found]
+        _say(lines or [f"In book {options.book!r}, nothing was answered before {id!r} was played to its end."])
+    return 1 if found else 0
 
 
 def _show(options: argparse.Namespace) -> int:
