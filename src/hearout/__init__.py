@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from ._session.agent_session import AgentSession
     from ._session.announce import AnnouncementHandle
     from ._session.ask import CallerAnswer, QuestionHandle
+    from ._session.asking import Aside, Choices, Digits, Silence, YesNo
     from .announcement import Announcement
-    from .asking import Aside, Choices, Digits, Silence, YesNo
     from .errors import (
         AlreadyOwedError,
         AnnouncementError,
@@ -80,7 +80,7 @@ _NAMES = {
     "_session.announce": ("AnnouncementHandle",),
     "_session.ask": ("CallerAnswer", "QuestionHandle"),
     "announcement": ("Announcement",),
-    "asking": ("Aside", "Choices", "Digits", "Silence", "YesNo"),
+    "_session.asking": ("Aside", "Choices", "Digits", "Silence", "YesNo"),
     "errors": (
         "AlreadyOwedError",
         "AnnouncementError",

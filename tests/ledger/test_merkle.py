@@ -1,4 +1,4 @@
-"""The tree over a book's rows is the one of RFC 6962, and its proofs show what they say and nothing else."""
+"""The tree over a book's rows is the one of RFC 6962, and a proof shows no other statement than its own."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A telephone in the room: what its signs of life show, how it leaves, and what its receipts say."""
+"""A telephone in the room: signs of life, leaving, and receipts."""
 
 import asyncio
 import contextlib

@@ -31,7 +31,7 @@ KEYS = YesNo(keys={"1": "yes", "2": "no"})
 
 
 class Asking(Agent):
-    """Asks when it enters, and keeps what came of it."""
+    """Asks on entering, and keeps the answer."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(instructions="Answer briefly.")

@@ -1,4 +1,4 @@
-"""Questions in the ledger: what a row keeps, what a revocation adds, and what the next agent finds."""
+"""Questions in the ledger: rows, revocations, and the state that the next agent finds."""
 
 import asyncio
 from pathlib import Path
@@ -26,7 +26,7 @@ def ledger(tmp_path: Path) -> Opened:
 def asked(
     ledger: Opened, *acts: Any, dies_at: float | None = None, revoke: str = "", version: str = "1", **more: Any
 ) -> tuple[list[CallerAnswer], list[str]]:
-    """The answers that an agent got which asks on entering, and what it said; it dies then, where it does."""
+    """The answers and the speech of an agent that asks on entering, and may die so many seconds later."""
     scribe = InTheLoop(ledger, "the dead one" if dies_at else "the new one")
     got: list[CallerAnswer] = []
 

@@ -43,7 +43,7 @@ def test_what_is_livekits_stays_livekits() -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"room_input_options": RoomInputOptions()}])
-def test_a_hang_up_closes_the_session_as_the_user_chose_unless_speech_is_owed(given: dict[str, Any]) -> None:
+def test_a_hang_up_closes_the_session_unless_speech_is_owed(given: dict[str, Any]) -> None:
     def closes(chosen: dict[str, Any], *, owes: bool) -> bool:
         start = started(chosen, owes=owes)
         return bool((start.get("room_input_options") or start["room_options"]).close_on_disconnect)

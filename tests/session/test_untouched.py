@@ -68,7 +68,7 @@ def test_a_call_without_protected_speech_is_livekits_event_for_event(seed: int) 
     assert ours.turns == theirs.turns
 
 
-def test_the_warm_up_of_the_echo_canceller_is_livekits_over_interruptible_speech() -> None:
+def test_the_echo_cancellers_warm_up_holds_over_interruptible_speech() -> None:
     ours, theirs = (played(kind, Say(first_sound(0.5), QUESTION)) for kind in (AgentSession, LiveKitSession))
 
     assert ours.turns == theirs.turns

@@ -30,7 +30,6 @@ from .._floor.events import (
 )
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
-from ..asking import Aside, Choices, Digits, Silence, YesNo
 from ..errors import FloorClosedError, SettingsError
 from ..ledger import Ledger, LedgerWriter, Unfinished
 from ..ledger._environment import place
@@ -44,6 +43,7 @@ from ..receipts import QuestionReceipt, Receipt
 from . import settings
 from .announce import AnnouncementHandle, asked
 from .ask import Question, QuestionHandle
+from .asking import Aside, Choices, Digits, Silence, YesNo
 from .bridge import Bridge
 from .call_ledger import RENEW
 from .runner import FloorListener

@@ -13,11 +13,11 @@ from livekit.agents.voice import SpeechHandle
 from .._floor import actions as a
 from .._floor import events as e
 from .._floor.answering import Expected
-from ..asking import Aside, Choices, Digits, Silence, YesNo
 from ..errors import AlreadyOwedError, QuestionError
 from ..policy import Redeliver
 from ..receipts import AskOutcome, Held, Kind, QuestionReceipt
 from .announce import Announcer
+from .asking import Aside, Choices, Digits, Silence, YesNo
 from .call_receipts import CallReceipts
 from .speeches import SpeechRequest
 

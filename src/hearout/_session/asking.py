@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from .errors import QuestionError
+from ..errors import QuestionError
 
 KEYS = frozenset("0123456789*#ABCD")
 """The keys of a telephone."""
