@@ -113,7 +113,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l1,
     ),
     "says a late final again": (held, "return text if rest is None else rest", "return text", l1),
-    "records nothing of what is noted": (floor, "heard.settle(said, Fate.NOTED)", "heard.said.remove(said)", l1),
+    "records nothing of what is noted": (held, "self.settle(said, Fate.NOTED)", "self.said.remove(said)", l1),
     "any words cut in": (
         utterance,
         "if words.has_phrase(text, phrase) and",
