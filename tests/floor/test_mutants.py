@@ -107,9 +107,9 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l1,
     ),
     "settles only the first words of a turn": (
-        floor,
-        "for said in list(heard.said):\n            heard.settle(said, Fate.HANDED_BACK",
-        "for said in heard.said[:1]:\n            heard.settle(said, Fate.HANDED_BACK",
+        held,
+        "for said in list(self.said):\n            self.settle(said, fate)",
+        "for said in self.said[:1]:\n            self.settle(said, fate)",
         l1,
     ),
     "says a late final again": (held, "return text if rest is None else rest", "return text", l1),

@@ -92,8 +92,7 @@ class Floor:
         """Whether an utterance that is over asked something, and no turn came since."""
         self._preparing = Preparing(self.policy.model_calls - 1 if self.policy.prepare > 0 else 0)
         """The answer that is made while protected speech still plays."""
-        self._arrived: list[e.UnfinishedFound] = []
-        """What the next settling has to take in."""
+        self._arrived: list[e.UnfinishedFound] = []  # what the next settling has to take in
         self._holds = False
         """Whether `Hold` was given and `Release` was not."""
         self._passed = False
@@ -386,14 +385,14 @@ class Floor:
             if at < self._words_by():
                 return
             heard.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
-        yield from self._settle_what_is_not_answered()
+        if noted := self._held_words.settle_unanswered():
+            yield a.AddToContext(noted)
         if not (turn := self._held_words.to_answer):
             return
         ready = self._preparing.take()
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
         back = heard.talking or self._leftover or self._reply_is_on_its_way
-        for said in list(heard.said):
-            heard.settle(said, Fate.HANDED_BACK if back else Fate.DELIVERED)
+        heard.settle_all(Fate.HANDED_BACK if back else Fate.DELIVERED)
         if back:
             self._passed = True
             if ready is not None:
@@ -404,26 +403,20 @@ class Floor:
             self._answer_began_at, self._asked = None, False
             yield a.DeliverTurn(turn, ready.number if ready else None)
 
-    def _settle_what_is_not_answered(self) -> Iterator[Action]:
-        if noted := self._held_words.settle_unanswered():
-            yield a.AddToContext(noted)
-
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
         gone = self.closing.gone_at is not None
         if gone and self.closing.shutdown_at is None and not self.closing.is_gone_for_good(at):
             return
         self._held_words.take_the_guess(at, self._owner())
-        yield from self._settle_what_is_not_answered()
-        if left := tuple(said.marked for said in self._held_words.said):
-            for said in list(self._held_words.said):
-                self._held_words.settle(said, Fate.CALLER_GONE if gone else Fate.SHUT_DOWN)
+        if noted := self._held_words.settle_unanswered():
+            yield a.AddToContext(noted)
+        if left := self._held_words.settle_all(Fate.CALLER_GONE if gone else Fate.SHUT_DOWN):
             yield a.AddToContext(left)
 
     def _record_fates(self, _at: float) -> Iterator[Action]:
         settled, self._held_words.settled = self._held_words.settled, []
         for held, fate, owner in settled:
-            if fate is not Fate.TOO_MUCH or all(known is not fate for _, known in owner.held):
-                owner.held.append((held, fate))
+            owner.keep(held, fate)
             yield a.RecordFate(held, fate)
 
     def _write_receipts(self, at: float) -> Iterator[Action]:

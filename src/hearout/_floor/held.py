@@ -210,6 +210,13 @@ class HeldWords:
                 self.settle(said, Fate.NOTED)
         return tuple(noted)
 
+    def settle_all(self, fate: Fate) -> tuple[Held, ...]:
+        """This becomes of all that is held; which it was."""
+        left = tuple(said.marked for said in self.said)
+        for said in list(self.said):
+            self.settle(said, fate)
+        return left
+
     def settle(self, said: HeldPiece, fate: Fate) -> None:
         """Decide what becomes of it."""
         self.said.remove(said)
