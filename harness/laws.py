@@ -343,7 +343,10 @@ def late_reports_change_nothing(call: Call, late: e.Event) -> None:
     assert _state(with_it) == _state(without), f"a late {late} changed the floor"
 
 
-KEPT_IN = {f"hearout._floor.{name}" for name in ("floor", "state", "utterance", "held", "alignment")}
+FILES = ("floor", "state", "utterance", "held", "alignment", "question", "typed")
+KEPT_IN = {f"hearout._floor.{name}" for name in FILES}
+POLICIES = ("policy", "_policy", "_last")
+"""What is not compared: the same for both, or only named."""
 
 
 def _state(thing: object) -> object:
@@ -351,7 +354,7 @@ def _state(thing: object) -> object:
     if isinstance(thing, list | tuple | set):
         return [_state(item) for item in thing]
     if type(thing).__module__ in KEPT_IN:
-        return {name: _state(value) for name, value in vars(thing).items() if name not in ("policy", "_last")}
+        return {name: _state(value) for name, value in vars(thing).items() if name not in POLICIES}
     return repr(thing)
 
 

@@ -1,5 +1,8 @@
 """Who may speak and what is owed, written down as events and actions."""
 
+import sys
+from typing import Any
+
 import pytest
 
 from hearout import (
@@ -397,3 +400,69 @@ def test_what_waits_for_its_own_tool_keeps_no_other_end_waiting() -> None:
     assert owing == [True, True, True, True, False, True]
     told(floor, (9.5, e.SpeechEnded("n1")))
     assert not floor.is_owing
+
+
+def work(floor: Floor, *steps: tuple[float, e.Event]) -> int:
+    """How many functions of ours are called for these events."""
+    calls = 0
+
+    def count(frame: Any, what: str, _: object) -> None:
+        nonlocal calls
+        calls += what == "call" and "hearout" in frame.f_code.co_filename
+
+    sys.setprofile(count)
+    try:
+        for at, event in steps:
+            floor.apply(event, at)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_one_event_costs_as_much_with_a_thousand_typed_texts_as_with_one() -> None:
+    few, many = playing(), playing()
+    told(few, (2.0, e.TextTyped("hello")))
+    told(many, *((2.0, e.TextTyped(f"hello {number}")) for number in range(1000)))
+
+    step = (2.5, e.PlayoutProgressed("n1", 1.5))
+    typed = (2.6, e.TextTyped("hello"))
+    assert work(many, step) <= 3 * work(few, step)
+    assert work(many, typed) <= 3 * work(few, typed)
+
+
+def test_all_that_is_typed_is_one_turn_and_what_is_too_much_is_on_record() -> None:
+    floor = playing()
+    typed = [told(floor, (2.0, e.TextTyped(f"{number:03d}" + "x" * 97))) for number in range(300)]
+    turn = told(floor, *ended())
+
+    left_out = [action.fate for actions in typed for action in actions if isinstance(action, RecordFate)]
+    assert left_out == [Fate.TOO_MUCH] * len(left_out)
+    (delivered,) = [action for action in turn if isinstance(action, DeliverTurn)]
+    text = "\n".join(held.text for held in delivered.words)
+    assert [line[:3] for line in text.split("\n")] == [f"{number:03d}" for number in range(300 - len(left_out))]
+    assert 15_000 < len(text) <= 20_000
+    (receipt,) = [action.receipt for action in turn if isinstance(action, WriteReceipt)]
+    assert [fate for _, fate in receipt.held].count(Fate.TOO_MUCH) == 1
+
+
+def test_what_is_typed_over_nothing_is_answered_once_a_second() -> None:
+    floor = Floor()
+    assert told(floor, (1.0, e.TextTyped("one"))) == [AnswerTyped("one")]
+    assert told(floor, (1.2, e.TextTyped("two")), (1.4, e.TextTyped("three"))) == []
+    assert floor.next_alarm == 2.0
+    assert told(floor, (2.0, e.AlarmRang())) == [AnswerTyped("two\nthree")]
+    assert told(floor, (2.1, e.TextTyped("x" * 20_001)), (3.5, e.AlarmRang())) == []
+
+
+def test_what_waits_for_its_answer_is_held_when_protected_speech_begins() -> None:
+    floor = Floor()
+    told(floor, (1.0, e.TextTyped("one")), (1.2, e.TextTyped("two")))
+    actions = told(floor, (1.3, e.SpeechRequested("n1", text=TEXT)), (2.0, e.AlarmRang()))
+    assert not [action for action in actions if isinstance(action, AnswerTyped)]
+    assert [held.text for held in floor.progress("n1", 2.0).held] == ["two"]
+
+
+def test_what_waits_for_its_answer_is_not_answered_in_a_shutdown() -> None:
+    floor = Floor()
+    told(floor, (1.0, e.TextTyped("one")), (1.2, e.TextTyped("two")), (1.3, e.ShutdownAsked()))
+    assert told(floor, (3.0, e.AlarmRang())) == []

@@ -107,13 +107,13 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l1,
     ),
     "settles only the first words of a turn": (
-        floor,
-        "for said in list(heard.said):\n            heard.settle(said, Fate.HANDED_BACK",
-        "for said in heard.said[:1]:\n            heard.settle(said, Fate.HANDED_BACK",
+        held,
+        "for said in list(self.said):\n            self.settle(said, fate)",
+        "for said in self.said[:1]:\n            self.settle(said, fate)",
         l1,
     ),
     "says a late final again": (held, "return text if rest is None else rest", "return text", l1),
-    "records nothing of what is noted": (floor, "heard.settle(said, Fate.NOTED)", "heard.said.remove(said)", l1),
+    "records nothing of what is noted": (held, "self.settle(said, Fate.NOTED)", "self.said.remove(said)", l1),
     "any words cut in": (
         utterance,
         "if words.has_phrase(text, phrase) and",

@@ -57,7 +57,7 @@ The laws of the floor are in ``tests/floor/test_laws.py``. ``docs/floor.md`` dra
 
 from collections.abc import Iterator
 
-from ..policy import Answer, Policy, Redeliver
+from ..policy import Policy, Redeliver
 from ..receipts import Cause, Fate, Held, Kind, Outcome
 from . import actions as a
 from . import events as e
@@ -65,6 +65,7 @@ from .actions import Action
 from .held import HeldPiece, HeldWords
 from .question import Questions
 from .state import Closing, Preparing, Progress, Queue
+from .typed import TypedTexts
 from .utterance import Utterance
 
 
@@ -91,14 +92,14 @@ class Floor:
         """Whether an utterance that is over asked something, and no turn came since."""
         self._preparing = Preparing(self.policy.model_calls - 1 if self.policy.prepare > 0 else 0)
         """The answer that is made while protected speech still plays."""
-        self._arrived: list[e.UnfinishedFound | e.TextTyped] = []
-        """What the next settling has to take in."""
+        self._arrived: list[e.UnfinishedFound] = []  # what the next settling has to take in
         self._holds = False
         """Whether `Hold` was given and `Release` was not."""
         self._passed = False
         """Whether LiveKit has a final transcript of which it has not made a turn."""
         self._leftover = False
         """Whether it had one when the floor began to hold."""
+        self._typed = TypedTexts()
         self._expected_since: float | None = None
         """Since when a protected reply is expected that LiveKit has not made yet."""
         self._reply_is_on_its_way = False
@@ -125,14 +126,14 @@ class Floor:
         return waits or bool(self._queue.open() or self._held_words.said or self._questions)
 
     @property
-    def owes(self) -> bool:
-        """Whether speech is owed to the caller, to one who is gone too, or an answer to what was said over it."""
-        return self.holding or bool(self._queue.all)
-
-    @property
     def is_owing(self) -> bool:
         """Whether protected speech is owed that does not wait for its own tool, which may wait for this."""
         return any(not one.waits_for_its_tool for one in self._queue.all)
+
+    @property
+    def owes(self) -> bool:
+        """Whether speech is owed to the caller, to one who is gone too, or an answer to what was said over it."""
+        return self.holding or bool(self._queue.all)
 
     def takes(self, text: str, at: float) -> bool:
         """Whether a transcript that comes now is the floor's; else it is LiveKit's."""
@@ -204,7 +205,7 @@ class Floor:
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
                 self._note_sound(event, at)
             case e.TextTyped() if not self.holding:
-                self._arrived.append(event)
+                self._typed.add(event.text)
             case e.TextTyped() | e.EarlierWords() | e.KeysPressed():
                 self._note_signs(event, at)
             case _:
@@ -255,11 +256,10 @@ class Floor:
             self._held_words.settled.append((held, fate, owner))
             return
         kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
-        self._held_words.said.append(
-            HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language, self._asked_before(at))
-        )
+        said = HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language, self._asked_before(at))
+        self._held_words.add(said)
         if kind is Kind.TYPED:
-            self._cut_in(self._held_words.said[-1])
+            self._cut_in(said)
 
     def _cut_in(self, said: HeldPiece) -> None:
         if (one := self._queue.current()) is not None and not said.is_echo:
@@ -326,11 +326,13 @@ class Floor:
 
     def _take_in(self, at: float) -> Iterator[Action]:
         """What is typed over nothing is LiveKit's; what a dead agent owed is said, or what was said over it is held."""
+        if self.holding or self.closing.shutdown_at is not None:
+            for text in self._typed.let_go():
+                self._note_signs(e.TextTyped(text), at)
+        elif text := self._typed.take(at):
+            yield a.AnswerTyped(text)
         arrived, self._arrived = self._arrived, []
         for debt in arrived:
-            if isinstance(debt, e.TextTyped):
-                yield a.AnswerTyped(debt.text)
-                continue
             again = (debt.redeliver or self.policy.redeliver) is not Redeliver.NEVER
             if again and debt.text.strip() and self.closing.shutdown_at is None:
                 yield a.ResumeUnfinished(debt.id)
@@ -383,14 +385,14 @@ class Floor:
             if at < self._words_by():
                 return
             heard.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
-        yield from self._settle_what_is_not_answered()
+        if noted := self._held_words.settle_unanswered():
+            yield a.AddToContext(noted)
         if not (turn := self._held_words.to_answer):
             return
         ready = self._preparing.take()
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
         back = heard.talking or self._leftover or self._reply_is_on_its_way
-        for said in list(heard.said):
-            heard.settle(said, Fate.HANDED_BACK if back else Fate.DELIVERED)
+        heard.settle_all(Fate.HANDED_BACK if back else Fate.DELIVERED)
         if back:
             self._passed = True
             if ready is not None:
@@ -401,34 +403,20 @@ class Floor:
             self._answer_began_at, self._asked = None, False
             yield a.DeliverTurn(turn, ready.number if ready else None)
 
-    def _settle_what_is_not_answered(self) -> Iterator[Action]:
-        heard, noted = self._held_words, []
-        for said in list(heard.said):
-            if said.owner.answer is Answer.DROP:
-                heard.settle(said, Fate.DROPPED)
-            elif said.is_idle:
-                heard.settle(said, Fate.ECHO if said.is_echo else Fate.BACKCHANNEL)
-            elif said.owner.answer is Answer.NOTE:
-                noted.append(said.marked)
-                heard.settle(said, Fate.NOTED)
-        if noted:
-            yield a.AddToContext(tuple(noted))
-
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
         gone = self.closing.gone_at is not None
         if gone and self.closing.shutdown_at is None and not self.closing.is_gone_for_good(at):
             return
         self._held_words.take_the_guess(at, self._owner())
-        yield from self._settle_what_is_not_answered()
-        if left := tuple(said.marked for said in self._held_words.said):
-            for said in list(self._held_words.said):
-                self._held_words.settle(said, Fate.CALLER_GONE if gone else Fate.SHUT_DOWN)
+        if noted := self._held_words.settle_unanswered():
+            yield a.AddToContext(noted)
+        if left := self._held_words.settle_all(Fate.CALLER_GONE if gone else Fate.SHUT_DOWN):
             yield a.AddToContext(left)
 
     def _record_fates(self, _at: float) -> Iterator[Action]:
         settled, self._held_words.settled = self._held_words.settled, []
         for held, fate, owner in settled:
-            owner.held.append((held, fate))
+            owner.keep(held, fate)
             yield a.RecordFate(held, fate)
 
     def _write_receipts(self, at: float) -> Iterator[Action]:
@@ -488,6 +476,8 @@ class Floor:
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 
     def _alarms(self) -> Iterator[float]:
+        if (due := self._typed.due_at) is not None:
+            yield due
         for one in self._queue.open(suspended=True):
             free_since = self._queue.free_since(one, self._freed_at)
             if (gives_up := one.gives_up_at(self.policy, free_since=free_since)) is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from .. import _text as words
 from ..policy import Answer
 from ..receipts import Fate, Held, Kind
+from .typed import CHARACTERS
 from .utterance import Utterance
 
 SILENCE = 0.6
@@ -18,6 +19,11 @@ REPEAT_WINDOW = 10.0
 
 NEWEST = 60.0
 """Seconds in which the end of a long interim transcript was said: 400 characters, at 7 in a second."""
+
+
+PIECES = 4
+"""Typed texts that are held one by one. The rules look at each after every event, so that a caller who typed hundreds
+would hold the call up; they are one turn in any case."""
 
 
 @dataclass(eq=False)
@@ -134,6 +140,20 @@ class HeldWords:
         self.said.append(HeldPiece(Held(new, began), owner, at, self.language, after_question))
         return self.said[-1]
 
+    def add(self, piece: HeldPiece) -> None:
+        """Hold a text; what is typed beyond `PIECES` as a part of the last one, and beyond `CHARACTERS` not at all."""
+        if len(piece.held.text) + sum(len(one.held.text) for one in self.said) > CHARACTERS:
+            self.settled.append((piece.held, Fate.TOO_MUCH, piece.owner))
+        elif len(self.said) >= PIECES and self._continues(piece):
+            last = self.said[-1].held
+            self.said[-1].held = replace(last, text=f"{last.text}\n{piece.held.text}")
+        else:
+            self.said.append(piece)
+
+    def _continues(self, piece: HeldPiece) -> bool:
+        last = self.said[-1]
+        return last.held.kind is piece.held.kind is Kind.TYPED and last.owner is piece.owner
+
     def newest(self, at: float, owner: Utterance, *, after_question: bool) -> HeldPiece:
         """The end of what is guessed now: what stood before was looked at when it was new."""
         text = words.tail(self.guess)
@@ -176,6 +196,26 @@ class HeldWords:
         self.guess = ""
         if not self.talking:
             self.words_from = self.due_by = None
+
+    def settle_unanswered(self) -> tuple[Held, ...]:
+        """Settle what is not for an answer; what of it goes into the chat context."""
+        noted = []
+        for said in list(self.said):
+            if said.owner.answer is Answer.DROP:
+                self.settle(said, Fate.DROPPED)
+            elif said.is_idle:
+                self.settle(said, Fate.ECHO if said.is_echo else Fate.BACKCHANNEL)
+            elif said.owner.answer is Answer.NOTE:
+                noted.append(said.marked)
+                self.settle(said, Fate.NOTED)
+        return tuple(noted)
+
+    def settle_all(self, fate: Fate) -> tuple[Held, ...]:
+        """This becomes of all that is held; which it was."""
+        left = tuple(said.marked for said in self.said)
+        for said in list(self.said):
+            self.settle(said, fate)
+        return left
 
     def settle(self, said: HeldPiece, fate: Fate) -> None:
         """Decide what becomes of it."""

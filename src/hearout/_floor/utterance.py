@@ -422,6 +422,11 @@ class Utterance:
 
     # The record
 
+    def keep(self, held: Held, fate: Fate) -> None:
+        """Note for the receipt what became of words; of what was too much, the first only."""
+        if fate is not Fate.TOO_MUCH or all(known is not fate for _, known in self.held):
+            self.held.append((held, fate))
+
     def _length(self) -> float | None:
         """How long all of it is, where that is known: the voice said that there is no more."""
         known = self.complete and self.failure is None and not self._more_follows and self.made > 0.0

@@ -54,6 +54,8 @@ class Fate(Enum):
     ECHO = "echo"
     REPEATED = "repeated"
     """The recogniser's late last word on what had been settled by its guess."""
+    TOO_MUCH = "too much"
+    """More was typed than is held (20,000 characters): nobody was told of it. A receipt has the first of them only."""
     CUT_IN = "cut in"
     """Keys that ended the utterance."""
     RECORDED = "recorded"

@@ -9,6 +9,7 @@ const FATES = {
   backchannel: "“I am listening”: not answered",
   echo: "the agent's own echo",
   repeated: "said again by the recogniser",
+  "too much": "left out: too much was typed",
   "caller gone": "held → you were gone",
   "shut down": "held → the call ended",
 };

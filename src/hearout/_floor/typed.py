@@ -1,0 +1,43 @@
+"""Texts that the caller types over nothing: answered at a bounded rate. It notes; `floor.py` decides."""
+
+from dataclasses import dataclass, field
+
+EVERY = 1.0
+"""Seconds from one typed text's answer to the next one's; what is typed meanwhile is one text. Nobody types faster than
+that and reads the answers, and each is an LLM call."""
+
+CHARACTERS = 20_000
+"""Characters that wait, or are held, at most: ten pages. What is typed beyond it is left out, and its fate says so."""
+
+
+@dataclass
+class TypedTexts:
+    """The typed texts that wait for their answer. Times in seconds from the call's start."""
+
+    waiting: list[str] = field(default_factory=list)
+    answered_at: float | None = None
+    """When the last one was given to the agent."""
+
+    @property
+    def due_at(self) -> float | None:
+        """When the next one may be answered; None where none waits."""
+        if not self.waiting:
+            return None
+        return 0.0 if self.answered_at is None else self.answered_at + EVERY
+
+    def add(self, text: str) -> None:
+        """One more was typed; it waits, unless there is no room for it."""
+        if len(text) + sum(map(len, self.waiting)) <= CHARACTERS:
+            self.waiting.append(text)
+
+    def let_go(self) -> list[str]:
+        """None of them is answered by itself any more."""
+        texts, self.waiting = self.waiting, []
+        return texts
+
+    def take(self, at: float) -> str:
+        """All of them as one text, which is answered now; empty while it is too early, or none waits."""
+        if (due := self.due_at) is None or at < due:
+            return ""
+        text, self.waiting, self.answered_at = "\n".join(self.waiting), [], at
+        return text
