@@ -292,11 +292,14 @@ def answers_wait_for_their_turn(call: Call) -> None:
     replay = Call(call.floor)
     told: dict[str, float] = {}
     moved: dict[str, float] = {}
+    worded = 0.0
     for step in call.steps:
         if (name := getattr(step.event, "id", None)) is not None:
             moved[name] = step.at
         replay.at = step.at
         replay._witness(step.event)
+        if isinstance(step.event, e.CallerStarted | e.WordsGuessed | e.WordsHeard):
+            worded = step.at
         if not step.holding and not any(isinstance(a, PrepareAnswer) for a in step.actions):
             calls = 0
         for action in step.actions:
@@ -309,7 +312,8 @@ def answers_wait_for_their_turn(call: Call) -> None:
                 given_up = {name for name, at in told.items() if step.at >= at + STOP_GRACE - 1e-6}
                 patience = call.floor.policy.timeouts.tool
                 tools = {name for name, at in moved.items() if step.at >= at + patience - 1e-6}
-                assert not replay.talking, "an answer while the caller talks"
+                noise = step.at >= worded + call.floor.policy.timeouts.noise - 1e-6
+                assert not replay.talking or (noise and action.over_noise), "an answer while the caller talks"
                 over = replay.open() - given_up - tools
                 assert not over, f"an answer over protected speech: {over}"
                 assert all(held.kind is not Kind.PRESSED for held in action.words)

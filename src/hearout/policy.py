@@ -88,7 +88,12 @@ class Timeouts:
     """How long each thing is waited for, in seconds.
 
     Args:
-        words: a final transcript, after the caller fell silent. 1: STTs take 0.2–0.8 s.
+        words: a final transcript, after the caller fell silent. 1: STTs take 0.2–0.8 s. Longer where the STT has needed
+            longer in this call.
+        phrase: the first final transcript of an STT that gives no interim ones. 6.5: Whisper on a busy server. What it
+            needs then counts for the rest of the call.
+        noise: a word in a sound that goes on after the announcement, before what was said is answered. 3: speech has
+            one sooner; three times as long where the STT hears whole phrases.
         voice: the first sound of LLM and TTS, or the next one. 10: longer is a dead line to a caller.
         stall: the TTS to go on, once it has all its text and nothing is left to play. 2: then it is asked again.
         close: the same, where it may have said all of it and only not closed its stream. 5: services close within 3.
@@ -116,6 +121,8 @@ class Timeouts:
     """
 
     words: float = 1.0
+    phrase: float = 6.5
+    noise: float = 3.0
     voice: float = 10.0
     stall: float = 2.0
     close: float = 5.0

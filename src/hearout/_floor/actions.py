@@ -51,10 +51,12 @@ class DeliverTurn:
     Args:
         words: in the order in which they were said; at least one.
         number: of the answer that was prepared for exactly these words, or None.
+        over_noise: a sound without words goes on: LiveKit is not to wait for its end, or to let it stop the answer.
     """
 
     words: tuple[Held, ...]
     number: int | None = None
+    over_noise: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,11 @@ class CallerStopped:
 
 
 @dataclass(frozen=True)
+class PhrasesExpected:
+    """The STT gives no guesses: its words come after the phrase, and nobody knows yet how late."""
+
+
+@dataclass(frozen=True)
 class WordsGuessed:
     """The recogniser thinks so, and may think otherwise in a moment; `language` is what it takes it for, if it says."""
 
@@ -217,12 +222,15 @@ class WordsHeard:
     Args:
         confidence: of the recogniser, from 0 to 1; None where it does not say.
         stt: names the recogniser.
+        began, ended: when the words were said, in seconds from the call's start; None where the STT does not tell.
     """
 
     text: str = field(repr=False)
     language: str = ""
     confidence: float | None = None
     stt: str = ""
+    began: float | None = None
+    ended: float | None = None
 
 
 @dataclass(frozen=True)
@@ -354,6 +362,7 @@ Event: TypeAlias = (
     | ReplyStarted
     | CallerStarted
     | CallerStopped
+    | PhrasesExpected
     | WordsGuessed
     | WordsHeard
     | EarlierWords

@@ -179,6 +179,8 @@ class Floor:
             case e.WordsLeftToLiveKit():
                 self._passed = True
                 self._held_words.passed(at)
+            case e.PhrasesExpected():
+                self._held_words.first_wait = self.policy.timeouts.phrase
             case e.TurnTaken():
                 self._passed = self._leftover = self._asked = False
             case e.CallerLeft():
@@ -220,11 +222,11 @@ class Floor:
                 self._held_words.stopped(at, self.policy.timeouts.words)
             case e.WordsGuessed() if self.holding:
                 self._is_in(event.language)
-                self._held_words.guess = event.text
+                self._held_words.guessed(event.text, at)
                 self._cut_in(self._held_words.newest(at, self._owner(), after_question=self._asked_before(at)))
             case e.WordsHeard():
                 self._is_in(event.language)
-                said = self._held_words.final(event.text, at, self._owner(), after_question=self._asked_before(at))
+                said = self._held_words.final(event, at, self._owner(), after_question=self._asked_before(at))
                 if said is not None:
                     said.confidence, said.stt = event.confidence, event.stt
                     self._cut_in(said)
@@ -358,7 +360,7 @@ class Floor:
             self._expected_since, self._freed_at = None, at
         heard = self._held_words
         if heard.owes_words and not heard.guess and at >= self._words_by():
-            heard.forget(at)  # a cough: there were no words in it
+            heard.expire(at)  # a cough: there were no words in it
             if self._holds:
                 self._owner().sounds += 1
         yield from ()
@@ -389,9 +391,14 @@ class Floor:
             yield a.AddToContext(noted)
         if not (turn := self._held_words.to_answer):
             return
+        ends = heard.is_noise_from(self.policy.timeouts.noise)
+        noise = ends is not None and at >= ends
+        livekits = self._leftover or self._reply_is_on_its_way
+        if heard.talking and not (noise or heard.guess or livekits):
+            return  # the next word shows whether the caller goes on
         ready = self._preparing.take()
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
-        back = heard.talking or self._leftover or self._reply_is_on_its_way
+        back = (heard.talking and not noise) or livekits
         heard.settle_all(Fate.HANDED_BACK if back else Fate.DELIVERED)
         if back:
             self._passed = True
@@ -401,7 +408,7 @@ class Floor:
         else:
             self._answered = (self._last.id, self._freed_at) if self._last.ended_at is not None else None
             self._answer_began_at, self._asked = None, False
-            yield a.DeliverTurn(turn, ready.number if ready else None)
+            yield a.DeliverTurn(turn, ready.number if ready else None, over_noise=noise)
 
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
         gone = self.closing.gone_at is not None
@@ -490,6 +497,9 @@ class Floor:
             yield self._questions.next_alarm
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
+        noise_from = self._held_words.is_noise_from(self.policy.timeouts.noise)
+        if self.holding and noise_from is not None and not self._queue.open() and self._held_words.to_answer:
+            yield noise_from
         ends_at = self.closing.gone_for_good_at
         if ends_at is not None and not self._call_ended and not self._queue.open(suspended=True):
             yield ends_at

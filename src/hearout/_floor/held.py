@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from .. import _text as words
 from ..policy import Answer
 from ..receipts import Fate, Held, Kind
+from . import events as e
 from .typed import CHARACTERS
 from .utterance import Utterance
 
@@ -19,6 +20,23 @@ REPEAT_WINDOW = 10.0
 
 NEWEST = 60.0
 """Seconds in which the end of a long interim transcript was said: 400 characters, at 7 in a second."""
+
+LATE = 1.25
+"""By how much the next final may take longer than the slowest one of this call."""
+
+
+@dataclass
+class Sound:
+    """A sound of the caller for which the STT may still give words.
+
+    Args:
+        began, ended: when; not ended while the caller makes it.
+        due_by: until when its words are waited for.
+    """
+
+    began: float
+    ended: float | None = None
+    due_by: float | None = None
 
 
 PIECES = 4
@@ -77,13 +95,21 @@ class HeldWords:
     talking: bool = False
     language: str = ""
     """Of the caller's words: the policy's, otherwise what the recogniser took the last ones for."""
-    words_from: float | None = None
-    """When what is not recognised yet began."""
-    due_by: float | None = None
-    """Until when a final transcript may come for the sound that ended."""
-    guess: str = ""
     stopped_at: float | None = None
     """When the caller was last known to have stopped."""
+    sounds: list[Sound] = field(default_factory=list)
+    """Those for which words may come, the oldest first; the last one goes on while the caller talks."""
+    wordless: list[Sound] = field(default_factory=list)
+    """Those for which none came in time. An STT that hears whole phrases may be late."""
+    first_wait: float = 0.0
+    """Seconds that an STT that hears whole phrases is given, until a final has shown what it needs."""
+    slowest: float = 0.0
+    """Seconds that the slowest final of the call took that came without a guess."""
+    worded_at: float | None = None
+    """When the caller was last known to say words, or to begin."""
+    guess: str = ""
+    guesses: bool = False
+    """Whether the STT has given a guess in this call: then words show within moments."""
     final_at: float | None = None
     """When the last final transcript came."""
     said: list[HeldPiece] = field(default_factory=list)
@@ -91,6 +117,16 @@ class HeldWords:
     """What is decided, and not yet recorded."""
     repeat: tuple[str, float] | None = None
     """What was settled by its guess, and until when its final may come."""
+
+    @property
+    def words_from(self) -> float | None:
+        """When what is not recognised yet began."""
+        return self.sounds[0].began if self.sounds else None
+
+    @property
+    def due_by(self) -> float | None:
+        """Until when a final transcript may come for the sounds that ended."""
+        return max((one.due_by for one in self.sounds if one.due_by is not None), default=None)
 
     @property
     def owes_words(self) -> bool:
@@ -110,31 +146,51 @@ class HeldWords:
     def _answered(self) -> Iterator[HeldPiece]:
         return (said for said in self.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle)
 
+    def is_noise_from(self, noise: float) -> float | None:
+        """When the sound that goes on counts as noise, if no word shows in it before; None while the caller is silent.
+
+        Args:
+            noise: seconds without a word that speech does not have; three times as many where the STT hears phrases.
+        """
+        if not self.talking or self.worded_at is None:
+            return None
+        return self.worded_at + max(noise if self.guesses else 3 * noise, LATE * self.slowest)
+
     def began(self, at: float) -> float:
         """When the words began that are known only now."""
         return at if self.words_from is None else self.words_from
 
     def started(self, at: float) -> None:
         """The caller makes a sound. What is still owed for the one before may begin there."""
-        self.words_from = self.began(at) if self.owes_words or self.talking else at
-        self.talking, self.due_by = True, None
+        if not self.talking:
+            self.sounds.append(Sound(at))
+        self.talking, self.worded_at = True, at
 
     def stopped(self, at: float, grace: float) -> None:
         """The caller is silent; words may come for so long, unless they have come."""
         if self.talking:
             complete = self.final_at is not None and self.final_at > at - SILENCE and not self.guess
-            self.talking, self.due_by = False, None if complete else at + grace
+            self.talking, last = False, self.sounds[-1]
+            needed = LATE * self.slowest if self.slowest or self.guesses else self.first_wait
+            last.ended, last.due_by = at, at + max(grace, needed)
             self.stopped_at = at
-            self.words_from = None if complete else self.words_from
+            if complete:
+                self.sounds.remove(last)
 
-    def final(self, text: str, at: float, owner: Utterance, *, after_question: bool = False) -> HeldPiece | None:
+    def guessed(self, text: str, at: float) -> None:
+        """The recogniser thinks so."""
+        self.guess, self.worded_at, self.guesses = text, at, True
+
+    def final(
+        self, event: e.WordsHeard, at: float, owner: Utterance, *, after_question: bool = False
+    ) -> HeldPiece | None:
         """The recogniser's last word on it; what is new in it."""
-        began, self.final_at = self.began(at), at
+        text, began = event.text, self._explained(event, at)
+        self.worded_at = at
         new = self._new_in(text, at)
         if new != text and self.repeat is not None:
             self.settled.append((Held(self.repeat[0], began), Fate.REPEATED, owner))
         self.repeat = None
-        self.forget(at)
         if not words.split(new):
             return None
         self.said.append(HeldPiece(Held(new, began), owner, at, self.language, after_question))
@@ -186,16 +242,56 @@ class HeldWords:
         rest = words.rest_of(text, self.repeat[0])
         return text if rest is None else rest
 
+    def _explained(self, event: e.WordsHeard, at: float) -> float:
+        """When the words of a final began that comes now; the sounds that they were are owed no more.
+
+        An STT that gives guesses is through with all that it heard. One that hears whole phrases gives a final for each
+        sound, in their order; a sound that would have taken it much longer than any other was no words.
+        """
+        ended = [one for one in (*self.wordless, *self.sounds) if one.ended is not None and one.ended <= at]
+        late_kind = self.slowest or self.first_wait or self.wordless
+        if self.guess or not ended or (self.talking and not late_kind):
+            began, self.final_at = self.began(at), at
+            self.forget(at)
+            return self._placed(event, began)
+        late = LATE * self.slowest if self.slowest else REPEAT_WINDOW
+        likely = [one for one in ended if one.ended is not None and at - one.ended <= late] or ended[-1:]
+        if event.ended is not None and event.began is not None:
+            mine = [one for one in likely if one.began <= event.ended + SILENCE] or likely[:1]
+        else:
+            mine = likely[:1]
+        if mine[-1].ended is not None and not self.guess:
+            self.slowest = max(self.slowest, at - mine[-1].ended)
+        gone = ended[: ended.index(mine[-1]) + 1]
+        owed = [one for one in (*self.wordless, *self.sounds) if one not in gone]
+        for one in owed:
+            if one.ended is not None:  # the same STT takes as long for these
+                one.due_by = max(one.due_by or 0.0, one.ended + LATE * self.slowest)
+        self.wordless = []
+        self.sounds = [one for one in owed if one.due_by is None or one.due_by > at]
+        return self._placed(event, mine[0].began)
+
+    @staticmethod
+    def _placed(event: e.WordsHeard, began: float) -> float:
+        return began if event.began is None else event.began
+
+    def expire(self, at: float) -> None:
+        """No words came in time: a cough, or an STT that is late for the first time."""
+        ended = [one for one in (*self.wordless, *self.sounds) if one.ended is not None]
+        self.wordless = [one for one in ended if at - (one.ended or 0.0) < REPEAT_WINDOW]
+        self.forget(at)
+
     def forget(self, at: float) -> None:
         """Nothing is owed for what was heard until now."""
-        self.guess, self.due_by = "", None
-        self.words_from = at if self.talking else None
+        self.guess = ""
+        self.sounds = [Sound(at)] if self.talking else []
 
     def release(self) -> None:
         """From now on LiveKit hears: nothing is owed for what was before."""
         self.guess = ""
+        self.wordless = []
         if not self.talking:
-            self.words_from = self.due_by = None
+            self.sounds = []
 
     def settle_unanswered(self) -> tuple[Held, ...]:
         """Settle what is not for an answer; what of it goes into the chat context."""

@@ -131,6 +131,9 @@ class Utterance:
                 self.alignment.placed.append((event.seconds, event.text))
             case e.AudioMade():
                 self._goes_on()
+                if self.playing:  # where it ran dry meanwhile, what comes now leaves later by that
+                    made_now = self._stretch_began + event.seconds - self._played_before
+                    self._stretch_began += max(0.0, at - made_now)
                 self.made = event.seconds
                 if self.outcome is None:  # what is flushed when it is stopped is not all of it
                     self.complete = event.complete

@@ -23,6 +23,10 @@ _TRANSCRIPTS = (
 )
 
 
+SLACK, LONG_AGO = 0.2, 30.0
+"""Seconds by which an STT may place words in the future, and beyond which its times are not believed."""
+
+
 class TranscriptGate:
     """Every transcript of one session, in order.
 
@@ -44,13 +48,17 @@ class TranscriptGate:
         self._came_early = False
         self._arrived = asyncio.Event()
         self._guessed = False
+        self._audio_began: list[float] = []
         self._language = LanguageCode("")
 
     def node(self, original: SttNode) -> SttNode:
         """The node that LiveKit calls instead of `original`."""
 
+        began: list[float] = []  # of the agent's audio: LiveKit counts an STT's times from there, on a new stream too
+
         async def listen(audio: AsyncIterable[rtc.AudioFrame], model: ModelSettings) -> AsyncIterator[stt.SpeechEvent]:
-            made = original(self._restored(audio), model)
+            self._audio_began = began
+            made = original(_timed(self._restored(audio), began), model)
             if asyncio.iscoroutine(made):
                 made = await made
             if made is None:
@@ -65,6 +73,16 @@ class TranscriptGate:
                     yield event
 
         return listen
+
+    def since(self, event: stt.SpeechEvent) -> tuple[float, float] | None:
+        """How many seconds ago the words of a transcript began and ended; None where the STT does not tell."""
+        heard = event.alternatives[0]
+        if not self._audio_began or heard.end_time <= max(0.0, heard.start_time):
+            return None
+        now = asyncio.get_running_loop().time() - self._audio_began[0]
+        ended = now - heard.end_time
+        # a stream that counts from another moment says what cannot be
+        return (now - heard.start_time, max(0.0, ended)) if -SLACK <= ended <= LONG_AGO else None
 
     def hand_back(self, text: str, *, early: bool) -> None:
         """Give `text` to LiveKit as one final transcript, to be joined with what the caller says next.
@@ -131,3 +149,11 @@ class TranscriptGate:
             await asyncio.gather(arrived, upcoming, return_exceptions=True)
             if isinstance(heard, AsyncGenerator):
                 await heard.aclose()
+
+
+async def _timed(audio: AsyncIterable[rtc.AudioFrame], began: list[float]) -> AsyncIterator[rtc.AudioFrame]:
+    """The audio; when its first frame began is noted, once."""
+    async for frame in audio:
+        if not began:
+            began.append(asyncio.get_running_loop().time() - frame.duration)
+        yield frame

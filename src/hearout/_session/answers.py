@@ -110,8 +110,11 @@ class Answers:
         self._prepared.clear()
         self._rehearsed.clear()
 
-    async def deliver(self, held: tuple[Held, ...], number: int | None) -> None:
-        """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``)."""
+    async def deliver(self, held: tuple[Held, ...], number: int | None, *, over_noise: bool) -> None:
+        """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``).
+
+        LiveKit lets speech that may be interrupted wait until the caller makes no sound; a noise may never end.
+        """
         ready = self._prepared.pop(number, None) if number is not None else None
         text = words.join(one.text for one in held)
         message = llm.ChatMessage(role="user", content=[text])
@@ -125,6 +128,7 @@ class Answers:
                 chat_ctx=context,
                 instructions=self.early_instructions if early else NOT_GIVEN,
                 input_modality="audio",
+                allow_interruptions=False if over_noise else NOT_GIVEN,
             )
             self._answering = handle.id
             if ready is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from livekit import rtc
 from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent
+from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .._floor import events as e
@@ -111,6 +112,9 @@ class Bridge:
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
         if id(agent) not in self._nodes:
+            ear = agent.stt if is_given(agent.stt) else self._session.stt
+            if ear is not None and not ear.capabilities.interim_results:
+                self.feed(e.PhrasesExpected())
             self._nodes[id(agent)] = Nodes(
                 agent,
                 gate=self._gate,

@@ -163,11 +163,7 @@ class Inbound:
                 self._feed(e.WordsLeftToLiveKit())
             return False
         self._answers.caller_speaks(heard.language)
-        language = str(heard.language or "")
-        if final:
-            self._feed(e.WordsHeard(heard.text, language, heard.confidence or None, self._stt_name()))
-        else:
-            self._feed(e.WordsGuessed(heard.text, language))
+        self._feed(self._heard(event) if final else e.WordsGuessed(heard.text, str(heard.language or "")))
         self._session.emit(
             "user_input_transcribed",
             UserInputTranscribedEvent(
@@ -179,6 +175,13 @@ class Inbound:
     def _stt_name(self) -> str:
         """The session's STT, as it calls itself; an agent may have its own, which is not told apart."""
         return "" if self._session.stt is None else self._session.stt.label
+
+    def _heard(self, event: stt.SpeechEvent) -> e.WordsHeard:
+        heard, now = event.alternatives[0], self._runner.now
+        since = self._gate.since(event)
+        began, ended = (None, None) if since is None else (now - since[0], now - since[1])
+        language, confidence = str(heard.language or ""), heard.confidence or None
+        return e.WordsHeard(heard.text, language, confidence, self._stt_name(), began, ended)
 
     async def turn_completed(
         self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage

@@ -130,6 +130,6 @@ class Outbound:
     async def _deliver(self, action: a.DeliverTurn) -> None:
         self._runner.feed(e.ReplyExpected())
         try:
-            await self._answers.deliver(action.words, action.number)
+            await self._answers.deliver(action.words, action.number, over_noise=action.over_noise)
         finally:
             self._call_off_soon()
