@@ -60,16 +60,19 @@ def play(asked: argparse.Namespace) -> tuple[dict[str, Table], str]:
         folder = asked.again or asked.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         if asked.again is None:
-            _hold(asked, studio, folder)
+            turns = _hold(asked, studio, folder)
+            (folder / "rooms.json").write_text(json.dumps(_in_rooms(asked, studio, folder, turns)))
         facts = json.loads((folder / "held.json").read_text())
+        in_rooms = json.loads((folder / "rooms.json").read_text())
         held = [_held(one, folder) for one in facts["calls"]]
         _said("all calls are over; they are judged")
         court = Court(studio)
         judged = [court.judge(one) for one in held]
-        return _tables(judged, facts["about"], facts["rooms"]), facts["about"]
+        return _tables(judged, facts["about"], in_rooms), facts["about"]
 
 
-def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> None:
+def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> int:
+    """Hold the calls, and write what is known of them; how many rounds there were."""
     names = asked.scene or (QUICK if asked.quick else [one.name for one in SCENES])
     scenes = [one for one in studio.scenes() if one.name in names]
     if missing := [name for name in names if name not in [one.name for one in scenes]]:
@@ -85,8 +88,8 @@ def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> None:
         f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; Python {sys.version.split()[0]}, {shown}; other load: "
         f"{loads[0]:.1f} to {loads[-1]:.1f} processes, median {loads[len(loads) // 2]:.1f}."
     )
-    facts = {"about": about, "calls": [_as_json(one) for one in held], "rooms": _in_rooms(asked, studio, folder, turns)}
-    (folder / "held.json").write_text(json.dumps(facts))
+    (folder / "held.json").write_text(json.dumps({"about": about, "calls": [_as_json(one) for one in held]}))
+    return turns
 
 
 def _in_rooms(asked: argparse.Namespace, studio: Studio, folder: Path, turns: int) -> Mapping[str, Any]:
@@ -96,7 +99,7 @@ def _in_rooms(asked: argparse.Namespace, studio: Studio, folder: Path, turns: in
     where.mkdir()
     try:
         return rooms.measure(studio, turns, where, _said)
-    except (NoServerError, RuntimeError) as error:
+    except (NoServerError, RuntimeError, TimeoutError) as error:
         _said(f"voicebench in rooms is left out: {error}")
         return {}
 
@@ -119,7 +122,7 @@ def _as_json(held: Held) -> dict[str, object]:
         "turn": held.turn,
         "folder": held.folder.name,
         "lines": list(held.lines),
-        "asked": list(held.asked),
+        "asked": held.asked,
         "load": held.load,
     }
 

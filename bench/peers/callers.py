@@ -158,9 +158,9 @@ class Studio:
     """
 
     def __init__(self, noises: Path) -> None:
-        from hearout._local.tts import Voice
+        from hearout._local.tts import LocalTTS
 
-        self._voice = Voice()
+        self._voice = LocalTTS()
         self._noises = noises
         self._made: dict[str, Samples] = {}
 

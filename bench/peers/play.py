@@ -48,7 +48,8 @@ class Held:
         turn: the round.
         folder: has `said.wav`, `caller.wav`, `agent.wav` and `facts.json`.
         lines: seconds of the caller's sound at which each line begins and ends.
-        asked: the user words of each request that the model got.
+        asked: the user words of each request that the model got; None where they were not noted: then those of the
+            conversation's history count.
         load: processes that wanted a core when the call began, by the minute's average.
     """
 
@@ -57,7 +58,7 @@ class Held:
     turn: int
     folder: Path
     lines: Sequence[tuple[float, float]]
-    asked: Sequence[Sequence[str]] = ()
+    asked: Sequence[Sequence[str]] | None = ()
     load: float = 0.0
 
 

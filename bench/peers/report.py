@@ -78,7 +78,7 @@ def _summary_row(peer: str, one: Figures) -> Row:
         f"{one.in_order}/{one.ordered}",
         str(one.false),
         f"{one.early[1]}/{one.early[0]}",
-        f"{one.requests / one.calls:.1f}",
+        f"{one.requests / one.calls:.1f}" if one.requests is not None else "–",
     )
     return Row(cells, check(good) if peer == HEAROUT else "")
 
@@ -188,15 +188,22 @@ def outside(title: str, notes: str, summaries: Mapping[str, Mapping[str, Any] | 
     """voicebench's own numbers."""
     made = Table(
         f"voicebench 0.2.0, {title}",
-        ("peer", "passed", "turns", "missed", "p50 ms", "p90 ms", "talk-overs", "false stops", "spurious"),
+        ("peer", "calls", "passed", "turns", "missed", "p50 ms", "p90 ms", "talked over", "false stops", "spurious"),
         notes,
     )
     for peer, one in summaries.items():
         if one is None:
-            made.rows.append(Row((peer, *["–"] * 8)))
+            made.rows.append(Row((peer, *["–"] * 9)))
             continue
         latency = one["response_latency_ms"]
-        shown = [one["turns_passed"], one["turns"], one["missed_responses"], latency["p50"], latency["p90"]]
+        shown = [
+            one["sessions"],
+            one["turns_passed"],
+            one["turns"],
+            one["missed_responses"],
+            latency["p50"],
+            latency["p90"],
+        ]
         shown += [one["talk_overs"], one["false_barge_ins"], one["spurious_responses"]]
         made.rows.append(Row((peer, *("–" if value is None else str(value) for value in shown))))
     return made
@@ -241,7 +248,9 @@ def _fewer_requests(judged: Sequence[Judged]) -> Iterator[Row]:
     peers = {peer: figures(calls) for peer, calls in by_peer(judged).items()}
     ours = peers.pop(HEAROUT, None)
     for peer, theirs in peers.items():
-        if ours is not None and theirs.answers and theirs.never <= ours.never and theirs.requests < ours.requests:
+        if ours is None or theirs.requests is None or ours.requests is None or theirs.never > ours.never:
+            continue
+        if theirs.requests / theirs.calls < ours.requests / ours.calls:
             cells = (f"{theirs.requests / theirs.calls:.1f}", f"{ours.requests / ours.calls:.1f}")
             yield Row(("all calls", peer, "requests a call", *cells))
 

@@ -44,18 +44,19 @@ class Court:
     """
 
     def __init__(self, studio: Studio) -> None:
-        from hearout._local.stt import Ear
+        from hearout._local.stt import LocalSTT
 
-        self._studio, self._ear = studio, Ear()
+        self._studio, self._stt = studio, LocalSTT()
         self._heard: dict[str, str] = {}
 
     def judge(self, held: Held) -> Judged:
         """The verdict on one call."""
         agent, caller = (read(held.folder / f"{who}.wav") for who in ("agent", "caller"))
         expected = [self._alone(one.text) for one in held.scene.due]
-        sound = Sound(self._studio.spoken(held.scene.notice), agent, caller, expected, held.asked)
-        score = judge(held.scene, sound, lambda samples: self._ear.transcribe(samples, RATE))
         facts = json.loads((held.folder / "facts.json").read_text())
+        asked = held.asked if held.asked is not None else [_users(facts["messages"])]
+        sound = Sound(self._studio.spoken(held.scene.notice), agent, caller, expected, asked)
+        score = judge(held.scene, sound, lambda samples: self._stt.transcribe(samples, RATE))
         return Judged(
             held,
             score,
@@ -67,8 +68,12 @@ class Court:
     def _alone(self, text: str) -> str:
         """The line as the STT hears it when nothing else sounds: its own errors are no peer's."""
         if text not in self._heard:
-            self._heard[text] = self._ear.transcribe(self._studio.spoken(text), RATE)
+            self._heard[text] = self._stt.transcribe(self._studio.spoken(text), RATE)
         return self._heard[text]
+
+
+def _users(messages: Sequence[dict[str, Any]]) -> list[str]:
+    return [str(one.get("content")) for one in messages if one["role"] == "user"]
 
 
 def _before(messages: Sequence[dict[str, Any]], notice: str) -> int:
@@ -91,7 +96,7 @@ class Figures:
         gaps: perceived gaps, seconds.
         false: replies to nothing.
         early: calls with an early "yes", and in how many it was taken for consent.
-        requests: requests to the model, of all calls.
+        requests: requests to the model, of all calls; None where they were not noted.
     """
 
     calls: int
@@ -104,7 +109,7 @@ class Figures:
     gaps: Sequence[float]
     false: int
     early: tuple[int, int]
-    requests: int
+    requests: int | None
 
     @property
     def once(self) -> float | None:
@@ -140,7 +145,9 @@ def figures(calls: Iterable[Judged]) -> Figures:
         gaps=[one.gap for one in scores if one.gap is not None],
         false=sum(one.false for one in scores),
         early=(len(early), sum(bool(one.consented) for one in early)),
-        requests=sum(len(one.held.asked) for one in every),
+        requests=None
+        if any(one.held.asked is None for one in every)
+        else sum(len(one.held.asked or ()) for one in every),
     )
 
 

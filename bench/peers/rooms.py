@@ -12,7 +12,7 @@ from bench.rooms import serving, wait_until_warm, working
 
 from . import HEAROUT, STOCK
 from .callers import Studio
-from .play import HERE, TOOLS
+from .play import HERE, LONGEST, TOOLS
 
 if TYPE_CHECKING:
     from harness.rooms.server import Server
@@ -48,6 +48,8 @@ def measure(studio: Studio, turns: int, folder: Path, said: Callable[[str], None
 
     Raises:
         NoServerError: there is no livekit-server.
+        RuntimeError: voicebench failed, or did not end.
+        TimeoutError: the machine had no time for the worker.
     """
     (folder / "notice.yaml").write_text(SCENARIO)
     for name, text in LINES.items():
@@ -66,14 +68,17 @@ def _run(server: "Server", turns: int, folder: Path, peer: str) -> Mapping[str, 
     program = TOOLS / "voicebench" / "bin" / "voicebench"
     out = folder / f"{peer}-report"
     arguments = ["run", str(folder / "notice.yaml"), "-a", "livekit", "-n", str(turns), "--format", "json"]
-    done = subprocess.run(
-        [str(program), *arguments, "--out", str(out)],
-        env=os.environ | server.environment,
-        capture_output=True,
-        text=True,
-        timeout=90 * turns,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(program), *arguments, "--out", str(out)],
+            env=os.environ | server.environment,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST * turns,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"voicebench was not done within {error.timeout:.0f} s") from error
     if not (out / "report.json").exists():
         raise RuntimeError(f"voicebench ended with {done.returncode}: {done.stderr.strip()[-500:]}")
     summary: Mapping[str, Any] = json.loads((out / "report.json").read_text())["summary"]

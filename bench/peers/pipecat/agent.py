@@ -28,7 +28,7 @@ from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUser
 from pipecat.turns.user_stop import SpeechTimeoutUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
-from services import LocalSTT, LocalTTS, model
+from services import GatewaySTT, GatewayTTS, model
 
 from bench.course import RATE, Course, order, read
 
@@ -67,7 +67,7 @@ async def hold(asked: Mapping[str, Any]) -> None:
     transport = LineTransport(line)
     context = LLMContext()
     pair = LLMContextAggregatorPair(context, user_params=_user_params(asked["peer"]))
-    parts = [LocalSTT(url, token), pair.user(), model(url, token, asked["call"]), LocalTTS(url, token)]
+    parts = [GatewaySTT(url, token), pair.user(), model(url, token, asked["call"]), GatewayTTS(url, token)]
     pipeline = Pipeline([transport.input(), *parts, transport.output(), pair.assistant()])
     worker = PipelineWorker(
         pipeline,

@@ -73,7 +73,7 @@ class _Socket:
             await self._client.close()
 
 
-class LocalSTT(STTService):
+class GatewaySTT(STTService):
     """Speech to text: all of the caller's sound goes to the gateway, interim and final transcripts come back."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -116,7 +116,7 @@ class LocalSTT(STTService):
             self._reading = None
 
 
-class LocalTTS(TTSService):
+class GatewayTTS(TTSService):
     """Text to speech, a sentence at a time, over one connection that stays open."""
 
     def __init__(self, url: str, token: str) -> None:
