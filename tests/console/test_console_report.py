@@ -22,11 +22,12 @@ from hearout._console.report import (
     Turn,
     Utterance,
     folder,
+    questions,
     receipts,
     table,
     write,
 )
-from hearout.receipts import Fate, Held
+from hearout.receipts import AskOutcome, Basis, Fate, GivenAnswer, Held, QuestionReceipt
 
 ASKED = "Wait, can I change my address first?"
 CALL = CallRecord(
@@ -107,3 +108,13 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_the_call(tmp_path:
         folder(tmp_path / "file")
     with pytest.raises(ConsoleError, match="cannot be written"):
         write(tmp_path / "gone", CALL, silence(1), silence(1), 24_000)
+
+
+def test_a_question_is_told_in_a_line_with_the_verdict() -> None:
+    answer = GivenAnswer("yes please", verdict="yes", rule="agreement, and nothing else")
+    asked = QuestionReceipt("consent", "1", AskOutcome.ANSWERED, "yes", Basis.GIVEN, answers=(answer,))
+
+    told = " ".join(questions([asked]).split())
+    assert told == (
+        "question consent: answered 'yes' (given), asked 0×: “yes please” is yes (agreement, and nothing else)"
+    )

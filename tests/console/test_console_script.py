@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness import ROOT
-from hearout import ConsoleError, ScriptError
+from hearout import AskOutcome, ConsoleError, QuestionReceipt, ScriptError
+from hearout._console.call import Call
 from hearout._console.play import Player
 from hearout._console.script import Script, Step, read
 
@@ -52,6 +53,7 @@ def test_an_empty_script_is_a_caller_who_says_nothing(tmp_path: Path) -> None:
         ("[call]\nend_after = 1", 2, "end_after"),
         ("[call]\nends_after = 'soon'", 2, "ends_after"),
         ("[call]\nat_most = -1", 2, "at_most"),
+        ("[call]\nexpect = 1", 2, "expect"),
         ("caller = 3", 1, "caller"),
         ('[[caller]]\nat = 1\nsay = "a"\n\n[[caller]]\nsay = "b"', 5, "[[caller]]"),
         ('[[caller]]\nat = 1\nfrom_end = 2\nsay = "a"', 3, "from_end"),
@@ -96,3 +98,26 @@ def test_a_person_may_press_the_keys_that_a_script_may_and_no_other() -> None:
             player.press(wrong)
 
     assert pressed == ["1*#D"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected", "problems"),
+    [
+        (["yes"], "yes", []),
+        (["no", "yes"], "yes", []),
+        ([""], "", []),
+        (["no"], None, []),
+        ([], None, []),
+        (["no"], "yes", ["The last question's choice is 'no'; the script expects 'yes'."]),
+        ([], "yes", ["No question ended; the script expects 'yes'."]),
+    ],
+)
+def test_a_script_says_what_must_come_of_the_last_question(
+    tmp_path: Path, choices: list[str], expected: str | None, problems: list[str]
+) -> None:
+    file = tmp_path / "call.toml"
+    file.write_text("" if expected is None else f'[call]\nexpect = "{expected}"\n')
+    asked = [QuestionReceipt("consent", "1", AskOutcome.ANSWERED, choice) for choice in choices]
+    call: Any = SimpleNamespace(questions=lambda: asked)
+
+    assert Call.unexpected(call, read(file).expect) == problems

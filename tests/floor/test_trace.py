@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from harness.orders import POLICY, to_its_end
-from harness.scenes import CONSENT, QUESTION, Announcing, Working, call
+from harness.scenes import CONSENT, QUESTION, Announcing, Working, call, reading
 from hearout import (
     Answer,
+    Choices,
     CutIn,
 )
 from hearout._floor import events as e
@@ -51,6 +52,18 @@ def test_random_calls_replay_to_the_same_actions() -> None:
         for step in happened.steps:
             lines += [trace.line(step.at, what) for what in (step.event, *step.actions)]
         assert list(trace.replayed(lines, POLICY)) == []
+
+
+def test_a_question_replays_to_the_same_actions() -> None:
+    async def read(session: Any) -> None:
+        await session.ask("Sales or support?", id="which", choices=Choices("sales", "support", keys={"1": "sales"}))
+
+    lines: list[str] = []
+    acts = (Say(first_sound(3.0), "why do you ask"), Say(first_sound(9.0), "support"))
+    call(*acts, agent=reading(read), on_floor=lambda at, what: lines.append(trace.line(at, what)))
+
+    assert any("EndQuestion" in line and "support" in line for line in lines)
+    assert list(trace.replayed(lines)) == []
 
 
 def test_another_decision_than_the_recorded_one_is_told() -> None:

@@ -1,4 +1,4 @@
-"""The commands and the Python of docs/receipts.md and docs/announcements.md are run, in order."""
+"""The commands and the Python of docs/receipts.md, docs/announcements.md and docs/ask.md are run, in order."""
 
 import os
 import re
@@ -15,11 +15,15 @@ from harness.kept_in_loop import InTheLoop, dying_reply
 from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt
 from harness.ready import Noises, make, silenced
 from harness.scenes import call, reading, said
-from hearout import AgentSession, Outcome
+from hearout import AgentSession, AskOutcome, Outcome, QuestionReceipt, Retention
+from hearout._console import script
 from hearout.ledger._environment import place
+from hearout.ledger._questions import asked_record
 from hearout.prepare._orders import read
+from hearout.testing import Say, first_sound
 
 RECEIPTS = (ROOT / "docs" / "receipts.md").read_text()
+ASK = (ROOT / "docs" / "ask.md").read_text()
 ANNOUNCEMENTS = (ROOT / "docs" / "announcements.md").read_text()
 
 
@@ -191,3 +195,34 @@ def test_the_python_of_the_announcements_says_it(tmp_path: Path, monkeypatch: py
     call(agent=reading(enter))
 
     assert [(one.id, one.outcome) for one in got] == [("notice", Outcome.FINISHED)]
+
+
+@pytest.mark.parametrize(
+    ("words", "then"),
+    [("yes that is fine", "Thank you."), ("no thanks", "This call is not recorded."), ("", "Then we do not record.")],
+)
+def test_the_agent_that_the_document_shows_asks_and_branches(words: str, then: str) -> None:
+    (example,) = shown(ASK, "python")
+    names: dict[str, Any] = {}
+    exec(example, names)
+    acts = (Say(first_sound(4.0), words),) if words else ()
+
+    assert said(call(*acts, agent=names["FrontDesk"], ends_after=40.0))[-1].startswith(then)
+
+
+def test_the_commands_of_the_questions_work(terminal: Terminal) -> None:
+    ledger = Opened(f"sqlite:///{terminal.folder}/receipts.db")
+    asked = QuestionReceipt("recording-consent", "3", AskOutcome.SILENT, call="room-1", entry="e1")
+    ledger.append(asked_record(asked, by="a", now=NOW, text=Retention.KEEP))
+    ledger.close()
+
+    first, second = commands(ASK)
+    assert "room-1         silent" in terminal.type(first)
+    assert "nothing was answered before" in terminal.type(second)
+
+
+def test_the_script_of_the_questions_can_be_read(tmp_path: Path) -> None:
+    (example,) = shown(ASK, "toml")
+    (tmp_path / "call.toml").write_text(example)
+
+    assert script.read(tmp_path / "call.toml").expect == "yes"

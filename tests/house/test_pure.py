@@ -24,7 +24,14 @@ LIBRARIES = {"_text/words.py": {"icu4py"}, "_text/sentences.py": {"icu4py"}}
 """Exceptions: where a word or a sentence of Chinese or Thai ends is known to no standard library. ICU is pure, too."""
 CLOCKS = {"asyncio", "datetime", "logging", "os", "random", "threading", "time"}
 TESTS = (
-    *("floor/test_laws", "test_policy", "floor/test_trace", "floor/test_floor", "receipts/test_receipt"),
+    *(
+        "floor/test_laws",
+        "test_policy",
+        "floor/test_trace",
+        "floor/test_floor",
+        "floor/test_questions",
+        "receipts/test_receipt",
+    ),
     *("floor/test_answering", "floor/test_listening", "text/test_words", "text/test_sentences", "text/test_languages"),
     *("receipts/test_codec", "room/test_participants", "room/test_rendered"),
 )

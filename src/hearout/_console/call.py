@@ -12,7 +12,7 @@ from livekit.agents.voice import SpeechHandle
 from .._floor import actions, events, trace
 from .._session.agent_session import AgentSession
 from ..policy import Policy
-from ..receipts import Fate, Kind, Receipt
+from ..receipts import Fate, Kind, QuestionReceipt, Receipt
 from ..receipts._codec import (
     to_json,
 )
@@ -118,6 +118,19 @@ class Call:
         """The receipts of the protected utterances that are over."""
         session = self.line.session
         return session.receipts if isinstance(session, AgentSession) else []
+
+    def questions(self) -> list[QuestionReceipt]:
+        """The records of the questions that have ended."""
+        session = self.line.session
+        return session.questions if isinstance(session, AgentSession) else []
+
+    def unexpected(self, choice: str | None) -> list[str]:
+        """What came of the last question, where it is not this choice; nothing where none is expected."""
+        made = self.questions()[-1].choice if self.questions() else None
+        if choice is None or made == choice:
+            return []
+        what = "No question ended" if made is None else f"The last question's choice is {made!r}"
+        return [f"{what}; the script expects {choice!r}."]
 
     def finished(self) -> bool:
         """Whether the first protected utterance was played to its end."""

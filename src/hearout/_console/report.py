@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConsoleError
-from ..receipts import Receipt
+from ..receipts import QuestionReceipt, Receipt
 
 Samples = npt.NDArray[np.int16]
 
@@ -159,6 +159,18 @@ def receipts(written: Sequence[Receipt], width: int = 80) -> str:
     """The receipts, one after the other, in plain text, at most `width` columns wide."""
     lines = textwrap.TextWrapper(width, initial_indent="receipt ", subsequent_indent=" " * 8)
     return "\n".join(lines.fill(_told(receipt)) for receipt in written)
+
+
+def questions(asked: Sequence[QuestionReceipt], width: int = 80) -> str:
+    """The questions, one after the other, with what was decided and why, in plain text."""
+    lines = textwrap.TextWrapper(width, initial_indent="question ", subsequent_indent=" " * 9)
+    return "\n".join(lines.fill(_decided(receipt)) for receipt in asked)
+
+
+def _decided(receipt: QuestionReceipt) -> str:
+    said = "; ".join(f"“{one.text}” is {one.verdict} ({one.rule})" for one in receipt.answers)
+    chosen = f" {receipt.choice!r} ({receipt.basis.value})" if receipt.choice else ""
+    return f"{receipt.id}: {receipt.outcome.value}{chosen}, asked {len(receipt.attempts)}×{f': {said}' if said else ''}"
 
 
 def _told(receipt: Receipt) -> str:

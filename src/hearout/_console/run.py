@@ -72,6 +72,7 @@ class _Conversation:
         self._screen = screen
         self._directory = directory
         self._scripted = ends_itself
+        self._expected = steps.expect
         self._call = screen.call = Call(screen.show)
         self._player = Player(self._call, steps, ends_itself=ends_itself)
         self._worker = _Worker(server, on_failed=lambda: self._player.end("agent failed"))
@@ -178,15 +179,17 @@ class _Conversation:
 
     def _report(self) -> int:
         from .line import SAMPLE_RATE
-        from .report import receipts, table, write
+        from .report import questions, receipts, table, write
 
         record = self._call.record(self._player.outcome)
         write(self._directory, record, *self._call.line.recording(), SAMPLE_RATE)
-        problems = self._call.problems()
+        problems = self._call.problems() + self._call.unexpected(self._expected)
         (self._directory / "floor.jsonl").write_text("".join(f"{line}\n" for line in self._call.trace), "utf-8")
         self._screen.say("\n" + table(record))
         if written := self._call.receipts():
             self._screen.say("\n" + receipts(written))
+        if asked := self._call.questions():
+            self._screen.say("\n" + questions(asked))
         self._screen.say(f"\n{self._directory}: call.wav, timeline.png, timeline.json, floor.jsonl, agent.log")
         self._screen.say(self._cost())
         for problem in problems:

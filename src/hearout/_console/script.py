@@ -38,11 +38,13 @@ class Script:
         caller: what the caller does, in the order of the file.
         ends_after: seconds of quiet after which the call ends.
         at_most: seconds after which it ends in any case.
+        expect: the choice that must come of the last question; empty for none; None where that is not looked at.
     """
 
     caller: tuple[Step, ...] = ()
     ends_after: float = 3.0
     at_most: float = 120.0
+    expect: str | None = None
 
 
 def read(path: Path) -> Script:
@@ -77,8 +79,10 @@ class _Reader:
         if not isinstance(call, dict):
             self._refuse(None, "call", "must be a table: [call]")
         for name in call:
-            if name not in ("ends_after", "at_most"):
-                self._refuse(None, name, "is not known in [call]; ends_after and at_most are")
+            if name not in ("ends_after", "at_most", "expect"):
+                self._refuse(None, name, "is not known in [call]; ends_after, at_most and expect are")
+        if not isinstance(call.get("expect", ""), str):
+            self._refuse(None, "expect", 'must be a choice, like "yes", or "" for none')
         entries = tables.get("caller", [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             self._refuse(None, "caller", "must be written as [[caller]]")
@@ -86,6 +90,7 @@ class _Reader:
             tuple(self._step(number, entry) for number, entry in enumerate(entries)),
             self._seconds(None, call, "ends_after", default=3.0, least=0.1),
             self._seconds(None, call, "at_most", default=120.0, least=1.0),
+            call.get("expect"),
         )
 
     def _step(self, number: int, entry: Mapping[str, Any]) -> Step:

@@ -12,6 +12,7 @@ from ..policy import Policy, choices_from_json, choices_to_json
 from ..receipts import Cause
 from . import events as e
 from .actions import Action
+from .answering import Expected
 from .floor import Floor
 
 Step: TypeAlias = tuple[float, e.Event | Action]
@@ -22,8 +23,8 @@ def line(at: float, what: e.Event | Action) -> str:
     """One step as one line of JSON: events with all their fields, actions as Python writes them."""
     name = type(what).__name__
     if type(what).__module__ == e.__name__:
-        given = choices_to_json({f.name: getattr(what, f.name) for f in _fields(what)})
-        return json.dumps({"at": at, "event": name} | given, default=lambda cause: cause.value)
+        given = choices_to_json({f.name: getattr(what, f.name) for f in _fields(what) if f.name != "narrow"})
+        return json.dumps({"at": at, "event": name} | given, default=_plain)
     return json.dumps({"at": at, "action": name, "is": _exact(what)})
 
 
@@ -50,6 +51,11 @@ def replayed(lines: Iterable[str], policy: Policy | None = None) -> Iterator[tup
         yield "nothing", missing
 
 
+def _plain(value: Any) -> Any:
+    """A cause, or what a question may be answered by. What `decide=` said of an answer is code, and in no trace."""
+    return dataclasses.asdict(value) if isinstance(value, Expected) else value.value
+
+
 def _exact(action: Any) -> str:
     """With the words, which `repr` leaves out."""
     if dataclasses.is_dataclass(action) and not isinstance(action, type):
@@ -68,6 +74,11 @@ def _event(step: dict[str, Any]) -> e.Event:
     given = {name: value for name, value in step.items() if name not in ("at", "event")}
     if "words" in given:
         given["words"] = tuple(given["words"])
+    if step["event"] == "QuestionAsked":
+        expected = given["expected"]
+        choices = tuple((name, tuple(phrases)) for name, phrases in expected["choices"])
+        given["expected"] = Expected(**expected | {"choices": choices})
+        given["keys"] = tuple(map(tuple, given["keys"]))
     if "cause" in given:
         given["cause"] = Cause(given["cause"])
     made: e.Event = getattr(e, step["event"])(**given | choices_from_json(given))

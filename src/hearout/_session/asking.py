@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ..errors import QuestionError
-
-KEYS = frozenset("0123456789*#ABCD")
-"""The keys of a telephone."""
+from ..policy import KEYS
 
 _NO_KEYS: Mapping[str, str] = {}
 
