@@ -20,6 +20,7 @@ NOW = 1_800_000_000.0
 """A moment in 2027."""
 NOTICE = "This call is recorded. Your data is kept for thirty days."
 MINE = "my address is 4 Elm Street"
+SECRET = "what all workers share and the database does not have"
 
 
 class Opened(Ledger):

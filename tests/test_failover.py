@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 from livekit import api
 
-from harness.ledger_workers import Opened
+from harness.ledger_workers import SECRET, Opened
 from hearout import _failover as rescue
 from hearout._failover import (
     DEAD,
@@ -22,7 +22,8 @@ from hearout._failover import (
     Failover,
 )
 from hearout.errors import LedgerDownError
-from hearout.ledger._calls import CallRegistry, WatchedCall
+from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
+from hearout.ledger._tables import CALLS
 
 CALL = WatchedCall("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
 AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDARD
@@ -38,6 +39,8 @@ class Rooms:
     is_down: bool = False
     is_unreachable: bool = False
     refuses: str = ""
+    jobs: dict[str, str] = field(default_factory=lambda: {f"job-{number}": "agent-1" for number in range(5)})
+    """The agents that it gave this room: the identity of each job."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,6 +65,14 @@ class Rooms:
         people = [types.SimpleNamespace(identity=name, kind=kind) for name, kind in self.people.items()]
         return types.SimpleNamespace(participants=people)
 
+    async def list_dispatch(self, room: str) -> Any:
+        assert room == "room"
+        jobs = [
+            types.SimpleNamespace(id=job, agent_name="", state=types.SimpleNamespace(participant_identity=identity))
+            for job, identity in self.jobs.items()
+        ]
+        return [types.SimpleNamespace(state=types.SimpleNamespace(jobs=jobs))]
+
     async def remove_participant(self, gone: api.RoomParticipantIdentity) -> None:
         if self.refuses:
             raise api.TwirpError(self.refuses, "refused", status=404)
@@ -82,7 +93,7 @@ class Workers:
 
     def __init__(self, folder: Path, rooms: Rooms) -> None:
         self.ledger = Opened(f"sqlite:///{folder / 'receipts.db'}")
-        self.custody = CallRegistry(self.ledger)
+        self.custody = CallRegistry(self.ledger, SECRET)
         self.rooms = rooms
         self.now = 1000.0
         self.jobs: list[Any] = []
@@ -90,7 +101,7 @@ class Workers:
 
     def named(self, name: str) -> Failover:
         server: Any = types.SimpleNamespace(active_jobs=self.jobs)
-        return self._named.setdefault(name, Failover(server, self.ledger, name))
+        return self._named.setdefault(name, Failover(server, self.ledger, name, SECRET))
 
     def run(self, *jobs: str) -> None:
         """The workers' own jobs from now on."""
@@ -378,6 +389,37 @@ def test_a_dead_agents_debts_are_nobodys_once_its_call_is_claimed(play: Any) -> 
         assert alive == {"notice": False, "other": True}
 
     assert play(do) == SENT
+
+
+def test_a_row_that_somebody_forged_removes_nobody_and_sends_nobody(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        forged = {"worker": NOBODY, "metadata": "the attacker's"}
+        with workers.ledger.transaction() as connection:
+            connection.execute(CALLS.update().values(forged))
+        for _ in range(3):
+            await workers.look("a", "b", jobs=("job-1",))
+
+    assert play(do) == []
+
+
+def test_an_agent_that_livekit_never_gave_that_room_is_not_put_out(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(replace(CALL, identity="caller"))  # by who has the secret, or as an older row
+        await workers.look("a")
+        assert workers.calls == ()
+
+    assert play(do) == []
+
+
+def test_an_old_row_of_a_call_that_has_another_agent_by_now_removes_nobody(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)  # put back by who has the database; its agent died long ago
+        await workers.look("a", jobs=("job-9",))
+        assert workers.calls == ()
+
+    rooms = Rooms(people={"agent-9": AGENT, "caller": PERSON}, jobs={"job-1": "agent-1", "job-9": "agent-9"})
+    assert play(do, rooms) == []
 
 
 def test_a_worker_that_ends_by_itself_is_listed_no_longer(play: Any) -> None:

@@ -73,12 +73,12 @@ class Failover:
         server: the worker; its jobs are known by `active_jobs`.
         ledger: where the calls are.
         worker: names this worker, as no other is named.
+        secret: LiveKit's API secret, by which the workers know each other's rows.
     """
 
-    def __init__(self, server: AgentServer, ledger: Ledger, worker: str) -> None:
+    def __init__(self, server: AgentServer, ledger: Ledger, worker: str, secret: str) -> None:
         self._server = server
-        self._ledger = ledger
-        self._custody = CallRegistry(ledger)
+        self._custody = CallRegistry(ledger, secret)
         self._worker = worker
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearout-rescue")
         self._beat = 0
@@ -184,6 +184,9 @@ class Failover:
             await asyncio.sleep(LOOK)  # they may return
             return
         here = {person.identity for person in people.participants if person.kind == api.ParticipantInfo.Kind.AGENT}
+        if attended.job and not await self._is_of_that_room(livekit, attended, here):
+            await self._strike_off(attended)
+            return
         if not attended.job and here - {attended.identity}:
             return  # the one that was sent is there, and its session has not begun
         if (attended.rescues >= RESCUES and attended.job) or self._in_vain[attended.call] >= IN_VAIN:
@@ -208,6 +211,21 @@ class Failover:
         sent = await livekit.agent_dispatch.create_dispatch(wanted)
         self._claimed[attended.call] = self._claimed[attended.call][0], sent.id
 
+    async def _is_of_that_room(self, livekit: api.LiveKitAPI, attended: WatchedCall, here: set[str]) -> bool:
+        """Whether LiveKit gave that job this room, by that name, and no other of its kind has come in its place.
+
+        A row may be old: a worker wrote it, and somebody who has the database put it back.
+        """
+        jobs = [job for sent in await livekit.agent_dispatch.list_dispatch(attended.room) for job in sent.state.jobs]
+        identity = next((job.state.participant_identity for job in jobs if job.id == attended.job), None)
+        if identity != attended.identity:
+            logger.error("LiveKit gave room %r no such agent; nobody is put out, and none is sent", attended.room)
+            return False
+        others = {job.state.participant_identity for job in jobs if job.agent_name == attended.name} - {identity}
+        if others & here:
+            logger.warning("room %r has another agent by now; none is sent", attended.room)
+        return not others & here
+
     async def _put_out(self, livekit: api.LiveKitAPI, attended: WatchedCall) -> None:
         """See to it that the agent is gone before another comes: should it live after all, two would speak."""
         gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
@@ -230,19 +248,20 @@ def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
 
     Args:
         server: the worker, not started yet.
-        environ: with ``HEAROUT_RESCUE=off``, or without a ledger, it does not.
+        environ: with ``HEAROUT_RESCUE=off``, without a ledger, or without LiveKit's API secret, it does not.
 
     Raises:
         LedgerError: the environment names a ledger that makes no sense.
     """
-    if environ.get("HEAROUT_RESCUE") == "off" or (ledger := place(environ)) is None:
+    secret = environ.get("LIVEKIT_API_SECRET", "")
+    if environ.get("HEAROUT_RESCUE") == "off" or not secret or (ledger := place(environ)) is None:
         yield
         return
     os.environ[WORKER] = worker = new_holder(socket.gethostname(), os.getpid())
     running: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
 
     def start(*_: object) -> None:
-        running.append(asyncio.get_running_loop().create_task(Failover(server, ledger, worker).run()))
+        running.append(asyncio.get_running_loop().create_task(Failover(server, ledger, worker, secret).run()))
 
     server.once("worker_started", start)
     try:
@@ -250,5 +269,5 @@ def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
     finally:
         if running:
             with contextlib.suppress(LedgerError):
-                CallRegistry(ledger).retire(worker)
+                CallRegistry(ledger, secret).retire(worker)
         ledger.close()

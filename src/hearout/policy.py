@@ -39,8 +39,6 @@ class Retention(Enum):
     """What a record keeps of what was said."""
 
     KEEP = "keep"
-    HASH = "hash"
-    """A salted SHA-256: who has the words and the salt can show that they are the ones."""
     OMIT = "omit"
 
 
@@ -174,7 +172,7 @@ class Policy:
             disclosure has not been told it, and does not want to hear the first half again.
         timeouts: how long each thing is waited for.
         words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
-            keep them says `HASH` (whoever has the words can still show that they are the ones) or `OMIT`.
+            keep them says `OMIT`.
         text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
         may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
             listener has no say in what is owed to the caller.

@@ -88,7 +88,7 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
     told = dict(zip(typed[len(keys) :], printed, strict=True))
     assert "Signed: 2, checked." in told["hearout receipts verify --key ledger-public.pem"]
     assert "Rows: 2." in told["hearout receipts verify --file book.jsonl"]
-    assert "was removed (rows: 1)" in told["hearout receipts forget CALL"]
+    assert "were removed (rows: 1)" in told["hearout receipts forget CALL"]
     assert "finished" in told["hearout receipts"]
     assert MINE not in terminal.type("hearout receipts export --chain")
     assert "Signed: 3, checked." in terminal.type("hearout receipts verify --key ledger-public.pem")

@@ -96,11 +96,9 @@ def test_an_amendment_says_what_the_level_is_then(url: str) -> None:
     before = heard_by(ANN)
     ledger, row = settled(url, before)
     amend(ledger, row, before, heard_by(STAYED))
-    content = json.loads(list(rows(ledger))[-1]["content"])
+    content = json.loads(list(rows(ledger))[2]["content"])
     assert (content["kind"], content["of"], content["level"]) == ("amended", 2, "present")
-    assert [(one["identity"], one["present"], one["level"]) for one in content["listeners"]] == [
-        ("ann", [[0.0, 20.0]], "present")
-    ]
+    assert [(one["present"], one["level"]) for one in content["listeners"]] == [([[0.0, 20.0]], "present")]
 
 
 def test_what_is_nothing_new_is_no_row(url: str) -> None:
@@ -228,10 +226,11 @@ def test_what_the_caller_said_can_be_forgotten_and_what_was_added_stays(url: str
     before = heard_by(ANN)
     ledger, row = settled(url, before)
     amend(ledger, row, before, heard_by(STAYED))
-    assert ledger.forget("room", by="ann", now=NOW + 30, text=True) == 2
-    amend(ledger, row, heard_by(STAYED), heard_by(REPORTED))
+    assert ledger.forget("room", by="ann", now=NOW + 30, text=True) == 3
     assert MINE not in str(list(rows(ledger)))
-    assert known(ledger).level is Level.REPORTED
+    assert known(ledger).level is Level.PRESENT
+    amend(ledger, row, heard_by(STAYED), heard_by(REPORTED))  # whom it means is not known any more
+    assert (kinds(ledger)[-1], known(ledger).level) == ("late", Level.PRESENT)
     assert verify(ledger).fault is None
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 from hearout.errors import LedgerError
 from hearout.ledger._chain import GENESIS, row_hash
 from hearout.ledger._command import main
-from hearout.ledger._read import rows
+from hearout.ledger._merkle import Forest, Tree
+from hearout.ledger._read import entries, rows
 from hearout.ledger._read import verify as verify_in_the_database
 from hearout.ledger._signing import load_signer, load_verifier
 from hearout.ledger._verify import verify_export as verify
 from hearout.receipts import Listener
 
 Rows = list[dict[str, Any]]
+
+NO_ROW = "of the file is no row of an export"
+
+PINNED = ("schema", "book", "size", "root", "head")
+"""Of an unsigned checkpoint, what its rows show; its time is what somebody wrote."""
 
 
 def filled(url: str, **options: Any) -> Opened:
@@ -84,7 +91,11 @@ def test_what_the_command_exports_is_found_whole_without_the_database(
         (5, "book", "other", "it is of another book ('other')"),
         (1, "said", {"text": "Nothing is recorded."}, "the announcement's text beside it is not the one"),
         (4, "said", {}, "what was kept beside it (text) is gone, and no row says that it was forgotten"),
-        (6, "said", {"salt": None, "caller": [MINE], "text": NOTICE}, "the caller's words beside it are not as many"),
+        (6, "said", {"salt": None, "caller": [MINE], "text": NOTICE}, "what was kept beside it (names) is gone"),
+        (4, "call", {"salt": "0", "name": "room-2"}, "the name of its call beside it is not the one"),
+        (8, "call", None, "the name of its call is gone, and no row says that it was forgotten"),
+        (8, "call", {"name": "room-3"}, "line 8 of the file is no row of an export: its field call is wrong"),
+        (8, "proof", ["zz"], "line 8 of the file is no row of an export: it cannot be read"),
         (2, "said", {"caller": 5}, "it, or what is beside it, cannot be read"),
         (2, "said", None, "line 2 of the file is no row of an export: its field said is missing or wrong"),
         (2, "seq", True, "line 2 of the file is no row of an export: its field seq is missing or wrong"),
@@ -116,19 +127,22 @@ def forged(rows_: Rows, number: int, old: str, new: str) -> None:
     """Change a row and write all later ones anew."""
     rows_[number - 1]["content"] = rows_[number - 1]["content"].replace(old, new)
     before = rows_[number - 2]["hash"] if number > 1 else GENESIS
+    *rows_, end = rows_
     for row in rows_[number - 1 :]:
         row["before"] = before
         row["hash"] = before = row_hash(row["book"], row["seq"], before, row["content"])
+    tree = Tree()
+    for row in rows_:
+        tree.append(bytes.fromhex(row["hash"]))
+    end |= {"head": before, "root": tree.root.hex()}
 
 
 def test_a_rewritten_chain_is_found_by_a_noted_hash_or_by_signatures(tmp_path: Path) -> None:
-    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
-    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
-    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
+    private, public = keys(tmp_path)
     ledger, path = filled(f"sqlite:///{tmp_path}/receipts.db", signer=load_signer(private)), tmp_path / "book.jsonl"
     write(path, exported := list(rows(ledger)))
     head = verify(path)[1].head
-    assert verify(path, verifier=load_verifier(public))[1] == verify(path, head=head)[1]
+    assert verify(path, verifier=load_verifier(public))[1].fault is verify(path, head=head)[1].fault is None
     assert verify(path)[1].signed == 8
 
     forged(exported, 2, '"played":7.0', '"played":6.9')
@@ -146,8 +160,10 @@ def test_a_rewritten_chain_is_found_by_a_noted_hash_or_by_signatures(tmp_path: P
     [
         (lambda rows_: rows_[1:], (2, "row 1 before it is missing")),
         (lambda rows_: rows_[:4] + rows_[5:], (6, "row 5 before it is missing")),
+        (lambda rows_: rows_[:7] + rows_[8:], (8, "the export does not end with its checkpoint")),
+        (lambda rows_: rows_[:8], (9, "the export does not end with its checkpoint")),
+        (lambda rows_: [*rows_[:4], rows_[8], *rows_[4:]], (5, f"line 5 {NO_ROW}: the checkpoint is not at its end")),
         (lambda rows_: [*rows_[:4], rows_[2], *rows_[4:]], (3, "row 5 before it is missing")),
-        (lambda rows_: [row for row in rows_ if "room-2" in row["content"]], (4, "row 1 before it is missing")),
     ],
 )
 def test_rows_that_are_missing_or_out_of_place_are_found(
@@ -159,8 +175,12 @@ def test_rows_that_are_missing_or_out_of_place_are_found(
 
 def test_what_was_cut_off_at_the_end_is_missed_by_the_hash_that_was_noted(export: Path) -> None:
     head = verify(export)[1].head
-    write(export, read(export)[:-1])
-    assert verify(export)[1].fault is None
+    *kept, _, end = read(export)
+    tree = Tree()
+    for row in kept:
+        tree.append(bytes.fromhex(row["hash"]))
+    write(export, [*kept, end | {"size": 7, "head": kept[-1]["hash"], "root": tree.root.hex()}])
+    assert verify(export)[1].fault is None  # it was made to fit, and nothing is signed
     assert fault(export, head=head) == (8, "the hash that was noted before is in no row")
 
 
@@ -199,9 +219,12 @@ def test_no_byte_can_be_changed_unseen(tmp_path_factory: pytest.TempPathFactory,
     if changed and found.fault is None:
         # what the chain does not hold: the layout of JSON, names of keys without a signature, what is absent anyway
         same = [json.loads(line) for line in content.decode(errors="surrogateescape").splitlines() if line.strip()]
+        end = same.pop()
+        whole_rows = read(whole)
+        assert {name: end[name] for name in PINNED} == {name: whole_rows[-1][name] for name in PINNED}
         known = [{name: row[name] for name in ("book", "seq", "before", "hash", "content")} for row in same]
-        assert known == [{name: row[name] for name in known[0]} for row in read(whole)]
-        kept = [{name: text for name, text in row["said"].items() if text is not None} for row in read(whole)]
+        assert known == [{name: row[name] for name in known[0]} for row in whole_rows[:-1]]
+        kept = [{name: text for name, text in row["said"].items() if text is not None} for row in whole_rows[:-1]]
         for row, said in zip(same, kept, strict=True):
             assert said == {name: text for name, text in row["said"].items() if text is not None}
 
@@ -229,3 +252,99 @@ def test_a_file_that_is_not_there_or_empty_is_one_sentence(
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+# One call
+
+
+def one_call(tmp_path: Path, call: str = "room-2", **options: Any) -> tuple[Path, Opened]:
+    ledger, path = filled(f"sqlite:///{tmp_path}/receipts.db", **options), tmp_path / "call.jsonl"
+    write(path, list(rows(ledger, call=call)))
+    return path, ledger
+
+
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
+    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
+    return private, public
+
+
+def test_one_call_is_checked_without_the_others_by_its_proofs_and_the_signed_checkpoint(tmp_path: Path) -> None:
+    private, public = keys(tmp_path)
+    path, _ = one_call(tmp_path, signer=load_signer(private))
+    assert [json.loads(row["content"])["kind"] for row in read(path)[:-1]] == ["owed", "taken over", "late"]
+    assert "room-1" not in path.read_text()
+    name, verdict = verify(path, verifier=load_verifier(public))
+    assert (name, verdict.rows, verdict.signed, verdict.fault) == ("main", 3, 3, None)
+    assert verdict.unknown == ("what else book 'main' holds",)
+    assert "whose book had that checkpoint" in verify(path)[1].unknown[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "what"),
+    [
+        ("content", "{}", "its content is not the one that its hash was made of"),
+        ("hash", "0" * 64, "its content is not the one"),
+        ("seq", 2, "its content is not the one"),
+        ("proof", [], "its proof does not show that it is in the book"),
+        ("proof", ["00" * 32] * 3, "its proof does not show that it is in the book"),
+        ("book", "other", "it is of another book"),
+        ("call", None, "the name of its call is gone"),
+        ("signature", None, "it is not signed"),
+    ],
+)
+def test_a_change_in_the_export_of_one_call_is_found(tmp_path: Path, field: str, value: Any, what: str) -> None:
+    private, public = keys(tmp_path)
+    path, _ = one_call(tmp_path, signer=load_signer(private))
+    changed = read(path)
+    changed[0] |= {field: value} | ({"key": None} if field == "signature" else {})
+    write(path, changed)
+    found = verify(path, verifier=load_verifier(public))[1].fault
+    assert found is not None
+    assert found.what.startswith(what)
+
+
+def test_a_call_that_was_forged_with_proofs_that_fit_is_found_by_the_checkpoint(tmp_path: Path) -> None:
+    private, public = keys(tmp_path)
+    path, ledger = one_call(tmp_path, signer=load_signer(private))
+    anchor = ledger.checkpoint()
+    assert anchor is not None
+    whole = list(rows(ledger))
+    forged(whole, 4, "owed", "owes")
+    forest = Forest([bytes.fromhex(row["hash"]) for row in whole[:-1]])
+    proofs = [row | {"proof": [one.hex() for one in forest.inclusion(row["seq"] - 1)]} for row in whole[3:6]]
+    write(path, [*proofs, whole[-1]])
+    assert verify(path)[1].fault is None  # nothing is signed or anchored
+    found = verify(path, verifier=load_verifier(public))[1].fault
+    assert found is not None
+    found = verify(path, anchors=[anchor])[1].fault
+    assert found is not None
+    assert found.what == "the book that was anchored is not the beginning of this one"
+
+
+def test_the_export_of_a_call_shows_that_the_book_began_as_it_was_anchored(tmp_path: Path) -> None:
+    ledger, path = Opened(f"sqlite:///{tmp_path}/receipts.db"), tmp_path / "call.jsonl"
+    ledger.owe("room-1", "notice", NOTICE, by="a", now=NOW)
+    anchors = [ledger.checkpoint()]
+    for number in range(20):
+        ledger.settle(receipt(), call=f"room-{number}", by="a", now=NOW)
+        anchors.append(ledger.checkpoint())
+    write(path, list(rows(ledger, call="room-7", anchors=anchors)))
+    for number, anchor in enumerate(anchors, 1):
+        verdict = verify(path, anchors=[anchor])[1]
+        assert (verdict.fault, verdict.anchored) == (None, number)
+        elsewhere = replace(anchor, root="00" * 32)
+        assert verify(path, anchors=[elsewhere])[1].fault is not None
+
+
+def test_what_was_forgotten_of_a_call_is_no_fault_in_its_export(tmp_path: Path) -> None:
+    path, ledger = one_call(tmp_path)
+    ledger.forget("room-2", by="ann", now=NOW + 300)
+    (owing,) = [entry for entry in entries(ledger, now=NOW) if entry.rows == (4,)]
+    write(path, list(rows(ledger, call=owing.call)))
+    assert MINE not in path.read_text()
+    assert verify(path)[1].fault is None
+    ledger.expire(before=NOW + 1000, by="ann", now=NOW + 2000)
+    write(path, list(rows(ledger, call=next(one.call for one in entries(ledger, now=NOW) if one.rows == (8,)))))
+    assert verify(path)[1].fault is None

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import logging
+import math
+import os
 import resource
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,12 +16,13 @@ import pytest
 import sqlalchemy as sa
 
 from harness.databases import SLOW, Postgres, locked, until
-from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
+from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, cut_in, receipt
 from hearout.errors import AlreadyOwedError, LedgerError
 from hearout.ledger import (
     LEASE,
     Ledger,
     LedgerWriter,
+    Mode,
     Written,
 )
 from hearout.ledger import (
@@ -63,7 +67,12 @@ def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any
 
 
 def found(url: str) -> list[tuple[str, str, bool]]:
-    return [(entry.id, entry.standing, entry.spooled) for entry in entries(Opened(url), now=NOW + 100)]
+    """What is in it; nothing while it cannot be read. As a reader, who waits for no writer's lock."""
+    try:
+        reader = Opened(url, mode=Mode.READ)
+        return [(entry.id, entry.standing, entry.spooled) for entry in entries(reader, now=NOW + 100)]
+    except LedgerError:
+        return []
 
 
 def test_a_call_s_utterances_are_written_in_order(url: str) -> None:
@@ -383,7 +392,110 @@ def test_a_call_that_is_released_is_anybodys_at_once(url: str) -> None:
         await one.owed("room")  # listed by then
         one.release()
 
-    run(url, call, patience=SLOW)
+    run(url, call, patience=SLOW, secret=SECRET)
 
-    (listed,) = CallRegistry(Opened(url)).look(worker="b", beat=1).calls
+    (listed,) = CallRegistry(Opened(url), SECRET).look(worker="b", beat=1).calls
     assert (listed.job, listed.worker) == ("job-1", NOBODY)
+
+
+# What the ledger will never take, and what is written how often
+
+
+def test_a_record_that_the_ledger_never_takes_is_set_aside_and_holds_nobody_up(
+    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = postgres.database()
+    Opened(url).owed("room")
+    endless = secrets.token_hex(5000)  # longer than an index of PostgreSQL takes, however it is packed
+
+    async def call(one: LedgerWriter) -> None:
+        await asyncio.to_thread(postgres.stop)
+        try:
+            assert await one.owe("room", endless, NOTICE, now=NOW) is Written.SPOOLED
+            assert await one.settle(receipt(), call="room", now=NOW) is Written.SPOOLED
+        finally:
+            await asyncio.to_thread(postgres.start)
+        await until(lambda: [entry[0] for entry in found(url)] == ["notice"])
+        assert await one.owe("room", endless, NOTICE, now=NOW) is Written.ASIDE
+        assert await one.owe("room", "farewell", NOTICE, now=NOW) is Written.LEDGER
+
+    run(url, call, spool=tmp_path / "spool", patience=SLOW)
+    (aside,) = (tmp_path / "spool" / "aside").iterdir()
+    assert [json.loads(line)["id"] == endless for line in aside.read_text().splitlines()] == [True, True]
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert "a record of kind 'owed' is set aside in" in caplog.text
+    assert NOTICE not in caplog.text
+
+
+def test_a_record_that_cannot_be_written_is_set_aside_and_the_next_is_written(sqlite_url: str, tmp_path: Path) -> None:
+    async def call(one: LedgerWriter) -> None:
+        assert await one.owe("room", "notice", NOTICE, now=math.nan) is Written.ASIDE  # no number of JSON
+        assert await one.owe("room", "farewell", NOTICE, now=NOW) is Written.LEDGER
+
+    run(sqlite_url, call, patience=SLOW)
+    assert [entry[0] for entry in found(sqlite_url)] == ["farewell"]
+    assert (tmp_path / "receipts.db-spool" / "aside").is_dir()
+
+
+def test_a_line_of_a_spool_that_is_no_record_is_set_aside_and_the_others_are_appended(
+    sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dying = spool.Spool(tmp_path / "receipts.db-spool", "dying")
+    dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, keep=Retention.KEEP))
+    dying.close()
+    (path,) = (tmp_path / "receipts.db-spool").glob("*.jsonl")
+    lines = [b'{"kind": "settled"}', b"[" * 100_000, b"[]", b"\xff", path.read_bytes().strip()]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+
+    async def call(_: LedgerWriter) -> None:
+        await until(lambda: [entry[0] for entry in found(sqlite_url)] == ["notice"])
+
+    run(sqlite_url, call, patience=SLOW)
+    assert (tmp_path / "receipts.db-spool" / "aside" / "dying.jsonl").read_bytes().split(b"\n")[:-1] == lines[:4]
+    assert "line 1 of dying.jsonl cannot be read as a record; it is set aside" in caplog.text
+
+
+def test_a_lease_is_written_when_something_changed_and_else_only_to_stay_alive(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[float, float, Any]] = []
+    renew = Ledger.renew
+
+    def noted(ledger: Ledger, *names: str, **given: Any) -> bool:
+        written.append((given["now"] - NOW, given["played"], given["held"]))
+        return renew(ledger, *names, **given)
+
+    monkeypatch.setattr(Ledger, "renew", noted)
+
+    async def call(one: LedgerWriter) -> None:
+        await one.owe("room", "notice", NOTICE, now=NOW)
+        for second in range(1, 7):
+            one.renew("room", "notice", played=0.0, now=NOW + second, held=[MINE] if second > 3 else [])
+            await one.owed("room")
+        (owing,) = await one.owed("room")
+        assert (owing.held, owing.until) == ((MINE,), NOW + 6 + LEASE)
+
+    run(sqlite_url, call, patience=SLOW)
+    assert written == [(1, 0.0, []), (3, 0.0, None), (4, 0.0, [MINE]), (6, 0.0, None)]
+
+
+def test_what_holds_words_is_its_owners_only(sqlite_url: str, tmp_path: Path) -> None:
+    async def call(one: LedgerWriter) -> None:
+        assert await one.settle(receipt("first"), call="room", now=NOW) is Written.LEDGER
+        with locked(tmp_path / "receipts.db"):
+            assert await one.settle(receipt(), call="room", now=NOW) is Written.SPOOLED
+            modes = modes_of(tmp_path)
+        assert modes.pop("receipts.db-spool") == 0o700
+        assert set(modes) >= {"receipts.db", "receipts.db-wal"}
+        assert set(modes.values()) == {0o600}
+
+    before = os.umask(0)
+    try:
+        (tmp_path / "receipts.db-spool").mkdir(mode=0o755)  # as an older one was, or a volume is
+        run(sqlite_url, call, patience=SLOW)
+    finally:
+        os.umask(before)
+
+
+def modes_of(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*")}

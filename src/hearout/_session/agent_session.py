@@ -204,7 +204,8 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if ledger is not None:
             call, job = _Process.call or _call_in(room), get_job_context(required=False)
             looked_after = None if job is None else watched_call(job, call, os.environ)
-            await bridge.keep(LedgerWriter(ledger), call, looked_after)
+            writer = LedgerWriter(ledger, secret=os.environ.get("LIVEKIT_API_SECRET", ""))
+            await bridge.keep(writer, call, looked_after)
             if room is not None and looked_after is not None and bridge.receipts.book is not None:
                 unheard = lambda: None if bridge.room is None else bridge.room.nobody_hears()  # noqa: E731
                 ConnectionLoss(room, unheard=unheard, abandon=bridge.receipts.book.abandon, written=2 * RENEW)

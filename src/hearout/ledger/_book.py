@@ -2,37 +2,24 @@
 
 import json
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from ..errors import AlreadyOwedError, LedgerError
 from ..policy import Retention
+from ..receipts._codec import Json
+from . import _names as names
 from . import _tables as tables
-from ._chain import (
-    GENESIS,
-    Plaintext,
-    canonical,
-    plain,
-    row_hash,
-)
-from ._entries import (
-    LEASE,
-    Record,
-    RowKind,
-    Unfinished,
-    forgotten,
-    told,
-)
-from ._tables import (
-    HEADS,
-    LEASES,
-    ROWS,
-    SAID,
-    Mode,
-)
+from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
+from ._checkpoint import Checkpoint, Signer, Verifier
+from ._entries import LEASE, Record, RowKind, Unfinished, told
+from ._merkle import Tree
+from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, Mode, of_call
 
 DEFAULT_URL = "sqlite:///receipts.db"
 DEFAULT_BOOK = "main"
@@ -44,15 +31,42 @@ IS_SETTLED = sa.exists().where(
 )
 
 
-class Signer(Protocol):
-    """Signs rows; see :mod:`hearout.ledger._signing`."""
+AT_ONCE = 500
+"""Calls that expire in one transaction: others wait with their rows meanwhile."""
 
-    @property
-    def key(self) -> str:
-        """Names the key."""
 
-    def sign(self, row_hash: str) -> str:
-        """The signature of a row, in hex."""
+class DamagedHeadError(LedgerError):
+    """A book's head is none of a tree of as many rows."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the next row goes.
+
+    Args:
+        hash: of the last row.
+        tree: over all rows.
+    """
+
+    hash: str
+    tree: Tree
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What a record is by now, and where it belongs.
+
+    Args:
+        kind: of its row.
+        of: the row that it belongs to; None for none.
+        call: the pseudonym of its call.
+        name: the call's name; None where that was forgotten, and so is what the record says.
+    """
+
+    kind: RowKind
+    of: int | None
+    call: str
+    name: CallName | None
 
 
 class Ledger:
@@ -65,7 +79,9 @@ class Ledger:
         book: which chain. Appends to one book wait for each other, to different books of PostgreSQL do not.
         words: what is kept of the caller's words.
         text: what is kept of the announcement's text; while it is owed, all of it is.
-        signer: signs each row; None for no signatures.
+        signer: signs each row, and a checkpoint after each; None for no signatures. It appends to no book that is not
+            whole by its own key: it would sign what somebody else wrote.
+        anchors: where writers of it tell what it is, outside the database (:class:`hearout.ledger._anchors.Anchors`).
         mode: `Mode.READ` makes and changes nothing.
 
     Raises:
@@ -82,13 +98,16 @@ class Ledger:
         words: Retention = Retention.KEEP,
         text: Retention = Retention.KEEP,
         signer: Signer | None = None,
+        anchors: str = "",
         mode: Mode = Mode.WRITE,
     ) -> None:
         if not book or plain(book) != book:
             raise LedgerError("a book of the ledger needs a name of printable text; set HEAROUT_BOOK, or --book")
         self.url, self.book, self.mode = url, book, mode
-        self.words, self.text = words, text
+        self.words, self.text, self.anchors = words, text, anchors
         self._signer = signer
+        self._verifier: Verifier | None = None if signer is None else signer.verification
+        self._written = 0
         self._engine = tables.engine(url, mode)
         self._prepared = False
 
@@ -129,8 +148,8 @@ class Ledger:
             there = sa.select(ROWS.c.seq).where(ROWS.c.book == self.book, ROWS.c.entry == record.entry)
             if (seq := connection.execute(there).scalar()) is not None:
                 return int(seq)
-            kind, of = self._place(connection, record, spooled=spooled)
-            return self._write(connection, head, record, kind, of, spooled=spooled)
+            placed = self._place(connection, record, spooled=spooled)
+            return self._write(connection, head, record, placed, spooled=spooled)
 
     def renew(
         self, call: str, id: str, *, by: str, played: float, now: float, held: Sequence[Any] | None = None
@@ -142,7 +161,7 @@ class Ledger:
         }
         if held is not None:
             values["held"] = canonical(list(held))
-        mine = (LEASES.c.book == self.book, LEASES.c.call == plain(call), LEASES.c.utterance == plain(id))
+        mine = (LEASES.c.book == self.book, of_call(LEASES.c.call, self.book, call), LEASES.c.utterance == plain(id))
         with self.transaction() as connection:
             renewed = connection.execute(LEASES.update().where(*mine, LEASES.c.holder == by).values(values))
             return renewed.rowcount > 0
@@ -154,7 +173,7 @@ class Ledger:
         """
         with self.transaction() as connection:
             head = self._lock(connection)
-            found = self._owings(connection, OWED.c.call == plain(call), OWED.c.utterance == plain(id))
+            found = self._owings(connection, of_call(OWED.c.call, self.book, call), OWED.c.utterance == plain(id))
             if not found:
                 return None
             of, owing = found[-1]
@@ -162,7 +181,8 @@ class Ledger:
                 return owing if owing.holder == by else None
             content = {"played": owing.played, "from": owing.holder}
             record = Record(RowKind.TAKEN_OVER, call, id, now, by, content, Plaintext(None), owing.entry)
-            self._write(connection, head, record, RowKind.TAKEN_OVER, of, spooled=False)
+            where, name = self._call(connection, record, spooled=False)
+            self._write(connection, head, record, Placed(RowKind.TAKEN_OVER, of, where, name), spooled=False)
             connection.execute(
                 LEASES.update()
                 .where(LEASES.c.book == self.book, LEASES.c.of == of)
@@ -173,126 +193,232 @@ class Ledger:
     def owed(self, call: str) -> tuple[Unfinished, ...]:
         """What is owed in a call, oldest first, whether or not somebody is saying it (`Unfinished.is_alive`)."""
         with self.transaction() as connection:
-            return tuple(owing for _, owing in self._owings(connection, OWED.c.call == plain(call)))
+            return tuple(owing for _, owing in self._owings(connection, of_call(OWED.c.call, self.book, call)))
+
+    def checkpoint(self) -> Checkpoint | None:
+        """What the book is now, to be kept elsewhere (an *anchor*); None while it has no row."""
+        with self.transaction() as connection:
+            row = connection.execute(sa.select(HEADS).where(HEADS.c.book == self.book)).one_or_none()
+        if row is None or row.seq == 0:
+            return None
+        root = self._tree(row.seq, row.peaks).root.hex()
+        return Checkpoint(self.book, int(row.seq), root, row.hash, float(row.at), row.note)
 
     def forget(self, call: str, *, by: str, now: float, text: bool = False) -> int:
-        """Remove what the caller said in a call; the chain stays as it is, and says that it was removed.
+        """Remove what the caller said in a call, and every name in it; the chain stays, and says that it was removed.
+
+        What is said after that is not forgotten by it.
 
         Args:
-            call: which call.
+            call: which call: its name, or once that is forgotten its pseudonym.
             by, now: who does it, and when.
             text: the announcements' texts, too.
 
         Returns:
             the number of rows that something was removed from.
+
+        Raises:
+            LedgerError: there is no such call, or it is being held.
         """
-        what = ["caller", "text"] if text else ["caller"]
-        record = Record(RowKind.FORGOTTEN, call, "", now, by, {"what": what}, Plaintext(None))
+        what = ["caller", "names", *(["text"] if text else [])]
         with self.transaction() as connection:
             head = self._lock(connection)
-            said = sa.and_(SAID.c.book == self.book, SAID.c.call == plain(call))
-            kept = [SAID.c.salt.is_not(None), SAID.c.caller.is_not(None)] + ([SAID.c.text.is_not(None)] if text else [])
-            gone: dict[str, None] = {"salt": None, "caller": None} | ({"text": None} if text else {})
-            removed = connection.execute(SAID.update().where(said, sa.or_(*kept)).values(gone)).rowcount
-            self._forget_leases(connection, plain(call), text=text)
-            self._write(connection, head, record, RowKind.FORGOTTEN, None, spooled=False)
-        with tables.translated(self.name):
-            self._wipe()
-        return int(removed)
+            rows = sa.select(ROWS.c.call).where(ROWS.c.book == self.book, of_call(ROWS.c.call, self.book, call))
+            if (one := connection.execute(rows.limit(1)).scalar()) is None:
+                raise LedgerError(f"there is no call {call!r} in book {self.book!r}; nothing was changed")
+            if one in names.held(connection, self.book, now):
+                raise LedgerError(f"call {call!r} is being held; forget it when it is over. Nothing was changed")
+            name = names.name_of(connection, self.book, one)
+            if name is not None:
+                names.remember_forgotten(connection, self.book, one, name.name, now)
+            removed = names.remove(connection, self.book, [one], text=text)
+            record = Record(RowKind.FORGOTTEN, call, "", now, by, {"what": what}, Plaintext(None))
+            self._write(connection, head, record, Placed(RowKind.FORGOTTEN, None, one, None), spooled=False)
+        self._wipe()
+        return removed
+
+    def expire(self, *, before: float, by: str, now: float, text: bool = False) -> int:
+        """Forget each call whose last row is older, as :meth:`forget` does; what is being held is not.
+
+        Args:
+            before: the last row was written before then.
+            by, now, text: as for :meth:`forget`.
+
+        Returns:
+            the number of calls.
+        """
+        what = ["caller", "names", *(["text"] if text else [])]
+        there = sa.or_(
+            ROWS.c.call.in_(sa.select(NAMES.c.call).where(NAMES.c.book == self.book)),
+            ROWS.c.call.in_(sa.select(SAID.c.call).where(SAID.c.book == self.book, names.something(text=text))),
+        )
+        old = sa.select(ROWS.c.call).where(ROWS.c.book == self.book, ROWS.c.call != "", there).group_by(ROWS.c.call)
+        old = old.having(sa.func.max(ROWS.c.at) < before)
+        gone = 0
+        with self.transaction() as connection:
+            tables.take_your_time(connection)
+            calls = list(connection.execute(old).scalars())
+        for some in (calls[number : number + AT_ONCE] for number in range(0, len(calls), AT_ONCE)):
+            with self.transaction() as connection:
+                head = self._lock(connection)
+                still = set(connection.execute(old.where(ROWS.c.call.in_(some))).scalars())
+                if expired := sorted(still - names.held(connection, self.book, now)):
+                    names.remove(connection, self.book, expired, text=text)
+                    content = {"what": what, "older_than": before}
+                    record = Record(RowKind.FORGOTTEN, "", "", now, by, content, Plaintext(None))
+                    self._write(connection, head, record, Placed(RowKind.FORGOTTEN, None, "", None), spooled=False)
+                    gone += len(expired)
+        self._wipe()
+        return gone
 
     # Inside a transaction
 
-    def _lock(self, connection: sa.Connection) -> tuple[int, str]:
-        """The book's last row; until the transaction ends, nobody else appends."""
-        head = sa.select(HEADS.c.seq, HEADS.c.hash).where(HEADS.c.book == self.book).with_for_update()
+    def _lock(self, connection: sa.Connection) -> Head:
+        """Where the next row goes; until the transaction ends, nobody else appends."""
+        head = sa.select(HEADS).where(HEADS.c.book == self.book).with_for_update()
         if (found := connection.execute(head).one_or_none()) is None:
-            first = "INSERT INTO hearout_heads (book, seq, hash) VALUES (:book, 0, :hash) ON CONFLICT DO NOTHING"
-            connection.execute(sa.text(first), {"book": self.book, "hash": GENESIS})
+            first = "INSERT INTO hearout_heads (book, seq, hash, at, peaks, note) VALUES (:book, 0, :hash, 0, '[]', '')"
+            connection.execute(sa.text(f"{first} ON CONFLICT DO NOTHING"), {"book": self.book, "hash": GENESIS})
             found = connection.execute(head).one()
-        return int(found.seq), str(found.hash)
+        tree = self._tree(found.seq, found.peaks)
+        self._check_head(found, tree)
+        return Head(str(found.hash), tree)
 
-    def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[RowKind, int | None]:
+    def _tree(self, size: int, peaks: str) -> Tree:
+        try:
+            return Tree(int(size), map(bytes.fromhex, json.loads(peaks)))
+        except (ValueError, TypeError) as error:
+            raise DamagedHeadError(f"the head of book {self.book!r} was changed: it fits no {size} rows") from error
+
+    def _check_head(self, row: sa.Row[Any], tree: Tree) -> None:
+        """Whether a row may follow: what is signed next would stand for all that is there."""
+        if tree.size < self._written:
+            raise LedgerError(
+                f"book {self.book!r} has {tree.size} rows, and this process wrote row {self._written}: "
+                "some were cut off; see what hearout receipts verify says"
+            )
+        if self._verifier is None:
+            if row.note:
+                raise LedgerError(f"book {self.book!r} is signed; set HEAROUT_LEDGER_KEY (or another HEAROUT_BOOK)")
+            return
+        there = Checkpoint(self.book, tree.size, tree.root.hex(), row.hash, row.at, row.note)
+        if tree.size and not there.is_signed(self._verifier):
+            raise LedgerError(
+                f"the head of book {self.book!r} is not signed with this key, so nothing is added to it: see what "
+                "hearout receipts verify says, and begin another book (HEAROUT_BOOK)"
+            )
+
+    def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> Placed:
         """What a record is by now, and which row it belongs to: a promise, or what is amended or revoked."""
+        call, name = self._call(connection, record, spooled=spooled)
         if record.kind is RowKind.ASKED:
-            return record.kind, None
+            return Placed(record.kind, None, call, name)
         if record.kind in (RowKind.AMENDED, RowKind.REVOKED):
             to_what = RowKind.SETTLED if record.kind is RowKind.AMENDED else RowKind.ASKED
             to = (ROWS.c.book == self.book, ROWS.c.entry == record.owed, ROWS.c.kind == to_what.value)
             of = connection.execute(sa.select(ROWS.c.seq).where(*to)).scalar()
-            return (RowKind.LATE, None) if of is None else (record.kind, int(of))
+            nameless = name is None and record.kind is RowKind.AMENDED  # of whom it speaks was forgotten
+            if of is None or nameless:
+                return Placed(RowKind.LATE, None, call, name)
+            return Placed(record.kind, int(of), call, name)
         mine = [OWED.c.book == self.book, OWED.c.kind == RowKind.OWED.value]
         if record.owed:
             mine.append(OWED.c.entry == record.owed)
         else:
-            mine += [OWED.c.call == plain(record.call), OWED.c.utterance == plain(record.id), ~IS_SETTLED]
+            mine += [OWED.c.call == call, OWED.c.utterance == plain(record.id), ~IS_SETTLED]
         found = sa.select(OWED.c.seq, IS_SETTLED.label("settled"), LEASES.c.holder).outerjoin(
             LEASES, sa.and_(LEASES.c.book == OWED.c.book, LEASES.c.of == OWED.c.seq)
         )
         promised = connection.execute(found.where(*mine).order_by(OWED.c.seq.desc()).limit(1)).one_or_none()
         if promised is None:
-            return record.kind, None
+            return Placed(record.kind, None, call, name)
         if record.kind is RowKind.OWED:
             if not spooled:
                 raise AlreadyOwedError(
                     f"utterance {record.id!r} is owed in call {record.call!r} already; take it over, or use another id"
                 )
-            return RowKind.LATE, int(promised.seq)
+            return Placed(RowKind.LATE, int(promised.seq), call, name)
         late = promised.settled or promised.holder not in (None, record.by)
-        return RowKind.LATE if late else record.kind, int(promised.seq)
+        return Placed(RowKind.LATE if late else record.kind, int(promised.seq), call, name)
 
-    def _write(
-        self,
-        connection: sa.Connection,
-        head: tuple[int, str],
-        record: Record,
-        kind: RowKind,
-        of: int | None,
-        *,
-        spooled: bool,
-    ) -> int:
-        seq = head[0] + 1
-        columns = {"call": plain(record.call), "utterance": plain(record.id), "at": record.at, "entry": record.entry}
-        facts = columns | {"kind": kind.value, "of": of, "by": record.by}
-        content = canonical(record.content | facts | ({"spooled": True} if spooled else {}))
-        hashed = row_hash(self.book, seq, head[1], content)
-        signed = {"key": self._signer.key, "signature": self._signer.sign(hashed)} if self._signer else {}
-        row = columns | {"kind": kind.value, "of": of, "book": self.book, "seq": seq, "before": head[1]} | signed
-        connection.execute(ROWS.insert().values(row | {"hash": hashed, "content": content}))
-        connection.execute(HEADS.update().where(HEADS.c.book == self.book).values(seq=seq, hash=hashed))
-        self._write_beside(connection, seq, record, kind, of, spooled=spooled)
+    def _call(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[str, CallName | None]:
+        """The pseudonym of a record's call, and its name: as the row has it that it belongs to, or else by its name."""
+        owed = sa.select(ROWS.c.call).where(ROWS.c.book == self.book, ROWS.c.entry == record.owed)
+        if record.owed and (call := connection.execute(owed).scalar()) is not None:
+            return str(call), names.name_of(connection, self.book, call)
+        if spooled and (call := names.forgotten_call(connection, self.book, record)) is not None:
+            return call, None
+        return names.named(connection, self.book, record.call)
+
+    def _write(self, connection: sa.Connection, head: Head, record: Record, placed: Placed, *, spooled: bool) -> int:
+        seq, kind = head.tree.size + 1, placed.kind
+        said, content = self._apart(connection, record, placed)
+        columns = {"call": placed.call, "utterance": plain(record.id), "at": record.at, "entry": record.entry}
+        columns |= {"kind": kind.value, "of": placed.of}
+        facts = columns | {"by": record.by} | ({"spooled": True} if spooled else {})
+        written = canonical(content | facts)
+        hashed = row_hash(self.book, seq, head.hash, written)
+        head.tree.append(bytes.fromhex(hashed))
+        signed: dict[str, str] = {}
+        at, note = time.time(), ""
+        if self._signer is not None:
+            signed = {"key": self._signer.key, "signature": self._signer.sign(hashed.encode()).hex()}
+            note = Checkpoint(self.book, seq, head.tree.root.hex(), hashed, at).signed(self._signer)
+        row = columns | signed | {"book": self.book, "seq": seq, "before": head.hash}
+        connection.execute(ROWS.insert().values(row | {"hash": hashed, "content": written}))
+        peaks = canonical([peak.hex() for peak in head.tree.peaks])
+        now = {"seq": seq, "hash": hashed, "at": at, "peaks": peaks, "note": note}
+        connection.execute(HEADS.update().where(HEADS.c.book == self.book).values(now))
+        self._write_beside(connection, seq, record, placed, said)
+        self._written = seq
         return seq
 
+    def _apart(self, connection: sa.Connection, record: Record, placed: Placed) -> tuple[Plaintext, Json]:
+        """What stands beside a record's row, and its content without that."""
+        people: dict[str, str] = {}
+        salt = secrets.token_hex(16) if placed.name is None else placed.name.salt
+
+        def change(name: str) -> str:
+            if name == record.call:
+                return placed.call
+            one = pseudonym(salt, name)
+            if one:
+                people[one] = name
+            return one
+
+        content, said = renamed(record.content, change), record.said
+        if placed.name is None:  # it waited, and was forgotten before it came
+            text = said.text if not names.is_text_forgotten(connection, self.book, placed.call) else None
+            said = Plaintext(None, None, text)
+        elif people:
+            said = Plaintext(said.salt, said.caller, said.text, people)
+        if "kept" in content or people:
+            promised = content.get("kept", ())
+            kept = [name for name in said.kept if name == "names" or name in promised]
+            content = content | {"kept": kept}
+        return said, content
+
     def _write_beside(
-        self, connection: sa.Connection, seq: int, record: Record, kind: RowKind, of: int | None, *, spooled: bool
+        self, connection: sa.Connection, seq: int, record: Record, placed: Placed, said: Plaintext
     ) -> None:
         """What was said, and the lease."""
-        said, call = record.said, plain(record.call)
-        if spooled and self._was_forgotten(connection, call, record.at):
-            said = Plaintext(None, None, said.text)
+        mine = {"book": self.book, "call": placed.call}
         if said != Plaintext(None):
-            beside = {"book": self.book, "seq": seq, "call": call, "salt": said.salt}
-            caller = None if said.caller is None else canonical(said.caller)
-            text = None if said.text is None else canonical(said.text)
-            connection.execute(SAID.insert().values(beside | {"caller": caller, "text": text}))
-        if kind is RowKind.OWED:
-            lease = {"book": self.book, "of": seq, "call": call, "utterance": plain(record.id), "holder": record.by}
+            texts = {"caller": said.caller, "text": said.text, "names": said.names}
+            beside = {name: None if text is None else canonical(text) for name, text in texts.items()}
+            connection.execute(SAID.insert().values(mine | beside | {"seq": seq, "salt": said.salt}))
+        if placed.kind is RowKind.OWED:
+            lease = mine | {"of": seq, "utterance": plain(record.id), "holder": record.by}
             connection.execute(
                 LEASES.insert().values(lease | {"played": 0.0, "held": "[]", "until": record.at + LEASE})
             )
-        elif kind is RowKind.SETTLED and of is not None:
-            connection.execute(LEASES.delete().where(LEASES.c.book == self.book, LEASES.c.of == of))
+        elif placed.kind is RowKind.SETTLED and placed.of is not None:
+            connection.execute(LEASES.delete().where(LEASES.c.book == self.book, LEASES.c.of == placed.of))
             if not record.content["text_kept"]:
-                connection.execute(SAID.update().where(SAID.c.book == self.book, SAID.c.seq == of).values(text=None))
+                owed = (SAID.c.book == self.book, SAID.c.seq == placed.of)
+                connection.execute(SAID.update().where(*owed).values(text=None))
 
-    def _was_forgotten(self, connection: sa.Connection, call: str, at: float) -> bool:
-        rows = (ROWS.c.book == self.book, ROWS.c.call == call, ROWS.c.kind == RowKind.FORGOTTEN.value, ROWS.c.at >= at)
-        return connection.execute(sa.select(ROWS.c.seq).where(*rows).limit(1)).one_or_none() is not None
-
-    def _forget_leases(self, connection: sa.Connection, call: str, *, text: bool) -> None:
-        leases = sa.select(LEASES.c.of, LEASES.c.held).where(LEASES.c.book == self.book, LEASES.c.call == call)
-        for of, held in connection.execute(leases).all():
-            left = canonical(forgotten(json.loads(held), text=text))
-            connection.execute(LEASES.update().where(LEASES.c.book == self.book, LEASES.c.of == of).values(held=left))
+    # What is owed
 
     def _owings(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[tuple[int, Unfinished]]:
         """What is owed, each with its row's number, oldest first."""
@@ -302,6 +428,7 @@ class Ledger:
         attempts = sa.select(sa.func.count()).select_from(SETTLED).where(*taken).scalar_subquery()
         columns = (
             OWED,
+            NAMES.c.name,
             SAID.c.text,
             LEASES.c.holder,
             LEASES.c.played,
@@ -309,20 +436,23 @@ class Ledger:
             LEASES.c.until,
             attempts.label("n"),
         )
-        query = sa.select(*columns).outerjoin(LEASES, of).outerjoin(SAID, said).order_by(OWED.c.seq)
+        named = sa.and_(NAMES.c.book == OWED.c.book, NAMES.c.call == OWED.c.call)
+        query = sa.select(*columns).outerjoin(LEASES, of).outerjoin(SAID, said).outerjoin(NAMES, named)
+        query = query.order_by(OWED.c.seq)
         open_ones = (OWED.c.book == self.book, OWED.c.kind == RowKind.OWED.value, ~IS_SETTLED)
         found = connection.execute(query.where(*open_ones, *which)).all()
         return [(int(row.seq), _owing(row)) for row in found]
 
     def _wipe(self) -> None:
         """Take what was removed out of the database's files as far as it can be: see docs/receipts.md."""
-        if self._engine.dialect.name == "sqlite":
-            raw = self._engine.raw_connection()  # not inside a transaction
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            raw.close()
-        else:
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("VACUUM hearout_said, hearout_leases")
+        with tables.translated(self.name):
+            if self._engine.dialect.name == "sqlite":
+                raw = self._engine.raw_connection()  # not inside a transaction
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                raw.close()
+            else:
+                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.exec_driver_sql("VACUUM hearout_said, hearout_names, hearout_leases, hearout_calls")
 
 
 def _owing(row: sa.Row[Any]) -> Unfinished:
@@ -330,7 +460,7 @@ def _owing(row: sa.Row[Any]) -> Unfinished:
     text = (json.loads(row.text) if row.text else "", True)
     text = text if text[0] else told(held) or ("", False)
     return Unfinished(
-        call=row.call,
+        call=row.name or row.call,
         id=row.utterance,
         agent=content["agent"],
         text=text[0],

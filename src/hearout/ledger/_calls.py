@@ -4,15 +4,21 @@ Not a part of the chain. A job says which call it has, and its worker's main pro
 be dead by what others *see* of it, a number that no longer changes; so no two machines' clocks are compared.
 """
 
+import hashlib
+import hmac
+import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from ._book import Ledger
-from ._chain import plain
-from ._tables import CALLS, LEASES, WORKERS
+from ._chain import canonical, plain
+from ._tables import CALLS, LEASES, WORKERS, of_call
+
+logger = logging.getLogger("hearout.ledger")
 
 NOBODY = ""
 """The worker of a call that any may take over."""
@@ -67,31 +73,34 @@ class Seen:
 class CallRegistry:
     """The calls of one book. Every method is one transaction, and blocks.
 
+    A row makes workers act: they put an agent out of a room, and send another with its metadata. So each carries a MAC
+    with what all workers share and the database does not have; a row without one that fits is nobody's.
+
     Args:
         ledger: whose database and book they are in.
+        secret: LiveKit's API secret.
 
     Raises:
         LedgerError: from every method, as the ledger's.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, secret: str) -> None:
         self._ledger = ledger
         self._book = ledger.book
+        self._key = hashlib.sha256(b"hearout calls\0" + secret.encode()).digest()
+        self._told: set[str] = set()
 
     def attend(self, attended: WatchedCall) -> None:
         """An agent has this call now; how often it was rescued is kept."""
-        values = vars(attended) | {"book": self._book, "call": plain(attended.call)}
-        here = (CALLS.c.book == self._book, CALLS.c.call == values["call"])
         with self._ledger.transaction() as connection:
-            del values["rescues"]
-            if connection.execute(CALLS.update().where(*here).values(values)).rowcount == 0:
-                connection.execute(CALLS.insert().values(values | {"rescues": 0}))
+            there = self._found(connection, attended.call)
+            self._put(connection, replace(attended, rescues=0 if there is None else there.rescues))
 
     def rescues(self, call: str) -> int:
         """How often this call was sent another agent."""
         with self._ledger.transaction() as connection:
-            here = (CALLS.c.book == self._book, CALLS.c.call == plain(call))
-            return int(connection.execute(sa.select(CALLS.c.rescues).where(*here)).scalar() or 0)
+            there = self._found(connection, call)
+            return 0 if there is None else there.rescues
 
     def leave(self, call: str, *, job: str) -> bool:
         """That job's agent left the call, or the call is over; False where another has it by now."""
@@ -104,18 +113,15 @@ class CallRegistry:
         What its agent owed is that one's no longer, should it live: it renews and settles nothing any more. Only a call
         that an agent had counts as rescued: one that waits for an agent is sent another where none came.
         """
-        mine = {"worker": by, "job": "", "rescues": attended.rescues + bool(attended.job)}
+        mine = replace(attended, worker=by, job="", rescues=attended.rescues + bool(attended.job))
         its_leases = (
             LEASES.c.book == self._book,
-            LEASES.c.call == plain(attended.call),
+            of_call(LEASES.c.call, self._book, attended.call),
             LEASES.c.holder == attended.holder,
         )
         with self._ledger.transaction() as connection:
-            here = self._of(attended.call, attended.job)
-            if (
-                connection.execute(CALLS.update().where(*here, CALLS.c.worker == attended.worker).values(mine)).rowcount
-                == 0
-            ):
+            here = (*self._of(attended.call, attended.job), CALLS.c.worker == attended.worker)
+            if connection.execute(CALLS.update().where(*here).values(self._values(mine))).rowcount == 0:
                 return False
             connection.execute(LEASES.update().where(*its_leases).values(until=0.0, holder=by))
             return True
@@ -123,9 +129,9 @@ class CallRegistry:
     def release(self, attended: WatchedCall, *, by: str) -> None:
         """A worker that can do nothing for its call lets any other take it over."""
         with self._ledger.transaction() as connection:
-            here = (CALLS.c.book == self._book, CALLS.c.call == plain(attended.call), CALLS.c.worker == by)
-            mine = CALLS.c.job.in_((attended.job, ""))  # not one whose agent has come meanwhile
-            connection.execute(CALLS.update().where(*here, mine).values(worker=NOBODY))
+            there = self._found(connection, attended.call)
+            if there is not None and there.worker == by and there.job in (attended.job, ""):
+                self._put(connection, replace(there, worker=NOBODY))  # not one whose agent has come meanwhile
 
     def look(self, *, worker: str, beat: int) -> Seen:
         """Say that this worker lives, and see who else does, and who has which call.
@@ -143,15 +149,43 @@ class CallRegistry:
                 connection.execute(WORKERS.insert().values(book=self._book, worker=worker, beat=beat, at=now))
             beats = connection.execute(sa.select(WORKERS.c.worker, WORKERS.c.beat).where(WORKERS.c.book == self._book))
             calls = connection.execute(sa.select(CALLS).where(CALLS.c.book == self._book)).mappings()
-            return Seen(
-                {str(row.worker): int(row.beat) for row in beats},
-                tuple(WatchedCall(**{name: row[name] for name in WatchedCall.__match_args__}) for row in calls),
-            )
+            seen = [one for row in calls if (one := self._authentic(dict(row))) is not None]
+            return Seen({str(row.worker): int(row.beat) for row in beats}, tuple(seen))
 
     def retire(self, worker: str) -> None:
         """This worker ends by itself: it is listed no longer."""
         with self._ledger.transaction() as connection:
             connection.execute(WORKERS.delete().where(WORKERS.c.book == self._book, WORKERS.c.worker == worker))
+
+    def _found(self, connection: sa.Connection, call: str) -> WatchedCall | None:
+        here = (CALLS.c.book == self._book, CALLS.c.call == plain(call))
+        row = connection.execute(sa.select(CALLS).where(*here).with_for_update()).mappings().one_or_none()
+        return None if row is None else self._authentic(dict(row))
+
+    def _put(self, connection: sa.Connection, one: WatchedCall) -> None:
+        here = (CALLS.c.book == self._book, CALLS.c.call == plain(one.call))
+        if connection.execute(CALLS.update().where(*here).values(self._values(one))).rowcount == 0:
+            connection.execute(CALLS.insert().values(self._values(one)))
+
+    def _values(self, one: WatchedCall) -> dict[str, Any]:
+        values = {name: plain(value) if isinstance(value, str) else value for name, value in asdict(one).items()}
+        return values | {"book": self._book, "mac": self._mac(values)}
+
+    def _mac(self, values: Mapping[str, Any]) -> str:
+        signed = canonical([self._book, *(values[name] for name in WatchedCall.__match_args__)])
+        return hmac.new(self._key, signed.encode(), hashlib.sha256).hexdigest()
+
+    def _authentic(self, row: Mapping[str, Any]) -> WatchedCall | None:
+        """The call of a row that a worker wrote; None for one that somebody else did."""
+        if hmac.compare_digest(str(row["mac"]).encode(), self._mac(row).encode()):
+            return WatchedCall(**{name: row[name] for name in WatchedCall.__match_args__})
+        if row["call"] not in self._told:
+            self._told.add(row["call"])
+            logger.error(
+                "a row of hearout_calls was written by none of these workers, and is passed over; do all have the same "
+                "LIVEKIT_API_SECRET?"
+            )
+        return None
 
     def _of(self, call: str, job: str) -> tuple[sa.ColumnElement[bool], ...]:
         return CALLS.c.book == self._book, CALLS.c.call == plain(call), CALLS.c.job == job

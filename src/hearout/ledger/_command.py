@@ -4,11 +4,13 @@ import argparse
 import getpass
 import json
 import os
+import re
 import socket
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,11 @@ from . import (
 )
 from . import _read as book
 from ._asked import answered_too_early, question_json, question_line
+from ._checkpoint import Signer, Verifier, anchors, key_line
 from ._questions import questions
-from ._verify import verify_export
+from ._verify import Verdict, verify_export
 
-COMMANDS = ("list", "show", "verify", "export", "forget")
+COMMANDS = ("list", "show", "verify", "export", "anchor", "forget", "expire")
 STANDINGS = ("owed", "playing", *(outcome.value for outcome in Outcome))
 WIDTH = 80
 
@@ -96,15 +99,23 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--file", type=Path, metavar="EXPORT", help="check what export --chain printed, without the database"
     )
     verify.add_argument("--head", metavar="HASH", help="a hash that was noted before must be there still")
+    verify.add_argument("--anchors", type=Path, metavar="FILE", help="the book must have begun as these anchors say")
     verify.add_argument("--json", action="store_true", help="print a JSON object")
     export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
     _add_filters(export)
     export.add_argument("--chain", action="store_true", help="print the rows with their hashes instead")
-    forget = command("forget", _forget, "remove what the caller said in a call; the chain stays whole")
+    export.add_argument("--anchors", type=Path, metavar="FILE", help="with --chain: prove that it began as they say")
+    command("anchor", _anchor, "print what the book is now, to be kept outside its database")
+    forget = command("forget", _forget, "remove what the caller said in a call, and its names; the chain stays whole")
     forget.add_argument("call", metavar="CALL", help="which call")
-    forget.add_argument("--text", action="store_true", help="the announcements' texts, too")
+    expire = command("expire", _expire, "forget each call that is older")
+    expire.add_argument(
+        "--older-than", type=_age, metavar="AGE", required=True, help="by its last row: 90d, 12h; s, m, h, d or w"
+    )
     key, signs = environ.get("HEAROUT_LEDGER_KEY") or None, "the private key of a book that is signed"
-    forget.add_argument("--sign", type=Path, metavar="FILE", default=key, help=f"{signs} ($HEAROUT_LEDGER_KEY)")
+    for one in (forget, expire):
+        one.add_argument("--text", action="store_true", help="the announcements' texts, too")
+        one.add_argument("--sign", type=Path, metavar="FILE", default=key, help=f"{signs} ($HEAROUT_LEDGER_KEY)")
     return parser
 
 
@@ -135,6 +146,14 @@ def _moment(text: str) -> float:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write it like 2027-01-31T08:00") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _age(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age; write it like 90d or 12h")
+    return int(found[1]) * units[found[2]]
 
 
 def _some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
@@ -234,34 +253,41 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    verifier = None
+    verifier: Verifier | None = None
     if options.key is not None:
         from ._signing import load_verifier  # an extra
 
         verifier = load_verifier(options.key)
     if options.file is not None:
-        name, verdict = verify_export(options.file, verifier=verifier, head=options.head)
+        known = [] if options.anchors is None else anchors(options.anchors)
+        name, verdict = verify_export(options.file, verifier=verifier, head=options.head, anchors=known)
     else:
         name, ledger = options.book, _opened(options)
         try:
-            verdict = book.verify(ledger, verifier=verifier, head=options.head)
+            known = [] if options.anchors is None else anchors(options.anchors, name)
+            verdict = book.verify(ledger, verifier=verifier, head=options.head, anchors=known)
         finally:
             ledger.close()
     if options.json:
-        _say([json.dumps({"book": name, **vars(verdict), "fault": verdict.fault and vars(verdict.fault)})])
-    elif verdict.fault is not None:
-        _say([f"Book {name!r}: {verdict.fault.row}: {verdict.fault.what}.", f"Good before it: {verdict.rows}."])
+        found = {"book": name, **vars(verdict), "fault": verdict.fault and vars(verdict.fault)}
+        _say([json.dumps(found | ({} if verifier is None else {"vkey": key_line(name, verifier.public)}))])
     else:
-        how = ", checked" if verifier else ", not checked (--key)" if verdict.signed else ""
-        _say(
-            [
-                f"Book {name!r}: each row is as it was written, after the one before.",
-                f"Rows: {verdict.rows}. Signed: {verdict.signed}{how}.",
-                "Note the last row's hash elsewhere; this then shows that nothing was cut off:",
-                f"  --head {verdict.head}",
-            ]
-        )
+        _say(_verdict(name, verdict, is_checked=verifier is not None))
     return 1 if verdict.fault else 0
+
+
+def _verdict(name: str, verdict: Verdict, *, is_checked: bool) -> Iterator[str]:
+    if verdict.fault is not None:
+        yield f"Book {name!r}: {verdict.fault.row}: {verdict.fault.what}."
+        yield f"Good before it: {verdict.rows}."
+        return
+    how = ", checked" if is_checked else ", not checked (--key)" if verdict.signed else ""
+    yield f"Book {name!r}: each row is as it was written, after the one before."
+    yield f"Rows: {verdict.rows}. Signed: {verdict.signed}{how}. Anchored: {verdict.anchored}."
+    for one in verdict.unknown:
+        yield f"Not shown: {one}."
+    yield "Note the last row's hash elsewhere; this then shows that nothing was cut off:"
+    yield f"  --head {verdict.head}"
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -272,18 +298,46 @@ def _export(options: argparse.Namespace) -> int:
         raise LedgerError("--chain prints rows, which have no outcome or level; only --call goes with it")
     ledger = _opened(options)
     try:
-        _say(json.dumps(row) for row in book.rows(ledger, call=options.call))
+        known = [] if options.anchors is None else anchors(options.anchors, options.book)
+        _say(json.dumps(row) for row in book.rows(ledger, call=options.call, anchors=known))
     finally:
         ledger.close()
     return 0
 
 
+def _anchor(options: argparse.Namespace) -> int:
+    ledger = _opened(options)
+    try:
+        checkpoint = ledger.checkpoint()
+    finally:
+        ledger.close()
+    if checkpoint is None:
+        raise LedgerError(f"book {options.book!r} has no row, so there is nothing to anchor")
+    _say([json.dumps(checkpoint.to_json())])
+    return 0
+
+
 def _forget(options: argparse.Namespace) -> int:
+    with _changing(options) as ledger:
+        removed = ledger.forget(options.call, by=_me(), now=options.now, text=options.text)
+    what = "the caller's words, the names" + (", the announcements' texts" if options.text else "")
+    _say([f"Call {options.call!r}: {what} were removed (rows: {removed}). Copies and backups still have it."])
+    return 0
+
+
+def _expire(options: argparse.Namespace) -> int:
+    with _changing(options) as ledger:
+        before = options.now - options.older_than
+        gone = ledger.expire(before=before, by=_me(), now=options.now, text=options.text)
+    _say([f"Calls before {_time(before)} UTC: {gone} were forgotten. Copies and backups still have them."])
+    return 0
+
+
+@contextmanager
+def _changing(options: argparse.Namespace) -> Iterator[Ledger]:
+    """The ledger, to be written to, if there is one, and its book is signed only where that can be done here."""
     reader = _opened(options)  # so that a wrong URL makes no new ledger
     try:
-        rows = book.rows(reader, call=options.call)
-        if next(rows, None) is None:
-            raise LedgerError(f"there is no call {options.call!r} in book {options.book!r}; nothing was changed")
         if options.sign is None and book.is_signed(reader):
             raise LedgerError(
                 f"book {options.book!r} is signed, and so must be the row that says what was forgotten; "
@@ -291,20 +345,20 @@ def _forget(options: argparse.Namespace) -> int:
             )
     finally:
         reader.close()
-    signer = None
+    signer: Signer | None = None
     if options.sign is not None:
         from ._signing import load_signer  # an extra
 
         signer = load_signer(Path(options.sign))
     ledger = Ledger(options.ledger, options.book, signer=signer)
     try:
-        by = f"{getpass.getuser()}@{socket.gethostname()}"
-        removed = ledger.forget(options.call, by=by, now=options.now, text=options.text)
+        yield ledger
     finally:
         ledger.close()
-    what = "what the caller said, and the announcements' texts," if options.text else "what the caller said"
-    _say([f"Call {options.call!r}: {what} was removed (rows: {removed}). Copies and backups still have it."])
-    return 0
+
+
+def _me() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 # What is printed

@@ -48,6 +48,8 @@ class Written(Enum):
     """On disk beside the ledger, which was down; it is appended when it is back."""
     MEMORY = "memory"
     """In this process only: the disk was full, too."""
+    ASIDE = "aside"
+    """In a file beside the ledger, which will never take it."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..policy import Retention
-from ._book import (
-    DEFAULT_BOOK,
-    DEFAULT_URL,
-    Ledger,
-    Signer,
-)
+from ._book import DEFAULT_BOOK, DEFAULT_URL, Ledger
+from ._checkpoint import Signer
 
 OFF = "off"
 """`HEAROUT_LEDGER=off`: receipts stay in memory, and nothing survives a crash."""
@@ -18,7 +14,8 @@ OFF = "off"
 def place(
     environ: Mapping[str, str], *, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP
 ) -> Ledger | None:
-    """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`; None where it is off.
+    """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`, anchored at `HEAROUT_ANCHORS`;
+    None where it is off.
 
     Args:
         environ: the environment.
@@ -35,4 +32,5 @@ def place(
         from ._signing import load_signer  # an extra
 
         signer = load_signer(Path(key))
-    return Ledger(url, environ.get("HEAROUT_BOOK") or DEFAULT_BOOK, words=words, text=text, signer=signer)
+    book, anchors = environ.get("HEAROUT_BOOK") or DEFAULT_BOOK, environ.get("HEAROUT_ANCHORS") or ""
+    return Ledger(url, book, words=words, text=text, signer=signer, anchors=anchors)

@@ -15,8 +15,8 @@ from ..receipts._question_codec import question_from_json, question_to_json
 from ._book import Ledger
 from ._chain import Plaintext, plain, seal, unseal
 from ._entries import Record, RowKind, checked
-from ._tables import ROWS, SAID
-from ._verify import parsed
+from ._read import known_content, names_of
+from ._tables import NAMES, ROWS, SAID, of_call
 
 
 def asked_record(receipt: QuestionReceipt, *, by: str, now: float, text: Retention) -> Record:
@@ -59,20 +59,22 @@ def questions(
         caller = tuple(json.loads(row.caller)) if row.caller else None
         said = Plaintext(row.salt, caller, json.loads(row.text) if row.text else None)
         try:
-            receipt = question_from_json(unseal(parsed(row.content)["receipt"], said))
+            receipt = question_from_json(unseal(known_content(row.content, row, "names")["receipt"], said))
         except (ReceiptError, ValueError, TypeError, LookupError) as error:
             raise LedgerError(f"row {row.seq} cannot be read: it was changed; run hearout receipts verify") from error
         receipt = replace(receipt, entry=row.entry)
         if (later := revoked.get(row.seq)) is not None:
-            receipt = replace(receipt, revoked=parsed(later.content)["reason"], revoked_at=later.at)
+            reason = known_content(later.content, later, "names")["reason"]
+            receipt = replace(receipt, revoked=reason, revoked_at=later.at)
         yield row.at, receipt
 
 
 def _rows(ledger: Ledger, kind: RowKind, call: str | None, id: str | None) -> list[sa.Row[Any]]:
     beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
-    query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text).outerjoin(SAID, beside)
+    query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text, SAID.c.names, NAMES.c.name)
+    query = query.outerjoin(SAID, beside).outerjoin(NAMES, names_of(ROWS))
     query = query.where(ROWS.c.book == ledger.book, ROWS.c.kind == kind.value).order_by(ROWS.c.seq)
-    query = query if call is None else query.where(ROWS.c.call == plain(call))
+    query = query if call is None else query.where(of_call(ROWS.c.call, ledger.book, call))
     query = query if id is None else query.where(ROWS.c.utterance == plain(id))
     with ledger.transaction() as connection:
         return list(connection.execute(query).all())

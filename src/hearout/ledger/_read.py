@@ -10,26 +10,14 @@ import sqlalchemy as sa
 
 from ..errors import LedgerError
 from ..receipts import Outcome, Receipt
-from ..receipts._codec import (
-    Json,
-    from_json,
-)
-from ._book import Ledger
-from ._chain import Plaintext, plain, unseal
+from ..receipts._codec import Json, from_json
+from ._book import DamagedHeadError, Ledger
+from ._chain import CallName, Plaintext, renamed, unseal
+from ._checkpoint import Checkpoint, Verifier
 from ._entries import Entry, RowKind, amended, told
-from ._tables import (
-    HEADS,
-    LEASES,
-    ROWS,
-    SAID,
-)
-from ._verify import (
-    Checker,
-    Link,
-    Verdict,
-    Verifier,
-    parsed,
-)
+from ._merkle import Forest
+from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call
+from ._verify import Checker, Fault, Forgettings, Link, Verdict, parsed
 
 CHUNK = 1000
 """Rows that are read at once."""
@@ -56,7 +44,8 @@ def entries(
         amendments = _amendments(ledger, page)
         for row in page:
             try:
-                first, last = parsed(row.content), parsed(row.last_content) if row.last_content else None
+                first = known_content(row.content, row, "names")
+                last = known_content(row.last_content, row, "last_names") if row.last_content else None
                 promised, settled = (first, last) if row.kind == RowKind.OWED.value else (None, first)
                 yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now)
             except (ValueError, TypeError, LookupError) as error:
@@ -69,7 +58,9 @@ def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int,
     """What was added to the receipts of these rows, by the number of the receipt's row, in order."""
     found: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
     of = ROWS.c.of.in_([row.last_seq or row.seq for row in page])
-    query = sa.select(ROWS).where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.AMENDED.value, of)
+    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
+    query = sa.select(ROWS, SAID.c.names, NAMES.c.name).outerjoin(SAID, beside).outerjoin(NAMES, names_of(ROWS))
+    query = query.where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.AMENDED.value, of)
     with ledger.transaction() as connection:
         for row in connection.execute(query.order_by(ROWS.c.seq)):
             found[row.of].append(row)
@@ -89,6 +80,9 @@ def _utterances(
             said_first.c.text,
             said_first.c.salt,
             said_first.c.caller,
+            said_first.c.names,
+            NAMES.c.name,
+            said_last.c.names.label("last_names"),
             said_last.c.text.label("last_text"),
             said_last.c.salt.label("last_salt"),
             said_last.c.caller.label("last_caller"),
@@ -100,6 +94,7 @@ def _utterances(
         .outerjoin(said_first, sa.and_(said_first.c.book == FIRST.c.book, said_first.c.seq == FIRST.c.seq))
         .outerjoin(said_last, sa.and_(said_last.c.book == LAST.c.book, said_last.c.seq == LAST.c.seq))
         .outerjoin(LEASES, sa.and_(LEASES.c.book == FIRST.c.book, LEASES.c.of == FIRST.c.seq))
+        .outerjoin(NAMES, names_of(FIRST))
         .where(FIRST.c.book == ledger.book)
         .where(
             sa.or_(
@@ -108,7 +103,7 @@ def _utterances(
         )
     )
     if call is not None:
-        query = query.where(FIRST.c.call == plain(call))
+        query = query.where(of_call(FIRST.c.call, ledger.book, call))
     if since is not None:
         query = query.where(FIRST.c.at >= since)
     if until is not None:
@@ -129,20 +124,43 @@ def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) ->
         page = query.where(seq > found[-1].seq).order_by(seq).limit(CHUNK)
 
 
+def names_of(rows: Any) -> sa.ColumnElement[bool]:
+    """Joins each row of the chain with its call's name."""
+    return sa.and_(NAMES.c.book == rows.c.book, NAMES.c.call == rows.c.call)
+
+
+def known_content(content: str, row: sa.Row[Any], beside: str) -> Json:
+    """A row's content, with the names that are kept of the people in it.
+
+    Args:
+        content: of the row.
+        row: has the `name` of its call.
+        beside: the column of `row` that has the names.
+
+    Raises:
+        ValueError, TypeError, LookupError: it was changed.
+    """
+    names = json.loads(getattr(row, beside) or "{}")
+    document = parsed(content)
+    if row.name is not None:
+        names |= {document["call"]: row.name}
+    return renamed(document, lambda one: str(names.get(one, one)))
+
+
 def _entry(
     row: sa.Row[Any], first: Json | None, last: Json | None, amendments: Sequence[sa.Row[Any]], now: float
 ) -> Entry:
     said = _said(row.salt, row.caller, row.text)
-    added = [parsed(one.content) for one in amendments]
+    added = [known_content(one.content, one, "names") for one in amendments]
     receipt: Receipt | None = None
     if last is not None:
         beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
         receipt = reduce(amended, added, from_json(unseal(last["receipt"], beside)))
     elif now >= (row.until or 0.0):
-        known = told(json.loads(row.held or "[]"))
-        receipt = _died(row, said.text or (known[0] if known else ""), first or {})
+        so_far = told(json.loads(row.held or "[]"))
+        receipt = _died(row, said.text or (so_far[0] if so_far else ""), first or {})
     return Entry(
-        call=row.call,
+        call=row.name or row.call,
         id=row.utterance,
         agent=first["agent"] if first is not None else receipt.agent if receipt is not None else "",
         asked=row.at if first is not None else None,
@@ -168,20 +186,44 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
         made=0.0,
         text=text,
         held=(),
-        call=row.call,
+        call=row.name or row.call,
         agent=promised.get("agent", ""),
         omitted_text="" if text else promised.get("text_sha256", ""),
     )
 
 
-def _said(salt: str | None, caller: str | None, text: str | None) -> Plaintext:
-    return Plaintext(salt, tuple(json.loads(caller)) if caller else None, json.loads(text) if text else None)
+def _said(salt: str | None, caller: str | None, text: str | None, names: str | None = None) -> Plaintext:
+    return Plaintext(
+        salt,
+        tuple(json.loads(caller)) if caller else None,
+        json.loads(text) if text else None,
+        json.loads(names) if names else None,
+    )
 
 
-def rows(ledger: Ledger, *, call: str | None = None) -> Iterator[Json]:
-    """Every row of a book as an object of JSON, with what is still kept of what was said beside it."""
-    for row in _rows(ledger, call=call):
-        said = _said(row.salt, row.caller, row.text)
+def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoint] = ()) -> Iterator[Json]:
+    """A book, or one call of it, as objects of JSON: its rows with what is kept beside them, and its checkpoint last.
+
+    Args:
+        ledger: the book.
+        call: the rows of this call only, and those that say what of all calls was forgotten. Each then has a proof that
+            it is in the book, so that it can be checked without the others.
+        anchors: the checkpoint comes with a proof that the book began as each of them says.
+
+    Raises:
+        LedgerError: as for every method of `Ledger`.
+    """
+    end = ledger.checkpoint()
+    if end is None:
+        return
+    forest: Forest | None = None
+    if call is not None or anchors:
+        hashes = sa.select(ROWS.c.hash).where(ROWS.c.book == ledger.book, ROWS.c.seq <= end.size).order_by(ROWS.c.seq)
+        with ledger.transaction() as connection:
+            forest = Forest([bytes.fromhex(one) for one in connection.execute(hashes).scalars()])
+    for row in _rows(ledger, call=call, until=end.size):
+        said = _said(row.salt, row.caller, row.text, row.names)
+        proof = forest.inclusion(row.seq - 1) if forest is not None and call is not None else None
         yield {
             "book": row.book,
             "seq": row.seq,
@@ -190,50 +232,98 @@ def rows(ledger: Ledger, *, call: str | None = None) -> Iterator[Json]:
             "key": row.key,
             "signature": row.signature,
             "content": row.content,
-            "said": {"salt": said.salt, "caller": said.caller, "text": said.text},
-        }
+            "said": {"salt": said.salt, "caller": said.caller, "text": said.text, "names": said.names},
+            "call": None if row.name is None else {"salt": row.call_salt, "name": row.name},
+        } | ({} if proof is None else {"proof": [one.hex() for one in proof]})
+    before = [one.size for one in anchors if one.size <= end.size] if forest is not None else []
+    shown = {str(size): [one.hex() for one in forest.consistency(size)] for size in before if forest is not None}
+    yield end.to_json() | {"beginnings": shown}
 
 
-def _rows(ledger: Ledger, *, call: str | None = None) -> Iterator[sa.Row[Any]]:
+def _rows(ledger: Ledger, *, call: str | None = None, until: int | None = None) -> Iterator[sa.Row[Any]]:
     beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
-    query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text).outerjoin(SAID, beside)
+    columns = (
+        ROWS,
+        SAID.c.salt,
+        SAID.c.caller,
+        SAID.c.text,
+        SAID.c.names,
+        NAMES.c.name,
+        NAMES.c.salt.label("call_salt"),
+    )
+    query = sa.select(*columns).outerjoin(SAID, beside).outerjoin(NAMES, names_of(ROWS))
     query = query.where(ROWS.c.book == ledger.book)
-    query = query if call is None else query.where(ROWS.c.call == plain(call))
+    if call is not None:
+        of_all = sa.and_(ROWS.c.call == "", ROWS.c.kind == RowKind.FORGOTTEN.value)
+        query = query.where(sa.or_(of_call(ROWS.c.call, ledger.book, call), of_all))
+    if until is not None:
+        query = query.where(ROWS.c.seq <= until)
     return (row for page in _pages(ledger, query, ROWS.c.seq) for row in page)
 
 
-def verify(ledger: Ledger, *, verifier: Verifier | None = None, head: str | None = None) -> Verdict:
-    """Check every row of a book: its hash, its place after the one before, what is beside it, its signature.
+def verify(
+    ledger: Ledger,
+    *,
+    verifier: Verifier | None = None,
+    head: str | None = None,
+    anchors: Sequence[Checkpoint] = (),
+) -> Verdict:
+    """Check every row of a book: its hash, its place after the one before, what is beside it, its signature, its head.
 
     Args:
         ledger: the book.
-        verifier: every row must be signed with its key; None looks at no signature.
+        verifier: every row, and the head, must be signed with its key; None looks at no signature.
         head: a hash that was noted before: it must be there still.
+        anchors: what the book was before (:func:`hearout.ledger._checkpoint.anchors`): it must have begun so.
     """
+    said = sa.select(ROWS.c.seq, ROWS.c.content)
+    said = said.where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.FORGOTTEN.value)
+
+    def forgettings() -> list[tuple[int, str]]:
+        with ledger.transaction() as connection:
+            return [(int(row.seq), str(row.content)) for row in connection.execute(said)]
+
+    checker = Checker(verifier, head, Forgettings(forgettings), anchors)
+    return checker.verdict(_first_fault(ledger, checker))
+
+
+def _first_fault(ledger: Ledger, checker: Checker) -> Fault | None:
+    """Others may append meanwhile: the rows up to the head are one book, and what follows them another look's."""
+    try:
+        end = ledger.checkpoint()
+    except DamagedHeadError:
+        fault = checker.first_fault(map(_link, _rows(ledger)))
+        return fault or Fault(checker.rows, f"row {checker.rows}", "the book's head, which is to fit it, was changed")
+    links = map(_link, _rows(ledger, until=None if end is None else end.size))
+    if (fault := checker.first_fault(links)) is not None:
+        return fault
+    if end is not None and checker.rows < end.size:
+        return checker.missing(f"it is missing: the book had {end.size} rows")
+    if end is not None and not checker.is_now(end):
+        return Fault(checker.rows, f"row {checker.rows}", "the book's head is of another row: one of them was changed")
+    if (fault := checker.wrong_end(end)) is not None:
+        return fault
     with ledger.transaction() as connection:
-        last = connection.execute(sa.select(HEADS.c.seq).where(HEADS.c.book == ledger.book)).scalar()
-    checker = Checker(verifier, head, lambda call: _forgotten(ledger, call))
-    fault = checker.first_fault(map(_link, _rows(ledger)))
-    if fault is None and last is not None and last > checker.rows:
-        fault = checker.missing(f"it is missing: the book had {last} rows")
-    return checker.verdict(fault)
+        last = sa.select(sa.func.max(ROWS.c.seq)).where(ROWS.c.book == ledger.book)
+        head = sa.select(HEADS.c.seq).where(HEADS.c.book == ledger.book)
+        seq, now = connection.execute(last).scalar() or 0, connection.execute(head).scalar() or 0
+    if seq > now:
+        return Fault(
+            now + 1, f"row {now + 1}", f"it is after the book's head, which says that row {now} is the last one"
+        )
+    return None
 
 
 def _link(row: sa.Row[Any]) -> Link:
     try:
-        said: Plaintext | None = _said(row.salt, row.caller, row.text)
+        said: Plaintext | None = _said(row.salt, row.caller, row.text, row.names)
     except (ValueError, TypeError):
         said = None
     columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}
-    return Link(row.book, row.seq, row.before, row.hash, row.content, row.key, row.signature, said, columns)
-
-
-def _forgotten(ledger: Ledger, call: str) -> set[str]:
-    """What was forgotten of a call by now."""
-    which = (ROWS.c.book == ledger.book, ROWS.c.call == call, ROWS.c.kind == RowKind.FORGOTTEN.value)
-    with ledger.transaction() as connection:
-        contents = connection.execute(sa.select(ROWS.c.content).where(*which)).scalars().all()
-    return {name for content in contents for name in json.loads(content)["what"]}
+    name = None if row.name is None else CallName(row.call_salt, row.name)
+    return Link(
+        row.book, row.seq, row.before, row.hash, row.content, row.key, row.signature, said, name, columns=columns
+    )
 
 
 def is_signed(ledger: Ledger) -> bool:

@@ -1,4 +1,4 @@
-"""Ed25519 signatures of rows: who has the database and not the key cannot write a chain of their own.
+"""Ed25519 signatures of rows and checkpoints: who has the database and not the key cannot write a book of their own.
 
 Needs the extra ``signed``.
 """
@@ -30,13 +30,18 @@ class Verification:
     @property
     def key(self) -> str:
         """Names the key: the beginning of the SHA-256 of its 32 bytes."""
-        return hashlib.sha256(self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+        return hashlib.sha256(self.public).hexdigest()[:16]
 
-    def is_signed(self, row_hash: str, signature: str) -> bool:
-        """Whether the signature (hex) is this key's, of this row."""
+    @property
+    def public(self) -> bytes:
+        """The key's 32 bytes."""
+        return self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    def is_signed(self, message: bytes, signature: bytes) -> bool:
+        """Whether the signature is this key's, of this message."""
         try:
-            self._public.verify(bytes.fromhex(signature), row_hash.encode())
-        except (InvalidSignature, ValueError):
+            self._public.verify(signature, message)
+        except InvalidSignature:
             return False
         return True
 
@@ -57,9 +62,14 @@ class Signature:
         """Names the key, as :attr:`Verification.key` does."""
         return self.verification.key
 
-    def sign(self, row_hash: str) -> str:
-        """The signature of a row's hash, in hex."""
-        return self._private.sign(row_hash.encode()).hex()
+    @property
+    def public(self) -> bytes:
+        """The public key's 32 bytes."""
+        return self.verification.public
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of a message."""
+        return self._private.sign(message)
 
 
 def load_signer(path: Path) -> Signature:

@@ -1,5 +1,6 @@
 """What the ledger could not take: kept in memory and in a file beside it, in order, until it is back."""
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -12,6 +13,10 @@ from pathlib import Path
 from ._entries import Record, Written
 
 logger = logging.getLogger("hearout.ledger")
+
+
+ASIDE = "aside"
+"""The folder in the spool's for what the ledger will never take: a person looks at it."""
 
 
 class Spool:
@@ -29,6 +34,17 @@ class Spool:
         self._file: int | None = None
         self._waiting: dict[str, Record] = {}
         self._lock = threading.Lock()
+
+    def set_aside(self, record: Record, why: str) -> Written:
+        """Keep a record that the ledger will never take where a person finds it; nothing waits for it any more."""
+        with self._lock:
+            aside = self._path.parent / ASIDE / self._path.name
+            try:
+                _write_aside(aside, json.dumps(record.to_json()).encode())
+            except OSError as error:
+                aside, why = self._path.parent, f"{why}; it is lost, for {error.strerror}"
+            logger.error("a record of kind %r is set aside in %s: %s", record.kind.value, aside, why)
+            return Written.ASIDE
 
     @property
     def waiting(self) -> list[Record]:
@@ -84,7 +100,7 @@ class Spool:
 
     def _append(self, record: Record) -> None:
         if self._file is None:
-            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            _make(self._path.parent)
             self._file = _locked(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             folder = os.open(self._path.parent, os.O_RDONLY)
             os.fsync(folder)  # the file's name, too
@@ -100,6 +116,25 @@ class Spool:
             raise
 
 
+def _make(folder: Path) -> None:
+    """A folder for what callers said: nobody else's business, also where it was there before."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        with contextlib.suppress(PermissionError):  # a volume that is somebody else's
+            folder.chmod(0o700)
+
+
+def _write_aside(path: Path, line: bytes) -> None:
+    _make(path.parent.parent)
+    _make(path.parent)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(file, line + b"\n")
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def _locked(path: Path, flags: int) -> int:
     file = os.open(path, flags, 0o600)
     try:
@@ -111,11 +146,15 @@ def _locked(path: Path, flags: int) -> int:
 
 
 def _read(path: Path) -> Iterator[Record]:
-    """The records of a file; a last line that was never finished is none."""
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+    """The records of a file; a last line that was never finished is none, and neither is one that is set aside."""
+    *lines, torn = path.read_bytes().split(b"\n")
+    if torn:
+        logger.error("the last line of %s was never finished; it is left out", path.name)
+    for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
             yield Record.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError):
-            logger.error("line %d of %s cannot be read as a record; it is left out", number, path.name)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            _write_aside(path.parent / ASIDE / path.name, line)
+            logger.error("line %d of %s cannot be read as a record; it is set aside", number, path.name)

@@ -1,10 +1,10 @@
 """The database: its tables, its version, and how it is opened."""
 
+import contextlib
 import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from ..errors import LedgerDownError, LedgerError
+from ._chain import plain
 
-VERSION = 2
+VERSION = 3
 """The version of the tables below. A database with a newer one is refused."""
 
 WAIT = 2.0
 """Seconds to wait for a connection or a lock. Longer than any append of another worker; the call does not wait so long
-(`scribe.PATIENCE`)."""
+(`writer.PATIENCE`)."""
 
 METADATA = sa.MetaData()
 
@@ -47,7 +48,8 @@ ROWS = sa.Table(
     sa.Index("hearout_rows_call", "book", "call", "utterance"),
     sa.Index("hearout_rows_of", "book", "of"),
 )
-"""The chain. Nothing updates or deletes here. `at`: UTC, seconds since 1970. `of`: the owed row that it belongs to."""
+"""The chain. Nothing updates or deletes here. `call`: its pseudonym. `at`: UTC, seconds since
+1970. `of`: the owed row that it belongs to."""
 
 HEADS = sa.Table(
     "hearout_heads",
@@ -55,8 +57,35 @@ HEADS = sa.Table(
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("peaks", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
 )
-"""Each book's last row. Whoever appends locks it first, so that a chain cannot fork."""
+"""Each book's last row, and what the tree over its rows grows from. Whoever appends locks it first, so that a chain
+cannot fork. `peaks`: JSON, of `merkle.Tree`. `note`: the signed checkpoint; empty where the book is not signed."""
+
+NAMES = sa.Table(
+    "hearout_names",
+    METADATA,
+    sa.Column("book", sa.Text, primary_key=True),
+    sa.Column("call", sa.Text, primary_key=True),
+    sa.Column("salt", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Index("hearout_names_name", "book", "name", unique=True),
+)
+"""The name of each call, beside the chain, which has its pseudonym (`call`); gone when it is forgotten."""
+
+FORGOTTEN = sa.Table(
+    "hearout_forgotten",
+    METADATA,
+    sa.Column("book", sa.Text, primary_key=True),
+    sa.Column("call", sa.Text, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("salt", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+"""Calls whose name was forgotten lately, by a hash of it that is slow to guess at: what waited in a spool meanwhile is
+known by it, and is not kept."""
 
 SAID = sa.Table(
     "hearout_said",
@@ -67,9 +96,10 @@ SAID = sa.Table(
     sa.Column("salt", sa.Text),
     sa.Column("caller", sa.Text),
     sa.Column("text", sa.Text),
+    sa.Column("names", sa.Text),
     sa.Index("hearout_said_call", "book", "call"),
 )
-"""What was said, beside the chain: it can be forgotten. `caller`, `text`: JSON."""
+"""What was said and who it was, beside the chain: it can be forgotten. `caller`, `text`, `names`: JSON."""
 
 LEASES = sa.Table(
     "hearout_leases",
@@ -99,8 +129,10 @@ CALLS = sa.Table(
     sa.Column("worker", sa.Text, nullable=False),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("rescues", sa.Integer, nullable=False),
+    sa.Column("mac", sa.Text, nullable=False),
 )
-"""The calls that an agent is in, or that wait for another one; those that ended well are not here."""
+"""The calls that an agent is in, or that wait for another one; those that ended well are not here. `mac`: of all the
+rest, by who has LiveKit's API secret."""
 
 WORKERS = sa.Table(
     "hearout_workers",
@@ -113,12 +145,15 @@ WORKERS = sa.Table(
 """The workers that look after each other's calls. `beat` changes as long as they live."""
 
 
-def _add_custody(connection: sa.Connection) -> None:
-    METADATA.create_all(connection, tables=[CALLS, WORKERS])
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {}
+"""From each older version to the next one; run in one transaction. None leads from before 0.1.0, whose rows were hashed
+otherwise."""
 
 
-MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {1: _add_custody}
-"""From each older version to the next one; run in one transaction."""
+def of_call(column: sa.ColumnElement[str], book: str, call: str) -> sa.ColumnElement[bool]:
+    """Whether a column has a call's pseudonym, where the call is given by its name, or by its pseudonym itself."""
+    named = sa.select(NAMES.c.call).where(NAMES.c.book == book, NAMES.c.name == plain(call))
+    return sa.or_(column == call, column.in_(named)) if call.startswith("~") else column.in_(named)
 
 
 class Mode(Enum):
@@ -192,6 +227,13 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
         hide_parameters=True,
     )
 
+    @sa.event.listens_for(made, "do_connect")
+    def _connecting(*_: Any) -> None:
+        if mode is Mode.WRITE:
+            with contextlib.suppress(OSError):  # SQLite says why it cannot be made
+                # before SQLite makes it for everybody to read; its side files are as this one is
+                os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+
     @sa.event.listens_for(made, "connect")
     def _connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin ourselves, below: the driver's own way begins too late
@@ -235,12 +277,35 @@ def prepare(connection: sa.Connection, mode: Mode) -> None:
         raise LedgerError(
             f"the ledger has version {version}; it is brought up to {VERSION} when an agent next writes to it"
         )
+    if any(older not in MIGRATIONS for older in range(version, VERSION)):
+        raise LedgerError(
+            f"the ledger has version {version}, from before the first release, and cannot be brought up to {VERSION}; "
+            "move it away, or name another one"
+        )
     for older in range(version, VERSION):
         MIGRATIONS[older](connection)
         connection.execute(SCHEMA.update().values(version=older + 1))
 
 
-@contextmanager
+class RefusedError(LedgerError):
+    """The database will never take this record; it takes others."""
+
+
+def _is_of_the_record(error: Exception) -> bool:
+    """Whether the database is well, and one value is too long, too large or against a rule of its own."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state is not None:  # PostgreSQL: data exception, integrity constraint, program limit
+        return str(state)[:2] in ("22", "23", "54")
+    return isinstance(error, exc.DataError | exc.IntegrityError | sqlite3.DataError)
+
+
+def take_your_time(connection: sa.Connection) -> None:
+    """Until this transaction ends, a statement may take long: no call waits for it."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+@contextlib.contextmanager
 def translated(name: str) -> Iterator[None]:
     """Turn the database's errors into ours. Of its message the first line: what follows may hold what was said.
 
@@ -254,6 +319,8 @@ def translated(name: str) -> Iterator[None]:
         reason = re.split(r"[\n\r]", str(cause).strip() or type(cause).__name__)[0]
         if "not a database" in reason or "malformed" in reason:
             raise LedgerError(f"the ledger {name} is damaged, or is no database: {reason}") from error
+        if _is_of_the_record(error):
+            raise RefusedError(f"the ledger {name} will never take this: {reason}") from error
         if isinstance(error, exc.ProgrammingError | exc.DataError | exc.IntegrityError):
             raise LedgerError(f"the ledger {name} refused what it was asked: {reason}") from error
         raise LedgerDownError(f"the ledger {name} cannot be used now: {reason}") from error

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+import math
 import os
 import queue
 import socket
@@ -18,6 +19,7 @@ from ..errors import AlreadyOwedError, LedgerError
 from ..receipts import QuestionReceipt, Receipt
 from . import _read as read
 from . import _tables as tables
+from ._anchors import ANSWERS, EVERY, Anchors
 from ._book import Ledger, new_holder
 from ._calls import CallRegistry, WatchedCall
 from ._entries import (
@@ -44,6 +46,10 @@ after that, the promise is on the disk beside it."""
 RETRY = 1.0
 """Seconds after which a ledger that was down is tried again."""
 
+STANDS = 1.9
+"""Seconds for which a lease that says nothing new is not written again: of the renewals that come each second, each
+second one keeps it alive (`LEASE`)."""
+
 CLOSES = 3.0
 """Seconds for which a close waits for what is still to be written; after that, it is on the disk beside the ledger."""
 
@@ -59,6 +65,25 @@ class _Listing(Enum):
     RELEASED = "released"
 
 
+@dataclasses.dataclass(frozen=True)
+class Lease:
+    """What the ledger was last told of an utterance that is being said.
+
+    Args:
+        played: seconds of it.
+        at: when, in seconds since 1970, UTC; minus infinity for never.
+        held: what was said over it; None where nothing was told of that.
+    """
+
+    played: float = 0.0
+    at: float = -math.inf
+    held: Sequence[Any] | None = None
+
+    def says_nothing_new(self, before: "Lease") -> bool:
+        """Whether the one before stands, and will for a while."""
+        return (self.played, self.held) == (before.played, before.held) and self.at < before.at + STANDS
+
+
 class LedgerWriter:
     """Writes the receipts of a process. Made and used in a running event loop.
 
@@ -71,10 +96,17 @@ class LedgerWriter:
         spool: the folder for what has to wait; by default ``<file>-spool`` beside SQLite's file, and
             ``receipts-spool`` for PostgreSQL.
         patience: how long the ledger may hold up an announcement, in seconds.
+        secret: LiveKit's API secret, by which workers know that a process of theirs says which call it has.
     """
 
     def __init__(
-        self, ledger: Ledger, *, holder: str = "", spool: Path | None = None, patience: float = PATIENCE
+        self,
+        ledger: Ledger,
+        *,
+        holder: str = "",
+        spool: Path | None = None,
+        patience: float = PATIENCE,
+        secret: str = "",
     ) -> None:
         self.holder = holder or new_holder(socket.gethostname(), os.getpid())
         self._ledger = ledger
@@ -86,7 +118,11 @@ class LedgerWriter:
         self._pending: dict[str, Record] = {}
         self._promises: dict[tuple[str, str], str] = {}
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
+        self._leases: dict[tuple[str, str], Lease] = {}
+        self._calls = CallRegistry(ledger, secret)
         self._attended: WatchedCall | None = None
+        self._anchors = Anchors(ledger.anchors) if ledger.anchors else None
+        self._anchored_at, self._is_anchored = time.monotonic(), True
         self._wanted = self._listed = _Listing.NONE
         self._down_until = 0.0
         self._closed = False
@@ -151,6 +187,7 @@ class LedgerWriter:
             where it is, once it is there; it need not be awaited, :meth:`close` does.
         """
         owed = self._promises.pop((call, receipt.id), "")
+        self._jobs.put(lambda: self._leases.pop((call, receipt.id), None))
         kept = {"words": self._ledger.words, "text": self._ledger.text}
         record = settlement(receipt, call, by=self.holder, now=now, owed=owed, entry=entry, **kept)
         return self._submit_record(record)
@@ -201,7 +238,7 @@ class LedgerWriter:
 
     async def rescues(self, call: str) -> int:
         """How often a call was sent another agent; 0 where the ledger is down, which is logged."""
-        return await self._ask(lambda: CallRegistry(self._ledger).rescues(call), 0)
+        return await self._ask(lambda: self._calls.rescues(call), 0)
 
     def attend(self, attended: WatchedCall) -> None:
         """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
@@ -283,6 +320,8 @@ class LedgerWriter:
                 job()
             except Exception:  # whatever it is, the receipts of the other utterances are still to be written
                 logger.exception("a part of the ledger's work failed")
+            if time.monotonic() >= self._anchored_at + EVERY:
+                self._anchor()
             try:
                 job = self._jobs.get(timeout=RETRY)
             except queue.Empty:
@@ -298,14 +337,43 @@ class LedgerWriter:
         if not self._drain():
             return self._spool.keep(record)  # after what waits already
         try:
-            self._ledger.append(record)
+            written = self._appended(record, spooled=False)
         except AlreadyOwedError:
             raise
         except LedgerError as error:
             self._is_down(error)
             return self._spool.keep(record)
         self._spool.drop(record)  # it is there, too, where the ledger took long
+        return written
+
+    def _appended(self, record: Record, *, spooled: bool) -> Written:
+        """Append a record; one that the ledger will never take is set aside, and holds up none of the others.
+
+        Raises:
+            LedgerError: the ledger takes none, now.
+        """
+        try:
+            self._ledger.append(record, spooled=spooled)
+        except tables.RefusedError as error:
+            return self._spool.set_aside(record, str(error))
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a record has in it that no database takes
+            return self._spool.set_aside(record, type(error).__name__)
+        self._is_anchored = False
         return Written.LEDGER
+
+    def _anchor(self) -> None:
+        """Tell the outside what the book is, where rows were written since that was last told."""
+        self._anchored_at = time.monotonic()
+        if self._anchors is None or self._is_anchored or self._anchored_at < self._down_until:
+            return
+        try:
+            if (checkpoint := self._ledger.checkpoint()) is not None:
+                self._anchors.tell(checkpoint)
+                self._is_anchored = True
+        except LedgerError as error:
+            self._is_down(error)
 
     def _drain(self, *, again: bool = False) -> bool:
         """Append what waits; False when it has to wait on."""
@@ -314,7 +382,7 @@ class LedgerWriter:
             return False
         try:
             for record in waiting:
-                self._ledger.append(record, spooled=True)
+                self._appended(record, spooled=True)
                 self._spool.drop(record)
         except LedgerError as error:
             self._is_down(error)
@@ -327,6 +395,10 @@ class LedgerWriter:
         self._drain(again=True)
         self._down_until = 0.0
         self._list()
+        if self._anchors is not None:
+            self._anchors.wait(CLOSES / 3)  # one that is on its way is of less than this one will be
+            self._anchor()
+            self._anchors.wait(ANSWERS)
         if self._listed is _Listing.ATTENDED is not self._wanted:
             logger.error("the ledger could not be told that the call is over; if its caller stays, it is sent an agent")
 
@@ -335,7 +407,7 @@ class LedgerWriter:
         try:
             for records in self._spool.orphans():
                 for record in records:
-                    self._ledger.append(record, spooled=True)
+                    self._appended(record, spooled=True)
         except LedgerError as error:
             self._is_down(error)
 
@@ -344,14 +416,13 @@ class LedgerWriter:
         wanted = self._wanted
         if self._attended is None or self._listed is wanted or time.monotonic() < self._down_until:
             return
-        calls = CallRegistry(self._ledger)
         try:
             if wanted is _Listing.ATTENDED:
-                calls.attend(self._attended)
+                self._calls.attend(self._attended)
             elif wanted is _Listing.LEFT:
-                calls.leave(self._attended.call, job=self._attended.job)
+                self._calls.leave(self._attended.call, job=self._attended.job)
             elif wanted is _Listing.RELEASED:
-                calls.release(self._attended, by=self._attended.worker)
+                self._calls.release(self._attended, by=self._attended.worker)
             self._listed = wanted
         except LedgerError as error:
             self._is_down(error)
@@ -359,10 +430,15 @@ class LedgerWriter:
     def _renew(self, call: str, id: str) -> None:
         self._list()
         played, now, held = self._renewals.pop((call, id))
-        if time.monotonic() < self._down_until:
+        before = self._leases.get((call, id), Lease())
+        lease = Lease(played, now, before.held if held is None else held)
+        if time.monotonic() < self._down_until or lease.says_nothing_new(before):
             return
         try:
-            self._ledger.renew(call, id, by=self.holder, played=played, now=now, held=held)
+            if self._ledger.renew(
+                call, id, by=self.holder, played=played, now=now, held=None if lease.held == before.held else lease.held
+            ):
+                self._leases[call, id] = lease
         except LedgerError as error:
             self._is_down(error)
 

@@ -38,16 +38,13 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def to_json(
-    receipt: Receipt, *, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP, salt: str = ""
-) -> Json:
+def to_json(receipt: Receipt, *, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP) -> Json:
     """The receipt as an object of JSON.
 
     Args:
         receipt: the receipt.
         words: what becomes of what the caller said, typed or pressed.
         text: what becomes of the announcement's own text; its plain SHA-256 is always there.
-        salt: for `Retention.HASH`: something that cannot be guessed. It stands in the record, beside the hash.
     """
     known = {
         "schema": SCHEMA,
@@ -73,7 +70,7 @@ def to_json(
         "gap": receipt.gap,
         "sounds": receipt.sounds,
         "text_sha256": receipt.text_sha256,
-        "held": [_held(held, fate, words, salt) for held, fate in receipt.held],
+        "held": [_held(held, fate, words) for held, fate in receipt.held],
     }
     if receipt.text and text is Retention.KEEP:
         known["text"] = receipt.text
@@ -160,12 +157,10 @@ def _listener(listener: Listener, receipt: Receipt) -> Json:
     }
 
 
-def _held(held: Held, fate: Fate, words: Retention, salt: str) -> Json:
+def _held(held: Held, fate: Fate, words: Retention) -> Json:
     entry: Json = {"at": held.at, "kind": held.kind.value, "early": held.early, "fate": fate.value}
     if words is Retention.KEEP and held.text:
         entry["text"] = held.text
-    elif words is Retention.HASH:
-        entry |= {"salt": salt, "sha256": digest(salt, held.text)}
     return entry
 
 
