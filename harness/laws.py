@@ -14,6 +14,7 @@ from hearout._floor.actions import (
     NoteGap,
     PrepareAnswer,
     RecordFate,
+    Release,
     Resume,
     ResumeUnfinished,
     ReturnWords,
@@ -317,6 +318,25 @@ def answers_wait_for_their_turn(call: Call) -> None:
                 over = replay.open() - given_up - tools
                 assert not over, f"an answer over protected speech: {over}"
                 assert all(held.kind is not Kind.PRESSED for held in action.words)
+
+
+def turns_end_by_hand(call: Call) -> None:
+    """L10"""
+    by_hand = asked = False
+    waits: set[str] = set()
+    for step in call.steps:
+        match step.event:
+            case e.TurnsByHand():
+                by_hand, waits = step.event.by_hand, set()
+            case e.TurnCommitted():
+                asked, waits = True, set()
+            case e.WordsHeard() | e.WordsGuessed() if by_hand and not asked:
+                waits |= set(tokens(step.event.text))
+        for action in step.actions:
+            if isinstance(action, DeliverTurn):
+                early = waits & {token for one in action.words for token in tokens(one.text)}
+                assert not early, f"a turn that nobody committed: {early}"
+            asked = asked and not isinstance(action, Release)
 
 
 def never_stuck(call: Call) -> None:

@@ -28,8 +28,8 @@ ANSWERS = (None, None, None, Answer.NOTE, Answer.DROP)
 OPS = (
     *("asked", "asked", "starts", "starts", "stops", "stops", "stops", "heard", "heard", "heard", "guessed"),
     *("as guessed", "typed", "inherited", "owed", "keys", "leaves", "returns", "shutdown", "operator", "reply"),
-    *("no reply", "answer", "turn", "text", "text", "question", "made", "made", "made", "plays", "plays", "plays"),
-    *("progress", "played", "tool", "fails", "ended", "ended"),
+    *("no reply", "answer", "turn", "text", "text", "question", "made", "made", "made", "plays", "plays"),
+    *("plays", "progress", "played", "tool", "fails", "ended", "ended"),
 )
 """What happens, as often as it stands here."""
 
@@ -249,8 +249,8 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
             call.guess = ""  # finals come in the order in which things were said
             return e.WordsHeard(_words(much, call))
         case "guessed":
-            call.guess = call.guess if much % 2 else _words(much, call)
-            call.guessed_at = call.at
+            if not (much % 2 and call.at < call.guessed_at + REPEAT_WINDOW):
+                call.guess, call.guessed_at = _words(much, call), call.at
             return e.WordsGuessed(call.guess)
         case "as guessed":
             # a final that is later than this is a turn of its own
@@ -284,9 +284,20 @@ def _event(what: int, much: int, call: Call) -> e.Event:  # noqa: C901 - a table
         case "answer":
             return e.ReplyStarted()
         case "turn":
-            return e.TurnTaken()
+            return _turn(much)
         case op:
             return _of_speech(op, much, _known(much, call), call)
+
+
+def _turn(much: int) -> e.Event:
+    controls = (
+        e.TurnsByHand(by_hand=True),
+        e.TurnsByHand(by_hand=False),
+        e.TurnsByHand(by_hand=False),
+        e.TurnCleared(),
+    )
+    commits = (e.TurnCommitted(), e.TurnCommitted(patience=2.0), e.TurnCommitted(replies=False))
+    return (*[e.TurnTaken()] * 9, *controls, *commits)[much % 16]
 
 
 def _of_speech(op: str, much: int, name: str, call: Call) -> e.Event:

@@ -71,6 +71,13 @@ def test_the_alarms_alone_lead_back_to_listening(order: bytes) -> None:
     laws.never_stuck(call)
 
 
+# L10: where the program ends the caller's turns, nothing becomes a turn that it did not commit.
+@law
+@given(orders)
+def test_where_turns_end_by_hand_nothing_commits_by_itself(order: bytes) -> None:
+    laws.turns_end_by_hand(to_its_end(order))
+
+
 # L8: what a dead agent owed is gone on with, or left; what was said over it has its one fate either way (L1).
 @law
 @given(orders)

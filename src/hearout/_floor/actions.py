@@ -23,10 +23,14 @@ class Release:
     """Nothing is owed and nothing is held: LiveKit hears the caller again, and takes turns as it always does.
 
     Args:
-        commit: it has had words since before, and the caller is silent: it may make its turn of them now.
+        commit: it may make a turn of the words that it has now: the caller is silent, or the program asked for it.
+        patience: seconds in which it waits for a final transcript before.
+        replies: whether the agent answers that turn.
     """
 
     commit: bool = False
+    patience: float = 0.0
+    replies: bool = True
 
 
 @dataclass(frozen=True)

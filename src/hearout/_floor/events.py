@@ -269,6 +269,31 @@ class TurnTaken:
 
 
 @dataclass(frozen=True)
+class TurnsByHand:
+    """From now on only the program ends the caller's turns (``turn_detection="manual"``), or no longer only it."""
+
+    by_hand: bool
+
+
+@dataclass(frozen=True)
+class TurnCommitted:
+    """The program ended the caller's turn.
+
+    Args:
+        patience: seconds in which a final transcript of what was said before may still come.
+        replies: whether the agent is to answer.
+    """
+
+    patience: float = 0.0
+    replies: bool = True
+
+
+@dataclass(frozen=True)
+class TurnCleared:
+    """The program threw away what the caller said in this turn."""
+
+
+@dataclass(frozen=True)
 class TextTyped:
     """The caller wrote."""
 
@@ -369,6 +394,9 @@ Event: TypeAlias = (
     | UnfinishedFound
     | WordsLeftToLiveKit
     | TurnTaken
+    | TurnsByHand
+    | TurnCommitted
+    | TurnCleared
     | TextTyped
     | KeysPressed
     | CallerLeft

@@ -183,6 +183,13 @@ class Floor:
                 self._held_words.first_wait = self.policy.timeouts.phrase
             case e.TurnTaken():
                 self._passed = self._leftover = self._asked = False
+            case e.TurnsByHand():
+                self._held_words.end_turns_by_hand(by_hand=event.by_hand)
+            case e.TurnCommitted() if self.holding:
+                self._held_words.commit_turn(at, event.patience, replies=event.replies)
+            case e.TurnCleared():
+                self._passed = self._leftover = False
+                self._held_words.clear_turn(at, self._owner())
             case e.CallerLeft():
                 self._held_words.talking = False
                 self.closing.left(at, event.known_until, event.cause)
@@ -202,7 +209,7 @@ class Floor:
                 for one in self._queue.open(suspended=True):
                     if event.id == one.id or (event.id is None and one is self._queue.current()):
                         one.stop(Outcome.CUT_IN, f"operator: {event.reason}", Cause.OPERATOR)
-            case e.AlarmRang():
+            case e.AlarmRang() | e.TurnCommitted():
                 pass
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
                 self._note_sound(event, at)
@@ -242,9 +249,8 @@ class Floor:
         resumed after a cut, this is the attempt that asked.
         """
         owner = self._owner()
-        others = (one for one in self._queue.all if one is not owner and one.started_at is not None)
         by_owner = owner.complete and owner.has_asked(self._held_words.began(at))
-        return self._asked or by_owner or any(one.asks for one in others)
+        return self._asked or by_owner or self._queue.has_asked_but(owner)
 
     def _note_signs(self, event: e.TextTyped | e.EarlierWords | e.KeysPressed, at: float) -> None:
         if not self.holding:
@@ -389,7 +395,13 @@ class Floor:
             heard.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
         if noted := self._held_words.settle_unanswered():
             yield a.AddToContext(noted)
-        if not (turn := self._held_words.to_answer):
+        yield from self._give(at)
+        if not heard.has_answer_due and (left := [said for said in heard.said if not said.committed]):
+            yield from self._give_back(left)
+
+    def _give(self, at: float) -> Iterator[Action]:
+        """The floor is free: the agent is given its turn, or LiveKit the beginning of its own."""
+        if not (turn := (heard := self._held_words).to_answer):
             return
         ends = heard.is_noise_from(self.policy.timeouts.noise)
         noise = ends is not None and at >= ends
@@ -399,22 +411,26 @@ class Floor:
         ready = self._preparing.take()
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
         back = (heard.talking and not noise) or livekits
-        heard.settle_all(Fate.HANDED_BACK if back else Fate.DELIVERED)
+        committed = [said for said in heard.said if said.committed]
         if back:
-            self._passed = True
             if ready is not None:
                 yield a.DropAnswer(ready.number)
-            yield a.ReturnWords(turn)
+            yield from self._give_back(committed)
         else:
+            heard.settle_all(Fate.DELIVERED, committed)
             self._answered = (self._last.id, self._freed_at) if self._last.ended_at is not None else None
             self._answer_began_at, self._asked = None, False
             yield a.DeliverTurn(turn, ready.number if ready else None, over_noise=noise)
+
+    def _give_back(self, pieces: list[HeldPiece]) -> Iterator[Action]:
+        self._passed = True
+        yield a.ReturnWords(self._held_words.settle_all(Fate.HANDED_BACK, pieces))
 
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
         gone = self.closing.gone_at is not None
         if gone and self.closing.shutdown_at is None and not self.closing.is_gone_for_good(at):
             return
-        self._held_words.take_the_guess(at, self._owner())
+        self._held_words.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
         if noted := self._held_words.settle_unanswered():
             yield a.AddToContext(noted)
         if left := self._held_words.settle_all(Fate.CALLER_GONE if gone else Fate.SHUT_DOWN):
@@ -441,14 +457,16 @@ class Floor:
                 yield a.NoteGap(name, self._answer_began_at - ended_at)
             self._answered = self._answer_began_at = None
 
-    def _release(self, _at: float) -> Iterator[Action]:
+    def _release(self, at: float) -> Iterator[Action]:
         if self._holds and not self.holding:
-            commit = self._leftover and not self._held_words.talking
+            asked = self._held_words.commit
+            leaves = self._leftover and not self._held_words.talking and not self._held_words.by_hand
+            release = a.Release(commit=leaves) if asked is None else asked.release(at)
             self._holds = self._leftover = self._reply_is_on_its_way = False
             self._preparing.release()
             self._last = self._no_utterance
             self._held_words.release()
-            yield a.Release(commit=commit)
+            yield release
 
     def _end(self, at: float) -> Iterator[Action]:
         if self._queue.open(suspended=True) or self._held_words.said or self._questions:

@@ -1,12 +1,13 @@
 """What the caller said while protected speech was owed. It notes; `floor.py` decides."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from .. import _text as words
 from ..policy import Answer
 from ..receipts import Fate, Held, Kind
 from . import events as e
+from .actions import Release
 from .typed import CHARACTERS
 from .utterance import Utterance
 
@@ -59,6 +60,12 @@ class HeldPiece:
     """Of the recogniser, from 0 to 1; None where it does not say."""
     stt: str = ""
     """Names the recogniser."""
+    committed: bool = True
+    """Whether it is a turn, as far as that is the program's to say."""
+    by_hand: bool = False
+    """Whether that is the program's to say: then nothing of it is a backchannel."""
+    replies: bool = True
+    """Whether the program wants an answer to it."""
     _echo: tuple[tuple[object, ...], bool] | None = field(default=None, repr=False)
 
     @property
@@ -80,12 +87,25 @@ class HeldPiece:
     def _is_backchannel(self) -> bool:
         """Whether it can mean nothing but "I am listening"; an answer to a question is never dropped."""
         idle = words.is_backchannel(self.held.text, words.language(self.language))
-        return idle and not self.after_question and not self.owner.has_asked(self.held.at)
+        return idle and not self.by_hand and not self.after_question and not self.owner.has_asked(self.held.at)
 
     @property
     def marked(self) -> Held:
         """The words, with whether they came before the question."""
         return replace(self.held, early=self.owner.is_early(self.held.at))
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The program's end of a turn: when, until when words of it may come, and whether it wants an answer."""
+
+    at: float
+    until: float
+    replies: bool
+
+    def release(self, at: float) -> Release:
+        """LiveKit ends the turn in its place: the words had not come."""
+        return Release(commit=True, patience=max(0.0, self.until - at), replies=self.replies)
 
 
 @dataclass
@@ -117,6 +137,10 @@ class HeldWords:
     """What is decided, and not yet recorded."""
     repeat: tuple[str, float] | None = None
     """What was settled by its guess, and until when its final may come."""
+    by_hand: bool = False
+    """Whether only the program ends the caller's turns."""
+    commit: Commit | None = None
+    """What the program asked for last and has not got."""
 
     @property
     def words_from(self) -> float | None:
@@ -144,7 +168,40 @@ class HeldWords:
         return next(self._answered(), None) is not None
 
     def _answered(self) -> Iterator[HeldPiece]:
-        return (said for said in self.said if said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle)
+        return (
+            said
+            for said in self.said
+            if said.committed and said.replies and said.owner.answer is Answer.RIGHT_AFTER and not said.is_idle
+        )
+
+    def end_turns_by_hand(self, *, by_hand: bool) -> None:
+        """The program ends the caller's turns from now on, or no longer; what is held waits for it, or no longer."""
+        self.by_hand = by_hand
+        for said in self.said:
+            if said.held.kind is Kind.SPOKEN:
+                said.by_hand, said.committed = by_hand, not by_hand
+
+    def commit_turn(self, at: float, patience: float, *, replies: bool) -> None:
+        """The program ends the caller's turn: all that was said until now, and what is still to be recognised of it."""
+        self.commit = Commit(at, at + patience, replies)
+        for said in self.said:
+            if not said.committed:
+                said.committed, said.replies = True, replies
+
+    def clear_turn(self, at: float, owner: Utterance) -> None:
+        """The program throws the caller's turn away, with what is being recognised of it."""
+        self.take_the_guess(at, owner)
+        self.settle_all(Fate.DROPPED, (said for said in self.said if said.held.kind is Kind.SPOKEN))
+        self.commit = None
+
+    def _spoken(self, text: str, began: float, at: float, owner: Utterance, *, after_question: bool) -> HeldPiece:
+        piece = HeldPiece(Held(text, began), owner, at, self.language, after_question)
+        if self.by_hand:
+            asked = self.commit
+            piece.by_hand = True
+            piece.committed = asked is not None and (piece.held.at <= asked.at or at <= asked.until)
+            piece.replies = asked is None or asked.replies
+        return piece
 
     def is_noise_from(self, noise: float) -> float | None:
         """When the sound that goes on counts as noise, if no word shows in it before; None while the caller is silent.
@@ -165,6 +222,8 @@ class HeldWords:
         if not self.talking:
             self.sounds.append(Sound(at))
         self.talking, self.worded_at = True, at
+        if self.commit is not None:
+            self.commit = replace(self.commit, until=self.commit.at)
 
     def stopped(self, at: float, grace: float) -> None:
         """The caller is silent; words may come for so long, unless they have come."""
@@ -185,16 +244,18 @@ class HeldWords:
         self, event: e.WordsHeard, at: float, owner: Utterance, *, after_question: bool = False
     ) -> HeldPiece | None:
         """The recogniser's last word on it; what is new in it."""
-        text, began = event.text, self._explained(event, at)
-        self.worded_at = at
+        began = self._explained(event, at)
+        piece = self._spoken(event.text, began, at, owner, after_question=after_question)
+        text, self.worded_at = event.text, at
         new = self._new_in(text, at)
         if new != text and self.repeat is not None:
-            self.settled.append((Held(self.repeat[0], began), Fate.REPEATED, owner))
+            self.settled.append((Held(self.repeat[0], piece.held.at), Fate.REPEATED, owner))
         self.repeat = None
         if not words.split(new):
             return None
-        self.said.append(HeldPiece(Held(new, began), owner, at, self.language, after_question))
-        return self.said[-1]
+        piece.held = replace(piece.held, text=new)
+        self.said.append(piece)
+        return piece
 
     def add(self, piece: HeldPiece) -> None:
         """Hold a text; what is typed beyond `PIECES` as a part of the last one, and beyond `CHARACTERS` not at all."""
@@ -225,7 +286,7 @@ class HeldWords:
         """The final did not come in time: what was guessed is what was said."""
         if words.split(new := self._new_in(self.guess, at)):
             self.repeat = (self.guess, at + REPEAT_WINDOW)
-            self.said.append(HeldPiece(Held(new, self.began(at)), owner, at, self.language, after_question))
+            self.said.append(self._spoken(new, self.began(at), at, owner, after_question=after_question))
         self.forget(at)
 
     def repeats(self, text: str, at: float) -> bool:
@@ -288,6 +349,7 @@ class HeldWords:
 
     def release(self) -> None:
         """From now on LiveKit hears: nothing is owed for what was before."""
+        self.commit = None
         self.guess = ""
         self.wordless = []
         if not self.talking:
@@ -301,19 +363,22 @@ class HeldWords:
                 self.settle(said, Fate.DROPPED)
             elif said.is_idle:
                 self.settle(said, Fate.ECHO if said.is_echo else Fate.BACKCHANNEL)
-            elif said.owner.answer is Answer.NOTE:
+            elif said.owner.answer is Answer.NOTE or (said.committed and not said.replies):
                 noted.append(said.marked)
                 self.settle(said, Fate.NOTED)
         return tuple(noted)
 
-    def settle_all(self, fate: Fate) -> tuple[Held, ...]:
-        """This becomes of all that is held; which it was."""
-        left = tuple(said.marked for said in self.said)
-        for said in list(self.said):
+    def settle_all(self, fate: Fate, pieces: Iterable[HeldPiece] | None = None) -> tuple[Held, ...]:
+        """This becomes of all that is held, or of these pieces; which it was."""
+        settled = list(self.said if pieces is None else pieces)
+        left = tuple(said.marked for said in settled)
+        for said in settled:
             self.settle(said, fate)
         return left
 
     def settle(self, said: HeldPiece, fate: Fate) -> None:
         """Decide what becomes of it."""
         self.said.remove(said)
+        if said.committed and fate is not Fate.HANDED_BACK:
+            self.commit = None
         self.settled.append((said.marked, fate, said.owner))

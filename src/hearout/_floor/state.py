@@ -100,6 +100,10 @@ class Queue:
         """What is to be said, or is being said; what waits for the caller's own task only if `suspended`."""
         return [one for one in self.all if one.is_open and (suspended or not one.suspended)]
 
+    def has_asked_but(self, but: Utterance) -> bool:
+        """Whether another utterance than this, whose receipt is not written, has begun and asks something."""
+        return any(one.asks for one in self.all if one is not but and one.started_at is not None)
+
     def named(self, name: str) -> Utterance | None:
         """The utterance of this id, if its receipt is not written."""
         return next((one for one in self.all if one.id == name), None)

@@ -4,12 +4,13 @@ All of them are public extension points of LiveKit, which calls them on the inst
 whether a recogniser may be kept across a hand-over (1.8.9, ``agent_session.py``), so that stays as it is.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
 from livekit import rtc
-from livekit.agents import Agent, FlushSentinel, ModelSettings, llm
+from livekit.agents import Agent, FlushSentinel, ModelSettings, UserTurnExceededEvent, llm
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle, io
@@ -22,6 +23,7 @@ from .retry import SPEECH, Retry
 from .transcripts import TranscriptGate
 
 Hook = Callable[[Agent, Any, llm.ChatContext, llm.ChatMessage], Awaitable[None]]
+Exceeded = Callable[[Callable[[UserTurnExceededEvent], Awaitable[None]], UserTurnExceededEvent], Awaitable[None]]
 
 
 class Watcher(Protocol):
@@ -63,6 +65,7 @@ class Nodes:
         agent: whose. Wrapped until :meth:`unwrap`.
         gate, retry, watcher, takeover: what stands in between.
         turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
+        turn_exceeded: the same for its ``on_user_turn_exceeded``, without the agent.
     """
 
     def __init__(
@@ -74,9 +77,14 @@ class Nodes:
         watcher: Watcher,
         takeover: Entering,
         turn_completed: Hook,
+        turn_exceeded: Exceeded,
     ) -> None:
         self._watcher = watcher
         self._turn_completed = turn_completed
+        self._turn_exceeded = turn_exceeded
+        self._exceeded = agent.on_user_turn_exceeded
+        self.turn = asyncio.Lock()
+        """Held while the agent's hook runs and its answer is asked for: turns are answered in their order."""
         self.think = agent.llm_node
         self._speak = agent.tts_node
         self.hook = agent.on_user_turn_completed
@@ -93,6 +101,7 @@ class Nodes:
             "tts_node": self._tts_node,
             "transcription_node": self._transcription_node,
             "on_user_turn_completed": self._on_user_turn_completed,
+            "on_user_turn_exceeded": self._on_user_turn_exceeded,
             "on_enter": takeover.entering(agent.on_enter),
         }
         self._own = {name: agent.__dict__.get(name) for name in wrapped}
@@ -166,6 +175,9 @@ class Nodes:
 
     async def _on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
         await self._turn_completed(self._agent, self.hook, turn_ctx, new_message)
+
+    async def _on_user_turn_exceeded(self, ev: UserTurnExceededEvent) -> None:
+        await self._turn_exceeded(self._exceeded, ev)
 
 
 class _Sentences:

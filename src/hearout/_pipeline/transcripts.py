@@ -47,6 +47,8 @@ class TranscriptGate:
         self._reported: list[str] = []
         self._came_early = False
         self._arrived = asyncio.Event()
+        self._all_taken = asyncio.Event()
+        self._all_taken.set()
         self._guessed = False
         self._audio_began: list[float] = []
         self._language = LanguageCode("")
@@ -95,6 +97,10 @@ class TranscriptGate:
         self._reported.append(text)
         self._give(stt.SpeechEventType.FINAL_TRANSCRIPT, text)
 
+    async def taken(self) -> None:
+        """Wait until LiveKit has what was handed back."""
+        await self._all_taken.wait()
+
     def was_reported(self, text: str) -> bool:
         """Whether this transcript was handed back, and so was reported before; asked once for each."""
         if text not in self._reported:
@@ -116,6 +122,7 @@ class TranscriptGate:
     def _give(self, kind: stt.SpeechEventType, text: str) -> None:
         heard = stt.SpeechData(language=self._language, text=text, confidence=1.0)
         self._handed_back.append(stt.SpeechEvent(type=kind, alternatives=[heard]))
+        self._all_taken.clear()
         self._arrived.set()
 
     async def _with_handed_back(
@@ -133,6 +140,7 @@ class TranscriptGate:
                 await asyncio.wait({arrived, upcoming}, return_when=asyncio.FIRST_COMPLETED)
                 while self._handed_back:
                     yield self._handed_back.popleft(), True
+                self._all_taken.set()
                 self._arrived.clear()
                 if arrived.done():
                     arrived = asyncio.ensure_future(self._arrived.wait())

@@ -16,7 +16,7 @@ from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.agent_session import SessionConnectOptions
-from livekit.agents.voice.events import EventTypes
+from livekit.agents.voice.events import EventTypes, UserTranscriptionTimeoutEvent
 from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
@@ -27,6 +27,8 @@ from .._floor.events import (
     ShutdownAsked,
     StopAsked,
     TextTyped,
+    TurnCleared,
+    TurnCommitted,
 )
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
@@ -410,17 +412,56 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if bridge.floor.closing.refuses or self._grace_task is not None:
             raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
 
+    def commit_user_turn(
+        self, *, transcript_timeout: float = 2.0, stt_flush_duration: float = 2.0, skip_reply: bool = False
+    ) -> asyncio.Future[str]:
+        """As LiveKit's; what is held is one turn then, and is answered as soon as the floor is free.
+
+        Returns:
+            The words of the turn. Those that are held are returned at once, as far as they are known.
+        """
+        bridge = self._bridge
+        if bridge is None or not bridge.floor.holding:
+            return super().commit_user_turn(
+                transcript_timeout=transcript_timeout, stt_flush_duration=stt_flush_duration, skip_reply=skip_reply
+            )
+        known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        known.set_result(bridge.held)
+        bridge.feed(TurnCommitted(transcript_timeout, not skip_reply))
+        return known
+
+    def clear_user_turn(self) -> None:
+        """As LiveKit's; what is held is dropped too, and its receipt says so."""
+        if self._bridge is not None:
+            self._bridge.feed(TurnCleared())
+        super().clear_user_turn()
+
+    def update_options(self, **options: Any) -> None:
+        """As LiveKit's; while LiveKit must end no turn by itself, another turn detection waits until it may."""
+        if (
+            self._bridge is not None
+            and is_given(options.get("turn_detection", NOT_GIVEN))
+            and self._bridge.turn_detection_chosen(options["turn_detection"])
+        ):
+            del options["turn_detection"]
+        super().update_options(**options)
+
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
         room = None if self._bridge is None else self._bridge.room
         if room is None or event.participant is None or room.may_type(event.participant.identity):
             await self.user_typed(event.text)
 
     def emit(self, event: EventTypes, arg: AgentEvent) -> None:
-        """As LiveKit's, but a transcript that was reported while it was held is not reported again."""
+        """As LiveKit's, but a transcript that was held is reported once, and is not reported as missing."""
         repeated = (
             self._bridge is not None and isinstance(arg, UserInputTranscribedEvent) and self._bridge.is_repeated(arg)
         )
-        if not repeated:
+        kept = (
+            self._bridge is not None
+            and isinstance(arg, UserTranscriptionTimeoutEvent)
+            and self._bridge.has_heard(since=arg.vad_speech_started_at)
+        )
+        if not (repeated or kept):
             super().emit(event, arg)
 
     async def aclose(self) -> None:

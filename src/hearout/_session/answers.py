@@ -110,6 +110,10 @@ class Answers:
         self._prepared.clear()
         self._rehearsed.clear()
 
+    def turn_of(self, agent: Agent) -> asyncio.Lock:
+        """Held from an agent's hook to its answer."""
+        return self._nodes(agent).turn
+
     async def deliver(self, held: tuple[Held, ...], number: int | None, *, over_noise: bool) -> None:
         """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``).
 
@@ -121,15 +125,16 @@ class Answers:
         early = any(one.early for one in held)
         try:
             agent = await self._running_agent()
-            context = agent.chat_ctx.copy()
-            await self._nodes(agent).hook(context, new_message=message)
-            handle = self._session.generate_reply(
-                user_input=message,
-                chat_ctx=context,
-                instructions=self.early_instructions if early else NOT_GIVEN,
-                input_modality="audio",
-                allow_interruptions=False if over_noise else NOT_GIVEN,
-            )
+            async with self.turn_of(agent):
+                context = agent.chat_ctx.copy()
+                await self._nodes(agent).hook(context, new_message=message)
+                handle = self._session.generate_reply(
+                    user_input=message,
+                    chat_ctx=context,
+                    instructions=self.early_instructions if early else NOT_GIVEN,
+                    input_modality="audio",
+                    allow_interruptions=False if over_noise else NOT_GIVEN,
+                )
             self._answering = handle.id
             if ready is not None:
                 self._rehearsed[handle.id] = ready

@@ -8,6 +8,7 @@ from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent
 from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
 
+from .. import _text as words
 from .._floor import events as e
 from .._floor.floor import Floor
 from .._floor.state import Progress
@@ -83,6 +84,8 @@ class Bridge:
             call_off_soon=inbound.call_off_soon,
         )
         self.may_close = self._outbound.may_close
+        self.turn_detection_chosen = self._outbound.turn_detection_chosen
+        runner.turns_end_by_hand = self._outbound.turns_end_by_hand
         runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
         session.on("close", self._session_closed)
 
@@ -105,6 +108,11 @@ class Bridge:
         """How far an utterance is now."""
         return self.floor.progress(key, self.now)
 
+    @property
+    def held(self) -> str:
+        """What the caller said over what is being said or waits, in one line."""
+        return words.join(one.text for speech in self.speeches for one in self.progress(speech.id).held)
+
     def protect(self, handle: SpeechHandle) -> None:
         """From now on this speech is an utterance of the floor."""
         self._inbound.protect(handle)
@@ -122,6 +130,7 @@ class Bridge:
                 watcher=self._inbound,
                 takeover=self.takeover,
                 turn_completed=self._inbound.turn_completed,
+                turn_exceeded=self._inbound.turn_exceeded,
             )
         return self._nodes[id(agent)]
 
@@ -163,6 +172,10 @@ class Bridge:
         for news in (page.witness.told.on_report, page.witness.told.on_acknowledged):
             news.append(lambda key, _: self.receipts.look_at(key))
         followed.follow()
+
+    def has_heard(self, *, since: float) -> bool:
+        """Whether a transcript was held since then (`time.time()`), of which LiveKit knows nothing."""
+        return self._inbound.heard_at >= since
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
         """Whether LiveKit reports a transcript that was reported while it was held; asked once for each."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from livekit.agents import (
@@ -10,8 +12,10 @@ from livekit.agents import (
     AgentHandoff,
     ConversationItemAddedEvent,
     SpeechCreatedEvent,
+    StopResponse,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
+    UserTurnExceededEvent,
     llm,
     stt,
 )
@@ -64,6 +68,10 @@ class Inbound:
         self._answers = answers
         self._gate = gate
         self._unscheduled: list[SpeechHandle] = []
+        self.heard_at = -math.inf
+        """When a transcript was held last, by `time.time()`."""
+        self._exceeding = self._answered = ""
+        """What the caller had said when the turn was too long; and the same, once the agent answers it."""
         self._listening: dict[EventTypes, Callable[[Any], None]] = {
             "speech_created": self._speech_created,
             "user_state_changed": self._user_state_changed,
@@ -148,6 +156,9 @@ class Inbound:
             self._feed(e.CallerStopped())
 
     def _item_added(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if self._exceeding and isinstance(item, llm.ChatMessage) and item.text_content == self._exceeding:
+            self._answered, self._exceeding = self._exceeding, ""
         if isinstance(event.item, AgentHandoff):
             self.on_hand_over()
             for speech in self._speeches:
@@ -163,6 +174,10 @@ class Inbound:
                 self._feed(e.WordsLeftToLiveKit())
             return False
         self._answers.caller_speaks(heard.language)
+        if heard.text.strip():
+            self.heard_at = time.time()
+            if self._session.user_state != "speaking":
+                self._session.reset_away_timer()  # as LiveKit does for a transcript: the VAD may have missed it
         self._feed(self._heard(event) if final else e.WordsGuessed(heard.text, str(heard.language or "")))
         self._session.emit(
             "user_input_transcribed",
@@ -193,11 +208,30 @@ class Inbound:
         if self._gate.take_early():
             context.add_message(role="system", content=self._answers.early_instructions)
         try:
-            await original(context, new_message=message)
+            async with self._answers.turn_of(agent):
+                self._leave_out_what_was_answered(message)
+                await original(context, new_message=message)
         finally:
             # LiveKit asks for the answer, in the same step, when this returns
             asyncio.get_running_loop().call_soon(self._look_again)
             self.call_off_soon()
+
+    async def turn_exceeded(
+        self, original: Callable[[UserTurnExceededEvent], Awaitable[None]], event: UserTurnExceededEvent
+    ) -> None:
+        """The caller talks for too long: what the agent answers now is not in the turn a second time."""
+        self._exceeding = event.transcript
+        await original(event)
+
+    def _leave_out_what_was_answered(self, message: llm.ChatMessage) -> None:
+        """LiveKit drops such a turn, since its reply is protected (1.8.9); here it would be answered again."""
+        answered, self._answered = self._answered, ""
+        text = message.text_content or ""
+        if not answered or not text.startswith(answered):
+            return
+        if not (rest := text[len(answered) :].strip()):
+            raise StopResponse
+        message.content = [rest]
 
     def call_off_soon(self) -> None:
         """After the answer that was asked for in this step has been looked at (`_look_at`), which takes one step."""

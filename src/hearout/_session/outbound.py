@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from livekit.agents import Agent
+from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession
+from livekit.agents.voice import AgentSession as LiveKitSession
 
 from .. import _text as words
 from .._floor import actions as a
@@ -59,7 +62,8 @@ class Outbound:
         self._speeches = receipts.speeches
         self._receipts = receipts
         self._call_off_soon = call_off_soon
-        self._turn_detection: Any = None
+        self._switched: tuple[Agent | None, Any] | None = None
+        """Whose turn detection is switched to manual, and what it was; None while none is."""
 
     def perform(self, action: a.Action) -> None:  # noqa: C901 - a table: one line an action
         match action:
@@ -111,18 +115,52 @@ class Outbound:
             case _:
                 pass
 
+    def turns_end_by_hand(self) -> bool:
+        """Whether only the program ends the caller's turns: so the agent says, otherwise the session."""
+        switched = self._switched if self._switched is not None else self._chosen()
+        return bool(switched[1] == "manual")
+
+    def turn_detection_chosen(self, chosen: Any) -> bool:
+        """Whether what the program chooses for the session has to wait until LiveKit may end turns again."""
+        if self._switched is None or self._switched[0] is not None:
+            return False
+        self._switched = None, chosen
+        return True
+
+    def _chosen(self) -> tuple[Agent | None, Any]:
+        """The agent with a turn detection of its own, or None for the session; and the turn detection."""
+        try:
+            agent = self._session.current_agent
+        except RuntimeError:  # before the first agent runs, and after the last
+            return None, self._session.turn_detection
+        own = agent.turn_detection
+        return (agent, own) if is_given(own) else (None, self._session.turn_detection)
+
     def _hold(self, action: a.Hold) -> None:
         self._gate.take_back_the_guess()
-        if action.leftover:
-            self._turn_detection = self._session.turn_detection
-            self._session.update_options(turn_detection="manual")
+        if action.leftover and not self.turns_end_by_hand():
+            switched = self._chosen()
+            self._switch(switched[0], "manual")
+            self._switched = switched
 
     def _release(self, action: a.Release) -> None:
-        if self._turn_detection is not None:
-            self._session.update_options(turn_detection=self._turn_detection)
-            self._turn_detection = None
+        if self._switched is not None:
+            (agent, chosen), self._switched = self._switched, None
+            if agent is None or agent.turn_detection == "manual":  # otherwise the program chose meanwhile
+                self._switch(agent, chosen)
         if action.commit and not self._runner.closed:
-            self._session.commit_user_turn(transcript_timeout=0.0)
+            self._runner.start(self._commit(action))
+
+    def _switch(self, agent: Agent | None, chosen: Any) -> None:
+        if agent is None:
+            LiveKitSession.update_options(self._session, turn_detection=chosen)
+        else:
+            agent.turn_detection = chosen
+
+    async def _commit(self, action: a.Release) -> None:
+        """LiveKit makes a turn of what it has, once it has what was handed back."""
+        await self._gate.taken()
+        self._session.commit_user_turn(transcript_timeout=action.patience, skip_reply=not action.replies)
 
     def _hand_back(self, held: tuple[Held, ...]) -> None:
         self._gate.hand_back(words.join(one.text for one in held), early=any(one.early for one in held))

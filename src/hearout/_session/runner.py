@@ -28,6 +28,9 @@ class Runner:
         self.listeners: list[FloorListener] = []
         self.perform: Callable[[a.Action], None] = lambda _: None
         """Carries out one of the floor's actions; set before the first event."""
+        self.turns_end_by_hand: Callable[[], bool] = lambda: False
+        """Whether only the program ends the caller's turns now; asked before each event."""
+        self._by_hand = False
         self.before_alarm: Callable[[], None] = lambda: None
         """Called before the floor is told that its alarm rang."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,13 +63,19 @@ class Runner:
         try:
             while self._upcoming:
                 event, at = self._upcoming.popleft()
-                self._tell(at, event)
-                for action in self.floor.apply(event, at):
-                    self._tell(at, action)
-                    self._do(action)
+                if (by_hand := self.turns_end_by_hand()) is not self._by_hand:  # LiveKit has no event for it
+                    self._by_hand = by_hand
+                    self._apply(e.TurnsByHand(by_hand), at)
+                self._apply(event, at)
         finally:
             self._feeding = False
             self._set_alarm()
+
+    def _apply(self, event: e.Event, at: float) -> None:
+        self._tell(at, event)
+        for action in self.floor.apply(event, at):
+            self._tell(at, action)
+            self._do(action)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task of the call; :meth:`settled` waits for it."""

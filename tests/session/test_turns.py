@@ -1,0 +1,176 @@
+"""Turn controls: while protected speech is owed they are the floor's, and mean what they mean to LiveKit."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from livekit.agents import Agent
+
+from harness.scenes import NOTICE, QUESTION, Announcing, Uninterruptable, fates, receipts
+from hearout import AgentSession
+from hearout.testing import Call, Do, Result, Say, first_sound, from_end
+
+
+def played(*caller: Any, agent: Callable[[], Agent] = Announcing, mode: Any = "manual", **more: Any) -> Result:
+    arguments = more.pop("arguments", {})
+    handling = {"turn_detection": mode, **more.pop("handling", {})}
+
+    def make(**models: Any) -> Any:
+        return AgentSession[Any](turn_handling=handling, **arguments, **models)
+
+    return Call(agent=agent, session=make, caller=caller, **more).play()
+
+
+def turns(result: Result) -> list[str]:
+    """The caller's turns; in manual mode, LiveKit makes one of what it has when the session closes (1.8.9)."""
+    closes = next(at for at, name, _ in result.events if name == "close")
+    items = [event.item for at, name, event in result.events if name == "conversation_item_added" and at < closes - 1.0]
+    return [item.text_content for item in items if getattr(item, "role", "") == "user"]
+
+
+def commit(session: Any) -> None:
+    session.commit_user_turn()
+
+
+def clear(session: Any) -> None:
+    session.clear_user_turn()
+
+
+def test_in_manual_turns_nothing_commits_by_itself() -> None:
+    result = played(Say(first_sound(2.0), QUESTION))
+
+    assert result.protected[0].whole
+    assert (turns(result), result.replies) == ([], [])
+    assert fates(result) == [(QUESTION, "handed back")]
+
+
+@pytest.mark.parametrize("at", [5.0, 12.0])
+def test_in_manual_turns_a_commit_is_one_turn_and_is_answered_once(at: float) -> None:
+    result = played(Say(first_sound(2.0), QUESTION), Do(first_sound(at), commit))
+
+    assert result.protected[0].whole
+    assert (turns(result), len(result.replies), result.false_replies) == ([QUESTION], 1, [])
+    assert result.replies[0].start >= result.protected[0].end
+
+
+def test_a_commit_in_the_middle_leaves_what_follows_for_the_next() -> None:
+    result = played(
+        Say(first_sound(1.0), QUESTION),
+        Do(first_sound(4.0), commit),
+        Say(first_sound(5.0), "and my name"),
+        Do(first_sound(14.0), commit),
+        ends_after=40.0,
+    )
+
+    assert turns(result) == [QUESTION, "and my name"]
+    assert fates(result) == [(QUESTION, "delivered"), ("and my name", "handed back")]
+
+
+def test_what_is_committed_before_its_final_came_is_in_the_turn() -> None:
+    result = played(Say(from_end(-2.5), QUESTION), Do(from_end(-0.3), commit))
+
+    assert (turns(result), len(result.replies)) == ([QUESTION], 1)
+
+
+def test_an_okay_that_was_committed_is_an_answer() -> None:
+    result = played(Say(first_sound(2.0), "okay"), Do(first_sound(4.0), commit))
+
+    assert turns(result) == ["okay"]
+
+
+def test_a_turn_that_is_cleared_is_dropped_and_its_receipt_says_so() -> None:
+    result = played(Say(first_sound(2.0), QUESTION), Do(first_sound(5.0), clear), Do(first_sound(12.0), commit))
+
+    assert fates(result) == [(QUESTION, "dropped")]
+    assert QUESTION not in turns(result)
+
+
+def test_a_commit_without_a_reply_keeps_the_words_in_the_context() -> None:
+    quiet = Do(first_sound(5.0), lambda session: session.commit_user_turn(skip_reply=True))
+    result = played(Say(first_sound(2.0), QUESTION), quiet)
+
+    assert (fates(result), turns(result), result.replies) == ([(QUESTION, "noted")], [QUESTION], [])
+
+
+def test_manual_turns_may_be_chosen_while_protected_speech_plays() -> None:
+    choose = Do(first_sound(1.0), lambda session: session.update_options(turn_detection="manual"))
+    result = played(choose, Say(first_sound(2.0), QUESTION), mode="vad")
+
+    assert (turns(result), result.session.turn_detection) == ([], "manual")
+    assert fates(result) == [(QUESTION, "handed back")]
+
+
+def test_manual_turns_that_are_chosen_while_livekit_must_end_none_are_kept() -> None:
+    choose = Do(1.9, lambda session: session.update_options(turn_detection="manual"))
+    result = played(
+        Say(0.1, QUESTION, duration=2.5),
+        Do(1.5, lambda session: session.announce(NOTICE)),
+        choose,
+        agent=lambda: Agent(instructions="Answer."),
+        mode="vad",
+    )
+
+    assert (turns(result), result.session.turn_detection) == ([], "manual")
+
+
+@pytest.mark.parametrize("mode", ["manual", "stt"])
+def test_an_agents_own_turn_detection_survives(mode: Any) -> None:
+    class Own(Uninterruptable):
+        def __init__(self) -> None:
+            super().__init__()
+            self._turn_detection = mode
+
+    agents: list[Agent] = []
+    result = played(
+        Say(first_sound(2.0), QUESTION),
+        agent=lambda: agents.append(Own()) or agents[0],  # type: ignore[func-returns-value]
+        mode="vad",
+    )
+
+    assert agents[0].turn_detection == mode
+    assert turns(result) == ([] if mode == "manual" else [QUESTION])
+
+
+def test_a_hook_that_takes_long_does_not_turn_two_questions_around() -> None:
+    class Slow(Announcing):
+        async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+            if new_message.text_content == QUESTION:
+                await asyncio.sleep(15.0)
+
+    result = played(
+        Say(first_sound(2.0), QUESTION), Say(from_end(11.0), "and my name"), agent=Slow, mode="vad", ends_after=60.0
+    )
+
+    assert turns(result) == [QUESTION, "and my name"]
+
+
+def test_a_turn_that_is_too_long_is_answered_once() -> None:
+    words = " ".join(f"word{number}" for number in range(33))
+    result = played(
+        Say(1.0, words, duration=12.0),
+        agent=lambda: Agent(instructions="Answer."),
+        mode="vad",
+        handling={"user_turn_limit": {"max_words": 20}},
+        ends_after=60.0,
+    )
+
+    said = " ".join(turns(result)).split()
+    assert sorted(said) == sorted(set(said))
+    assert len(result.replies) <= 1 + (len(turns(result)) > 1)
+
+
+def test_words_that_are_held_are_not_reported_as_missing() -> None:
+    missed: list[Any] = []
+
+    class Waiting(Announcing):
+        async def on_enter(self) -> None:
+            self.session.on("user_transcription_timeout", missed.append)
+            await super().on_enter()
+
+    result = played(
+        Say(first_sound(2.0), QUESTION), agent=Waiting, mode="vad", arguments={"transcription_timeout": 2.0}
+    )
+
+    assert (turns(result), missed) == ([QUESTION], [])
+    assert len(receipts(result)) == 1
