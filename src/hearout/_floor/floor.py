@@ -30,28 +30,7 @@ Where the floor begins to hold while something passed, LiveKit keeps the first h
 *leftover*. Then LiveKit's own turn detection is switched to manual for as long as the floor holds, the held words are
 returned, not delivered, and ``Release(commit=True)`` closes that turn if the caller is silent.
 
-The order of the rules
-----------------------
-========================  ===========================================================================================
-rule                      why it stands here
-========================  ===========================================================================================
-stop what must stop       an utterance that is over must not be spoken to, held for or waited for by a later rule
-reopen                    a caller who vanished missed what ended meanwhile; before `resume`, which says it again
-resume                    a caller is back: what is owed is open again before anything asks whether something is open
-take in                   what a dead agent left joins the queue before the floor decides whether it holds
-begin to hold             from here on the rules may rely on `_holds`
-make room                 a cut-in of speech that has no sound yet stops what plays before it
-wait no longer            a wait that ran out must not keep the next rules waiting
-drop a stale answer       before `prepare`: the words changed, so the prepared answer is for other words
-prepare an answer         while the last utterance still plays
-settle the words          only when nothing is owed and nothing is due; fates come out of it
-record fates              after every rule that settles words, before the receipt that lists them
-write receipts            an utterance is over, and none of its held words is open
-note the gap              the receipt is there, so the gap can be added to it
-release                   nothing is held any more; after the receipts, since LiveKit may speak from here on
-end                       last: the call may end only when nothing above has anything left to do
-========================  ===========================================================================================
-
+The order of the rules stands in ``_settle``, each with the reason for its place.
 The laws of the floor are in ``tests/floor/test_laws.py``. ``docs/floor.md`` draws its main states.
 """
 
@@ -278,22 +257,22 @@ class Floor:
 
     def _settle(self, at: float) -> Iterator[Action]:
         rules = (
-            self._stop_what_must_stop,
-            self._reopen,
-            self._resume,
-            self._take_in,
-            self._begin_to_hold,
-            self._make_room,
-            self._wait_no_longer,
-            self._drop_a_stale_answer,
-            self._prepare_an_answer,
-            self._questions.settle,
-            self._settle_the_words,
-            self._record_fates,
-            self._write_receipts,
-            self._note_the_gap,
-            self._release,
-            self._end,
+            self._stop_what_must_stop,  # what is over must not be waited for, nor held for, by a later rule
+            self._reopen,  # before `_resume`, which says it: what ended while the caller had vanished was missed
+            self._resume,  # what is owed is open again before any rule asks whether something is open
+            self._take_in,  # what a dead agent left joins the queue before the floor decides whether it holds
+            self._begin_to_hold,  # the rules from here on rely on `_holds`
+            self._make_room,  # a cut-in of speech without a sound yet stops what plays before it
+            self._wait_no_longer,  # a wait that ran out must not keep the next rules waiting
+            self._drop_a_stale_answer,  # before the next one is prepared: this one is for other words
+            self._prepare_an_answer,  # while the last utterance still plays
+            self._questions.settle,  # words that answer a question are no turn
+            self._settle_the_words,  # only when nothing is owed and nothing is due; fates come out of it
+            self._record_fates,  # after every rule that settles words, before the receipt that lists them
+            self._write_receipts,  # an utterance is over, and none of its held words is open
+            self._note_the_gap,  # the receipt is there, so that the gap can be added to it
+            self._release,  # after the receipts: LiveKit may speak from here on
+            self._end,  # last: only when nothing above has anything left to do
         )
         busy = True
         while busy:
@@ -500,15 +479,18 @@ class Floor:
             return None
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 
-    def _alarms(self) -> Iterator[float]:
-        if (due := self._typed.due_at) is not None:
-            yield due
+    def _utterances_alarms(self) -> Iterator[float]:
         for one in self._queue.open(suspended=True):
             free_since = self._queue.free_since(one, self._freed_at)
             if (gives_up := one.gives_up_at(self.policy, free_since=free_since)) is not None:
                 yield gives_up
             if (cuts_at := self.closing.cuts_at) is not None and not one.stopping:
                 yield cuts_at
+
+    def _alarms(self) -> Iterator[float]:
+        yield from self._utterances_alarms()
+        if (due := self._typed.due_at) is not None:
+            yield due
         if (begins := self._prepares_at()) is not None:
             yield begins
         if self._questions and self._questions.next_alarm is not None:
