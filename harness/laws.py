@@ -347,7 +347,7 @@ def late_reports_change_nothing(call: Call, late: e.Event) -> None:
     assert _state(with_it) == _state(without), f"a late {late} changed the floor"
 
 
-KEPT_IN = {f"hearout._floor.{name}" for name in ("floor", "state", "utterance", "held", "alignment")}
+KEPT_IN = {f"hearout._floor.{name}" for name in ("floor", "state", "utterance", "held", "alignment", "question")}
 
 
 def _state(thing: object) -> object:
