@@ -465,6 +465,12 @@ class Floor:
     def _waits_at_the_end(self) -> bool:
         return self._holds and self._held_words.owes_words and not self.closing.begun
 
+    def _waits_for_a_word(self) -> bool:
+        """Whether nothing but a sound that goes on, in which no word has shown yet, stands before an answer."""
+        busy = self._queue.open() or self._expected_since is not None or self.closing.begun or self._held_words.guess
+        livekits = self._leftover or self._reply_is_on_its_way
+        return self._holds and not busy and not livekits and self._held_words.has_answer_due
+
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
         after_the_end = self._freed_at + self.policy.timeouts.words if self._held_words.guess else 0.0
@@ -498,7 +504,7 @@ class Floor:
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
         noise_from = self._held_words.is_noise_from(self.policy.timeouts.noise)
-        if self.holding and noise_from is not None and not self._queue.open() and self._held_words.to_answer:
+        if noise_from is not None and self._waits_for_a_word():
             yield noise_from
         ends_at = self.closing.gone_for_good_at
         if ends_at is not None and not self._call_ended and not self._queue.open(suspended=True):
