@@ -498,7 +498,8 @@ class Floor:
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
         noise_from = self._held_words.is_noise_from(self.policy.timeouts.noise)
-        if self.holding and noise_from is not None and not self._queue.open() and self._held_words.to_answer:
+        blocked = self._queue.open() or self._expected_since is not None or self._questions or self.closing.begun
+        if self.holding and noise_from is not None and not blocked and self._held_words.has_answer_due:
             yield noise_from
         ends_at = self.closing.gone_for_good_at
         if ends_at is not None and not self._call_ended and not self._queue.open(suspended=True):
