@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import hearout._session.agent_session
+import hearout._session.process
 from harness import leaks
 
 pytest_plugins = ["harness.databases", "harness.rooms.server"]
@@ -34,7 +34,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("URL", "API_KEY", "API_SECRET", "INFERENCE_URL", "INFERENCE_API_KEY", "INFERENCE_API_SECRET"):
         monkeypatch.delenv(f"LIVEKIT_{name}", raising=False)
     yield
-    hearout._session.agent_session.use_line(None)
+    hearout._session.process.use_line(None)
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from bench.course import Course, order, read
 from bench.peers import HEAROUT, SESSIONS
 from hearout import AgentSession
 from hearout._console.line import Line
-from hearout._session.agent_session import use_line
+from hearout._session.process import use_line
 from hearout.receipts._codec import to_json
 
 

@@ -12,7 +12,7 @@ from livekit.agents import cli as livekit_cli
 
 from . import _failover as rescue
 from ._local import choice as voices
-from ._session import agent_session as session
+from ._session import process
 from .errors import ConsoleError, HearoutError
 
 
@@ -81,7 +81,7 @@ def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Ch
     from ._console import run  # the console's packages are an extra
 
     if options.stock:
-        session.use_stock()
+        process.use_stock()
     return run.console(
         server,
         script=options.script,

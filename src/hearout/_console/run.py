@@ -18,7 +18,8 @@ import psutil
 from livekit.agents import AgentServer, JobExecutorType
 
 from .._local import choice as voices
-from .._session.agent_session import AgentSession, use_line
+from .._session.agent_session import AgentSession
+from .._session.process import use_line
 from ..errors import ConsoleError, LocalVoiceMissingError
 
 if TYPE_CHECKING:

@@ -468,7 +468,7 @@ class Floor:
     def _waits_for_a_word(self) -> bool:
         """Whether nothing but a sound that goes on, in which no word has shown yet, stands before an answer."""
         busy = self._queue.open() or self._expected_since is not None or self.closing.begun or self._held_words.guess
-        livekits = self._leftover or self._reply_is_on_its_way
+        livekits = self._leftover or self._reply_is_on_its_way or self._questions
         return self._holds and not busy and not livekits and self._held_words.has_answer_due
 
     def _words_by(self) -> float:
@@ -485,16 +485,8 @@ class Floor:
             return None
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 
-    def _utterances_alarms(self) -> Iterator[float]:
-        for one in self._queue.open(suspended=True):
-            free_since = self._queue.free_since(one, self._freed_at)
-            if (gives_up := one.gives_up_at(self.policy, free_since=free_since)) is not None:
-                yield gives_up
-            if (cuts_at := self.closing.cuts_at) is not None and not one.stopping:
-                yield cuts_at
-
     def _alarms(self) -> Iterator[float]:
-        yield from self._utterances_alarms()
+        yield from self._queue.alarms(self._freed_at, self.closing.cuts_at)
         if (due := self._typed.due_at) is not None:
             yield due
         if (begins := self._prepares_at()) is not None:

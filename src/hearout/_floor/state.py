@@ -1,5 +1,6 @@
 """What the floor keeps of one call: the queue of utterances, the answer that is prepared, how the call ends."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..policy import Policy
@@ -112,6 +113,20 @@ class Queue:
         """What the caller speaks over: what plays, else what is next."""
         owed = self.open(suspended=True)
         return next((one for one in owed if one.playing), next(iter(owed), None))
+
+    def alarms(self, freed_at: float, cuts_at: float | None) -> Iterator[float]:
+        """When an open utterance counts as stuck, or is cut by a shutdown, unless something happens before.
+
+        Args:
+            freed_at: when the last utterance that stood before others was over.
+            cuts_at: when a shutdown cuts what is said; None while none does.
+        """
+        for one in self.open(suspended=True):
+            gives_up = one.gives_up_at(self._policy, free_since=self.free_since(one, freed_at))
+            if gives_up is not None:
+                yield gives_up
+            if cuts_at is not None and not one.stopping:
+                yield cuts_at
 
     def free_since(self, one: Utterance, freed_at: float) -> float | None:
         """Since when no other protected speech stands before this one; None while some does.

@@ -5,9 +5,8 @@ import dataclasses
 import logging
 import os
 import sys
-import uuid
 from collections.abc import AsyncIterable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from livekit import rtc
 from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent, get_job_context
@@ -48,6 +47,7 @@ from .ask import Question, QuestionHandle
 from .asking import Aside, Choices, Digits, Silence, YesNo
 from .bridge import Bridge
 from .call_ledger import RENEW
+from .process import Process, call_in
 from .runner import FloorListener
 from .speeches import SpeechRequest
 from .takeover import watched_call
@@ -62,42 +62,6 @@ _GLANCE = 0.02
 
 Userdata_T = TypeVar("Userdata_T")
 YES_NO = YesNo()
-
-
-class LocalLine(Protocol):
-    """What takes the place of a room: the console's line, or a test's."""
-
-    def attach(self, session: "AgentSession[Any]") -> None:
-        """Give the session its ears and mouth: set ``input.audio``, ``output.audio``, ``output.transcription``.
-
-        Called in the session's event loop, before LiveKit starts it.
-        """
-
-
-class _Process:
-    """What holds for every session of this process: set by the command line, before the first job."""
-
-    line: LocalLine | None = None
-    call: str = ""
-    stock: bool = False
-
-
-def use_line(line: LocalLine | None, *, call: str = "") -> None:
-    """Let the sessions of this process talk over `line` instead of a room; receipts name the call so."""
-    _Process.line, _Process.call = line, call
-
-
-def _call_in(room: rtc.Room | None) -> str:
-    """Names the call: a room's name may be used again, its session id is not."""
-    job = get_job_context(required=False)
-    if job is not None and job.job.room.sid:
-        return f"{job.job.room.name}/{job.job.room.sid}"
-    return (room.name if room is not None else "") or f"call-{uuid.uuid4().hex[:12]}"
-
-
-def use_stock() -> None:
-    """Let the sessions of this process behave as LiveKit's own, for comparison: no settings, no floor."""
-    _Process.stock = True
 
 
 class AgentSession(LiveKitSession[Userdata_T]):
@@ -126,7 +90,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         strict: bool = False,
         **arguments: Any,
     ) -> None:
-        self._stock = _Process.stock
+        self._stock = Process.stock
         self._strict = strict
         self._choices = policy or Policy()
         self._ledger = ledger
@@ -148,7 +112,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             LedgerError: ``HEAROUT_LEDGER`` names none that makes sense, or none that this version can write.
         """
         given: Mapping[str, Any] = arguments
-        if (line := _Process.line) is not None:
+        if (line := Process.line) is not None:
             line.attach(self)
             given = {name: value for name, value in arguments.items() if name != "room"}
         if self._stock:
@@ -199,12 +163,12 @@ class AgentSession(LiveKitSession[Userdata_T]):
         ledger = self._ledger
         if not is_given(ledger):
             choices = self._choices
-            real = room is not None or _Process.line is not None
+            real = room is not None or Process.line is not None
             kept = {"words": choices.words_on_receipt, "text": choices.text_on_receipt}
             # read here, not in cli.py: LiveKit's job processes come this way only
             ledger = place(os.environ, **kept) if real else None
         if ledger is not None:
-            call, job = _Process.call or _call_in(room), get_job_context(required=False)
+            call, job = Process.call or call_in(room), get_job_context(required=False)
             looked_after = None if job is None else watched_call(job, call, os.environ)
             writer = LedgerWriter(ledger, secret=os.environ.get("LIVEKIT_API_SECRET", ""))
             await bridge.keep(writer, call, looked_after)

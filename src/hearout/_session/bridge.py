@@ -62,13 +62,7 @@ class Bridge:
         inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
         inbound.on_speech, inbound.on_hand_over = self.meter_playout, self._wrap_current
         self._inbound = inbound
-        waits = policy.timeouts
-        self._retry = Retry(
-            tries=policy.voice_tries,
-            patience=Patience(waits.voice, waits.stall, waits.close),
-            left=lambda handle, made: 0.0 if self._meter is None else self._meter.left(handle, made),
-            watcher=inbound,
-        )
+        self._retry = self._retrying(policy)
         self.announcer = Announcer(session, self)
         self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed)
         self.asker = Asker(self, self.announcer, self._answers.answer_aside)
@@ -88,6 +82,15 @@ class Bridge:
         runner.turns_end_by_hand = self._outbound.turns_end_by_hand
         runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
         session.on("close", self._session_closed)
+
+    def _retrying(self, policy: Policy) -> Retry:
+        waits = policy.timeouts
+        return Retry(
+            tries=policy.voice_tries,
+            patience=Patience(waits.voice, waits.stall, waits.close),
+            left=lambda handle, made: 0.0 if self._meter is None else self._meter.left(handle, made),
+            watcher=self._inbound,
+        )
 
     @property
     def now(self) -> float:
