@@ -3,15 +3,14 @@
 Theory of operation
 ===================
 
-The floor knows no clock, task or LiveKit. ``apply(event, at)`` takes what happened (``events.py``) and the second at
-which it happened. It returns what must be done (``actions.py``). It works in two steps:
+The floor knows no clock, task or LiveKit. ``apply(event, at)`` takes what happened (``events.py``) and its second, and
+returns what must be done (``actions.py``), in two steps:
 
 1. **Note.** A handler writes down one fact and draws no conclusion from it.
 2. **Settle.** The rules run in their order, again and again, until none of them has anything to say. A promise is a
    rule over the *joint state*, so it holds whichever way the call came to where it is.
 
-``next_alarm`` says when ``AlarmRang`` must be applied if nothing happens before. A rule that waits for a time owes its
-alarm there: without it the floor could be stuck.
+Each rule that waits owes its alarm to ``next_alarm``, at which ``AlarmRang`` is applied if nothing happens before.
 
 Holding
 -------
@@ -19,9 +18,8 @@ The floor *holds* while protected speech is owed, while a protected reply is exp
 and while final transcripts for a sound that ended are due. While it holds, transcripts do not reach LiveKit: LiveKit
 1.8.9 drops a turn that ends under uninterruptable speech. ``Hold`` and ``Release`` mark the two edges.
 
-Held words leave in one of four ways. They are *delivered* as one turn and answered. They are *returned* to LiveKit as
-the beginning of the turn that the caller is still speaking. They are *added to the context* without an answer. Or they
-are *recorded* with their fate only (backchannel, echo, key).
+Held words are *delivered* as one turn and answered, *returned* to LiveKit as the beginning of the turn that the caller
+is still speaking, *added to the context* unanswered, or *recorded* with their fate only (backchannel, echo, key).
 
 Passed and leftover
 -------------------
@@ -49,11 +47,7 @@ from .utterance import Utterance
 
 
 class Floor:
-    """The floor of one call.
-
-    Args:
-        policy: the choices that a team may make.
-    """
+    """The floor of one call, under the policy of its team."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
@@ -466,7 +460,7 @@ class Floor:
         return self._holds and self._held_words.owes_words and not self.closing.begun
 
     def _waits_for_a_word(self) -> bool:
-        """Whether nothing but a sound that goes on, in which no word has shown yet, stands before an answer."""
+        """Whether nothing but a sound without a word stands before an answer."""
         busy = self._queue.open() or self._expected_since is not None or self.closing.begun or self._held_words.guess
         livekits = self._leftover or self._reply_is_on_its_way or self._questions
         return self._holds and not busy and not livekits and self._held_words.has_answer_due

@@ -34,12 +34,7 @@ from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
 from ..ledger import Ledger, LedgerWriter, Unfinished
 from ..ledger._environment import place
-from ..policy import (
-    Answer,
-    CutIn,
-    Policy,
-    Redeliver,
-)
+from ..policy import Answer, CutIn, Policy, Redeliver
 from ..receipts import QuestionReceipt, Receipt
 from . import settings
 from .announce import AnnouncementHandle, asked
@@ -74,7 +69,6 @@ class AgentSession(LiveKitSession[Userdata_T]):
         policy: how protected speech behaves; the defaults of :class:`hearout.Policy` where it is None.
         ledger: where receipts are kept; None for nowhere but :attr:`receipts`. Left out, it is what ``HEAROUT_LEDGER``
             and ``HEAROUT_BOOK`` say (``sqlite:///receipts.db``), wherever the session talks in a room.
-
         strict: refuse an argument that cannot hold as it is given; otherwise it is overridden, and the log says so.
 
     Raises:
