@@ -485,8 +485,7 @@ class Floor:
             yield due
         if (begins := self._prepares_at()) is not None:
             yield begins
-        if self._questions and self._questions.next_alarm is not None:
-            yield self._questions.next_alarm
+        yield from self._questions.alarms()
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
         noise_from = self._held_words.is_noise_from(self.policy.timeouts.noise)

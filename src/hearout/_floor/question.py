@@ -166,6 +166,11 @@ class Questions:
     def __bool__(self) -> bool:
         return bool(self._open)
 
+    def alarms(self) -> Iterator[float]:
+        """When it must be looked at again; nothing while no question is open."""
+        if self._open and self.next_alarm is not None:
+            yield self.next_alarm
+
     # Noting
 
     def asked(self, event: e.QuestionAsked, at: float) -> None:
