@@ -395,6 +395,7 @@ class _Said:
     def __init__(self) -> None:
         self._text = ""
         self._stream: str | None = None
+        self._keeps_its_id = False
         self._repeated = 0
         self.contradicted = False
 
@@ -403,8 +404,12 @@ class _Said:
         content = chunk.delta.content if chunk.delta else None
         if not content or chunk.delta is None:
             return True
-        if chunk.id != self._stream:  # a retried stream begins again, under another id
-            self._stream, self._repeated = chunk.id, 0
+        if chunk.id == self._stream:
+            self._keeps_its_id = True
+        elif self._keeps_its_id or self._text.startswith(content):
+            self._repeated = 0  # a retried stream begins again, under another id
+        # otherwise every chunk so far had an id of its own, as some servers that speak OpenAI's protocol give them
+        self._stream = chunk.id
         due = self._text[self._repeated :]
         if due.startswith(content):
             self._repeated += len(content)
