@@ -219,8 +219,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "answers while the caller talks": (
         floor,
-        "back = heard.talking or self._leftover",
-        "back = self._leftover",
+        "back = (heard.talking and not noise) or livekits",
+        "back = livekits",
         l4,
     ),
     "answers while protected speech waits": (
@@ -240,6 +240,12 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "self.settle_all(Fate.DROPPED, (said for said in self.said if said.held.kind is Kind.SPOKEN))",
         "self.said.clear()",
         l1,
+    ),
+    "waits for the end of a noise for ever": (
+        floor,
+        "if noise_from is not None and self._waits_for_a_word():",
+        "if False:",
+        l5,
     ),
     "asks the model without end": (
         state,
