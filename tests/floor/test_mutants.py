@@ -225,7 +225,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "answers while protected speech waits": (
         floor,
-        "if self._queue.open() or self._expected_since is not None:\n            return\n        if",
+        "if self._queue.open() or self._expected_since is not None or self._questions:\n            return\n        if",
         "if any(one.playing for one in self._queue.open()):\n            return\n        if",
         l4,
     ),
