@@ -219,13 +219,13 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "answers while the caller talks": (
         floor,
-        "back = heard.talking or self._leftover",
-        "back = self._leftover",
+        "back = (heard.talking and not noise) or livekits",
+        "back = livekits",
         l4,
     ),
     "answers while protected speech waits": (
         floor,
-        "if self._queue.open() or self._expected_since is not None:\n            return\n        if",
+        "if self._queue.open() or self._expected_since is not None or self._questions:\n            return\n        if",
         "if any(one.playing for one in self._queue.open()):\n            return\n        if",
         l4,
     ),
@@ -240,6 +240,12 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "self.settle_all(Fate.DROPPED, (said for said in self.said if said.held.kind is Kind.SPOKEN))",
         "self.said.clear()",
         l1,
+    ),
+    "waits for the end of a noise for ever": (
+        floor,
+        "if noise_from is not None and self._waits_for_a_word():",
+        "if False:",
+        l5,
     ),
     "asks the model without end": (
         state,

@@ -131,9 +131,7 @@ class Utterance:
                 self.alignment.placed.append((event.seconds, event.text))
             case e.AudioMade():
                 self._goes_on()
-                if self.playing:  # where it ran dry meanwhile, what comes now leaves later by that
-                    made_now = self._stretch_began + event.seconds - self._played_before
-                    self._stretch_began += max(0.0, at - made_now)
+                self._note_dry(event.seconds, at)
                 self.made = event.seconds
                 if self.outcome is None:  # what is flushed when it is stopped is not all of it
                     self.complete = event.complete
@@ -164,6 +162,12 @@ class Utterance:
             case _:
                 assert isinstance(event, e.SpeechEnded)
                 self._end(at, interrupted=event.interrupted)
+
+    def _note_dry(self, seconds: float, at: float) -> None:
+        """Where it ran dry while it played, what comes now leaves later by that."""
+        if self.playing:
+            made_now = self._stretch_began + seconds - self._played_before
+            self._stretch_began += max(0.0, at - made_now)
 
     def _goes_on(self) -> None:
         self._waits_for_tool = self.suspended = False
