@@ -47,6 +47,9 @@ def test_choices_that_were_not_made_are_not_written() -> None:
         (lambda: Policy(voice_tries=1.5), "voice_tries must be a whole number"),  # type: ignore[arg-type]
         (lambda: Policy(may_press="supervisor"), "may_press must be a set"),  # type: ignore[arg-type]
         (lambda: Policy(early_instructions=" "), "early_instructions is empty"),
+        (lambda: Policy(language="English"), "language must be a code like"),
+        (lambda: Policy(language="e"), "language must be a code like"),
+        (lambda: Policy(language=None), "language must be a code like"),  # type: ignore[arg-type]
     ],
 )
 def test_what_makes_no_sense_is_refused(make: Any, complaint: str) -> None:

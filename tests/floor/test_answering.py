@@ -92,6 +92,7 @@ def test_in_an_unknown_language_nothing_is_an_answer() -> None:
         ("why", Verdict(Meaning.ASIDE, "a question back")),
         ("yes if you must", Verdict(Meaning.UNCLEAR, "a condition")),
         ("I agree on the condition that", Verdict(Meaning.UNCLEAR, "a condition")),
+        ("I refuse and will not", Verdict(Meaning.NO, "a refusal")),
         ("I do not refuse", Verdict(Meaning.UNCLEAR, "a double negation")),
         ("maybe", Verdict(Meaning.UNCLEAR, "words that are neither yes nor no")),
         ("yes banana", Verdict(Meaning.UNCLEAR, "words that are not understood")),
@@ -101,6 +102,30 @@ def test_in_an_unknown_language_nothing_is_an_answer() -> None:
 )
 def test_a_verdict_names_its_rule(phrase: str, verdict: Verdict) -> None:
     assert judge(phrase, ENGLISH) == verdict
+
+
+NO_ANSWERS = {
+    "en": ["I am sorry", "I do have your data", "correct that please", "yes hello", "I'm fine thanks"],
+    "de": ["mir geht es gut", "ich möchte mit jemandem sprechen", "ja hallo"],
+    "fr": ["j'ai entendu", "oui allô", "ça va bien", "c'est bien vous"],
+    "es": ["bueno", "estoy bien gracias", "si graban la llamada"],
+    "it": ["si registra la chiamata", "sto bene grazie"],
+    "pt": ["isso é gravado", "tá gravando"],
+    "nl": ["nou ja", "mag u mij", "wel eens"],
+    "tr": ["iyiyim teşekkürler", "birisiyle konuşmak istiyorum"],
+    "ar": ["أنا حسن", "من أجل التسجيل", "نعم أسمعك"],
+    "hi": ["मैं ठीक हूँ", "बात कर सकते हैं", "हाँ बोलिए"],
+    "zh": ["这是录音", "你好", "对我说", "可以是可以", "这是电话录音"],
+    "ja": ["そうですね", "説明してください", "はい、聞こえます", "電話お願いします"],
+    "ko": ["네가 그렇게", "그래도", "전화해 주세요", "녹음됩니다"],
+}
+"""Their words agree elsewhere."""
+
+
+@pytest.mark.parametrize("code", words.CODES)
+def test_words_that_agree_elsewhere_make_no_yes(code: str) -> None:
+    verdicts = {phrase: judge(phrase, words.language(code)).meaning for phrase in NO_ANSWERS[code]}
+    assert Meaning.YES not in verdicts.values(), verdicts
 
 
 CHOICES = Expected(choices=(("sales", ("sales", "the sales department")), ("cancel", ("cancel", "cancellation"))))

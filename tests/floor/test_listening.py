@@ -215,3 +215,23 @@ def test_echoes_are_looked_at_once_each(monkeypatch: pytest.MonkeyPatch) -> None
     actions = [*floor.apply(e.PlayoutFinished("n1", 300.0), 301.0), *floor.apply(e.SpeechEnded("n1"), 301.0)]
     assert {action.fate for action in actions if isinstance(action, RecordFate)} == {Fate.ECHO}
     assert not [action for action in actions if isinstance(action, DeliverTurn | PrepareAnswer)]
+
+
+def test_noise_while_a_reply_is_expected_rings_no_alarm_in_vain() -> None:
+    floor = Floor(Policy(language="en"))
+    for at, event in (
+        (0.5, e.SpeechRequested("n1", text=NOTICE)),
+        (0.9, e.AudioMade("n1", 2.0, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+        (1.5, e.WordsHeard("what does it cost")),
+        (2.0, e.CallerStarted()),
+        (2.9, e.ReplyExpected()),
+        (3.0, e.PlayoutFinished("n1", 2.0)),
+        (3.0, e.SpeechEnded("n1")),
+    ):
+        floor.apply(event, at)
+    rung = []
+    while (alarm := floor.next_alarm) is not None:
+        assert alarm not in rung
+        rung.append(alarm)
+        floor.apply(e.AlarmRang(), alarm)

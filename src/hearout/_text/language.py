@@ -15,7 +15,10 @@ CODES = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pt", "tr",
 
 @dataclass(frozen=True)
 class Language:
-    """The words of a language, by what they mean. A ``*`` at a phrase's end stands for any end of its last word.
+    """The words of a language, by what they mean.
+
+    A ``*`` at a phrase's end stands for any end of its last word. A full stop says that the phrase means it only where
+    it is all of its clause: "I do." is a yes, "I do like your hat" is none.
 
     Args:
         code: of the language, as in BCP 47; empty for one that is not known: then no word means anything.

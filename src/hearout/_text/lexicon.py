@@ -41,10 +41,14 @@ class _Phrase:
     atoms: tuple[str, ...]
     is_open: bool
     """Whether its last word may go on."""
+    is_whole: bool
+    """Whether nothing else may stand in its clause."""
 
     def stands_in(self, said: list[Word], at: int) -> bool:
         """Whether the phrase stands in the text from this atom on."""
         last = at + len(self.atoms) - 1
+        if self.is_whole and (at > 0 or len(self.atoms) != len(said)):
+            return False
         if last >= len(said) or any(said[at + n].text != one for n, one in enumerate(self.atoms[:-1])):
             return False
         final = said[last].text
@@ -63,8 +67,8 @@ class Lexicon:
         self._meanings: dict[_Phrase, set[str]] = {}
         self._add(lists)
         extra = before or {}
-        for phrase in {_phrase(text) for texts in extra.values() for text in texts}:
-            self._meanings.pop(phrase, None)
+        taken = {_phrase(text).atoms for texts in extra.values() for text in texts}
+        self._meanings = {phrase: meanings for phrase, meanings in self._meanings.items() if phrase.atoms not in taken}
         self._add(extra)
         self._by_letter: dict[str, list[_Phrase]] = {}
         for phrase in sorted(self._meanings, key=lambda one: (len(one.atoms), not one.is_open), reverse=True):
@@ -93,14 +97,12 @@ class Lexicon:
     def _pieces(self, run: list[Word]) -> Iterator[Piece]:
         said, at, after_phrase = atoms(run), 0, True
         while at < len(said):
-            phrase = next(self._standing(said, at, after_phrase=after_phrase), None)
-            after_phrase = phrase is not None
-            if phrase is None:
-                yield Piece(frozenset(), said[at].text)
-                at += 1
-            else:
-                yield Piece(frozenset(self._meanings[phrase]), " ".join(phrase.atoms))
-                at += len(phrase.atoms)
+            phrases = list(self._standing(said, at, after_phrase=after_phrase))
+            after_phrase = bool(phrases)
+            longest = phrases[0].atoms if phrases else (said[at].text,)
+            same = [phrase for phrase in phrases if len(phrase.atoms) == len(longest)]
+            yield Piece(frozenset().union(*(self._meanings[one] for one in same)), " ".join(longest))
+            at += len(longest)
 
     def _standing(self, said: list[Word], at: int, *, after_phrase: bool) -> Iterator[_Phrase]:
         """The phrases that stand there, the longest first.
@@ -118,4 +120,4 @@ class Lexicon:
 def _phrase(text: str) -> _Phrase:
     parts = tuple(atom.text for atom in atoms(words_in(text)))
     is_open = text.endswith("*") and not is_unspaced(parts[-1])
-    return _Phrase(parts, is_open)
+    return _Phrase(parts, is_open, is_whole=text.endswith("."))
