@@ -78,11 +78,12 @@ def l1_at_the_end(_order: bytes, which: type[floor.Floor]) -> None:
     asking = which(POLICY)
     events = (
         (0.0, e.SpeechRequested("n0", text=NOTICE)),
-        (0.1, e.AudioMade("n0", 6.0, complete=True)),
+        (0.1, e.AudioMade("n0", 6.0)),
         (0.2, e.PlayoutStarted("n0")),
-        (6.2, e.PlayoutFinished("n0", 6.0)),
         (6.3, e.WordsHeard("okay")),
-        (6.4, e.SpeechEnded("n0")),
+        (6.4, e.AudioMade("n0", 6.0, complete=True)),
+        (6.5, e.PlayoutFinished("n0", 6.0)),
+        (6.6, e.SpeechEnded("n0")),
     )
     done = [action for at, event in events for action in asking.apply(event, at)]
     assert any(isinstance(action, DeliverTurn) for action in done), "an answer to a question was dropped"
@@ -225,8 +226,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "answers while protected speech waits": (
         floor,
-        "if self._queue.open() or self._expected_since is not None or self._questions:\n            return\n        if",
-        "if any(one.playing for one in self._queue.open()):\n            return\n        if",
+        "if self._queue.open() or self._expected_since is not None or self._questions:\n            return\n",
+        "if any(one.playing for one in self._queue.open()) or self._questions:\n            return\n",
         l4,
     ),
     "gives the agent a turn that nobody committed": (

@@ -6,7 +6,7 @@ from hearout._pipeline.retry import _Said
 
 
 def told(*chunks: tuple[str, str]) -> tuple[str, bool]:
-    """The text of the chunks that are new, each given as its id and its text, and whether one contradicts the others."""
+    """The text of the chunks that are new, each given by id and text, and whether one contradicts the others."""
     said, text = _Said(), ""
     for name, content in chunks:
         chunk = ChatChunk(id=name, delta=ChoiceDelta(role="assistant", content=content))

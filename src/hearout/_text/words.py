@@ -55,8 +55,12 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", _IGNORED.sub("", folded)).translate(_SAME_LETTER)
 
 
-def words_in(text: str) -> list[Word]:
-    """The words of a text, in order, each with its place: by ICU, which knows scripts without spaces."""
+@lru_cache(maxsize=512)
+def words_in(text: str) -> tuple[Word, ...]:
+    """The words of a text, in order, each with its place: by ICU, which knows scripts without spaces.
+
+    They are kept for a while: the floor looks at the same words after each of its events.
+    """
     found: list[Word] = []
     for begin, end in _segments(text):
         whole = normal(text[begin:end])
@@ -68,7 +72,7 @@ def words_in(text: str) -> list[Word]:
             found += [Word(before, begin, middle + 1), Word(after.replace("'", ""), middle + 1, end)]
         else:
             found.append(Word(whole.replace("'", ""), begin, end))
-    return found
+    return tuple(found)
 
 
 def _segments(text: str) -> Iterator[tuple[int, int]]:
