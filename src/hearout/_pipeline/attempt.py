@@ -115,7 +115,7 @@ class TtsAttempt:
             last = [one for one in times if one.start < self.seconds - ROUNDING]
             if not last:
                 return self.begins
-            ended = last[-1].end is not None and last[-1].end <= self.seconds + ROUNDING
+            ended = last[-1].end is not None and last[-1].end <= self.seconds + 1e-3  # else the word is said again
             return last[-1].last if ended else last[-1].first
         reached = self.begins + placed(text[self.begins :], pace.letters_in(self.seconds))
         return max([begin for begin, _ in words.sentences(text) if begin <= reached] + [self.begins])
