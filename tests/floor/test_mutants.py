@@ -111,9 +111,9 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l1_answers,
     ),
     "drops agreement over the question": (
-        held,
-        " and not self.owner.has_asked(self.held.at)",
-        "",
+        utterance,
+        "return self._attempt_at is not None and at + ASKED_MARGIN >= self._attempt_at + asked - self.begins_at",
+        "return False",
         l1_at_the_end,
     ),
     "forgets that it asked when the utterance is over": (

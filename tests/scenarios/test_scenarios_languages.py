@@ -9,7 +9,7 @@ import pytest
 from harness.scenes import Announcing, assert_answered_at_once, call, fates, receipts
 from hearout import Outcome, Policy
 from hearout import _text as words
-from hearout.testing import STT, Say, first_sound, from_end
+from hearout.testing import STT, TTS, Say, first_sound, from_end
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,12 @@ def spoken(code: str, *acts: Say, text: str | None = None, **more: Any) -> Any:
     """A call in a language, of which the STT says which one it is."""
     talk = TALKS[code]
     agent: Callable[[], Any] = lambda: Announcing(text or f"{talk.notice} {talk.question}")  # noqa: E731
-    return call(*acts, agent=agent, stt=STT(language=code), **more)
+    return call(*acts, agent=agent, stt=STT(language=code), tts=voice(code), **more)
+
+
+def voice(code: str) -> TTS:
+    """A voice with the pace of the language: a character of Chinese, Japanese or Korean is a syllable or more."""
+    return TTS(rate=5.0 if code in ("zh", "ja", "ko") else 15.0)
 
 
 def test_there_is_a_talk_in_every_language() -> None:
@@ -167,7 +172,9 @@ def test_a_request_over_a_notice_is_answered_when_it_ends(code: str) -> None:
 def test_the_announcements_echo_is_no_turn(code: str) -> None:
     talk = TALKS[code]
     first = next(iter(words.sentences(talk.notice, words.language(code))))[1].strip(" .。।")
-    result = spoken(code, Say(first_sound(0.2), first, duration=1.5, answered=False), text=talk.notice)
+    result = spoken(
+        code, Say(first_sound(0.2), first, duration=voice(code).seconds(first), answered=False), text=talk.notice
+    )
     assert fates(result) == [(first, "echo")]
     assert result.turns == []
 
@@ -191,7 +198,9 @@ def test_the_policys_language_is_used_where_the_stt_says_none(code: str) -> None
     talk = TALKS[code]
     act = Say(first_sound(0.6), talk.backchannel, answered=False)
     text = f"{talk.notice} {talk.question}"
-    quiet = call(act, agent=lambda: Announcing(text), stt=STT(language=""), policy=Policy(language=code))
+    quiet = call(
+        act, agent=lambda: Announcing(text), stt=STT(language=""), tts=voice(code), policy=Policy(language=code)
+    )
     assert fates(quiet) == [(talk.backchannel, "backchannel")]
-    unknown = call(act, agent=lambda: Announcing(text), stt=STT(language=""))
+    unknown = call(act, agent=lambda: Announcing(text), stt=STT(language=""), tts=voice(code))
     assert fates(unknown) == [(talk.backchannel, "delivered")]
