@@ -10,7 +10,7 @@ from hearout._floor.floor import Floor
 from hearout._floor.question import LONGEST
 from hearout._floor.utterance import ONSET
 from hearout.policy import Policy, Redeliver
-from hearout.receipts import AskOutcome, Basis, Kind
+from hearout.receipts import AskAttempt, AskOutcome, Basis, GivenAnswer, Kind, QuestionReceipt
 
 YES = ("yes", "sure", "okay yes")
 NO = ("no", "not okay", "okay no wait")
@@ -209,3 +209,28 @@ def what_was_said_is_recorded(call: Asked) -> None:
             assert any(answer.text == words and answer.began_at <= at + 1e-6 for at, words in call.said), answer
             assert answer.verdict, answer
             assert not (answer.early and answer.verdict in ("yes", "no", "choice")), answer
+
+
+CONSENT_GIVEN = QuestionReceipt(
+    "consent",
+    "3",
+    AskOutcome.ANSWERED,
+    "yes",
+    Basis.GIVEN,
+    text="May we record this call?",
+    language="en",
+    choices=("yes", "no"),
+    rules="1",
+    asked_for_at=0.1,
+    decided_at=4.5,
+    attempts=(AskAttempt("consent", 3.0, spans=((0.5, 3.0),), level="played"),),
+    answers=(
+        GivenAnswer(
+            "yes", Kind.SPOKEN, 0, 3.6, 4.0, 4.2, stt="an STT", confidence=0.9, verdict="yes", rule="agreement"
+        ),
+    ),
+    delay=1.5,
+    call="room-1",
+    entry="e1",
+)
+CONSENT_SILENT = QuestionReceipt("consent", "3", AskOutcome.SILENT, text=CONSENT_GIVEN.text, call="room-2", entry="e2")

@@ -29,11 +29,12 @@ TESTS = (
         "test_policy",
         "floor/test_trace",
         "floor/test_floor",
+        "floor/test_question",
         "floor/test_questions",
         "receipts/test_receipt",
     ),
     *("floor/test_answering", "floor/test_listening", "text/test_words", "text/test_sentences", "text/test_languages"),
-    *("receipts/test_codec", "room/test_participants", "room/test_rendered"),
+    *("receipts/test_codec", "receipts/test_question_codec", "room/test_participants", "room/test_rendered"),
 )
 
 
