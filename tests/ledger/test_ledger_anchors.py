@@ -86,7 +86,7 @@ def call(url: str, where: str, utterances: int = 1) -> None:
     asyncio.run(hold())
 
 
-def test_at_the_end_of_each_call_an_anchor_goes_to_a_file_that_others_cannot_read(url: str, tmp_path: Path) -> None:
+def test_each_calls_end_is_anchored_in_a_file_others_cannot_read(url: str, tmp_path: Path) -> None:
     path = tmp_path / "anchors.jsonl"
     for _ in range(2):
         call(url, str(path))
@@ -114,7 +114,7 @@ def test_an_anchor_may_be_posted_to_an_endpoint(url: str, endpoint: Endpoint, tm
 
 
 @pytest.mark.parametrize("endpoint", [302, 500], indirect=True)
-def test_an_endpoint_that_fails_or_sends_elsewhere_is_logged_without_its_password(
+def test_an_endpoint_that_fails_is_logged_without_its_password(
     url: str, endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     call(url, endpoint.url)
@@ -149,7 +149,7 @@ def test_while_rows_are_written_an_anchor_goes_out_at_an_interval(
     assert [one.size for one in anchors(path)] == [1]
 
 
-def test_a_ledger_that_is_down_at_the_end_has_no_anchor_and_holds_nobody_up(
+def test_a_ledger_that_is_down_at_the_end_has_no_anchor(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "WAIT", 0.2)

@@ -264,7 +264,7 @@ def test_an_emptied_book_that_agents_write_on_is_found_by_anchors_alone(tmp_path
         ledger.settle(receipt(), call="room", by="a", now=NOW)
 
 
-def test_an_acknowledgement_that_was_forged_would_count_and_the_verdict_says_that_nobody_signed_it(
+def test_a_forged_acknowledgement_counts_and_the_verdict_warns(
     tmp_path: Path,
 ) -> None:
     ledger, book, _ = filled(tmp_path, None)

@@ -270,7 +270,7 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
     return private, public
 
 
-def test_one_call_is_checked_without_the_others_by_its_proofs_and_the_signed_checkpoint(tmp_path: Path) -> None:
+def test_one_call_is_checked_without_the_others_by_its_proofs(tmp_path: Path) -> None:
     private, public = keys(tmp_path)
     path, _ = one_call(tmp_path, signer=load_signer(private))
     assert [json.loads(row["content"])["kind"] for row in read(path)[:-1]] == ["owed", "taken over", "late"]
@@ -305,7 +305,7 @@ def test_a_change_in_the_export_of_one_call_is_found(tmp_path: Path, field: str,
     assert found.what.startswith(what)
 
 
-def test_a_call_that_was_forged_with_proofs_that_fit_is_found_by_the_checkpoint(tmp_path: Path) -> None:
+def test_a_forged_call_whose_proofs_fit_is_found_by_the_checkpoint(tmp_path: Path) -> None:
     private, public = keys(tmp_path)
     path, ledger = one_call(tmp_path, signer=load_signer(private))
     anchor = ledger.checkpoint()

@@ -401,7 +401,7 @@ def test_a_call_that_is_released_is_anybodys_at_once(url: str) -> None:
 # What the ledger will never take, and what is written how often
 
 
-def test_a_record_that_the_ledger_never_takes_is_set_aside_and_holds_nobody_up(
+def test_a_record_the_ledger_never_takes_is_set_aside_and_none_waits(
     postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = postgres.database()
@@ -427,7 +427,7 @@ def test_a_record_that_the_ledger_never_takes_is_set_aside_and_holds_nobody_up(
     assert NOTICE not in caplog.text
 
 
-def test_a_record_that_cannot_be_written_is_set_aside_and_the_next_is_written(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_record_that_is_no_json_is_set_aside_and_the_next_is_written(sqlite_url: str, tmp_path: Path) -> None:
     async def call(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=math.nan) is Written.ASIDE  # no number of JSON
         assert await one.owe("room", "farewell", NOTICE, now=NOW) is Written.LEDGER
@@ -437,7 +437,7 @@ def test_a_record_that_cannot_be_written_is_set_aside_and_the_next_is_written(sq
     assert (tmp_path / "receipts.db-spool" / "aside").is_dir()
 
 
-def test_a_line_of_a_spool_that_is_no_record_is_set_aside_and_the_others_are_appended(
+def test_a_spooled_line_that_is_no_record_is_set_aside(
     sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dying = spool.Spool(tmp_path / "receipts.db-spool", "dying")
@@ -455,9 +455,7 @@ def test_a_line_of_a_spool_that_is_no_record_is_set_aside_and_the_others_are_app
     assert "line 1 of dying.jsonl cannot be read as a record; it is set aside" in caplog.text
 
 
-def test_a_lease_is_written_when_something_changed_and_else_only_to_stay_alive(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_is_written_when_it_changed_or_would_run_out(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[float, float, Any]] = []
     renew = Ledger.renew
 

@@ -106,6 +106,14 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     export.add_argument("--chain", action="store_true", help="print the rows with their hashes instead")
     export.add_argument("--anchors", type=Path, metavar="FILE", help="with --chain: prove that it began as they say")
     command("anchor", _anchor, "print what the book is now, to be kept outside its database")
+    _add_forgetting(command, environ)
+    return parser
+
+
+def _add_forgetting(
+    command: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser],
+    environ: Mapping[str, str],
+) -> None:
     forget = command("forget", _forget, "remove what the caller said in a call, and its names; the chain stays whole")
     forget.add_argument("call", metavar="CALL", help="which call")
     expire = command("expire", _expire, "forget each call that is older")
@@ -116,7 +124,6 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     for one in (forget, expire):
         one.add_argument("--text", action="store_true", help="the announcements' texts, too")
         one.add_argument("--sign", type=Path, metavar="FILE", default=key, help=f"{signs} ($HEAROUT_LEDGER_KEY)")
-    return parser
 
 
 def _add_where(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:

@@ -70,38 +70,9 @@ def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int,
 def _utterances(
     ledger: Ledger, *, call: str | None, since: float | None, until: float | None
 ) -> Iterator[Sequence[sa.Row[Any]]]:
-    said_first, said_last = SAID.alias("said_first"), SAID.alias("said_last")
-    settled = sa.and_(LAST.c.book == FIRST.c.book, LAST.c.of == FIRST.c.seq, LAST.c.kind == RowKind.SETTLED.value)
-    query = (
-        sa.select(
-            FIRST,
-            LAST.c.seq.label("last_seq"),
-            LAST.c.content.label("last_content"),
-            said_first.c.text,
-            said_first.c.salt,
-            said_first.c.caller,
-            said_first.c.names,
-            NAMES.c.name,
-            said_last.c.names.label("last_names"),
-            said_last.c.text.label("last_text"),
-            said_last.c.salt.label("last_salt"),
-            said_last.c.caller.label("last_caller"),
-            LEASES.c.played,
-            LEASES.c.held,
-            LEASES.c.until,
-        )
-        .outerjoin(LAST, settled)
-        .outerjoin(said_first, sa.and_(said_first.c.book == FIRST.c.book, said_first.c.seq == FIRST.c.seq))
-        .outerjoin(said_last, sa.and_(said_last.c.book == LAST.c.book, said_last.c.seq == LAST.c.seq))
-        .outerjoin(LEASES, sa.and_(LEASES.c.book == FIRST.c.book, LEASES.c.of == FIRST.c.seq))
-        .outerjoin(NAMES, names_of(FIRST))
-        .where(FIRST.c.book == ledger.book)
-        .where(
-            sa.or_(
-                FIRST.c.kind == RowKind.OWED.value, sa.and_(FIRST.c.kind == RowKind.SETTLED.value, FIRST.c.of.is_(None))
-            )
-        )
-    )
+    owed = FIRST.c.kind == RowKind.OWED.value
+    unpromised = sa.and_(FIRST.c.kind == RowKind.SETTLED.value, FIRST.c.of.is_(None))
+    query = _joined().where(FIRST.c.book == ledger.book, sa.or_(owed, unpromised))
     if call is not None:
         query = query.where(of_call(FIRST.c.call, ledger.book, call))
     if since is not None:
@@ -109,6 +80,24 @@ def _utterances(
     if until is not None:
         query = query.where(FIRST.c.at < until)
     return _pages(ledger, query, FIRST.c.seq)
+
+
+def _joined() -> sa.Select[Any]:
+    """Each row with the receipt that belongs to it, if any, and with what stands beside the two."""
+    said_first, said_last = SAID.alias("said_first"), SAID.alias("said_last")
+    settled = sa.and_(LAST.c.book == FIRST.c.book, LAST.c.of == FIRST.c.seq, LAST.c.kind == RowKind.SETTLED.value)
+    beside_first = (said_first.c.text, said_first.c.salt, said_first.c.caller, said_first.c.names)
+    beside_last = [said_last.c[name].label(f"last_{name}") for name in ("text", "salt", "caller", "names")]
+    last = (LAST.c.seq.label("last_seq"), LAST.c.content.label("last_content"))
+    lease = (LEASES.c.played, LEASES.c.held, LEASES.c.until)
+    return (
+        sa.select(FIRST, *last, *beside_first, *beside_last, NAMES.c.name, *lease)
+        .outerjoin(LAST, settled)
+        .outerjoin(said_first, sa.and_(said_first.c.book == FIRST.c.book, said_first.c.seq == FIRST.c.seq))
+        .outerjoin(said_last, sa.and_(said_last.c.book == LAST.c.book, said_last.c.seq == LAST.c.seq))
+        .outerjoin(LEASES, sa.and_(LEASES.c.book == FIRST.c.book, LEASES.c.of == FIRST.c.seq))
+        .outerjoin(NAMES, names_of(FIRST))
+    )
 
 
 def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) -> Iterator[Sequence[sa.Row[Any]]]:
