@@ -189,10 +189,10 @@ def test_a_television_costs_no_more_at_the_end(monkeypatch: pytest.MonkeyPatch, 
         floor.apply(event, at)
     costs, heard = [], ""
     for n in range(60):
-        heard = f"{heard} {TELEVISION}" if not finals else TELEVISION
+        heard = f"{heard} {TELEVISION} {n}" if not finals else f"{TELEVISION} {n}"
         costs.append(looked.of(floor, 3.0 + 4.9 * n, e.WordsGuessed(heard)))
         if finals:
-            costs[-1] += looked.of(floor, 3.5 + 4.9 * n, e.WordsHeard(f"{heard} {n}"))
+            costs[-1] += looked.of(floor, 3.5 + 4.9 * n, e.WordsHeard(f"{heard} and {n}"))
     first, last = max(costs[5:15]), max(costs[-10:])
     assert 0 < last <= 1.5 * first
     assert max(looked.of(floor, 298.0 + n, e.PlayoutProgressed("n1", 297.0 + n)) for n in range(2)) <= len(TELEVISION)

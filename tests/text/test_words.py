@@ -121,12 +121,27 @@ def test_of_a_long_interim_the_end_is_looked_at(text: str, end: str) -> None:
     assert words.tail(text) == end
 
 
-REPEATED = ("a", ". ", "?", "' ", "-", "\u0e01", "\u0301", "字。", "e.g. ", "«»", "\u200b", "1. ", "no ")
+REPEATED = (
+    "a",
+    ". ",
+    "?",
+    "' ",
+    "-",
+    "\u0e01",
+    "\u0301",
+    "\u0301\u0316",
+    "字。",
+    "e.g. ",
+    "«»",
+    "\u200b",
+    "1. ",
+    "no ",
+)
 FOREIGN = [text * (20_000 // len(text)) for text in REPEATED]
 
 
 def seconds(text: str) -> float:
-    begin = time.perf_counter()
+    begin = time.process_time()
     words.split(text)
     words.has_phrase(text, "operator please")
     words.breaks_off(text)
@@ -136,13 +151,13 @@ def seconds(text: str) -> float:
     words.is_echo(text, words.about("this call is recorded", 0.0, 1.0, 1.0))
     words.rest_of(text, text[: len(text) // 2])
     words.is_backchannel(text, words.language("en"))
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 @pytest.mark.parametrize("text", FOREIGN, ids=lambda text: repr(text[:6]))
 def test_the_work_grows_with_the_text_and_not_with_its_square(text: str) -> None:
-    long = min(seconds(text + " " * n) for n in range(1, 3))
-    short = max(min(seconds(text[: len(text) // 8] + " " * n) for n in range(1, 3)), 0.003)
+    long = min(seconds(text + " " * n) for n in range(1, 4))
+    short = max(min(seconds(text[: len(text) // 8] + " " * n) for n in range(1, 3)), 0.005)
     assert long < 3 * 8 * short
 
 

@@ -19,6 +19,9 @@ TAIL = 400
 SCATTERED = 2
 """Words between two repeated words; more than that, and the second one is repeated by chance."""
 
+LONGEST = 200
+"""Characters by which a word is known: a run of combining marks costs its square to normalise (CPython 3.11)."""
+
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ`´＇‛′"), "'")
 _IGNORED = re.compile("[\u0307\u0640\u093c\u064b-\u065f\u0670\u200b-\u200f\u2060\ufeff\u00ad]")
 """Signs that do not make another word: the dot that lower case leaves of "İ", Arabic vowels and stretching, the dot
@@ -63,7 +66,7 @@ def words_in(text: str) -> tuple[Word, ...]:
     """
     found: list[Word] = []
     for begin, end in _segments(text):
-        whole = normal(text[begin:end])
+        whole = normal(text[begin : min(end, begin + LONGEST)])
         if not any(sign.isalnum() for sign in whole):
             continue
         before, apostrophe, after = whole.partition("'")
