@@ -48,6 +48,7 @@ class Scenario:
         answered: whether the call goes on long enough for an answer.
         across: whether the caller talks across the end.
         prepares: whether an answer can be prepared: not where STT, LLM or TTS fail, or another agent answers.
+        resumes: whether the TTS breaks off, so that the sentence is said again from its beginning.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Scenario:
     answered: bool = True
     across: bool = False
     prepares: bool = True
+    resumes: bool = False
 
 
 def arguments(scenario: Scenario, seed: int) -> dict[str, Any]:
@@ -230,11 +232,17 @@ BROKEN: Sequence[Scenario] = (
         whole=False,
         prepares=False,
     ),
-    Scenario("voice fails at 40 %", _says(_after(0.5, 1.5), tts={"faults": (TTSFault(0, after=0.4),)}), prepares=False),
+    Scenario(
+        "voice fails at 40 %",
+        _says(_after(0.5, 1.5), tts={"faults": (TTSFault(0, after=0.4),)}),
+        prepares=False,
+        resumes=True,
+    ),
     Scenario(
         "voice stalls for 3 s",
         _says(_after(0.5, 1.5), tts={"faults": (TTSFault(0, after=0.4, stall=3.0),)}),
         prepares=False,
+        resumes=True,
     ),
     Scenario(
         "voice is dead",

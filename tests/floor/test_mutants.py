@@ -230,12 +230,6 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "if any(one.playing for one in self._queue.open()) or self._questions:\n            return\n",
         l4,
     ),
-    "gives the agent a turn that nobody committed": (
-        held,
-        "if said.committed and said.replies and",
-        "if said.replies and",
-        l10,
-    ),
     "keeps a turn that was cleared": (
         held,
         "self.settle_all(Fate.DROPPED, (said for said in self.said if said.held.kind is Kind.SPOKEN))",

@@ -65,7 +65,7 @@ def test_a_final_that_comes_after_the_sound_is_waited_for() -> None:
     assert ended(asked(), *spoken).choice == "no"
 
 
-def test_an_announcement_in_between_begins_the_wait_anew_and_what_is_said_over_it_is_early() -> None:
+def test_an_announcement_in_between_begins_the_wait_anew() -> None:
     floor = asked(wait=6.0)
     told(floor, (5.0, e.SpeechRequested("notice", text="There is a queue.")))
     told(floor, (5.0, e.AudioMade("notice", 3.0, complete=True)), (5.0, e.PlayoutStarted("notice")))

@@ -1,4 +1,4 @@
-"""Who has the database and what of it is found: the table of docs/receipts.md, row by row."""
+"""Attacks on the database, row by row as in the table of docs/receipts.md."""
 
 import json
 import re
@@ -186,7 +186,7 @@ ATTACKS: dict[str, Callable[[Stolen], None]] = {
 
 
 def attack(book: Stolen, name: str, *, fits: bool) -> None:
-    """Do it; where it is not made to fit, the chain's rows stay as they were, but for those that it is about."""
+    """Carry out an attack; the rows that are not attacked stay as they were."""
     contents = [row["content"] for row in book.rows]
     ATTACKS[name](book)
     if fits and name == "the head set back":

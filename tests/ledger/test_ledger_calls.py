@@ -1,4 +1,4 @@
-"""The rows that make a worker act: only what a worker wrote counts, and what is left of it is nobody's."""
+"""The rows that make a worker act: only rows that a worker wrote count."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Turn controls: while protected speech is owed they are the floor's, and mean what they mean to LiveKit."""
+"""Turn controls while protected speech is owed: manual turns, commit, clear and limits."""
 
 import asyncio
 from collections.abc import Callable
