@@ -138,3 +138,17 @@ def test_a_question_that_is_never_said_fails() -> None:
 
     assert AskQuestion("q") in actions
     assert ended(floor).outcome is AskOutcome.FAILED
+
+
+def test_a_question_that_is_sent_as_text_had_been_asked_when_it_was() -> None:
+    floor = Floor(Policy(language="en"))
+    told(
+        floor,
+        (0.5, e.QuestionAsked("q", text=TEXT)),
+        (0.6, e.SpeechRequested("q", text=TEXT, question="q")),
+        (0.7, e.TextSent("q")),
+        (1.0, e.SpeechEnded("q")),
+    )
+
+    receipt = ended(floor, (2.0, e.TextTyped("yes")))
+    assert (receipt.choice, receipt.attempts[0].asked_at) == ("yes", 1.0)
