@@ -27,7 +27,6 @@ LEFT = {
         "_text": 10,
         "_web": 1,
         "errors.py": 2,
-        "ledger": 23,
         "measure": 4,
         "prepare": 6,
         "receipts": 9,

@@ -14,12 +14,9 @@ TABLES = {
     ("floor.py", "_note"): "one case an event: to be read beside events.py",
     ("outbound.py", "perform"): "one case an action: to be read beside actions.py",
     ("utterance.py", "note"): "one case an event: to be read beside events.py",
-    ("_command.py", "_parser"): "one line an option of the command",
-    ("_read.py", "_utterances"): "one query: its columns, joins and conditions",
     ("agent_session.py", "ask"): "one line an argument, each with its documentation",
     ("orders.py", "_event"): "one case a letter of the random orders",
     ("_codec.py", "from_json"): "one line a field of the receipt",
-    ("_codec.py", "to_json"): "one line a field of the receipt",
 }
 """Functions that are longer, and why: each would be harder to read in parts."""
 

@@ -1,4 +1,4 @@
-"""Who has the database and what of it is found: the table of docs/receipts.md, row by row."""
+"""Attacks on a ledger's database: the table of docs/receipts.md, row by row."""
 
 import json
 import re
@@ -15,14 +15,13 @@ from harness import ROOT
 from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt
 from hearout.errors import LedgerError
 from hearout.ledger import _tables as tables
-from hearout.ledger._chain import GENESIS, canonical, row_hash
+from hearout.ledger._chain import GENESIS, canonical, digest, row_hash
 from hearout.ledger._checkpoint import Checkpoint
 from hearout.ledger._merkle import Tree
 from hearout.ledger._read import entries, verify
 from hearout.ledger._signing import Signature, load_signer
 from hearout.policy import Retention
 from hearout.receipts import Level, Listener
-from hearout.receipts._codec import digest
 
 DOCUMENTATION = (ROOT / "docs" / "receipts.md").read_text()
 FOUND = {"found": True, "not found": False}
@@ -186,7 +185,7 @@ ATTACKS: dict[str, Callable[[Stolen], None]] = {
 
 
 def attack(book: Stolen, name: str, *, fits: bool) -> None:
-    """Do it; where it is not made to fit, the chain's rows stay as they were, but for those that it is about."""
+    """Attack a book; unless the rest is made to fit, the contents of rows that the attack is not about stay."""
     contents = [row["content"] for row in book.rows]
     ATTACKS[name](book)
     if fits and name == "the head set back":

@@ -1,4 +1,4 @@
-"""The rows that make a worker act: only what a worker wrote counts, and what is left of it is nobody's."""
+"""Rows that make a worker act: a row counts only if a worker wrote it."""
 
 from dataclasses import replace
 from typing import Any

@@ -67,7 +67,7 @@ def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any
 
 
 def found(url: str) -> list[tuple[str, str, bool]]:
-    """What is in it; nothing while it cannot be read. As a reader, who waits for no writer's lock."""
+    """The utterances of a ledger, read without a lock; none while it cannot be read."""
     try:
         reader = Opened(url, mode=Mode.READ)
         return [(entry.id, entry.standing, entry.spooled) for entry in entries(reader, now=NOW + 100)]
