@@ -27,7 +27,6 @@ LEFT = {
         "_text": 9,
         "_web": 1,
         "errors.py": 2,
-        "ledger": 33,
         "measure": 4,
         "prepare": 6,
         "receipts": 9,

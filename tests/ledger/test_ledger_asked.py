@@ -4,12 +4,15 @@ import json
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from harness.ledger_workers import NOTICE, NOW, Opened, receipt
 from harness.questions import CONSENT_GIVEN, CONSENT_SILENT
 from hearout.ledger import Ledger
 from hearout.ledger._command import main
 from hearout.ledger._questions import asked_record, questions, revoked_record
+from hearout.ledger._read import rows, verify
+from hearout.ledger._tables import ROWS
 from hearout.policy import Retention
 from hearout.receipts import Fate, Held
 
@@ -72,3 +75,21 @@ def test_a_question_that_was_answered_without_the_notice_is_found(
 def test_a_changed_row_of_a_question_is_named(book: Opened) -> None:
     assert [receipt.choice for _, receipt in questions(book)] == ["yes", ""]
     assert run(book, "verify") == 0
+
+
+def test_a_forgotten_call_keeps_the_choice_of_a_question_and_no_name(book: Opened) -> None:
+    asked = replace(YES, id="newsletter", caller="sip_+491705551234", call="call-+491705551234", entry="e3")
+    book.append(asked_record(asked, by="a", now=NOW, text=Retention.KEEP))
+    revoked = replace(asked, revoked="+491705551234 called back", revoked_at=NOW + 60)
+    book.append(revoked_record(revoked, by="a"))
+    ((_, found),) = questions(book, id="newsletter")
+    assert (found.call, found.caller, found.revoked) == (asked.call, asked.caller, revoked.revoked)
+    with book.transaction() as connection:
+        assert "1705551234" not in str(connection.execute(sa.select(ROWS)).all())
+
+    book.forget(asked.call, by="ann", now=NOW + 100)
+
+    ((_, found),) = questions(book, id="newsletter")
+    assert (found.choice, found.revoked_at, found.answers[0].text) == ("yes", NOW + 60, "")
+    assert "1705551234" not in str(found) + str(list(rows(book)))
+    assert verify(book).fault is None

@@ -1,4 +1,4 @@
-"""Attacks on the database, row by row as in the table of docs/receipts.md."""
+"""Attacks on a ledger's database: the table of docs/receipts.md, row by row."""
 
 import json
 import re
@@ -15,14 +15,13 @@ from harness import ROOT
 from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt
 from hearout.errors import LedgerError
 from hearout.ledger import _tables as tables
-from hearout.ledger._chain import GENESIS, canonical, row_hash
+from hearout.ledger._chain import GENESIS, canonical, digest, row_hash
 from hearout.ledger._checkpoint import Checkpoint
 from hearout.ledger._merkle import Tree
 from hearout.ledger._read import entries, verify
 from hearout.ledger._signing import Signature, load_signer
 from hearout.policy import Retention
 from hearout.receipts import Level, Listener
-from hearout.receipts._codec import digest
 
 DOCUMENTATION = (ROOT / "docs" / "receipts.md").read_text()
 FOUND = {"found": True, "not found": False}
@@ -186,7 +185,7 @@ ATTACKS: dict[str, Callable[[Stolen], None]] = {
 
 
 def attack(book: Stolen, name: str, *, fits: bool) -> None:
-    """Carry out an attack; the rows that are not attacked stay as they were."""
+    """Attack a book; unless the rest is made to fit, the contents of rows that the attack is not about stay."""
     contents = [row["content"] for row in book.rows]
     ATTACKS[name](book)
     if fits and name == "the head set back":

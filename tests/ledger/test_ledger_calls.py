@@ -1,4 +1,4 @@
-"""The rows that make a worker act: only rows that a worker wrote count."""
+"""Rows that make a worker act: a row counts only if a worker wrote it."""
 
 from dataclasses import replace
 from typing import Any

@@ -67,7 +67,7 @@ def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any
 
 
 def found(url: str) -> list[tuple[str, str, bool]]:
-    """The rows of the ledger, read without waiting for a lock; empty while unreadable."""
+    """The utterances of a ledger, read without a lock; none while it cannot be read."""
     try:
         reader = Opened(url, mode=Mode.READ)
         return [(entry.id, entry.standing, entry.spooled) for entry in entries(reader, now=NOW + 100)]

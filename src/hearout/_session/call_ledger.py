@@ -71,7 +71,7 @@ class UnfinishedUtterance:
         return SpeechRequest(self.owing.id, acknowledge=button, acknowledge_keys=keys, **choices)
 
     def rest(self, asked: SpeechRequest) -> SpeechRequest:
-        """What is left of it to say; all of it, where the text is another one now."""
+        """The request for the part that was not said; for all of the text, where the text is another one now."""
         return self.after_mark(asked) if self.is_of(asked.text) else asked
 
     def is_of(self, text: str) -> bool:
@@ -157,7 +157,7 @@ class CallLedger:
         self._is_attended = self._is_abandoned = False
 
     async def inherit(self) -> None:
-        """Take over what dead agents owed in this call, and see what they finished, if any died in it."""
+        """Take over the utterances that dead agents owed in this call, and read which were finished."""
         for owing in await self._scribe.owed(self.call):
             taken = await self._scribe.take_over(self.call, owing.id, now=time.time())
             if taken is not None:
@@ -210,7 +210,7 @@ class CallLedger:
         return self.finished.pop(name)
 
     def let_go(self, name: str) -> None:
-        """What a dead agent owed is not said again: the ledger has it, and what was said over it is settled here."""
+        """Let an utterance of a dead agent lie: the ledger keeps the row, the words held over it are settled here."""
         old = self.inherited.pop(name)
         self._scribe.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
 
@@ -258,7 +258,7 @@ class CallLedger:
             await asyncio.shield(row.promise)
 
     def settle(self, key: str, receipt: Receipt, *, answer: bool) -> None:
-        """It is over; where an answer follows, its row waits for the gap to it."""
+        """An utterance is over; where an answer follows, the row waits for the gap to it."""
         row = self._rows[key]
         row.state, row.receipt = RowState.OVER, receipt
         if answer:
@@ -273,7 +273,7 @@ class CallLedger:
             self._write(row)
 
     def amend(self, key: str, receipt: Receipt) -> None:
-        """More is known of who heard it; where its row is written, that is added when nothing more comes."""
+        """More is known of the listeners of an utterance; a written row gets an amendment when nothing more comes."""
         row = self._rows.get(key)
         if row is None or row.state is RowState.OWED:
             return
@@ -363,7 +363,7 @@ def _plain(text: str) -> str:
 
 
 def _policy(asked: SpeechRequest) -> Mapping[str, Any]:
-    """For whoever says it again; what the agent's own code asks for then counts."""
+    """The choices under which an utterance was asked for, as JSON, for the agent that resumes."""
     choices = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
     asks = {name: wanted for name in _ASKS if (wanted := getattr(asked, name))}
     return choices_to_json(choices) | asks

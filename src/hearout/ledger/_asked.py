@@ -19,7 +19,7 @@ def question_json(at: float, receipt: QuestionReceipt) -> dict[str, Any]:
 
 
 def question_line(receipt: QuestionReceipt) -> tuple[str, str, str]:
-    """What was decided, on what basis, and what was said: for a line of the table."""
+    """The choice, its basis and the answers of a question, for a line of the table."""
     choice = receipt.choice or receipt.outcome.value
     if receipt.revoked:
         choice += " (revoked)"
@@ -67,7 +67,7 @@ def _ended(entry: Entry) -> float:
 
 
 def _answered(entry: Entry) -> float | None:
-    """When what was said over it was answered; None where it was not."""
+    """When the words held over an utterance were answered; None where they were not."""
     assert entry.receipt is not None
     delivered = any(fate is Fate.DELIVERED for _, fate in entry.receipt.held)
     return _ended(entry) + (entry.receipt.gap or 0.0) if delivered else None

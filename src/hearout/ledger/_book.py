@@ -54,7 +54,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Placed:
-    """What a record is by now, and where it belongs.
+    """The kind of a record's row, and where the row belongs.
 
     Args:
         kind: of its row.
@@ -154,7 +154,7 @@ class Ledger:
     def renew(
         self, call: str, id: str, *, by: str, played: float, now: float, held: Sequence[Any] | None = None
     ) -> bool:
-        """Say that it is still being said, and how far it is; False when it is not this process's any more."""
+        """Renew the lease of an utterance, with the seconds played so far; False when another process holds it."""
         values: dict[str, Any] = {
             "played": sa.case((LEASES.c.played > played, LEASES.c.played), else_=played),
             "until": now + LEASE,
@@ -191,12 +191,12 @@ class Ledger:
             return self._owings(connection, OWED.c.seq == of)[0][1]
 
     def owed(self, call: str) -> tuple[Unfinished, ...]:
-        """What is owed in a call, oldest first, whether or not somebody is saying it (`Unfinished.is_alive`)."""
+        """The utterances that are owed in a call, oldest first; those that are being said, too (`is_alive`)."""
         with self.transaction() as connection:
             return tuple(owing for _, owing in self._owings(connection, of_call(OWED.c.call, self.book, call)))
 
     def checkpoint(self) -> Checkpoint | None:
-        """What the book is now, to be kept elsewhere (an *anchor*); None while it has no row."""
+        """The book's head, to be kept elsewhere (an *anchor*); None while the book has no row."""
         with self.transaction() as connection:
             row = connection.execute(sa.select(HEADS).where(HEADS.c.book == self.book)).one_or_none()
         if row is None or row.seq == 0:
@@ -205,7 +205,7 @@ class Ledger:
         return Checkpoint(self.book, int(row.seq), root, row.hash, float(row.at), row.note)
 
     def forget(self, call: str, *, by: str, now: float, text: bool = False) -> int:
-        """Remove what the caller said in a call, and every name in it; the chain stays, and says that it was removed.
+        """Remove the caller's words and all names of a call from beside the chain; a row says so.
 
         What is said after that is not forgotten by it.
 
@@ -309,7 +309,7 @@ class Ledger:
             )
 
     def _place(self, connection: sa.Connection, record: Record, *, spooled: bool) -> Placed:
-        """What a record is by now, and which row it belongs to: a promise, or what is amended or revoked."""
+        """The kind of a record's row, and the row that is settled, amended or revoked by it."""
         call, name = self._call(connection, record, spooled=spooled)
         if record.kind is RowKind.ASKED:
             return Placed(record.kind, None, call, name)
@@ -342,7 +342,7 @@ class Ledger:
         return Placed(RowKind.LATE if late else record.kind, int(promised.seq), call, name)
 
     def _call(self, connection: sa.Connection, record: Record, *, spooled: bool) -> tuple[str, CallName | None]:
-        """The pseudonym of a record's call, and its name: as the row has it that it belongs to, or else by its name."""
+        """The pseudonym and the name of a record's call: those of the row it belongs to, or by the name."""
         owed = sa.select(ROWS.c.call).where(ROWS.c.book == self.book, ROWS.c.entry == record.owed)
         if record.owed and (call := connection.execute(owed).scalar()) is not None:
             return str(call), names.name_of(connection, self.book, call)

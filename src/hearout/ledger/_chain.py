@@ -1,4 +1,4 @@
-"""The chain: how a row's content is written and hashed, and kept apart from what was said and who it was."""
+"""The chain: how a row's content is written and hashed, apart from words and names."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..policy import Retention
-from ..receipts._codec import Json, digest, sha256
+from ..receipts._codec import Json, sha256
 from ._merkle import leaf_hash
 
 GENESIS = "0" * 64
@@ -21,7 +21,7 @@ def canonical(document: Any) -> str:
 
 
 def row_hash(book: str, seq: int, before: str, content: str) -> str:
-    """The hash of a row, in hex: of its book, its number, the hash of the row before it, and its content.
+    """The hash of a row, in hex: of the book, the number, the hash of the row before, and the content.
 
     They are written as a JSON list (:func:`canonical`), so that none can be taken for the end of another. It is the
     hash of a leaf of RFC 6962 (:mod:`hearout.ledger._merkle`): a zero byte goes before the list.
@@ -34,8 +34,15 @@ def plain(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
+def digest(salt: str, text: str) -> str:
+    """The salted SHA-256 of words, in hex: of the salt, a colon and the words, in UTF-8."""
+    return sha256(f"{salt}:{text}")
+
+
 def pseudonym(salt: str, name: str) -> str:
-    """What stands in the chain for a name. Without the salt it cannot be told whose it is; nothing stands for nothing.
+    """A pseudonym, which stands in the chain for a name; without the salt, nobody can tell for which.
+
+    The pseudonym of an empty name is empty.
 
     Args:
         salt: of the call, in which one name has one pseudonym.
@@ -73,7 +80,7 @@ def _people(listeners: Sequence[Json], change: Callable[[str], str]) -> list[Jso
 
 @dataclass(frozen=True)
 class Plaintext:
-    """What was said in one row, and who it was. It stands beside the chain, so that it can be forgotten.
+    """The words and names of one row. They stand beside the chain, so that they can be forgotten.
 
     The chain has salted hashes of the words, and pseudonyms of the names.
 
@@ -91,7 +98,7 @@ class Plaintext:
 
     @property
     def kept(self) -> list[str]:
-        """What of it there is."""
+        """The kinds of plaintext that are there, by name."""
         return [name for name in ("caller", "text", "names") if getattr(self, name) is not None]
 
 
@@ -142,7 +149,7 @@ def unseal(sealed: Json, said: Plaintext) -> Json:
 
 
 def mismatch(content: Mapping[str, Any], said: Plaintext, call: CallName | None) -> str:
-    """What is wrong between a row's content and what stands beside it; empty when nothing is.
+    """The contradiction between a row's content and what stands beside the row; empty when there is none.
 
     Args:
         content: of the row.

@@ -1,4 +1,4 @@
-"""`hearout receipts`: what was said to whom, whether any of it was changed, and forgetting what a caller said."""
+"""`hearout receipts`: list, show, verify, export, anchor, forget and expire the receipts of a ledger."""
 
 import argparse
 import getpass

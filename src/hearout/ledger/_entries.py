@@ -1,4 +1,4 @@
-"""What is appended to the ledger, and what comes out of it."""
+"""Records, which are appended to the ledger, and entries, which are read from it."""
 
 import json
 import secrets
@@ -125,7 +125,7 @@ class Unfinished:
     text_sha256: str = ""
 
     def is_alive(self, now: float) -> bool:
-        """Whether somebody is saying it, or about to: then it is nobody else's."""
+        """Whether the lease is good: then the utterance is nobody else's."""
         return now < self.until
 
 
@@ -193,7 +193,7 @@ def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
 def promise(
     call: str, id: str, text: str, *, agent: str, policy: Mapping[str, Any], by: str, now: float, keep: Retention
 ) -> Record:
-    """The record that an utterance is owed; its text stands beside it until it is settled, and then as `keep` says."""
+    """The record that an utterance is owed; the text stands beside until the settlement, and then as `keep` says."""
     hashed = sha256(text)
     kept = ["text"] if keep is Retention.KEEP and text else []
     content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept}

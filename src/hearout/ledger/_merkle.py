@@ -71,11 +71,11 @@ class Forest:
             self._levels.append([node_hash(left, right) for left, right in pairs])
 
     def inclusion(self, row: int) -> list[bytes]:
-        """What shows that a row is in the tree (RFC 6962, 2.1.1): the hashes beside the way from it to the root."""
+        """The proof that a row is in the tree (RFC 6962, 2.1.1): the hashes beside the way from the row to the root."""
         return list(self._inclusion(row, 0, len(self._levels[0])))
 
     def consistency(self, size: int) -> list[bytes]:
-        """What shows that the tree of the first `size` rows is the beginning of this one (RFC 6962, 2.1.2)."""
+        """The proof that the tree of the first `size` rows is the beginning of this one (RFC 6962, 2.1.2)."""
         return list(self._consistency(size, 0, len(self._levels[0]), known=True)) if size else []
 
     def _inclusion(self, row: int, begin: int, end: int) -> Iterator[bytes]:

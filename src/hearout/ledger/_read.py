@@ -191,7 +191,7 @@ def _said(salt: str | None, caller: str | None, text: str | None, names: str | N
 
 
 def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoint] = ()) -> Iterator[Json]:
-    """A book, or one call of it, as objects of JSON: its rows with what is kept beside them, and its checkpoint last.
+    """A book or one call, as objects of JSON: each row with the words and names kept beside, and the checkpoint last.
 
     Args:
         ledger: the book.
@@ -257,7 +257,7 @@ def verify(
     head: str | None = None,
     anchors: Sequence[Checkpoint] = (),
 ) -> Verdict:
-    """Check every row of a book: its hash, its place after the one before, what is beside it, its signature, its head.
+    """Check every row of a book: hash, place after the row before, words and names beside, signature; and the head.
 
     Args:
         ledger: the book.

@@ -1,4 +1,4 @@
-"""What the ledger could not take: kept in memory and in a file beside it, in order, until it is back."""
+"""The spool: records that the ledger could not take wait in memory and in a file, in order."""
 
 import contextlib
 import fcntl
@@ -48,7 +48,7 @@ class Spool:
 
     @property
     def waiting(self) -> list[Record]:
-        """What waits, in the order in which it came."""
+        """The records that wait, in order."""
         with self._lock:
             return list(self._waiting.values())
 

@@ -1,4 +1,4 @@
-"""The database: its tables, its version, and how it is opened."""
+"""The database: tables, version, and how to open one."""
 
 import contextlib
 import os
@@ -151,7 +151,7 @@ otherwise."""
 
 
 def of_call(column: sa.ColumnElement[str], book: str, call: str) -> sa.ColumnElement[bool]:
-    """Whether a column has a call's pseudonym, where the call is given by its name, or by its pseudonym itself."""
+    """Whether a column has a call's pseudonym; the call is given by name, or by the pseudonym itself."""
     named = sa.select(NAMES.c.call).where(NAMES.c.book == book, NAMES.c.name == plain(call))
     return sa.or_(column == call, column.in_(named)) if call.startswith("~") else column.in_(named)
 
@@ -307,7 +307,7 @@ def take_your_time(connection: sa.Connection) -> None:
 
 @contextlib.contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Turn the database's errors into ours. Of its message the first line: what follows may hold what was said.
+    """Turn the database's errors into ours, with the first line of the message: the rest may hold words.
 
     Args:
         name: of the database, without its password.

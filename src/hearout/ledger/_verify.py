@@ -119,7 +119,7 @@ class Forgettings:
             return  # the check names it
 
     def covers(self, seq: int, content: Json, what: str) -> bool:
-        """Whether that was forgotten of a row after it was written."""
+        """Whether words or names of a row were forgotten by a later row."""
         if self._covers(seq, content, what):
             return True
         self._look()
@@ -130,7 +130,7 @@ class Forgettings:
         return own or any(later > seq and what in gone and content["at"] < at for later, gone, at in self._older)
 
     def is_nameless(self, seq: int, content: Json) -> bool:
-        """Whether the name of a row's call may be gone: it was forgotten, or nobody's call is meant."""
+        """Whether a row's call may have no name: the name was forgotten, or the row is of all calls."""
         return not content["call"] or content["call"] in self._of_calls or self.covers(seq, content, "names")
 
 
@@ -184,7 +184,7 @@ class Checker:
         return (checkpoint.size, checkpoint.head, checkpoint.root) == (self.rows, self._before, self._tree.root.hex())
 
     def wrong_end(self, end: Checkpoint | None) -> Fault | None:
-        """What is wrong with the book's head, once the rows that it stands for are through."""
+        """The fault of a book's head, once all rows up to that head were good; None when there is none."""
         if end is None and self.rows:
             return Fault(self.rows, f"row {self.rows}", "the book's head, which says that it is the last one, is gone")
         if self._verifier is None:
@@ -408,7 +408,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _links(path: Path) -> Iterator[Link | End | str]:
-    """Its rows, and its end; what is wrong, in the place of a line that is neither."""
+    """The rows and the end of an export; a sentence in the place of a line that is neither."""
     for line in _lines(path):
         try:
             document = json.loads(line)

@@ -226,7 +226,7 @@ class LedgerWriter:
         return await self._ask(lambda: tuple(read.entries(self._ledger, now=now, call=call)), (), within=TAKES_OVER)
 
     async def take_over(self, call: str, id: str, *, now: float) -> Unfinished | None:
-        """Owe here what a process that died owed; then renew and settle it as if it had been promised here.
+        """Take over an utterance of a process that died; then renew and settle it as one that was promised here.
 
         None where another process has it, nothing is owed, or the ledger is down, which is logged.
         """
@@ -449,6 +449,6 @@ class LedgerWriter:
 
 
 def _noted(future: "asyncio.Future[Any]") -> None:
-    """Nobody waits for it any more: what it raised is on the log already."""
+    """Take a future's error, which is on the log already, so that asyncio does not report a lost one."""
     if not future.cancelled():
         future.exception()

@@ -28,11 +28,6 @@ Json: TypeAlias = dict[str, Any]
 E = TypeVar("E", bound=Enum)
 
 
-def digest(salt: str, text: str) -> str:
-    """The salted SHA-256 of words, in hex: of the salt, a colon and the words, in UTF-8."""
-    return sha256(f"{salt}:{text}")
-
-
 def sha256(text: str) -> str:
     """The plain SHA-256 of a text, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -290,4 +285,4 @@ def _merged(known: Any, extra: Any) -> Any:
     return known if extra is None else extra
 
 
-__all__ = ["SCHEMA", "VERSION", "Json", "Retention", "digest", "from_json", "listener_from_json", "sha256", "to_json"]
+__all__ = ["SCHEMA", "VERSION", "Json", "Retention", "from_json", "listener_from_json", "sha256", "to_json"]
