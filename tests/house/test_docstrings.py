@@ -23,7 +23,7 @@ LEFT = {
         "_local": 2,
         "_pipeline": 29,
         "_room": 16,
-        "_session": 40,
+        "_session": 34,
         "_text": 9,
         "_web": 1,
         "errors.py": 2,
