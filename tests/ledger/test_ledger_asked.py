@@ -78,7 +78,7 @@ def test_a_changed_row_of_a_question_is_named(book: Opened) -> None:
 
 
 def test_a_forgotten_call_keeps_the_choice_of_a_question_and_no_name(book: Opened) -> None:
-    asked = replace(YES, id="newsletter", caller="sip_+491705551234", call="call-+491705551234", entry="e3")
+    asked = replace(CONSENT_GIVEN, id="newsletter", caller="sip_+491705551234", call="call-+491705551234", entry="e3")
     book.append(asked_record(asked, by="a", now=NOW, text=Retention.KEEP))
     revoked = replace(asked, revoked="+491705551234 called back", revoked_at=NOW + 60)
     book.append(revoked_record(revoked, by="a"))
