@@ -13,9 +13,14 @@ from harness.kept_in_loop import REPLY, InTheLoop, dying_reply, in_the_book, kep
 from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, QUESTION, call, reading, said
 from hearout import AgentSession, Outcome
+from hearout._floor.state import Progress
+from hearout._session.call_ledger import RENEW, CallLedger
+from hearout._session.speeches import SpeechRequest
 from hearout.ledger import Unfinished
 from hearout.ledger._calls import WatchedCall
+from hearout.ledger._entries import marks
 from hearout.ledger._read import verify
+from hearout.receipts import Held
 from hearout.testing import (
     LLM,
     TTS,
@@ -24,6 +29,7 @@ from hearout.testing import (
     Say,
     first_sound,
 )
+from hearout.testing import run as virtually
 
 
 @pytest.fixture
@@ -203,3 +209,21 @@ def test_an_id_announced_again_before_an_answer_is_promised_each_time(ledger: Op
     assert [(entry.asked is not None, entry.receipt and entry.receipt.outcome) for entry in in_the_book(ledger)] == [
         (True, Outcome.FINISHED)
     ] * 2
+
+
+def test_what_ended_keeps_its_place_until_its_receipt_is_written(ledger: Opened) -> None:
+    """The receipt waits for the evidence, and the floor knows the utterance no more: an agent may die then."""
+    known = Progress(played=5.0, resumes_at=3.2, characters=24, held=(Held(QUESTION, 2.0),), text=NOTICE, complete=True)
+    said = iter([known])
+
+    async def keep() -> None:
+        scribe: Any = InTheLoop(ledger, "a")
+        book = CallLedger(scribe, "room/1", agent=lambda: "", progress=lambda _: next(said, Progress()))
+        book.promise("key", SpeechRequest("notice", NOTICE))
+        await asyncio.sleep(3.5 * RENEW)
+        (owing,) = ledger.owed("room/1")
+        assert (marks(owing.held)[0]["at"], owing.held[1]["text"], owing.played) == (3.2, QUESTION, 5.0)
+        scribe.dies = True
+        await book.close()
+
+    virtually(keep)

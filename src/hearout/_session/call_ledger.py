@@ -340,8 +340,8 @@ class CallLedger:
                 self._renew_row(key, row)
 
     def _renew_row(self, key: str, row: Row) -> None:
-        if row.state is RowState.OWED:
-            row.progress = self._progress_now(key)
+        if row.state is RowState.OWED and (known := self._progress_now(key)) != Progress():
+            row.progress = known  # the floor has let go of what ended, while the receipt waits for evidence
         now = row.progress
         text = now.text if row.is_untold else None
         so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
