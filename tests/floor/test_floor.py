@@ -466,3 +466,20 @@ def test_what_waits_for_its_answer_is_not_answered_in_a_shutdown() -> None:
     floor = Floor()
     told(floor, (1.0, e.TextTyped("one")), (1.2, e.TextTyped("two")), (1.3, e.ShutdownAsked()))
     assert told(floor, (3.0, e.AlarmRang())) == []
+
+
+def test_a_late_final_is_placed_by_the_times_that_the_stt_gives() -> None:
+    floor = Floor()
+    floor.apply(e.PhrasesExpected(), 0.0)
+    floor.apply(e.SpeechRequested("n1", text="This call is recorded.", expected=20.0), 0.0)
+    for at, event in (
+        (1.0, e.CallerStarted()),
+        (2.0, e.CallerStopped()),
+        (3.0, e.CallerStarted()),
+        (4.0, e.CallerStopped()),
+        (6.0, e.WordsHeard("what does it cost", began=1.0, ended=2.0)),
+        (7.0, e.WordsHeard("and when", began=3.0, ended=4.0)),
+    ):
+        floor.apply(event, at)
+
+    assert [held.at for held in floor.progress("n1", 7.0).held] == pytest.approx([1.0, 3.0], abs=0.35)

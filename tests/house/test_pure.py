@@ -35,6 +35,7 @@ TESTS = (
     ),
     *("floor/test_answering", "floor/test_listening", "text/test_words", "text/test_sentences", "text/test_languages"),
     *("receipts/test_codec", "receipts/test_question_codec", "room/test_participants", "room/test_rendered"),
+    *("room/test_telephone", "test_errors"),
 )
 
 

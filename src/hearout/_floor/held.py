@@ -321,8 +321,7 @@ class HeldWords:
             mine = [one for one in likely if one.began <= event.ended + SILENCE] or likely[:1]
         else:
             mine = likely[:1]
-        if mine[-1].ended is not None and not self.guess:
-            self.slowest = max(self.slowest, at - mine[-1].ended)
+        self.slowest = max(self.slowest, at - (mine[-1].ended or at))
         gone = ended[: ended.index(mine[-1]) + 1]
         owed = [one for one in (*self.wordless, *self.sounds) if one not in gone]
         for one in owed:
