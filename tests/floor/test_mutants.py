@@ -92,6 +92,12 @@ def l1_at_the_end(_order: bytes, which: type[floor.Floor]) -> None:
 MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "floor")]
 
 MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
+    "takes a turn that the program ends for one of its own": (
+        held,
+        "piece.committed = asked is not None and (piece.held.at <= asked.at or at <= asked.until)",
+        "piece.committed = True",
+        l10,
+    ),
     "forgets the guess when the final does not come": (
         held,
         "self.said.append(self._spoken(new, self.began(at), at, owner, after_question=after_question))",
