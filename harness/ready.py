@@ -19,8 +19,8 @@ from hearout.announcement import (
     Announcement,
 )
 from hearout.prepare._make import Done, prepare
-from hearout.prepare._models import Piece
-from hearout.prepare._orders import Choices, Order
+from hearout.prepare._models import SpokenPiece
+from hearout.prepare._orders import Options, Order
 from hearout.prepare._sound import SAMPLE_RATE
 
 LETTER, GAP, COMMA = 0.06, 0.02, 0.25
@@ -61,10 +61,10 @@ class Noises:
     level: float = 0.2
     asked: list[str] = field(default_factory=list)
 
-    async def speak(self, text: str) -> list[Piece]:
+    async def speak(self, text: str) -> list[SpokenPiece]:
         self.asked.append(text)
         audio, times = noises(text, level=self.level)
-        return [Piece(text, audio, tuple(times) if self.aligned else ())]
+        return [SpokenPiece(text, audio, tuple(times) if self.aligned else ())]
 
 
 @dataclass
@@ -88,7 +88,7 @@ def make(
     **choices: Any,
 ) -> tuple[Done, Announcement]:
     """What `hearout prepare` does, with noises."""
-    order = Order(name, text, Choices(**choices))
+    order = Order(name, text, Options(**choices))
     ear = Told(text if hears is None else hears)
     return asyncio.run(prepare(order, voice or Noises(), ear, folder, force=force))
 

@@ -13,26 +13,14 @@ from hearout import (
     Outcome,
     Receipt,
 )
-from hearout._console.report import (
-    CallRecord,
-    HeldRow,
-    ReplyRow,
-    SaidRow,
-    Transcript,
-    Turn,
-    Utterance,
-    folder,
-    questions,
-    receipts,
-    table,
-    write,
-)
+from hearout._console.report import folder, questions, receipts, table, write
+from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
 from hearout.receipts import AskOutcome, Basis, Fate, GivenAnswer, Held, QuestionReceipt
 
 ASKED = "Wait, can I change my address first?"
 CALL = CallRecord(
     "finished",
-    [Utterance("s1", 1.0, 9.00049, "This call is recorded. " * 8, protected=True, cut=False)],
+    [SpokenRow("s1", 1.0, 9.00049, "This call is recorded. " * 8, protected=True, cut=False)],
     [SaidRow(3.0, 5.0, ASKED)],
     [Transcript(5.3, ASKED, final=True)],
     [Turn(9.0, ASKED)],

@@ -8,7 +8,7 @@ import pytest
 
 from harness import ROOT
 from hearout import AskOutcome, ConsoleError, QuestionReceipt, ScriptError
-from hearout._console.call import Call
+from hearout._console.call import CallLog
 from hearout._console.play import Player
 from hearout._console.script import Script, Step, read
 
@@ -120,4 +120,4 @@ def test_a_script_says_what_must_come_of_the_last_question(
     asked = [QuestionReceipt("consent", "1", AskOutcome.ANSWERED, choice) for choice in choices]
     call: Any = SimpleNamespace(questions=lambda: asked)
 
-    assert Call.unexpected(call, read(file).expect) == problems
+    assert CallLog.unexpected(call, read(file).expect) == problems

@@ -16,15 +16,15 @@ from ..receipts import Fate, Kind, QuestionReceipt, Receipt
 from ..receipts._codec import (
     to_json,
 )
-from .line import SAMPLE_RATE, Line, Segment
-from .report import (
+from .line import SAMPLE_RATE, Line, PlayedSegment
+from .timeline import (
     CallRecord,
     HeldRow,
     ReplyRow,
     SaidRow,
+    SpokenRow,
     Transcript,
     Turn,
-    Utterance,
 )
 
 GAP = 0.3
@@ -38,7 +38,7 @@ HELD = "held"
 """The fate of words that are not settled yet."""
 
 
-class Call:
+class CallLog:
     """One call, as it becomes known.
 
     Args:
@@ -58,7 +58,7 @@ class Call:
         self.caption = ""
         self.tickers: list[Callable[[float], None]] = []
         self._texts: dict[str, list[str]] = {}
-        self._speaking: Segment | None = None
+        self._speaking: PlayedSegment | None = None
         self._last_spoke: SpeechHandle | None = None
         self._typing: set[asyncio.Future[None]] = set()
         self._answer_is_due = False
@@ -100,7 +100,7 @@ class Call:
     def record(self, outcome: str) -> CallRecord:
         """The call as it is known now."""
         agent = [
-            Utterance(
+            SpokenRow(
                 handle.id,
                 segments[0].start or 0.0,
                 segments[-1].end if segments[-1].end is not None else self.line.now,
@@ -163,7 +163,7 @@ class Call:
         heard = [one.at for one in self.transcripts if one.final] + [one.at for one in self.held]
         return any(said.start < at <= until for at in heard)
 
-    def _late(self, protected: list[Utterance]) -> list[str]:
+    def _late(self, protected: list[SpokenRow]) -> list[str]:
         """Answers that came later than they could have."""
         found = []
         for reply in self._replies(self.record("").agent):
@@ -189,15 +189,15 @@ class Call:
                 return self.line.now + segment.captured - segment.played if segment.complete else None
         return None
 
-    def _utterances(self) -> list[tuple[SpeechHandle, list[Segment]]]:
+    def _utterances(self) -> list[tuple[SpeechHandle, list[PlayedSegment]]]:
         """The stretches that sounded, by the speech they belong to, in order."""
-        found: dict[str, tuple[SpeechHandle, list[Segment]]] = {}
+        found: dict[str, tuple[SpeechHandle, list[PlayedSegment]]] = {}
         for segment in self.line.loudspeaker.segments:
             if segment.handle is not None:
                 found.setdefault(segment.handle.id, (segment.handle, []))[1].append(segment)
         return list(found.values())
 
-    def _replies(self, agent: list[Utterance]) -> list[ReplyRow]:
+    def _replies(self, agent: list[SpokenRow]) -> list[ReplyRow]:
         """Each utterance that followed a turn of the caller, with its gap to the utterance before it."""
         return [
             ReplyRow(after.start, after.start - before.end)

@@ -28,7 +28,7 @@ FRAME = SAMPLE_RATE // 50
 
 
 @dataclass
-class Segment:
+class PlayedSegment:
     """One stretch of the agent's speech on the line.
 
     Attributes:
@@ -59,15 +59,15 @@ class ConsoleOutput(io.AudioOutput):
     def __init__(self, speaking: Callable[[], SpeechHandle | None]) -> None:
         super().__init__(label="line", capabilities=io.AudioOutputCapabilities(pause=True), sample_rate=SAMPLE_RATE)
         self._speaking = speaking
-        self._open: Segment | None = None
+        self._open: PlayedSegment | None = None
         self._paused = False
-        self.segments: list[Segment] = []
-        self.waiting: deque[Segment] = deque()
+        self.segments: list[PlayedSegment] = []
+        self.waiting: deque[PlayedSegment] = deque()
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await super().capture_frame(frame)
         if self._open is None:
-            self._open = Segment(self._speaking())
+            self._open = PlayedSegment(self._speaking())
             self.waiting.append(self._open)
         samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)[:, 0]
         self._open._pieces.append((time.monotonic(), samples))
@@ -94,7 +94,7 @@ class ConsoleOutput(io.AudioOutput):
         self._paused = False
 
     @property
-    def current(self) -> Segment | None:
+    def current(self) -> PlayedSegment | None:
         """The stretch that is being played, or is next."""
         return self.waiting[0] if self.waiting else None
 
@@ -120,11 +120,11 @@ class ConsoleOutput(io.AudioOutput):
             self._finished(self.waiting.popleft())
         return out
 
-    def _finished(self, segment: Segment) -> None:
+    def _finished(self, segment: PlayedSegment) -> None:
         self._progressed(segment)
         self.on_playback_finished(playback_position=segment.played, interrupted=segment.cut)
 
-    def _progressed(self, segment: Segment) -> None:
+    def _progressed(self, segment: PlayedSegment) -> None:
         """Report what has been played since the last report: one stretch, without a hole in it."""
         if segment.played > segment._reported:
             duration = segment.played - segment._reported
@@ -171,7 +171,7 @@ class Captions(io.TextOutput):
         """Nothing is kept back."""
 
 
-class Card(Protocol):
+class SoundCard(Protocol):
     """A sound card beside the line: see `card.py`."""
 
     def open(self) -> None:
@@ -200,7 +200,7 @@ class Line:
         on_attached: Callable[[AgentSession[Any]], None],
         on_caption: Callable[[str], None],
     ) -> None:
-        self.card: Card | None = None
+        self.card: SoundCard | None = None
         self._on_tick = on_tick
         self._on_attached = on_attached
         self._on_caption = on_caption
@@ -311,7 +311,7 @@ class Line:
         return out
 
 
-def _take(segment: Segment, into: Samples, deadline: float) -> int:
+def _take(segment: PlayedSegment, into: Samples, deadline: float) -> int:
     """Move samples that came in time from the segment, and say how many they were."""
     filled = 0
     while segment._pieces and filled < len(into) and segment._pieces[0][0] <= deadline:

@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from .report import CallRecord, Samples
+from .line import Samples
+from .timeline import CallRecord
 
 INK, FAINT = "#1d2733", "#8a94a0"
 AGENT, PROTECTED, CALLER, HELD, GAP = "#cfe3f7", "#f6cf8b", "#cfead6", "#e9def5", "#c0392b"

@@ -13,7 +13,7 @@ import numpy as np
 from .._local.tts import LocalTTS
 from ..errors import ConsoleError
 from ..policy import KEYS
-from .call import Call
+from .call import CallLog
 from .line import SAMPLE_RATE, Samples
 from .script import Script, Step
 
@@ -60,7 +60,7 @@ class Player:
         ends_itself: whether the call ends after the script's quiet; a person's call does not.
     """
 
-    def __init__(self, call: Call, script: Script, *, ends_itself: bool) -> None:
+    def __init__(self, call: CallLog, script: Script, *, ends_itself: bool) -> None:
         self._call = call
         self._script = script
         self._ends_itself = ends_itself

@@ -1,104 +1,17 @@
 """The files of a call: its sound, its timeline as data, and a short table of it. The picture is in `picture.py`."""
 
-import dataclasses
 import json
 import textwrap
 import wave
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import ConsoleError
 from ..receipts import QuestionReceipt, Receipt
-
-Samples = npt.NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """Something the agent said.
-
-    Attributes:
-        id: LiveKit's name of the speech.
-        start: seconds from the start of ``call.wav``; `end` too.
-        text: as it is in the conversation's history.
-        protected: whether barge-in did not stop it.
-        cut: whether it ended before its end.
-    """
-
-    id: str
-    start: float
-    end: float
-    text: str
-    protected: bool
-    cut: bool
-
-
-@dataclass(frozen=True)
-class SaidRow:
-    """Something the caller said: from `start` to `end`, in seconds from the start of ``call.wav``."""
-
-    start: float
-    end: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Transcript:
-    """What the recogniser made of the caller, `at` seconds from the start."""
-
-    at: float
-    text: str
-    final: bool
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What the agent was given as the caller's turn, `at` seconds from the start."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True)
-class ReplyRow:
-    """An answer: its first frame at `start`, `gap` seconds after the last frame of the utterance before it."""
-
-    start: float
-    gap: float
-
-
-@dataclass(frozen=True)
-class HeldRow:
-    """Words said over protected speech: what they were taken for (`kind`), and what became of them (`fate`)."""
-
-    at: float
-    text: str
-    kind: str
-    fate: str
-
-
-@dataclass(frozen=True)
-class CallRecord:
-    """A call, as ``timeline.json`` has it."""
-
-    outcome: str
-    agent: list[Utterance] = field(default_factory=list)
-    caller: list[SaidRow] = field(default_factory=list)
-    transcripts: list[Transcript] = field(default_factory=list)
-    turns: list[Turn] = field(default_factory=list)
-    replies: list[ReplyRow] = field(default_factory=list)
-    held: list[HeldRow] = field(default_factory=list)
-    receipts: list[dict[str, Any]] = field(default_factory=list)
-    """As :mod:`hearout.receipts._codec` writes them; their times are seconds from the session's start."""
-
-    def as_json(self) -> dict[str, Any]:
-        """The record in the form of ``timeline.json``, version 1; seconds to the millisecond."""
-        return {"version": 1, **_rounded(dataclasses.asdict(self))}
+from .line import Samples
+from .timeline import CallRecord, SaidRow
 
 
 def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, sample_rate: int) -> None:
@@ -113,7 +26,7 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
     Raises:
         ConsoleError: a file cannot be written.
     """
-    from . import picture  # matplotlib takes most of a second: not before the call is over
+    from .picture import draw  # matplotlib takes most of a second: not before the call is over
 
     try:
         with (directory / "call.wav").open("wb") as raw, wave.open(raw, "wb") as file:
@@ -123,7 +36,7 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
             file.writeframes(np.stack([caller, agent], axis=1).astype("<i2").tobytes())
         timeline = json.dumps(record.as_json(), indent=2, ensure_ascii=False)
         (directory / "timeline.json").write_text(timeline + "\n", "utf-8")
-        picture.draw(directory / "timeline.png", record, caller, agent, sample_rate)
+        draw(directory / "timeline.png", record, caller, agent, sample_rate)
     except OSError as error:
         raise ConsoleError(f"{directory}: the call's files cannot be written ({error.strerror})") from error
 
@@ -211,11 +124,3 @@ def _shortened(text: str, longest: int = 140) -> str:
         return text
     head, tail = text[: longest // 2], text[-longest // 2 :]
     return f"{head.rsplit(' ', 1)[0]} … {tail.split(' ', 1)[-1]}"
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value

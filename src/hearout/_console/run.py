@@ -65,7 +65,7 @@ class _Conversation:
     def __init__(
         self, server: AgentServer, screen: "Screen", directory: Path, steps: "Script", *, ends_itself: bool
     ) -> None:
-        from .call import Call
+        from .call import CallLog
         from .play import Player
 
         self._began = psutil.Process().create_time()
@@ -74,7 +74,7 @@ class _Conversation:
         self._directory = directory
         self._scripted = ends_itself
         self._expected = steps.expect
-        self._call = screen.call = Call(screen.show)
+        self._call = screen.call = CallLog(screen.show)
         self._player = Player(self._call, steps, ends_itself=ends_itself)
         self._worker = _Worker(server, on_failed=lambda: self._player.end("agent failed"))
 

@@ -14,7 +14,7 @@ from prompt_toolkit.shortcuts import print_formatted_text
 from rich.console import Console
 from rich.text import Text
 
-from .call import Call
+from .call import CallLog
 
 HELP = """\
 Type, and press Enter: your words are spoken to the agent at once, over it if it
@@ -50,7 +50,7 @@ class Screen:
         self._plain = plain
         self._console = Console(highlight=False, soft_wrap=True)
         self._width = min(self._console.width, 100)
-        self.call: Call | None = None
+        self.call: CallLog | None = None
 
     def show(self, kind: str, text: str) -> None:
         """Write one thing that happened; safe from any thread."""

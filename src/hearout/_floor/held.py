@@ -27,7 +27,7 @@ LATE = 1.25
 
 
 @dataclass
-class Sound:
+class WordlessSound:
     """A sound of the caller for which the STT may still give words.
 
     Args:
@@ -117,9 +117,9 @@ class HeldWords:
     """Of the caller's words: the policy's, otherwise what the recogniser took the last ones for."""
     stopped_at: float | None = None
     """When the caller was last known to have stopped."""
-    sounds: list[Sound] = field(default_factory=list)
+    sounds: list[WordlessSound] = field(default_factory=list)
     """Those for which words may come, the oldest first; the last one goes on while the caller talks."""
-    wordless: list[Sound] = field(default_factory=list)
+    wordless: list[WordlessSound] = field(default_factory=list)
     """Those for which none came in time. An STT that hears whole phrases may be late."""
     first_wait: float = 0.0
     """Seconds that an STT that hears whole phrases is given, until a final has shown what it needs."""
@@ -220,7 +220,7 @@ class HeldWords:
     def started(self, at: float) -> None:
         """The caller makes a sound. What is still owed for the one before may begin there."""
         if not self.talking:
-            self.sounds.append(Sound(at))
+            self.sounds.append(WordlessSound(at))
         self.talking, self.worded_at = True, at
         if self.commit is not None:
             self.commit = replace(self.commit, until=self.commit.at)
@@ -344,7 +344,7 @@ class HeldWords:
     def forget(self, at: float) -> None:
         """Nothing is owed for what was heard until now."""
         self.guess = ""
-        self.sounds = [Sound(at)] if self.talking else []
+        self.sounds = [WordlessSound(at)] if self.talking else []
 
     def release(self) -> None:
         """From now on LiveKit hears: nothing is owed for what was before."""

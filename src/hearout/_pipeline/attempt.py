@@ -18,7 +18,7 @@ ROUNDING = 0.02
 
 
 @dataclass(frozen=True)
-class Timed:
+class PlacedText:
     """A word or a sentence that the TTS placed: its second in the try, and its characters in the text."""
 
     start: float
@@ -133,7 +133,7 @@ class TtsAttempt:
         usual = pace.usual(rest)
         return False if usual is not None and seconds >= usual - ROUNDING else None
 
-    def _lacks_words(self, text: str, last: Timed) -> bool:
+    def _lacks_words(self, text: str, last: PlacedText) -> bool:
         """Whether the sound ends before the words after the last one that was placed could be said at this pace."""
         assert last.end is not None
         if self.seconds < last.end - 5 * ROUNDING:
@@ -144,14 +144,14 @@ class TtsAttempt:
         needed = last.end / max(1.0, letters(text[self.begins : last.last]))
         return self.seconds - last.end < letters_at_least(rest) * needed / 2
 
-    def _timed(self, text: str) -> list[Timed]:
-        found: list[Timed] = []
+    def _timed(self, text: str) -> list[PlacedText]:
+        found: list[PlacedText] = []
         at = self.begins
         for start, end, piece in self._times:
             first = text.find(piece.strip(), at)
             if piece.strip() and first >= 0:
                 at = first + len(piece.strip())
-                found.append(Timed(start, end, first, at))
+                found.append(PlacedText(start, end, first, at))
         return found
 
     def _noted(self, text: str, *, complete: bool) -> None:

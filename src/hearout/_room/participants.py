@@ -70,7 +70,7 @@ class Attempts(Protocol):
         """In the order in which they are said."""
 
 
-class Written(Protocol):
+class WrittenReceipts(Protocol):
     """The receipts of the call."""
 
     def look_again(self, *, since: float) -> None:
@@ -81,7 +81,7 @@ class Host(Protocol):
     """What `Participants` needs of the session that talks in the room."""
 
     @property
-    def receipts(self) -> Written:
+    def receipts(self) -> WrittenReceipts:
         """Those that are written."""
 
     @property

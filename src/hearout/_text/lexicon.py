@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .words import Word, atoms, is_unspaced, words_in
+from .words import Token, atoms, is_unspaced, words_in
 
 _BREAK = re.compile(r"[.,;:!?…،؛؟。、！？，；।—–\n\u037e]|\s-\s|\.\.")
 _MARK = re.compile(r"[?？؟\u037e⁇⁈⁉]")
@@ -44,7 +44,7 @@ class _Phrase:
     is_whole: bool
     """Whether nothing else may stand in its clause."""
 
-    def stands_in(self, said: list[Word], at: int) -> bool:
+    def stands_in(self, said: list[Token], at: int) -> bool:
         """Whether the phrase stands in the text from this atom on."""
         last = at + len(self.atoms) - 1
         if self.is_whole and (at > 0 or len(self.atoms) != len(said)):
@@ -82,7 +82,7 @@ class Lexicon:
     def clauses(self, text: str) -> list[Clause]:
         """The clauses of a text with what their phrases mean."""
         found, clause, begin = list[Clause](), Clause(), 0
-        run: list[Word] = []
+        run: list[Token] = []
         for word in [*words_in(text), None]:
             gap = text[begin : len(text) if word is None else word.begin]
             if run and (word is None or _BREAK.search(gap)):
@@ -94,7 +94,7 @@ class Lexicon:
                 begin = word.end
         return found
 
-    def _pieces(self, run: list[Word]) -> Iterator[Piece]:
+    def _pieces(self, run: list[Token]) -> Iterator[Piece]:
         said, at, after_phrase = atoms(run), 0, True
         while at < len(said):
             phrases = list(self._standing(said, at, after_phrase=after_phrase))
@@ -104,7 +104,7 @@ class Lexicon:
             yield Piece(frozenset().union(*(self._meanings[one] for one in same)), " ".join(longest))
             at += len(longest)
 
-    def _standing(self, said: list[Word], at: int, *, after_phrase: bool) -> Iterator[_Phrase]:
+    def _standing(self, said: list[Token], at: int, *, after_phrase: bool) -> Iterator[_Phrase]:
         """The phrases that stand there, the longest first.
 
         In the middle of a Korean word none begins, unless one ends there: a syllable stands in many words.

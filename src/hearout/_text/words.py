@@ -39,7 +39,7 @@ _UNSPACED = re.compile(
 
 
 @dataclass(frozen=True)
-class Word:
+class Token:
     """One word.
 
     Args:
@@ -59,12 +59,12 @@ def normal(text: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def words_in(text: str) -> tuple[Word, ...]:
+def words_in(text: str) -> tuple[Token, ...]:
     """The words of a text, in order, each with its place: by ICU, which knows scripts without spaces.
 
     They are kept for a while: the floor looks at the same words after each of its events.
     """
-    found: list[Word] = []
+    found: list[Token] = []
     for begin, end in _segments(text):
         whole = normal(text[begin : min(end, begin + LONGEST)])
         if not any(sign.isalnum() for sign in whole):
@@ -72,9 +72,9 @@ def words_in(text: str) -> tuple[Word, ...]:
         before, apostrophe, after = whole.partition("'")
         if apostrophe and after and _ELISIONS.fullmatch(before):
             middle = begin + len(before)
-            found += [Word(before, begin, middle + 1), Word(after.replace("'", ""), middle + 1, end)]
+            found += [Token(before, begin, middle + 1), Token(after.replace("'", ""), middle + 1, end)]
         else:
-            found.append(Word(whole.replace("'", ""), begin, end))
+            found.append(Token(whole.replace("'", ""), begin, end))
     return tuple(found)
 
 
@@ -112,15 +112,15 @@ def is_unspaced(word: str) -> bool:
     return _UNSPACED.match(word) is not None
 
 
-def atoms(found: Iterable[Word]) -> list[Word]:
+def atoms(found: Iterable[Token]) -> list[Token]:
     """The parts that phrases are compared by: words, and single letters in scripts without spaces.
 
     Where a segmenter ends a word depends on what stands beside it there ("我不|同意", "不|同意").
     """
-    parts: list[Word] = []
+    parts: list[Token] = []
     for word in found:
         if is_unspaced(word.text):
-            parts += [Word(letter, word.begin, word.end) for letter in word.text]
+            parts += [Token(letter, word.begin, word.end) for letter in word.text]
         else:
             parts.append(word)
     return parts

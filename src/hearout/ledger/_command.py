@@ -31,7 +31,7 @@ from . import _read as book
 from ._asked import answered_too_early, question_json, question_line
 from ._checkpoint import Signer, Verifier, anchors, key_line
 from ._questions import questions
-from ._verify import Verdict, verify_export
+from ._verify import ChainVerdict, verify_export
 
 COMMANDS = ("list", "show", "verify", "export", "anchor", "forget", "expire")
 STANDINGS = ("owed", "playing", *(outcome.value for outcome in Outcome))
@@ -283,7 +283,7 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if verdict.fault else 0
 
 
-def _verdict(name: str, verdict: Verdict, *, is_checked: bool) -> Iterator[str]:
+def _verdict(name: str, verdict: ChainVerdict, *, is_checked: bool) -> Iterator[str]:
     if verdict.fault is not None:
         yield f"Book {name!r}: {verdict.fault.row}: {verdict.fault.what}."
         yield f"Good before it: {verdict.rows}."

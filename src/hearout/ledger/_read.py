@@ -17,7 +17,7 @@ from ._checkpoint import Checkpoint, Verifier
 from ._entries import Entry, RowKind, amended, told
 from ._merkle import Forest
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call
-from ._verify import Checker, Fault, Forgettings, Link, Verdict, parsed
+from ._verify import ChainVerdict, Checker, Fault, Forgettings, Link, parsed
 
 CHUNK = 1000
 """Rows that are read at once."""
@@ -256,7 +256,7 @@ def verify(
     verifier: Verifier | None = None,
     head: str | None = None,
     anchors: Sequence[Checkpoint] = (),
-) -> Verdict:
+) -> ChainVerdict:
     """Check every row of a book: hash, place after the row before, words and names beside, signature; and the head.
 
     Args:

@@ -32,7 +32,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ChainVerdict:
     """What the verification of a book found.
 
     Args:
@@ -196,7 +196,7 @@ class Checker:
             return Fault(self.rows, f"row {self.rows}", what)
         return None
 
-    def verdict(self, fault: Fault | None) -> Verdict:
+    def verdict(self, fault: Fault | None) -> ChainVerdict:
         """What was found, once the rows are through."""
         if fault is None and self._anchors:
             anchor = self._anchors[0]
@@ -206,7 +206,7 @@ class Checker:
             fault = self.missing("the hash that was noted before is in no row")
         anchored = self._last.size if self._last is not None else 0
         unknown = tuple(_unknown(self.rows, self._signed, anchored, is_checked=self._verifier is not None))
-        return Verdict(self.rows, self._before, self._signed, fault, anchored, unknown if fault is None else ())
+        return ChainVerdict(self.rows, self._before, self._signed, fault, anchored, unknown if fault is None else ())
 
     def missing(self, what: str) -> Fault:
         """That the row after the good ones is not there."""
@@ -303,7 +303,7 @@ def verify_export(
     verifier: Verifier | None = None,
     head: str | None = None,
     anchors: Sequence[Checkpoint] = (),
-) -> tuple[str, Verdict]:
+) -> tuple[str, ChainVerdict]:
     """Check what was exported: a whole book, as :func:`hearout.ledger._read.verify` does in the database, or one call.
 
     Args:
@@ -353,7 +353,7 @@ def _part(
     checker: Checker,
     anchors: Sequence[Checkpoint],
     verifier: Verifier | None,
-) -> Verdict:
+) -> ChainVerdict:
     """Whether some rows are in the book that had a checkpoint, by their proofs."""
     book, good, signed, now = end.checkpoint.book, 0, 0, end.checkpoint
     fault: Fault | None = None
@@ -375,7 +375,7 @@ def _part(
         if fault is None and not _begins(one, now, proof):
             fault = Fault(one.size, "the checkpoint", "the book that was anchored is not the beginning of this one")
     unknown = list(_unknown_of_part(now, known, is_checked=verifier is not None))
-    verdict = Verdict(good, now.head, signed, fault, max((one.size for one in known), default=0))
+    verdict = ChainVerdict(good, now.head, signed, fault, max((one.size for one in known), default=0))
     return verdict if fault is not None else replace(verdict, unknown=(*unknown, f"what else book {book!r} holds"))
 
 

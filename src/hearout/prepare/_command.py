@@ -14,7 +14,7 @@ from ..announcement import FOLDER, Announcement, default_folder
 from ..errors import AnnouncementError, LocalVoiceMissingError, MisspokenError
 from ._make import prepare
 from ._models import opened
-from ._orders import Choices, Order, read
+from ._orders import Options, Order, read
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    defaults = Choices()
+    defaults = Options()
     made = argparse.ArgumentParser(
         prog="hearout prepare",
         description="Make ready-made announcements: speak each text once, even out its silence and loudness, check by "

@@ -28,7 +28,7 @@ from ..announcement import (
 from ..errors import AnnouncementError, MisspokenError
 from . import _check as check
 from . import _timing as timing
-from ._models import Piece, SpeechToText, TextToSpeech
+from ._models import SpeechToText, SpokenPiece, TextToSpeech
 from ._orders import Order
 from ._sound import (
     SAMPLE_RATE,
@@ -134,7 +134,7 @@ async def _speak(sentences: Sequence[str], voice: TextToSpeech, order: Order) ->
     return SpokenDraft(np.concatenate(audio), tuple(stretches), tuple(words))
 
 
-def _words(piece: Piece, sound: Samples, at: float) -> list[Word]:
+def _words(piece: SpokenPiece, sound: Samples, at: float) -> list[Word]:
     """The words of a piece, with times in the whole announcement."""
     words, shift = timing.estimated(piece.text, sound), at
     if piece.aligned and (aligned := timing.aligned(piece.text, piece.aligned)):

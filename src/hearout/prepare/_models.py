@@ -26,7 +26,7 @@ LOCAL = "local"
 
 
 @dataclass(frozen=True)
-class Piece:
+class SpokenPiece:
     """A stretch that the voice made in one go.
 
     Attributes:
@@ -51,7 +51,7 @@ class TextToSpeech(Protocol):
     def model(self) -> str:
         """Which model, with what can be known of its version."""
 
-    async def speak(self, text: str) -> list[Piece]:
+    async def speak(self, text: str) -> list[SpokenPiece]:
         """The text in the pieces in which it was made; none if it has no sound.
 
         Raises:
@@ -78,9 +78,9 @@ class LocalTextToSpeech:
     def __init__(self) -> None:
         self.model = f"hibari-tts {importlib.metadata.version('hibari-tts')}"
 
-    async def speak(self, text: str) -> list[Piece]:
+    async def speak(self, text: str) -> list[SpokenPiece]:
         parts = local_tts.LocalTTS().parts(text)
-        return [Piece(part.text, part.audio.astype(np.float32) / np.float32(32768)) for part in parts]
+        return [SpokenPiece(part.text, part.audio.astype(np.float32) / np.float32(32768)) for part in parts]
 
 
 class LocalSpeechToText:
@@ -103,7 +103,7 @@ class LiveKitTextToSpeech:
         self.name = name or "default"
         self.model = f"{voice.provider} {voice.model}"
 
-    async def speak(self, text: str) -> list[Piece]:
+    async def speak(self, text: str) -> list[SpokenPiece]:
         pieces: list[Samples] = []
         aligned: list[Aligned] = []
         resampler: rtc.AudioResampler | None = None
@@ -123,7 +123,7 @@ class LiveKitTextToSpeech:
         except APIError as error:
             raise AnnouncementError(f"the voice {self.model} failed: {error}; try again, or see to its key") from error
         pieces += map(_mono, resampler.flush() if resampler else [])
-        return [Piece(text, np.concatenate(pieces), tuple(aligned))] if pieces else []
+        return [SpokenPiece(text, np.concatenate(pieces), tuple(aligned))] if pieces else []
 
 
 class LiveKitSpeechToText:

@@ -13,7 +13,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class Choices:
+class Options:
     """How an announcement is made.
 
     Attributes:
@@ -51,7 +51,7 @@ class Order:
 
     id: str
     text: str
-    choices: Choices
+    choices: Options
 
 
 def read(paths: list[Path], given: Mapping[str, Any]) -> list[Order]:
@@ -59,7 +59,7 @@ def read(paths: list[Path], given: Mapping[str, Any]) -> list[Order]:
 
     Args:
         paths: text files, whose stems are the ids, or TOML files.
-        given: the options of the command line, by the names of :class:`Choices`; they take precedence.
+        given: the options of the command line, by the names of :class:`Options`; they take precedence.
 
     Raises:
         AnnouncementError: a file cannot be read, or says what makes no sense; or two announcements have one id.
@@ -107,7 +107,7 @@ def _from_toml(path: Path, text: str, given: Mapping[str, Any]) -> Iterator[Orde
 
 
 def _options(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {one.name: type(one.default) for one in fields(Choices)}
+    kinds = {one.name: type(one.default) for one in fields(Options)}
     options = {}
     for name, value in table.items():
         if name not in kinds:
@@ -127,6 +127,6 @@ def _order(path: Path, name: str, text: str, options: dict[str, Any]) -> Order:
     if not text.strip():
         raise AnnouncementError(f"{path}: the announcement {name!r} has no text; write some")
     try:
-        return Order(name, text, replace(Choices(), **options))
+        return Order(name, text, replace(Options(), **options))
     except AnnouncementError as error:
         raise AnnouncementError(f"{path}: {name}: {error}") from error

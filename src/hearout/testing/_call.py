@@ -19,7 +19,7 @@ from ._line import (
     AudioReceiver,
     Loudspeaker,
     Microphone,
-    Piece,
+    SentAudio,
 )
 from ._llm import LLM, ScriptedLLM
 from ._result import (
@@ -40,7 +40,7 @@ from ._script import (
     Type,
     When,
 )
-from ._sound import NOISE, Lexicon, read
+from ._sound import NOISE, SpokenWords, read
 from ._stt import STT, ScriptedSTT, ScriptedVAD
 from ._tts import TTS, ScriptedTTS, behind
 
@@ -161,7 +161,7 @@ class _Playing:
         self._moments: dict[str, asyncio.Future[float]] = {
             name: self._loop.create_future() for name in ("first sound", "end of the first protected utterance")
         }
-        self._lexicon = Lexicon()
+        self._lexicon = SpokenWords()
         self._stt = ScriptedSTT(call.stt, self._lexicon, self.now)
         self._llm = ScriptedLLM(call.llm, self.now)
         self._tts = ScriptedTTS(call.tts, self.now)
@@ -265,7 +265,7 @@ class _Playing:
             )
         return second
 
-    def _segment_began(self, piece: Piece) -> None:
+    def _segment_began(self, piece: SentAudio) -> None:
         handle = self._session.current_speech
         protected = handle is not None and not handle.allow_interruptions
         self._segments.append(Segment(piece.start, protected))

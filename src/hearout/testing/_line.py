@@ -77,7 +77,7 @@ class AudioReceiver:
 
 
 @dataclass
-class Piece:
+class SentAudio:
     """Audio on its way out: samples, and when the first of them leaves (seconds of the call)."""
 
     start: float
@@ -111,7 +111,7 @@ class Loudspeaker(io.AudioOutput):
         now: Callable[[], float],
         listener: AudioReceiver,
         *,
-        captured: Callable[[Piece], None],
+        captured: Callable[[SentAudio], None],
         flushed: Callable[[float], None],
         rate: int = AGENT_RATE,
     ) -> None:
@@ -131,7 +131,7 @@ class Loudspeaker(io.AudioOutput):
             self._timers.append(
                 asyncio.get_running_loop().call_later(listener.subscribed_at - now(), self._subscribed.set)
             )
-        self._segment: list[Piece] = []
+        self._segment: list[SentAudio] = []
         self._discarded = 0.0
         self._reported = 0.0
         self._waiting: list[Samples] | None = None  # not None: paused
@@ -139,7 +139,7 @@ class Loudspeaker(io.AudioOutput):
         self._cleared = False
         self._finish: asyncio.TimerHandle | None = None
         self._away: list[tuple[float, float]] = []
-        self._played: list[Piece] = []
+        self._played: list[SentAudio] = []
 
     @property
     def dead(self) -> bool:
@@ -222,7 +222,7 @@ class Loudspeaker(io.AudioOutput):
     def _play(self, samples: Samples) -> None:
         now = self._now()
         start = max(now, self._segment[-1].end) if self._segment else now
-        piece = Piece(start, samples, self._rate)
+        piece = SentAudio(start, samples, self._rate)
         if not self._segment:
             self._captured(piece)
         if self._segment and start > self._segment[-1].end + 1e-6:
@@ -245,7 +245,7 @@ class Loudspeaker(io.AudioOutput):
                 taken.append(piece.samples[keep:])
                 pieces.remove(piece)
                 if keep:
-                    pieces.append(Piece(piece.start, piece.samples[:keep], self._rate))
+                    pieces.append(SentAudio(piece.start, piece.samples[:keep], self._rate))
         self._report(at)
         if self._finish:
             self._finish.cancel()
@@ -285,7 +285,7 @@ class Loudspeaker(io.AudioOutput):
         self.on_playback_finished(playback_position=position, interrupted=interrupted)
 
 
-def _without(piece: Piece, away: list[tuple[float, float]]) -> list[tuple[float, Samples]]:
+def _without(piece: SentAudio, away: list[tuple[float, float]]) -> list[tuple[float, Samples]]:
     """What of a piece lies outside of these stretches, which are in the order of their beginnings."""
     kept, begin = [], piece.start
     for gone, back in [*away, (piece.end, piece.end)]:

@@ -128,10 +128,10 @@ class ScriptedLLM(llm.LLM[Any]):
         to_tool = bool(chat_ctx.items) and chat_ctx.items[-1].type == "function_call_output"
         reply = self.script.reply(len(self.requests), chat_ctx)
         self.requests.append(Request(len(self.requests) + 1, self.now(), context, reply, to_tool))
-        return _Stream(self, self.requests[-1], chat_ctx, tools or [], conn_options)
+        return _LlmStream(self, self.requests[-1], chat_ctx, tools or [], conn_options)
 
 
-class _Stream(LLMStream):
+class _LlmStream(LLMStream):
     def __init__(
         self,
         model: ScriptedLLM,

@@ -12,7 +12,7 @@ from livekit.agents import llm
 
 from ._llm import Request
 from ._script import Act, Say, Type
-from ._sound import BLOCK, Heard, Word
+from ._sound import BLOCK, Heard, SpokenWord
 from ._tts import TTS, Synthesis, spoken
 
 
@@ -91,8 +91,8 @@ class Result:
     """
 
     utterances: list[SpokenUtterance]
-    said: list[Word]
-    heard: list[tuple[float, Word]]
+    said: list[SpokenWord]
+    heard: list[tuple[float, SpokenWord]]
     turns: list[str]
     answered: list[Answered]
     requests: list[Request]

@@ -35,7 +35,7 @@ _HIGH = 2 * _DIGIT
 
 
 @dataclass(frozen=True)
-class Word:
+class SpokenWord:
     """One word of the caller: its number, its text, when it was said (seconds of the call), and by which act."""
 
     number: int
@@ -46,23 +46,23 @@ class Word:
 
 
 @dataclass
-class Lexicon:
+class SpokenWords:
     """The caller's words by the number that their samples carry."""
 
-    words: list[Word] = field(default_factory=list)
+    words: list[SpokenWord] = field(default_factory=list)
 
-    def say(self, text: str, start: float, duration: float, act: object) -> list[Word]:
+    def say(self, text: str, start: float, duration: float, act: object) -> list[SpokenWord]:
         """Number the words of `text`, said from `start` on for `duration` seconds."""
         texts = text.split()
         step = duration / max(1, len(texts))
         said = [
-            Word(len(self.words) + index + 1, word, start + index * step, start + (index + 1) * step, act)
+            SpokenWord(len(self.words) + index + 1, word, start + index * step, start + (index + 1) * step, act)
             for index, word in enumerate(texts)
         ]
         self.words += said
         return said
 
-    def __getitem__(self, number: int) -> Word:
+    def __getitem__(self, number: int) -> SpokenWord:
         return self.words[number - 1]
 
 
@@ -147,9 +147,9 @@ __all__ = [
     "NOISE",
     "RATES",
     "Heard",
-    "Lexicon",
     "Samples",
-    "Word",
+    "SpokenWord",
+    "SpokenWords",
     "read",
     "synthesis",
 ]

@@ -14,9 +14,9 @@ from livekit.agents.utils import AudioBuffer
 
 from ._sound import (
     CALLER_RATE,
-    Lexicon,
     Samples,
-    Word,
+    SpokenWord,
+    SpokenWords,
 )
 
 ENOUGH = 0.6
@@ -79,7 +79,7 @@ class ScriptedSTT(stt.STT[Any]):
         now: seconds of the call.
     """
 
-    def __init__(self, behaves: STT, lexicon: Lexicon, now: Callable[[], float]) -> None:
+    def __init__(self, behaves: STT, lexicon: SpokenWords, now: Callable[[], float]) -> None:
         super().__init__(
             capabilities=stt.STTCapabilities(
                 streaming=True, interim_results=behaves.interim is not None, offline_recognize=False
@@ -88,7 +88,7 @@ class ScriptedSTT(stt.STT[Any]):
         self.behaviour = behaves
         self.lexicon = lexicon
         self.now = now
-        self.heard: list[tuple[float, Word]] = []
+        self.heard: list[tuple[float, SpokenWord]] = []
         self.phrases = 0
 
     def stream(
@@ -96,8 +96,8 @@ class ScriptedSTT(stt.STT[Any]):
         *,
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
-    ) -> "_Stream":
-        return _Stream(self, conn_options)
+    ) -> "_SttStream":
+        return _SttStream(self, conn_options)
 
     async def _recognize_impl(
         self, buffer: AudioBuffer, *, language: NotGivenOr[str] = NOT_GIVEN, conn_options: APIConnectOptions
@@ -105,7 +105,7 @@ class ScriptedSTT(stt.STT[Any]):
         raise NotImplementedError("the scripted ear only streams")
 
 
-class _Stream(stt.RecognizeStream):
+class _SttStream(stt.RecognizeStream):
     """One connection: gathers words to phrases, and gives transcripts of them when they are due."""
 
     def __init__(self, scripted: ScriptedSTT, conn_options: APIConnectOptions) -> None:
@@ -242,7 +242,7 @@ class ScriptedVAD(vad.VAD):
         silence: seconds of silence before it says that speech ended; as silero's default.
     """
 
-    def __init__(self, *, speech: float = 0.05, silence: float = 0.55, lexicon: Lexicon | None = None) -> None:
+    def __init__(self, *, speech: float = 0.05, silence: float = 0.55, lexicon: SpokenWords | None = None) -> None:
         super().__init__(capabilities=vad.VADCapabilities(update_interval=0.05))
         self.lexicon = lexicon
         self.speech = speech

@@ -157,8 +157,8 @@ class ScriptedTTS(tts.TTS[Any]):
             return self._synthesize_with_stream(text, conn_options=conn_options)
         return _Sentence(self, text, conn_options)
 
-    def stream(self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS) -> "_Stream":
-        return _Stream(self, conn_options)
+    def stream(self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS) -> "_TtsStream":
+        return _TtsStream(self, conn_options)
 
 
 class _Mouth:
@@ -238,7 +238,7 @@ class _Sentence(tts.ChunkedStream):
         output_emitter.flush()
 
 
-class _Stream(tts.SynthesizeStream):
+class _TtsStream(tts.SynthesizeStream):
     def __init__(self, scripted: ScriptedTTS, conn_options: APIConnectOptions) -> None:
         super().__init__(tts=scripted, conn_options=conn_options)
         self._scripted = scripted
