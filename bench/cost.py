@@ -19,7 +19,7 @@ from hearout.testing import (
 )
 from hearout.testing._line import Loudspeaker, Microphone
 from hearout.testing._llm import ScriptedLLM
-from hearout.testing._sound import Lexicon
+from hearout.testing._sound import SpokenWords
 from hearout.testing._stt import ScriptedSTT, ScriptedVAD
 from hearout.testing._tts import ScriptedTTS
 
@@ -67,7 +67,7 @@ async def _call(peer: str, delay: float) -> bool:
     def now() -> float:
         return loop.time() - began
 
-    lexicon, microphone = Lexicon(), Microphone(now)
+    lexicon, microphone = SpokenWords(), Microphone(now)
     ear, model, voice = ScriptedSTT(STT(), lexicon, now), ScriptedLLM(LLM(), now), ScriptedTTS(TTS(), now)
     loudspeaker = Loudspeaker(now, AudioReceiver(), captured=lambda _: None, flushed=lambda _: None)
     session = peers.SESSIONS[peer](stt=ear, llm=model, tts=voice, vad=ScriptedVAD())

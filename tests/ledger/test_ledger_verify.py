@@ -27,7 +27,7 @@ from hearout.ledger._chain import (
 )
 from hearout.ledger._environment import place
 from hearout.ledger._merkle import Tree
-from hearout.ledger._read import Verdict, entries, verify
+from hearout.ledger._read import ChainVerdict, entries, verify
 from hearout.policy import Retention
 from hearout.receipts._codec import (
     to_json,
@@ -46,14 +46,14 @@ def book(url: str) -> Opened:
     return ledger
 
 
-def change(ledger: Opened, *statements: sa.Executable) -> Verdict:
+def change(ledger: Opened, *statements: sa.Executable) -> ChainVerdict:
     with ledger.transaction() as connection:
         for statement in statements:
             connection.execute(statement)
     return verify(ledger)
 
 
-def fault(verdict: Verdict) -> tuple[int, str]:
+def fault(verdict: ChainVerdict) -> tuple[int, str]:
     assert verdict.fault is not None
     return verdict.fault.seq, verdict.fault.what
 

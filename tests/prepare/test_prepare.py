@@ -18,7 +18,7 @@ from hearout.errors import AnnouncementError, MisspokenError
 from hearout.prepare import main
 from hearout.prepare._make import Done
 from hearout.prepare._models import LiveKitTextToSpeech
-from hearout.prepare._orders import Choices, read
+from hearout.prepare._orders import Options, read
 from hearout.prepare._sound import (
     LEADING,
     SAMPLE_RATE,
@@ -183,9 +183,9 @@ def test_a_toml_file_has_ids_texts_and_options(tmp_path: Path) -> None:
         "long": "Longer.",
         "one": "One.",
     }
-    assert orders["short"].choices == Choices(lufs=-20.0)
-    assert orders["long"].choices == Choices(lufs=-18.5, wer_limit=0.3)
-    assert orders["one"].choices == Choices()
+    assert orders["short"].choices == Options(lufs=-20.0)
+    assert orders["long"].choices == Options(lufs=-18.5, wer_limit=0.3)
+    assert orders["one"].choices == Options()
     assert {order.choices.lufs for order in read(paths, {"lufs": -30.0})} == {-30.0}
 
 
