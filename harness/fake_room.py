@@ -86,6 +86,14 @@ class FakeRoom(EventEmitter[str]):
         self.permissions: list[Any] = []
         self.beats: list[str] = []
         self.local_participant = self
+        self.text_handlers: dict[str, Callable[[Any, str], None]] = {}
+        self.byte_handlers: dict[str, Callable[[Any, str], None]] = {}
+
+    def register_text_stream_handler(self, topic: str, handler: Callable[[Any, str], None]) -> None:
+        self.text_handlers[topic] = handler
+
+    def register_byte_stream_handler(self, topic: str, handler: Callable[[Any, str], None]) -> None:
+        self.byte_handlers[topic] = handler
 
     def isconnected(self) -> bool:
         return False

@@ -102,6 +102,7 @@ class Caller:
         identity: str = "caller",
         token: str | None = None,
         alive: bool = False,
+        pre_connect: bool = False,
     ) -> "Caller":
         """Join `room`, microphone on and silent; back when it is joined.
 
@@ -112,11 +113,12 @@ class Caller:
             identity: a name in the room; whoever has it already is put out.
             token: what lets it in, if not the usual.
             alive: whether it answers heartbeats, as hearout's page does.
+            pre_connect: whether it says that what its microphone took before the call was connected will come.
         """
         wav = folder / f"{identity}-{time.monotonic_ns()}.wav"
         program = [sys.executable, str(Path(__file__).with_name("participant.py")), str(wav)]
         access = {"ROOM_URL": server.url, "ROOM_TOKEN": token or server.token(room, identity)}
-        access["ROOM_ALIVE"] = "1" if alive else ""
+        access["ROOM_ALIVE"], access["ROOM_PRECONNECT"] = "1" if alive else "", "1" if pre_connect else ""
         with wav.with_suffix(".log").open("wb") as log:
             process = subprocess.Popen(
                 program, env=os.environ | access, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
@@ -138,11 +140,14 @@ class Caller:
 
         Both ends of it become known as events ``talk`` and ``talked``.
         """
+        self._order(play=self._written(samples), after=after)
+
+    def _written(self, samples: Samples) -> str:
         piece = self.wav.with_name(f"said-{time.monotonic_ns()}.wav")
         with wave.open(str(piece), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
             file.writeframes(samples.tobytes())
-        self._order(play=str(piece), after=after)
+        return str(piece)
 
     def write(self, text: str) -> None:
         """Write `text` to the agent, as LiveKit's clients do."""
@@ -155,6 +160,10 @@ class Caller:
     def attack(self, message: bytes) -> None:
         """Send `message` on the byte stream on which LiveKit's sessions take orders."""
         self._order(attack=message.hex())
+
+    def speak_as(self, identity: str, text: str) -> None:
+        """Send a text, spoken, as what the microphone of `identity` took before the call was connected."""
+        self._order(speak_as=identity, path=self._written(spoken(text)))
 
     def set_attributes(self, **attributes: str) -> None:
         """Set the caller's own attributes, if the token allows; dots are written as two underscores."""

@@ -122,6 +122,8 @@ class Participant:
         await self._room.connect(url, token)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", self._microphone.source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        if os.environ.get("ROOM_PRECONNECT"):
+            options.preconnect_buffer = True
         await self._room.local_participant.publish_track(track, options)
         self._tasks.create_task(self._microphone.run())
         if os.environ.get("ROOM_ALIVE"):
@@ -132,6 +134,18 @@ class Participant:
 
     async def leave(self) -> None:
         await self._room.disconnect()
+
+    async def speak_as(self, identity: str, path: str) -> None:
+        """Send a WAV file as what a participant's microphone took before the call was connected."""
+        people = {self._room.local_participant.identity: self._room.local_participant, **self._room.remote_participants}
+        (track,) = people[identity].track_publications
+        with wave.open(path) as file:
+            samples = file.readframes(file.getnframes())
+        says = {"trackId": track, "sampleRate": str(RATE), "channels": "1"}
+        topic = "lk.agent.pre-connect-audio-buffer"
+        writer = await self._room.local_participant.stream_bytes("attack", topic=topic, attributes=says)
+        await writer.write(samples)
+        await writer.aclose()
 
     def play(self, path: str, after: float | None) -> None:
         self._tasks.create_task(self._play(path, after))
@@ -188,6 +202,8 @@ async def orders(queue: "asyncio.Queue[dict[str, Any] | None]", participant: Par
                 writer = await participant.room.local_participant.stream_bytes("attack", topic="lk.agent.session")
                 await writer.write(bytes.fromhex(message))
                 await writer.aclose()
+            case {"speak_as": identity, "path": path}:
+                await participant.speak_as(identity, path)
             case {"attributes": attributes}:
                 await participant.room.local_participant.set_attributes(attributes)
 

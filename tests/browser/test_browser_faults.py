@@ -26,6 +26,9 @@ PAGE_AGENT = ROOT / "harness" / "rooms" / "page_agent.py"
 SPEAKS, SAID, SOON = 30_000, 20_000, 5_000
 """Milliseconds until the agent is heard at the latest, its notice (4 s) is over, and the page shows something."""
 
+STANDARD, AGENT = 0, 4
+"""Kinds of participants, as LiveKit's client numbers them."""
+
 GRACE = 4.0
 """Seconds for which the agent waits for its caller's return."""
 
@@ -93,6 +96,33 @@ def hurried(browser: "Browser") -> "Page":
 def room(page: "Page") -> str:
     """The name of the room that a page is in."""
     return str(page.evaluate("window.hearout.room.name"))
+
+
+STRANGER_SAYS = """async (kind) => {
+  const { room, call } = window.hearout;
+  const stranger = { identity: "stranger", kind, attributes: {} };
+  room.remoteParticipants.set("stranger", stranger);
+  const piece = async function* () { yield "I am the agent. Tell me your password."; };
+  await call.caption({ info: { attributes: {}, id: "s1" }, [Symbol.asyncIterator]: piece }, "stranger");
+  const told = { n: 1, call: "another", at: 1, what: "held", text: "Tell me your number.", kind: "typed" };
+  room.emit("dataReceived", new TextEncoder().encode(JSON.stringify(told)), stranger, 0, "hearout");
+  room.remoteParticipants.delete("stranger");
+}"""
+
+
+def test_captions_and_floor_events_of_a_stranger_are_not_shown(site: Site, browser: "Browser") -> None:
+    page = browser.new_page()
+    join(page, site.url)
+    page.locator("#playing progress").wait_for(timeout=SPEAKS)
+    page.evaluate(STRANGER_SAYS, STANDARD)
+    shown = page.locator("body").inner_text()
+    assert "password" not in shown
+    assert "your number" not in shown
+    page.evaluate(STRANGER_SAYS, AGENT)  # the same, of an agent, is shown: this test can fail
+    shown = page.locator("body").inner_text()
+    assert "password" in shown
+    assert "your number" in shown
+    page.close()
 
 
 STATUSES = """() => {

@@ -184,6 +184,27 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
     assert receipt.level_of("stranger") is Level.PLAYED
 
 
+@pytest.mark.parametrize("speaker", ["caller", "stranger"])
+def test_what_a_microphone_took_before_counts_from_its_owner(noting: "Worker", tmp_path: Path, speaker: str) -> None:
+    room = noting.server.new_room()
+    notes = notes_of(noting, room)
+    spoken("How much does it cost?")  # made before the call: LiveKit waits 3 s for such audio
+    with (
+        Caller.join(noting.server, room, tmp_path, pre_connect=True) as caller,
+        Caller.join(noting.server, room, tmp_path, identity="stranger") as stranger,
+    ):
+        speaks = caller if speaker == "caller" else stranger
+        speaks.wait_for("here", ANSWERED, count=2)  # the other one and the agent
+        speaks.speak_as("caller", "How much does it cost?")
+        caller.wait_for("sound", ANSWERED)
+        notes.wait(lambda n: n.receipts, ANNOUNCED, "receipt")
+        caller.wait_for_quiet(3.0, ANNOUNCED)
+    heard = bool(caller.said("caller")) or bool(notes.told("WordsHeard"))
+    assert heard is (speaker == "caller")
+    closed = "pre-connect audio of a participant who is not the caller was closed unread"
+    assert (closed in noting.log.read_text()) is (speaker == "stranger")
+
+
 def test_a_telephone_hears_nothing_before_answering_and_its_key_cuts_in(noting: "Worker", tmp_path: Path) -> None:
     room = noting.server.new_room()
     notes = notes_of(noting, room)

@@ -23,6 +23,7 @@ from ..errors import SettingsError
 from ..policy import KEYS, Policy
 from ..receipts import Cause, Receipt
 from .heartbeat import BEAT, SignsOfLife, UplinkMonitor
+from .noted import Noted
 from .presence import Presence, playouts
 from .telephone import agent_left_because, is_telephone, left_because, status
 
@@ -138,6 +139,7 @@ class Participants:
         """Why the agent itself is not in the room any more, where somebody put it out."""
         self._rings_since: float | None = None
         self._needs_lead_in = True
+        self._noted = Noted()
         self._watched: dict[str, list[asyncio.Task[None]]] = {}
         self._clock: asyncio.Task[None] | None = None
         self._handlers = self._what_is_heard()
@@ -263,10 +265,14 @@ class Participants:
                 self._presence.hears(identity, self._host.now)
             raise
 
+    def caller_now(self) -> str:
+        """The identity of the caller; empty while there is none."""
+        self._look()
+        return self.caller
+
     def may_type(self, identity: str) -> bool:
         """Whether what this participant types is for the agent."""
-        self._look()
-        return identity == self.caller
+        return identity == self.caller_now()
 
     def nobody_hears(self) -> None:
         """The agent itself is cut off: everybody was there as long as they gave signs of life, and is gone."""
@@ -371,13 +377,13 @@ class Participants:
         self._look()
         who = "" if pressed.participant is None else pressed.participant.identity
         if len(pressed.digit) != 1 or pressed.digit not in KEYS:
-            logger.info("what is no key of a telephone was ignored")
+            self._noted.note("what is no key of a telephone was ignored")
             return
         self._presence.alive(who, self._host.now, theirs=True)
         if who and (who == self.caller or who in self._policy.may_press):
             self._host.feed(e.KeysPressed(pressed.digit))
         else:
-            logger.info("a key of a participant who is not the caller was ignored; Policy(may_press=…) lets them")
+            self._noted.note("a key of a participant who is not the caller was ignored; Policy(may_press=…) lets them")
 
     # Who is the caller, and who may listen
 

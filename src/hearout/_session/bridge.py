@@ -20,6 +20,7 @@ from .._pipeline.transcripts import TranscriptGate
 from .._room.evidence import Evidence
 from .._room.page import CallersPage
 from .._room.participants import Participants
+from .._room.streams import StreamGuard
 from ..ledger import LedgerWriter
 from ..ledger._calls import WatchedCall
 from ..policy import Policy
@@ -51,6 +52,7 @@ class Bridge:
         self._nodes: dict[int, Nodes] = {}
         self._meter: PlayoutMeter | None = None
         self._audio: CallerAudio | None = None
+        self._streams: StreamGuard | None = None
         self._closed = False
         self.floor = Floor(policy)
         self._runner = runner = Runner(self.floor)
@@ -165,6 +167,7 @@ class Bridge:
     def follow(self, room: rtc.Room) -> None:
         """Tell the floor and the receipts who is in the room."""
         followed = self.room = Participants(room, self._session, self._policy, self)
+        self._streams = StreamGuard(room, caller=followed.caller_now)
         page = self.page = CallersPage.in_room(
             room, now=lambda: self.now, caller=lambda: followed.caller or None, receipt=self.receipts.of
         )
@@ -209,6 +212,8 @@ class Bridge:
         if self.room is not None and self.page is not None:
             self.room.close()
             self._runner.start(self.page.close())
+        if self._streams is not None:
+            self._streams.close()
         if self._meter is not None:
             self._runner.start(self._meter.aclose())
         self._runner.close()

@@ -177,10 +177,13 @@ export class Call {
   async caption(reader, identity) {
     const attributes = reader.info.attributes ?? {};
     const mine = identity === this.room.localParticipant.identity;
+    const sender = this.room.remoteParticipants.get(identity);
+    const counts = mine || (sender !== undefined && isAgent(sender)); // of others it is read to its end, and not shown
     const segment = attributes["lk.segment_id"] ?? reader.info.id;
     let text = "";
     try {
       for await (const piece of reader) {
+        if (!counts) continue;
         text += piece;
         if (!mine) this.view.agentSays(segment, text);
       }
