@@ -42,6 +42,11 @@ class Asked:
     events: dict[str, e.QuestionAsked] = field(default_factory=dict)
     ends: list[a.EndQuestion] = field(default_factory=list)
     over_the_caller: list[float] = field(default_factory=list)
+    notice_over: float | None = None
+    """When the notice had been said to its end, which "7" or its button acknowledges."""
+    pressed: list[tuple[float, str]] = field(default_factory=list)
+    """What acknowledges it, and when it was pressed."""
+    acknowledged: list[float] = field(default_factory=list)
     returned: int = 0
 
     def apply(self, event: e.Event) -> None:
@@ -58,6 +63,8 @@ class Asked:
                     self.extra[action.id] = self.extra.get(action.id, 0) + 1
                 case a.EndQuestion():
                     self.ends.append(action)
+                case a.NoteAcknowledgement():
+                    self.acknowledged.append(self.at)
                 case _:
                     pass
 
@@ -79,6 +86,25 @@ class Asked:
         self.apply(e.PlayoutFinished(utterance, LENGTH))
         self.apply(e.SpeechEnded(utterance))
         self.asked_at[name] = began + (LENGTH / 2 if "." in text else LENGTH)
+
+    def notice(self, *, whole: bool) -> None:
+        """Say a notice that is to be acknowledged; the caller presses the key in the middle of it, too."""
+        self.apply(e.SpeechRequested("notice", text="Very well.", acknowledge="OK", acknowledge_keys="7"))
+        self.apply(e.AudioMade("notice", LENGTH, complete=True))
+        self.apply(e.PlayoutStarted("notice"))
+        self.at += LENGTH / 2
+        self.press(e.KeysPressed("7"), "7")
+        self.at += LENGTH / 2
+        self.apply(e.PlayoutFinished("notice", LENGTH))
+        self.notice_over = self.at if whole else None
+        self.apply(e.SpeechEnded("notice", interrupted=not whole))
+
+    def press(self, event: e.KeysPressed | e.ChoicePressed, text: str) -> None:
+        """The caller presses a key or a button."""
+        self.said.append((self.at, text))
+        if text in ("7", "acknowledged"):
+            self.pressed.append((self.at, text))
+        self.apply(event)
 
     def wait(self, seconds: float) -> None:
         """Time passes; the alarms ring at their times."""
@@ -104,10 +130,12 @@ class Asked:
                 self.apply(e.WordsHeard(words, "en"))
             self.talking = False
             self.apply(e.CallerStopped())
-        elif kind < 0.85:
+        elif kind < 0.78:
             digit = self.draw.choice("127")
-            self.said.append((self.at, digit))
-            self.apply(e.KeysPressed(digit))
+            self.press(e.KeysPressed(digit), digit)
+        elif kind < 0.85:
+            of, choice = self.draw.choice((("q0", "yes"), ("q0", "no"), ("q1", "yes"), ("notice", "acknowledged")))
+            self.press(e.ChoicePressed(of, choice), choice)
         elif kind < 0.9:
             self.returned += 1
             self.apply(e.CallerLeft())
@@ -128,6 +156,8 @@ def asked(seed: int, *, floor: type[Floor] = Floor) -> Asked:
     """A random call with one question or two, to its end."""
     draw = random.Random(seed)
     call = Asked(floor(Policy(language="en")), draw)
+    if draw.random() < 0.4:
+        call.notice(whole=draw.random() < 0.8)
     for number in range(draw.choice((1, 1, 2))):
         event = e.QuestionAsked(
             f"q{number}",
@@ -177,8 +207,9 @@ def no_choice_from_before(call: Asked) -> None:
         made = {"1": "yes", "2": "no"} | dict.fromkeys(YES, "yes") | dict.fromkeys(NO, "no")
         assert receipt.choice in [made.get(said.text) for said in counted], f"nobody said so: {receipt}"
         if receipt.choice == "yes":
-            spoken = [said for said in receipt.answers if said.attempt == len(receipt.attempts) - 1]
-            refusals = [said for said in spoken if made.get(said.text) == "no" and said.kind is not Kind.PRESSED]
+            last_time = [said for said in receipt.answers if said.attempt == len(receipt.attempts) - 1]
+            in_words = [said for said in last_time if said.kind in (Kind.SPOKEN, Kind.TYPED)]
+            refusals = [said for said in in_words if made.get(said.text) == "no"]
             assert not refusals, f"a refusal was overheard: {receipt}"
 
 
@@ -209,6 +240,18 @@ def what_was_said_is_recorded(call: Asked) -> None:
             assert any(answer.text == words and answer.began_at <= at + 1e-6 for at, words in call.said), answer
             assert answer.verdict, answer
             assert not (answer.early and answer.verdict in ("yes", "no", "choice")), answer
+
+
+def acknowledged_once_and_after_its_end(call: Asked) -> None:
+    """Q6: an acknowledgement is noted once, when it is pressed, and of nothing that was not said to its end."""
+    assert len(call.acknowledged) <= 1, f"acknowledged {len(call.acknowledged)} times"
+    for at in call.acknowledged:
+        assert call.notice_over is not None, "what was cut short was acknowledged"
+        assert at >= call.notice_over, "acknowledged before its end"
+        assert at in [pressed for pressed, _ in call.pressed], "nobody pressed anything"
+    buttons = [at for at, text in call.pressed if text == "acknowledged" and at >= (call.notice_over or at)]
+    if call.notice_over is not None and buttons:
+        assert call.acknowledged, "a press was lost"
 
 
 CONSENT_GIVEN = QuestionReceipt(

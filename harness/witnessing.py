@@ -73,9 +73,6 @@ class Room:
     async def hello(self, identity: str = "caller") -> str:
         return await self.wire.methods["hearout.hello"](identity, "")
 
-    async def acknowledge(self, said: str, identity: str = "caller") -> str:
-        return await self.wire.methods["hearout.acknowledged"](identity, said)
-
     async def say(self, *, seconds: float = 10.0, name: str = "notice", ended: bool = True) -> None:
         """One utterance from the first sample to the last, and the page's messages."""
         self.witness.hear(0.0, e.SpeechRequested(name))

@@ -37,9 +37,7 @@ class NoticeAgent(Agent):
 
     async def on_enter(self) -> None:
         assert isinstance(self.session, AgentSession)
-        assert self.session.witness is not None
-        self.session.announce(NOTICE, id="notice")
-        self.session.witness.ask("notice", "Press OK")
+        self.session.announce(NOTICE, id="notice", acknowledge="Press OK")
 
 
 @server.rtc_session()

@@ -171,7 +171,7 @@ def microphone(path: Path, *said: tuple[float, str]) -> str:
 
 def receipts(page: "Page") -> list[dict[str, Any]]:
     """Those on the page, in the order of their ends."""
-    cards = page.locator("#receipts .card").all()
+    cards = page.locator("#receipts .card[data-receipt]").all()
     read = [json.loads(card.get_attribute("data-receipt") or "") for card in cards]
     return sorted(read, key=lambda one: float(one["at"]))
 

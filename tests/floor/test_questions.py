@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from harness import questions as laws
-from hearout._floor import floor, question
+from hearout._floor import floor, pressed, question
 
 CALLS = 600
 LAWS = (
@@ -17,6 +17,7 @@ LAWS = (
     laws.silence_is_no_choice,
     laws.asked_as_often_as_allowed,
     laws.what_was_said_is_recorded,
+    laws.acknowledged_once_and_after_its_end,
 )
 
 
@@ -91,23 +92,41 @@ MUTANTS: dict[str, tuple[str, str, Callable[[laws.Asked], None]]] = {
         "meaning = verdict.meaning.value",
         laws.what_was_said_is_recorded,
     ),
+    "lets what was cut short be acknowledged": (
+        "one.outcome is Outcome.FINISHED and (one.acknowledge",
+        "(one.acknowledge",
+        laws.acknowledged_once_and_after_its_end,
+    ),
+    "acknowledges as often as somebody presses": (
+        "del self._due[name]\n",
+        "pass\n",
+        laws.acknowledged_once_and_after_its_end,
+    ),
+    "takes no button for an acknowledgement": (
+        "event.choice == ACKNOWLEDGED and event.id in self._due",
+        "False",
+        laws.acknowledged_once_and_after_its_end,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_of_the_rules_is_killed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new, law = MUTANTS[name]
-    source = inspect.getsource(question)
+    source, which = next(
+        (text, which) for text, which in ((inspect.getsource(one), one) for one in (question, pressed)) if old in text
+    )
     assert source.count(old) == 1, "the mutant does not fit the source"
     mutant = type(sys)("hearout._floor.mutated_question")
     mutant.__package__ = "hearout._floor"
     monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
     exec(compile(source.replace(old, new), "mutant", "exec"), mutant.__dict__)
-    monkeypatch.setattr(floor, "Questions", mutant.Questions)
+    name = "Questions" if which is question else "Pressed"
+    monkeypatch.setattr(floor, name, getattr(mutant, name))
     importlib.invalidate_caches()
 
     def calls() -> None:
-        for seed in range(400):
+        for seed in range(1200):
             law(laws.asked(seed))
 
     with pytest.raises((AssertionError, AttributeError, RecursionError)):

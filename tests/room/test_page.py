@@ -15,7 +15,7 @@ from hearout._floor import events as e
 from hearout._room.channel import Refused
 from hearout._room.page import CallersPage, told
 from hearout._session.call_receipts import CallReceipts
-from hearout.receipts import Fate, Held, Listener
+from hearout.receipts import AskOutcome, Basis, Fate, GivenAnswer, Held, Listener, QuestionReceipt
 
 
 def test_a_page_is_told_what_is_held_and_what_became_of_it() -> None:
@@ -39,7 +39,7 @@ def test_a_page_gets_each_version_of_a_receipt_and_a_late_page_gets_all() -> Non
     async def call() -> Wire:
         wire = Wire(honest)
         written = receipt(caller="caller", listeners=(Listener("caller", ((0.0, 20.0),)),))
-        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written)
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written, feed=print)
         page.hear(0.0, e.SpeechRequested("notice"))
         await wire.methods["hearout.hello"]("caller", "")
         page.hear(1.0, e.PlayoutStarted("notice"))
@@ -84,7 +84,7 @@ def test_a_receipts_message_is_short_and_without_the_callers_words() -> None:
     async def call() -> Wire:
         wire = Wire(honest)
         written = receipt(held=((Held("my secret", 2.0), Fate.DELIVERED),), text="long " * 10_000)
-        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written)
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written, feed=print)
         await wire.methods["hearout.hello"]("caller", "")
         page.hear(1.0, e.WordsHeard("w" * 100_000))
         page.hear(11.0, a.WriteReceipt(written))
@@ -101,7 +101,7 @@ def test_a_receipts_message_is_short_and_without_the_callers_words() -> None:
 def test_nothing_is_told_to_a_stranger_or_without_a_page() -> None:
     async def call() -> Wire:
         wire = Wire(honest)
-        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: None)
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: None, feed=print)
         with pytest.raises(Refused):
             await wire.methods["hearout.hello"]("stranger", "")
         page.hear(1.0, e.WordsHeard("How much?"))
@@ -110,3 +110,68 @@ def test_nothing_is_told_to_a_stranger_or_without_a_page() -> None:
         return wire
 
     assert asyncio.run(call()).told == []
+
+
+CHOICES = (("yes", "ja"), ("no", "nein"))
+QUESTION = QuestionReceipt(
+    "consent",
+    "3",
+    AskOutcome.ANSWERED,
+    "yes",
+    Basis.GIVEN,
+    text="Dürfen wir?",
+    answers=(GivenAnswer("perhaps", verdict="unclear", rule="doubt"), GivenAnswer("ja", verdict="yes", rule="agreed")),
+)
+
+
+def test_a_page_is_told_what_may_be_chosen_and_what_came_of_it() -> None:
+    buttons = [{"choice": "yes", "label": "ja"}, {"choice": "no", "label": "nein"}]
+    offered = a.OfferChoices("consent", CHOICES, text="Dürfen wir?")
+    assert told(1.0, offered) == {
+        "at": 1.0,
+        "what": "choices",
+        "id": "consent",
+        "text": "Dürfen wir?",
+        "choices": buttons,
+    }
+    assert told(1.0, a.OfferChoices("notice", keys="1")) is None
+    again = told(2.0, a.AskQuestion("consent", brief=True, why="no answer in it"))
+    assert again == {"at": 2.0, "what": "asks", "id": "consent", "why": "no answer in it"}
+    assert told(3.0, a.NoteAcknowledgement("notice")) == {"at": 3.0, "what": "acknowledged", "id": "notice"}
+    decided = told(4.0, a.EndQuestion(QUESTION))
+    assert decided is not None
+    assert (decided["choice"], decided["said"], decided["kind"], decided["rule"]) == ("yes", "ja", "spoken", "agreed")
+
+
+@pytest.mark.parametrize(
+    ("identity", "said", "counts"),
+    [
+        ("caller", '{"id": "consent", "choice": "yes"}', True),
+        ("stranger", '{"id": "consent", "choice": "yes"}', False),
+        ("caller", '{"id": "consent", "choice": "perhaps"}', False),
+        ("caller", '{"id": "another", "choice": "yes"}', False),
+        ("caller", '{"id": ["consent"], "choice": "yes"}', False),
+        ("caller", '{"id": "consent"}', False),
+        ("caller", "[" * 1_500, False),
+        ("caller", '{"id": "consent", "choice": "yes"' + " " * 3_000 + "}", False),
+        ("caller", "", False),
+    ],
+)
+def test_a_button_counts_only_as_offered_and_by_the_caller(identity: str, said: str, counts: Any) -> None:
+    fed: list[e.Event] = []
+
+    async def call() -> CallersPage:
+        wire = Wire(honest)
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: None, feed=fed.append)
+        page.hear(1.0, a.OfferChoices("consent", CHOICES, text="Dürfen wir?"))
+        if counts:
+            await wire.methods["hearout.choose"](identity, said)
+            page.hear(2.0, a.EndQuestion(QUESTION))
+        with pytest.raises(Refused):  # what is over is not chosen twice
+            await wire.methods["hearout.choose"](identity, said)
+        await page.close()
+        return page
+
+    page = asyncio.run(call())
+    assert fed == ([e.ChoicePressed("consent", "yes")] if counts else [])
+    assert page.witness.refused["choice"] == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.witnessing import Room, receipt, report, soon
-from hearout import Level, Outcome
+from hearout import Level
 from hearout._floor import actions as a
 from hearout._floor import events as e
 from hearout._room.channel import Refused
@@ -195,95 +195,18 @@ def test_a_page_that_went_with_its_caller_is_asked_nothing_more() -> None:
     assert asyncio.run(call()).wire.called == []
 
 
-def test_a_caller_who_presses_the_button_after_the_end_has_acknowledged() -> None:
+def test_an_acknowledgement_that_the_floor_notes_is_told() -> None:
     heard: list[tuple[str, float]] = []
 
     async def call() -> Room:
         room = Room()
         room.witness.told.on_acknowledged.append(lambda name, at: heard.append((name, at)))
-        room.witness.ask("notice", "Press OK")
-        await room.hello()
         await room.say()
-        room.witness.hear(11.0, a.WriteReceipt(receipt()))
-        await soon()
-        room.now = 14.5
-        assert await room.acknowledge('{"id": "notice"}') == ""
+        room.witness.hear(14.5, a.NoteAcknowledgement("notice"))
         return room
 
-    room = asyncio.run(call())
-    assert ("caller", "hearout.acknowledge") in room.wire.called
-    assert room.witness.acknowledged_at("notice") == 14.5
+    assert asyncio.run(call()).witness.acknowledged_at("notice") == 14.5
     assert heard == [("notice", 14.5)]
-
-
-@pytest.mark.parametrize(
-    ("said", "identity"),
-    [
-        ('{"id": "notice"}', "stranger"),
-        ('{"id": "another"}', "caller"),
-        ('{"id": ["notice"]}', "caller"),
-        ("[" * 1_500, "caller"),
-        ('{"id": "notice"' + " " * 3_000 + "}", "caller"),
-        ("", "caller"),
-    ],
-)
-def test_an_acknowledgement_of_another_or_by_another_is_refused(said: str, identity: str) -> None:
-    async def call() -> Room:
-        room = Room()
-        room.witness.ask("notice", "Press OK")
-        await room.hello()
-        await room.say()
-        room.witness.hear(11.0, a.WriteReceipt(receipt()))
-        with pytest.raises(Refused):
-            await room.acknowledge(said, identity)
-        return room
-
-    room = asyncio.run(call())
-    assert (room.witness.acknowledged_at("notice"), room.witness.refused["acknowledgement"]) == (None, 1)
-
-
-@pytest.mark.parametrize("outcome", [None, Outcome.CUT_IN])
-def test_speech_that_did_not_reach_its_end_cannot_be_acknowledged(outcome: Outcome | None) -> None:
-    async def call() -> Room:
-        room = Room()
-        room.witness.ask("notice", "Press OK")
-        await room.hello()
-        await room.say()
-        if outcome is not None:
-            room.witness.hear(11.0, a.WriteReceipt(receipt(outcome=outcome)))
-        with pytest.raises(Refused):
-            await room.acknowledge('{"id": "notice"}')
-        return room
-
-    assert asyncio.run(call()).witness.acknowledged_at("notice") is None
-
-
-def test_the_key_that_was_asked_for_acknowledges_and_no_other_key_does() -> None:
-    async def call() -> Room:
-        room = Room()
-        room.witness.ask("notice", "Press 1", keys="1")
-        room.witness.hear(0.0, e.KeysPressed("1"))
-        await room.say()
-        room.witness.hear(11.0, a.WriteReceipt(receipt()))
-        room.witness.hear(12.0, e.KeysPressed("2"))
-        assert room.witness.acknowledged_at("notice") is None
-        room.witness.hear(13.0, e.KeysPressed("1"))
-        return room
-
-    assert asyncio.run(call()).witness.acknowledged_at("notice") == 13.0
-
-
-def test_the_button_is_shown_to_a_page_that_comes_back() -> None:
-    async def call() -> Room:
-        room = Room()
-        room.witness.ask("notice", "Press OK")
-        await room.say()
-        room.witness.hear(11.0, a.WriteReceipt(receipt()))
-        await room.hello()
-        await soon()
-        return room
-
-    assert ("caller", "hearout.acknowledge") in asyncio.run(call()).wire.called
 
 
 def test_a_closed_witness_waits_for_no_page() -> None:

@@ -1,49 +1,59 @@
 """For an acknowledgement is waited only where somebody was asked for one, and can give it."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from harness.scenes import NOTICE, call, reading, said
-from harness.witnessing import Room, Wire, honest, receipt
-from hearout import AgentSession, AnnouncementError, Outcome
+from harness.witnessing import Room, Wire, honest
+from hearout import AgentSession, AnnouncementError, CallerAnswer
 from hearout._floor import actions as a
 from hearout._floor import events as e
+from hearout._room.channel import Refused
 from hearout._room.page import CallersPage
+from hearout.receipts import Kind
 from hearout.testing import Press, first_sound, from_end
 
 Happens = Callable[[Room], None]
 
 
-def over(room: Room, outcome: Outcome = Outcome.FINISHED) -> None:
-    room.witness.hear(11.0, a.WriteReceipt(receipt(outcome=outcome)))
+OK = (("acknowledged", "Press OK"),)
+
+
+def offered(choices: tuple[tuple[str, str], ...] = (), keys: str = "") -> Happens:
+    return lambda room: room.witness.hear(11.0, a.OfferChoices("notice", choices, keys))
+
+
+def gone(room: Room) -> None:
+    room.witness.hear(12.0, e.CallerLeft())
 
 
 @pytest.mark.parametrize(
-    ("page", "label", "keys", "happens", "waits"),
+    ("page", "happens", "waits"),
     [
-        (True, "Press OK", "", over, True),
-        (True, "Press OK", "", lambda room: over(room, Outcome.CUT_IN), False),
-        (True, "Press OK", "", lambda room: over(room, Outcome.FAILED), False),
-        (False, "Press OK", "", over, False),
-        (False, "Press OK", "1", over, True),
-        (True, "", "1", over, True),
-        (True, "Press OK", "", lambda room: (over(room), room.witness.hear(12.0, e.CallerLeft())), False),
-        (False, "", "1", lambda room: (over(room), room.witness.hear(12.0, e.CallerLeft())), False),
+        (True, [offered(OK)], True),
+        (True, [], False),
+        (False, [offered(OK)], False),
+        (False, [offered(OK, "1")], True),
+        (True, [offered(keys="1")], True),
+        (True, [offered(OK), gone], False),
+        (False, [offered(keys="1"), gone], False),
+        (True, [lambda room: room.witness.hear(9.0, a.OfferChoices("notice", OK, text="May we?"))], False),
+        (True, [offered(OK), lambda room: room.witness.hear(12.0, a.NoteAcknowledgement("notice"))], False),
     ],
 )
 def test_for_an_acknowledgement_is_waited_where_it_can_be_given(
-    page: Any, label: str, keys: str, happens: Happens, waits: Any
+    page: Any, happens: Sequence[Happens], waits: Any
 ) -> None:
     async def played() -> bool:
         room = Room()
         if page:
             await room.hello()
-        room.witness.ask("notice", label, keys=keys)
-        assert not room.witness.waits_for_acknowledgement("notice")  # it has not been said
-        happens(room)
+        for happen in happens:
+            happen(room)
         waited = room.witness.waits_for_acknowledgement("notice")
         await room.witness.close()
         return waited
@@ -62,18 +72,6 @@ def test_whoever_waits_for_the_page_hears_that_the_caller_is_gone() -> None:
     assert asyncio.run(played()) == ["gone"]
 
 
-def test_a_telephone_is_shown_no_button() -> None:
-    async def played() -> Room:
-        room = Room()
-        await room.hello()
-        room.witness.ask("notice", "", keys="1")
-        over(room)
-        await room.witness.close()
-        return room
-
-    assert ("caller", "hearout.acknowledge") not in asyncio.run(played()).wire.called
-
-
 def test_keys_that_no_telephone_has_are_refused() -> None:
     async def read(session: AgentSession[Any]) -> None:
         with pytest.raises(AnnouncementError, match="no keys of a telephone"):
@@ -82,23 +80,62 @@ def test_keys_that_no_telephone_has_are_refused() -> None:
     assert said(call(agent=reading(read))) == []
 
 
-def test_a_telephone_caller_acknowledges_by_the_key_once_all_was_said() -> None:
-    pages: list[CallersPage] = []
-    closing: list[Any] = []
+def paged(pages: list[CallersPage], read: Callable[[AgentSession[Any]], Any]) -> Callable[[AgentSession[Any]], Any]:
+    """Give the session a caller's page before it reads."""
 
-    async def read(session: AgentSession[Any]) -> None:
-        bridge = session._bridge
+    async def reads(session: AgentSession[Any]) -> None:
+        bridge, closing = session._bridge, list[Any]()
         assert bridge is not None
-        page = CallersPage(Wire(honest), now=lambda: bridge.now, caller=lambda: "caller", receipt=bridge.receipts.of)
-        bridge.page = page
+        page = CallersPage(
+            Wire(honest),
+            now=lambda: bridge.now,
+            caller=lambda: "caller",
+            receipt=bridge.receipts.of,
+            feed=bridge.feed,
+        )
         session.on_floor(page.hear)
         pages.append(page)
         session.on("close", lambda _: closing.append(asyncio.ensure_future(page.close())))
+        await read(session)
+
+    return reads
+
+
+def test_a_telephone_caller_acknowledges_by_the_key_once_all_was_said() -> None:
+    pages: list[CallersPage] = []
+
+    async def read(session: AgentSession[Any]) -> None:
         await session.announce(NOTICE, id="notice", acknowledge_keys="1")
 
-    result = call(
-        Press(first_sound(1.0), "1"), Press(from_end(1.0), "5"), Press(from_end(2.0), "1"), agent=reading(read)
-    )
+    keys = Press(first_sound(1.0), "1"), Press(from_end(1.0), "5"), Press(from_end(2.0), "1")
+    result = call(*keys, agent=reading(paged(pages, read)))
 
     pressed = pages[0].witness.acknowledged_at("notice")
     assert pressed == pytest.approx(result.protected[0].end + 2.0, abs=0.1)
+
+
+def test_a_button_of_the_page_answers_a_question() -> None:
+    pages: list[CallersPage] = []
+    answers: list[CallerAnswer] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        asking = session.ask("May we record this call?", id="consent", wait=8.0)
+        await asyncio.sleep(1.0)
+        wire = pages[0]._wire
+        assert isinstance(wire, Wire)
+        chooses = wire.methods["hearout.choose"]
+        with pytest.raises(Refused):  # no button is there yet
+            await chooses("caller", '{"id": "consent", "choice": "yes"}')
+        await asyncio.sleep(5.0)
+        for identity, choice in (("stranger", "yes"), ("caller", "perhaps")):
+            with pytest.raises(Refused):
+                await chooses(identity, json.dumps({"id": "consent", "choice": choice}))
+        await chooses("caller", '{"id": "consent", "choice": "no"}')
+        answers.append(await asking)
+
+    call(agent=reading(paged(pages, read)))
+
+    (answer,) = answers
+    assert (answer.choice, answer.kind, answer.words) == ("no", Kind.BUTTON, "no")
+    assert [one.rule for one in answer.receipt.answers] == ["a button"]
+    assert pages[0].witness.refused["choice"] == 3

@@ -18,7 +18,8 @@ from hearout import (
     Policy,
     Receipt,
 )
-from hearout._room.page_reports import ACKNOWLEDGED, END, HELLO
+from hearout._room.page import CHOOSE
+from hearout._room.page_reports import END, HELLO
 from hearout._session.call_ledger import CallLedger
 from hearout.ledger import Entry
 from hearout.ledger._read import entries, verify
@@ -71,15 +72,14 @@ def call_with_a_page(ledger: Opened, *acts: Do, reports_after: float = 0.1, ends
         shell.room.caller = "ann"
         shell.room._presence.came("ann", shell.now)
         await page[0].says(HELLO)
-        shell.page.witness.ask("notice", "I have understood")
-        session.announce(NOTICE, id="notice")
+        session.announce(NOTICE, id="notice", acknowledge="I have understood")
 
     acts = tuple(Do(one.at, lambda session, one=one: one.what((session, page[0]))) for one in acts)
     return call(*acts, agent=reading(read), policy=Policy(timeouts=Timeouts(acknowledge=0.0)), ends_after=ends_after)
 
 
 async def press(session_and_page: tuple[Any, PagesRoom]) -> None:
-    await session_and_page[1].says(ACKNOWLEDGED, id="notice")
+    await session_and_page[1].says(CHOOSE, id="notice", choice="acknowledged")
 
 
 @pytest.fixture

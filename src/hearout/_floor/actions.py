@@ -149,10 +149,41 @@ class StopInterruptible:
 
 @dataclass(frozen=True)
 class AskQuestion:
-    """Ask this question, as protected speech of its own; `brief` means in its short form."""
+    """Ask this question, as protected speech of its own.
+
+    Args:
+        id: names it.
+        brief: in its short form.
+        why: the rule by which the last answer to it was none; empty where nothing was said.
+    """
 
     id: str
     brief: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class OfferChoices:
+    """From now on the caller may choose: an answer to a question that has been asked, or an acknowledgement.
+
+    Args:
+        id: of the question, or of the utterance.
+        choices: each with what a button says that makes it; none where no button makes one.
+        keys: of a telephone that acknowledge the utterance.
+        text: of the question; empty for an acknowledgement.
+    """
+
+    id: str
+    choices: tuple[tuple[str, str], ...] = ()
+    keys: str = ""
+    text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class NoteAcknowledgement:
+    """The caller acknowledged this utterance now."""
+
+    id: str
 
 
 @dataclass(frozen=True)
@@ -212,6 +243,8 @@ Action: TypeAlias = (
     | SkipUnfinished
     | StopInterruptible
     | AskQuestion
+    | OfferChoices
+    | NoteAcknowledgement
     | AnswerAside
     | EndQuestion
     | WriteReceipt

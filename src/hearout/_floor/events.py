@@ -26,6 +26,8 @@ class SpeechRequested:
         begins_at: the second of it at which this attempt begins: what was before has been played, by another agent.
         expected: how many seconds all of it lasts, where that is known from the beginning.
         question: the question of `QuestionAsked` that it asks; empty where it asks none.
+        acknowledge: what the button says that acknowledges it once it was said to its end; empty for none.
+        acknowledge_keys: keys, each of which does the same.
     """
 
     id: str
@@ -36,6 +38,8 @@ class SpeechRequested:
     begins_at: float = 0.0
     expected: float | None = None
     question: str = ""
+    acknowledge: str = ""
+    acknowledge_keys: str = ""
 
 
 @dataclass(frozen=True)
@@ -308,6 +312,14 @@ class KeysPressed:
 
 
 @dataclass(frozen=True)
+class ChoicePressed:
+    """The caller pressed a button that `OfferChoices` named: of this question or utterance, and for this choice."""
+
+    id: str
+    choice: str
+
+
+@dataclass(frozen=True)
 class ReplyStarted:
     """The first sample left of the answer to the turn that was delivered."""
 
@@ -399,6 +411,7 @@ Event: TypeAlias = (
     | TurnCleared
     | TextTyped
     | KeysPressed
+    | ChoicePressed
     | CallerLeft
     | CallerReturned
     | StopAsked

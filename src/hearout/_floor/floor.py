@@ -40,6 +40,7 @@ from . import actions as a
 from . import events as e
 from .actions import Action
 from .held import HeldPiece, HeldWords
+from .pressed import Pressed
 from .question import Questions
 from .state import Closing, Preparing, Progress, Queue
 from .typed import TypedTexts
@@ -85,6 +86,7 @@ class Floor:
         """When the first sample of the answer left, until its gap is noted."""
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
+        self._pressed = Pressed(self._questions, self._queue)
         self._shut_down = False
         """Whether `FinishShutdown` was given."""
         self._call_ended = False
@@ -188,8 +190,11 @@ class Floor:
                 self._note_sound(event, at)
             case e.TextTyped() if not self.holding:
                 self._typed.add(event.text)
-            case e.TextTyped() | e.EarlierWords() | e.KeysPressed():
-                self._note_signs(event, at)
+            case e.TextTyped() | e.EarlierWords():
+                self._note_words(event, at)
+            case e.KeysPressed() | e.ChoicePressed():
+                pressed = self._pressed.note(event, at, self._owner())
+                self._held_words.settled += [pressed] if self.holding else []
             case _:
                 if (noted := self._queue.note(event, at)) is not None:
                     self._last, self._freed_at = noted, at
@@ -225,18 +230,10 @@ class Floor:
         by_owner = owner.complete and owner.has_asked(self._held_words.began(at))
         return self._asked or by_owner or self._queue.has_asked_but(owner)
 
-    def _note_signs(self, event: e.TextTyped | e.EarlierWords | e.KeysPressed, at: float) -> None:
+    def _note_words(self, event: e.TextTyped | e.EarlierWords, at: float) -> None:
         if not self.holding:
             return
-        owner = self._owner()
-        if isinstance(event, e.KeysPressed):
-            cuts = owner in self._queue.open(suspended=True) and owner.cut_by_keys(event.digits)
-            answers = not cuts and bool(self._questions) and self._questions.pressed(event.digits, at)
-            held = Held(event.digits, at, Kind.PRESSED)
-            fate = Fate.CUT_IN if cuts else Fate.JUDGED if answers else Fate.RECORDED
-            self._held_words.settled.append((held, fate, owner))
-            return
-        kind = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN
+        kind, owner = Kind.TYPED if isinstance(event, e.TextTyped) else Kind.SPOKEN, self._owner()
         said = HeldPiece(Held(event.text, at, kind), owner, at, self._held_words.language, self._asked_before(at))
         self._held_words.add(said)
         if kind is Kind.TYPED:
@@ -261,6 +258,7 @@ class Floor:
             self._drop_a_stale_answer,  # before the next one is prepared: this one is for other words
             self._prepare_an_answer,  # while the last utterance still plays
             self._questions.settle,  # words that answer a question are no turn
+            self._pressed.settle,
             self._settle_the_words,  # only when nothing is owed and nothing is due; fates come out of it
             self._record_fates,  # after every rule that settles words, before the receipt that lists them
             self._write_receipts,  # an utterance is over, and none of its held words is open
@@ -309,7 +307,7 @@ class Floor:
         """What is typed over nothing is LiveKit's; what a dead agent owed is said, or what was said over it is held."""
         if self.holding or self.closing.shutdown_at is not None:
             for text in self._typed.let_go():
-                self._note_signs(e.TextTyped(text), at)
+                self._note_words(e.TextTyped(text), at)
         elif text := self._typed.take(at):
             yield a.AnswerTyped(text)
         arrived, self._arrived = self._arrived, []
@@ -421,6 +419,7 @@ class Floor:
             if not waits and all(said.owner is not one for said in self._held_words.said):
                 self._queue.close(one, at)
                 self._asked = self._asked or one.asks
+                yield from self._pressed.offer(one)  # before its receipt, which waits for it
                 yield a.WriteReceipt(one.receipt())
 
     def _note_the_gap(self, _at: float) -> Iterator[Action]:

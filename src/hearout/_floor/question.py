@@ -92,11 +92,24 @@ class OpenQuestion:
         self.pending_since, self.brief, self.since = at, brief, None
         self.hold_offs, self.keys = 0, []
         self.disturbed = self.missed = self.refused = False
-        return a.AskQuestion(self.asked.id, brief)
+        return a.AskQuestion(self.asked.id, brief, self.answers[-1].rule if self.answers else "")
 
-    def judge(self, text: str, language: words.Language, keys: str) -> Verdict | None:
-        """What words and keys are to it; None while more keys are due."""
-        by_keys = self._judge_keys(keys) if keys else None
+    def offer(self, language: words.Language) -> a.OfferChoices:
+        """What buttons may say: the names of the choices; yes and no in the language of the question."""
+        asked = self.asked
+        said = {"yes": language.yes, "no": language.no} if asked.expected.yes_no else {}
+        choices = tuple((name, next(iter(said.get(name, ())), name).rstrip(".")) for name in self.choices)
+        return a.OfferChoices(asked.id, choices, text=asked.text)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The names of the choices; none of digits."""
+        expected = self.asked.expected
+        return ("yes", "no") if expected.yes_no else tuple(name for name, _ in expected.choices)
+
+    def judge(self, text: str, language: words.Language, pressed: Sequence[GivenAnswer]) -> Verdict | None:
+        """What words, and keys and buttons are to it; None while more keys are due."""
+        by_keys = self._judge_pressed(pressed) if pressed else None
         if not words.split(text):
             return by_keys
         said = judge(text, language, self.asked.expected)
@@ -107,7 +120,9 @@ class OpenQuestion:
         refuses = said.meaning is Meaning.NO and by_keys.meaning is Meaning.YES
         return said if refuses else Verdict(Meaning.UNCLEAR, "a key, and words that say something else")
 
-    def _judge_keys(self, keys: str) -> Verdict | None:
+    def _judge_pressed(self, pressed: Sequence[GivenAnswer]) -> Verdict | None:
+        keys = "".join(one.text for one in pressed if one.kind is Kind.PRESSED)
+        buttons = {one.text for one in pressed if one.kind is Kind.BUTTON}
         if (count := self.asked.expected.digits) > 0:
             digits = "".join(key for key in keys if key.isdecimal())
             if len(digits) < count:
@@ -115,12 +130,12 @@ class OpenQuestion:
             if len(digits) > count:
                 return Verdict(Meaning.UNCLEAR, f"not {count} digits")
             return Verdict(Meaning.CHOICE, "keys", digits)
-        made = {dict(self.asked.keys).get(key, "") for key in keys}
+        made = buttons | {dict(self.asked.keys).get(key, "") for key in keys}
         if len(made) != 1 or made == {""}:
             return Verdict(Meaning.UNCLEAR, "a key that makes no choice" if made == {""} else "keys that differ")
         choice = made.pop()
         meaning = {"yes": Meaning.YES, "no": Meaning.NO} if self.asked.expected.yes_no else {}
-        return Verdict(meaning.get(choice, Meaning.CHOICE), "a key", choice)
+        return Verdict(meaning.get(choice, Meaning.CHOICE), "a button" if buttons else "a key", choice)
 
     def receipt(self, outcome: AskOutcome, at: float, choice: str = "") -> QuestionReceipt:
         """The record of it, once it has ended."""
@@ -128,7 +143,6 @@ class OpenQuestion:
         implied = asked.implied if outcome is AskOutcome.SILENT and not self.answers else ""
         last = None if self.utterance is None else self.utterance.question_asked_at
         digits = asked.expected.digits
-        named = ("yes", "no") if asked.expected.yes_no else tuple(name for name, _ in asked.expected.choices)
         return QuestionReceipt(
             id=asked.id,
             version=asked.version,
@@ -137,7 +151,7 @@ class OpenQuestion:
             basis=Basis.GIVEN if choice else Basis.IMPLIED if implied else Basis.NONE,
             text=asked.text,
             language=asked.language,
-            choices=(f"{digits} digits",) if digits else named,
+            choices=(f"{digits} digits",) if digits else self.choices,
             rules=RULES,
             asked_for_at=self.asked_for_at,
             decided_at=at,
@@ -195,15 +209,24 @@ class Questions:
         for one in self._open:
             one.stopped |= one.asked.id == name or (name is None and one is self._open[0] and not self._queue.open())
 
-    def pressed(self, digits: str, at: float) -> bool:
-        """Whether these keys, pressed now, are an answer; what is none is too early."""
-        one = self._open[0]
+    def pressed(self, pressed: Held, of: str = "") -> bool:
+        """Whether what is pressed now is an answer; what is none is too early.
+
+        Args:
+            pressed: keys, or the choice of a button.
+            of: the question whose button it is; empty for keys.
+        """
+        if not self._open:
+            return False
+        one, at = self._open[0], pressed.at
+        if pressed.kind is Kind.BUTTON and (of != one.asked.id or pressed.text not in one.choices):
+            return False
         utterance = one.utterance
         asked_at = None if utterance is None or one.pending_since is not None else utterance.question_asked_at
         others = any(other is not utterance for other in self._queue.open(suspended=True))
         early = asked_at is None or at < max(asked_at, one.since or 0.0) or others or one.disturbed
         attempt = max(0, len(one.attempts) - 1)
-        one.keys.append(GivenAnswer(digits, Kind.PRESSED, attempt, at, at, at, early=early))
+        one.keys.append(GivenAnswer(pressed.text, pressed.kind, attempt, at, at, at, early=early))
         return not early
 
     # Settling
@@ -230,7 +253,8 @@ class Questions:
         elif self._queue.open():
             one.disturbed = True
         else:
-            self._counts_from(one, at)
+            if self._counts_from(one, at):
+                yield one.offer(self._language(one))
             yield from self._listen(one, at)
 
     def _ending(self, one: OpenQuestion, at: float) -> AskOutcome | None:
@@ -248,9 +272,14 @@ class Questions:
         over = utterance is not None and not is_being_said and not utterance.away and one.pending_since is None
         return _ENDS.get(utterance.outcome) if over and utterance is not None and utterance.outcome else None
 
-    def _counts_from(self, one: OpenQuestion, at: float) -> None:
-        """From when on an answer counts: the question had been asked, and nothing else was said since."""
+    def _counts_from(self, one: OpenQuestion, at: float) -> bool:
+        """From when on an answer counts: the question had been asked, and nothing else was said since.
+
+        Returns:
+            Whether this is known since now.
+        """
         assert one.utterance is not None
+        new = one.since is None or one.disturbed
         if one.since is None:
             ended = one.utterance.attempts[-1].ended_at if one.utterance.attempts else at
             one.since = at if one.utterance.question_asked_at is None else one.utterance.question_asked_at
@@ -258,6 +287,7 @@ class Questions:
         if one.disturbed:
             one.since, one.disturbed = at, False
             one.deadline = at + one.asked.wait
+        return new
 
     def _listen(self, one: OpenQuestion, at: float) -> Iterator[Action]:
         heard = self._heard
@@ -273,7 +303,7 @@ class Questions:
             assert one.utterance is not None
             heard.take_the_guess(at, one.utterance)
         own, early = self._sorted(one)
-        keys = "".join(key.text for key in one.keys if not key.early)
+        keys = [key for key in one.keys if not key.early]
         quiet = max((_quiet_since(piece, heard) for piece in own), default=0.0) + RECONSIDER
         if own and at < quiet:
             self._ring(quiet)

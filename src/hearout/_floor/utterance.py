@@ -61,6 +61,8 @@ class Utterance:
     alignment: Alignment = field(default_factory=Alignment)
     begins_at: float = 0.0
     expected: float | None = None
+    acknowledge: str = ""
+    acknowledge_keys: str = ""
     made: float = 0.0
     complete: bool = False
     played: float = 0.0
@@ -109,6 +111,8 @@ class Utterance:
             Alignment(event.text, complete=bool(event.text), language=policy.language),
             event.begins_at,
             event.expected,
+            event.acknowledge,
+            event.acknowledge_keys,
         )
 
     @property

@@ -17,9 +17,13 @@ from livekit import rtc
 
 from .._floor import actions as a
 from .._floor import events as e
-from ..receipts import Kind, Level, Receipt
+from ..receipts import Kind, Level, QuestionReceipt, Receipt
+from . import rendered
 from .channel import Channel, Refused, RoomChannel
 from .page_reports import PageReports
+
+CHOOSE = "hearout.choose"
+"""What a page asks of the agent: to note that its caller pressed a button."""
 
 KEPT = 300
 """Messages kept for a page that comes late, or comes back."""
@@ -65,11 +69,35 @@ def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 -
         case a.RecordFate():
             facts = {"what": "fate", "text": what.words.text[:TEXT], "kind": what.words.kind.value}
             facts["fate"] = what.fate.value
+        case a.OfferChoices() if what.choices:
+            buttons: list[Message] = [{"choice": choice, "label": label} for choice, label in what.choices]
+            return {"at": round(at, 3), "what": "choices", "id": what.id, "text": what.text[:TEXT], "choices": buttons}
+        case a.NoteAcknowledgement():
+            facts = {"what": "acknowledged", "id": what.id}
+        case a.AskQuestion():
+            facts = {"what": "asks", "id": what.id, "why": what.why}
+        case a.EndQuestion():
+            facts = {"what": "decided", **decided(what.receipt)}
         case a.DeliverTurn() | a.ReturnWords():
             facts = {"what": "turn", "texts": len(what.words)}
         case _:
             return None
     return {"at": round(at, 3), **facts}
+
+
+def decided(receipt: QuestionReceipt) -> Message:
+    """What came of a question, as a page shows it to its caller."""
+    made = receipt.deciding
+    return {
+        "id": receipt.id[:TEXT],
+        "text": textwrap.shorten(receipt.text, TITLE, placeholder=" …"),
+        "outcome": receipt.outcome.value,
+        "choice": receipt.choice,
+        "basis": receipt.basis.value,
+        "said": "" if made is None else made.text[:TEXT],
+        "kind": None if made is None else made.kind.value,
+        "rule": receipt.answers[-1].rule if receipt.answers else "",
+    }
 
 
 def shown(name: str, receipt: Receipt, identity: str) -> Message:
@@ -110,6 +138,7 @@ class CallersPage:
         now: the second of the call.
         caller: the identity of the caller; None while there is none.
         receipt: the newest receipt of an utterance, by its id on the floor; None where none is written.
+        feed: tells the floor what the caller pressed.
     """
 
     def __init__(
@@ -119,6 +148,7 @@ class CallersPage:
         now: Callable[[], float],
         caller: Callable[[], str | None],
         receipt: Callable[[str], Receipt | None],
+        feed: Callable[[e.Event], None],
     ) -> None:
         self.witness = PageReports(wire, now=now, caller=caller)
         self.witness.told.on_page.append(self._came)
@@ -127,6 +157,10 @@ class CallersPage:
         self._wire = wire
         self._caller = caller
         self._receipt = receipt
+        self._feed = feed
+        self._offered: dict[str, set[str]] = {}
+        """What may be chosen by a button: choices, by the id of the question or utterance."""
+        wire.answer(CHOOSE, self._choose)
         self._call = secrets.token_hex(4)
         self._number = 0
         self._kept: deque[Message] = deque(maxlen=KEPT)
@@ -142,13 +176,19 @@ class CallersPage:
         now: Callable[[], float],
         caller: Callable[[], str | None],
         receipt: Callable[[str], Receipt | None],
+        feed: Callable[[e.Event], None],
     ) -> "CallersPage":
         """As the constructor, for a page in this room, which the agent need not have joined yet."""
-        return cls(RoomChannel(room), now=now, caller=caller, receipt=receipt)
+        return cls(RoomChannel(room), now=now, caller=caller, receipt=receipt, feed=feed)
 
     def hear(self, at: float, what: e.Event | a.Action) -> None:
         """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""
         self.witness.hear(at, what)
+        match what:
+            case a.OfferChoices():
+                self._offered[what.id] = {choice for choice, _ in what.choices}
+            case a.NoteAcknowledgement(id=done) | a.EndQuestion(receipt=QuestionReceipt(id=done)):
+                self._offered.pop(done, None)
         if isinstance(what, a.WriteReceipt):
             name = what.receipt.id
             asyncio.get_running_loop().call_soon(self.show_receipt, name)  # when it has been written
@@ -165,6 +205,15 @@ class CallersPage:
         self._sending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._sending
+
+    async def _choose(self, identity: str, said: str) -> str:
+        """The caller pressed a button: what it is worth is the floor's to say."""
+        name, choice = _pressed(said)
+        if identity != self._caller() or choice not in self._offered.get(name, ()):
+            self.witness.refused["choice"] += 1
+            raise Refused("this was not asked of you")
+        self._feed(e.ChoicePressed(name, choice))
+        return ""
 
     def _is_repeated(self, message: Message) -> bool:
         """Lengths come every half second of audio: most of them need not be told."""
@@ -201,3 +250,13 @@ class CallersPage:
                 with contextlib.suppress(Refused):  # it is told again when it comes back
                     await self._wire.tell(page, json.dumps(message))
             self._queue.task_done()
+
+
+def _pressed(said: str) -> tuple[str, str]:
+    """Of what a page says that a button was pressed, and which choice; empty where it says nothing of the kind."""
+    try:
+        told = json.loads(said) if len(said) <= rendered.MOST else {}
+        name, choice = told["id"], told["choice"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "", ""
+    return (name, choice) if isinstance(name, str) and isinstance(choice, str) else ("", "")

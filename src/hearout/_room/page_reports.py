@@ -16,17 +16,17 @@ from typing import Any
 from .._floor import actions as a
 from .._floor import events as e
 from ..errors import ReportError
-from ..receipts import Listener, Outcome, Receipt
+from ..receipts import Listener, Receipt
 from . import rendered
 from .channel import Channel, Refused
 
 logger = logging.getLogger("hearout")
 
-HELLO, ACKNOWLEDGED = "hearout.hello", "hearout.acknowledged"
-"""What a page asks of the agent: to be told, since it is the caller's; to note that its caller pressed the button."""
+HELLO = "hearout.hello"
+"""What a page asks of the agent: to be told, since it is the caller's."""
 
-BEGIN, END, ACKNOWLEDGE = "hearout.begin", "hearout.end", "hearout.acknowledge"
-"""What the agent asks of a page: to mark a begin; to mark an end and report; to show a button. And `room.ALIVE`."""
+BEGIN, END = "hearout.begin", "hearout.end"
+"""What the agent asks of a page: to mark a begin; to mark an end and report. And `room.ALIVE`."""
 
 ANSWERS = 2.5
 """Seconds within which a page must answer; it takes its jitter buffer's length (0.05 to 0.5 s) to report."""
@@ -58,22 +58,14 @@ class _Stretch:
 
 
 @dataclass
-class _Asked:
-    """A button, or a key, that was asked for."""
-
-    label: str
-    keys: str
-    over: bool = False
-
-
-@dataclass
 class _Known:
     """What is known of one utterance."""
 
     reached: float = 0.0
     """The second of it up to which it was played."""
     stretch: _Stretch | None = None
-    asked: _Asked | None = None
+    offered: a.OfferChoices | None = None
+    """How it may be acknowledged, since it was said to its end."""
     reported: float | None = None
     acknowledged_at: float | None = None
 
@@ -108,7 +100,7 @@ class PageReports:
         self.page: str | None = None
         """The identity of the page; None where the caller has none, as far as is known."""
         self.refused: Counter[str] = Counter()
-        """How often which kind of thing was refused: "report", "late", "hello", "acknowledgement"."""
+        """How often which kind of thing was refused: "report", "late", "hello", "choice"."""
         self.told = Told()
         self._wire = wire
         self._now = now
@@ -117,7 +109,6 @@ class PageReports:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = self._gone = False
         wire.answer(HELLO, self._hello)
-        wire.answer(ACKNOWLEDGED, self._acknowledged)
 
     def reported(self, name: str) -> float | None:
         """Seconds of an utterance that the page says it rendered; None where it says nothing that counts."""
@@ -130,20 +121,9 @@ class PageReports:
     def waits_for_acknowledgement(self, name: str) -> bool:
         """Whether the caller was asked to say that it got an utterance, can say so, and has not yet."""
         known = self._of.get(name, _Known())
-        asked = known.asked
-        if asked is None or not asked.over or known.acknowledged_at is not None or self._gone:
+        if known.offered is None or known.acknowledged_at is not None or self._gone:
             return False
-        return bool(asked.keys) or (bool(asked.label) and self.page is not None)
-
-    def ask(self, name: str, label: str, *, keys: str = "") -> None:
-        """Ask for the caller's acknowledgement once an utterance was said to its end.
-
-        Args:
-            name: the utterance's id, as the floor knows it.
-            label: of the button; empty for none.
-            keys: of the telephone, any of which does the same.
-        """
-        self._known(name).asked = _Asked(label, keys)
+        return bool(known.offered.keys) or (bool(known.offered.choices) and self.page is not None)
 
     def completed(self, name: str, receipt: Receipt) -> Receipt:
         """The receipt of an utterance with what the page has said until now."""
@@ -170,10 +150,12 @@ class PageReports:
                     listener()
             case e.CallerReturned():
                 self._gone = False
-            case e.KeysPressed(digits=digits):
-                self._pressed(digits, at)
-            case a.WriteReceipt(receipt=receipt):
-                self._over(receipt)
+            case a.OfferChoices(id=name, text="") as offered:
+                self._known(name).offered = offered
+            case a.NoteAcknowledgement(id=name):
+                self._known(name).acknowledged_at = at
+                for tell in self.told.on_acknowledged:
+                    tell(name, at)
 
     async def close(self) -> None:
         """Wait for no page any more."""
@@ -185,9 +167,8 @@ class PageReports:
     # What the page is asked
 
     def _requested(self, name: str, begins_at: float) -> None:
-        """A new utterance, whatever else had its id before; its button may have been asked for already."""
-        asked = self._known(name).asked
-        self._of[name] = _Known(begins_at, asked=asked if asked is not None and not asked.over else None)
+        """A new utterance, whatever else had its id before."""
+        self._of[name] = _Known(begins_at)
 
     def _begin(self, name: str, at: float) -> None:
         known = self._known(name)
@@ -236,26 +217,10 @@ class PageReports:
         """
         return json.dumps({"id": name, "ago": round(max(0.0, self._now() - at), 3)})
 
-    def _over(self, receipt: Receipt) -> None:
-        asked = self._known(receipt.id).asked
-        if asked is not None and receipt.outcome is Outcome.FINISHED:
-            asked.over = True
-            self._show(receipt.id, asked)
-
-    def _show(self, name: str, asked: _Asked) -> None:
-        if self.page is not None and asked.label:
-            self._start(self._ask(name, asked.label, self.page))
-
-    async def _ask(self, name: str, label: str, page: str) -> None:
-        try:
-            await self._wire.call(page, ACKNOWLEDGE, json.dumps({"id": name, "label": label}), within=ANSWERS)
-        except Refused as refused:
-            self._refuse("late", name, str(refused))
-
     # What the page asks
 
     async def _hello(self, identity: str, _: str) -> str:
-        """The caller has a page. What is being said is watched from now on, and what was asked is asked again."""
+        """The caller has a page. What is being said is watched from now on."""
         if self._closed or identity != self._caller():
             self.refused["hello"] += 1
             raise Refused("only the caller's page is told of the call")
@@ -264,32 +229,9 @@ class PageReports:
             if new and known.stretch is not None:
                 known.stretch.ended.cancel()  # the page that began to watch it is gone
                 self._begin(name, self._now())
-            if known.asked is not None and known.asked.over and known.acknowledged_at is None:
-                self._show(name, known.asked)
         for listener in self.told.on_page:
             listener(identity)
         return ""
-
-    async def _acknowledged(self, identity: str, said: str) -> str:
-        name = _name_in(said)
-        known = self._of.get(name, _Known())
-        theirs = identity == self._caller() and not self._closed
-        if not theirs or known.asked is None or not known.asked.over or known.acknowledged_at is not None:
-            self.refused["acknowledgement"] += 1
-            raise Refused("this was not asked of you")
-        self._note_acknowledgement(name, known, self._now())
-        return ""
-
-    def _pressed(self, digits: str, at: float) -> None:
-        for name, known in self._of.items():
-            waits = known.asked is not None and known.asked.over and known.acknowledged_at is None
-            if waits and known.asked is not None and set(digits) & set(known.asked.keys):
-                self._note_acknowledgement(name, known, at)
-
-    def _note_acknowledgement(self, name: str, known: _Known, at: float) -> None:
-        known.acknowledged_at = at
-        for listener in self.told.on_acknowledged:
-            listener(name, at)
 
     def _refuse(self, what: str, name: str, why: str) -> None:
         self.refused[what] += 1
@@ -305,12 +247,3 @@ class PageReports:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _name_in(said: str) -> str:
-    """The utterance that a page speaks of; empty where it speaks of none."""
-    try:
-        name = json.loads(said)["id"] if len(said) <= rendered.MOST else ""
-    except (ValueError, TypeError, KeyError, RecursionError):
-        name = ""
-    return name if isinstance(name, str) else ""

@@ -12,7 +12,6 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 from .._floor import events as e
 from .._floor.actions import Resume
 from .._floor.state import Progress
-from .._room.page import CallersPage
 from ..errors import AlreadyOwedError, AnnouncementError, FloorClosedError
 from ..policy import KEYS
 from ..receipts import Receipt
@@ -63,7 +62,6 @@ class AnnouncingCall(Protocol):
 
     speeches: Speeches
     receipts: CallReceipts
-    page: CallersPage | None
 
     def feed(self, event: e.Event) -> None:
         """Tell the floor."""
@@ -165,8 +163,6 @@ class Announcer:
         call.protect(handle)
         speech = call.speeches[handle]
         assert speech is not None
-        if (asked.acknowledge or asked.acknowledge_keys) and call.page is not None:
-            call.page.witness.ask(speech.id, asked.acknowledge, keys=asked.acknowledge_keys)
         for text in held:
             call.feed(e.EarlierWords(text))
         announcement = AnnouncementHandle(

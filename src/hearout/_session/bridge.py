@@ -169,7 +169,11 @@ class Bridge:
         followed = self.room = Participants(room, self._session, self._policy, self)
         self._streams = StreamGuard(room, caller=followed.caller_now)
         page = self.page = CallersPage.in_room(
-            room, now=lambda: self.now, caller=lambda: followed.caller or None, receipt=self.receipts.of
+            room,
+            now=lambda: self.now,
+            caller=lambda: followed.caller or None,
+            receipt=self.receipts.of,
+            feed=self.feed,
         )
         self._outbound.leave_room = followed.end
         self.listeners.append(page.hear)

@@ -123,6 +123,8 @@ class Inbound:
                 begins_at=speech.begins_at,
                 expected=asked.expected,
                 question=asked.question,
+                acknowledge=asked.acknowledge,
+                acknowledge_keys=asked.acknowledge_keys,
             )
         )
         self._goes_on(speech)

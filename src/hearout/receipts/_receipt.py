@@ -37,6 +37,9 @@ class Kind(Enum):
     SPOKEN = "spoken"
     TYPED = "typed"
     PRESSED = "pressed"
+    """By keys of a telephone."""
+    BUTTON = "button"
+    """By a button on the caller's page."""
 
 
 class Fate(Enum):

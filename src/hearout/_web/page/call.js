@@ -21,7 +21,7 @@ export class Call {
   constructor(view, { ended, deserted }) {
     this.view = view;
     this.room = new Room({ disconnectOnPageLeave: true });
-    this.witness = new Witness(this.room, view);
+    this.witness = new Witness(this.room);
     this.microphone = null;
     this.wanted = false; // whether this end hung up
     this.joined = this.returned = false;
@@ -171,7 +171,14 @@ export class Call {
     const message = JSON.parse(new TextDecoder().decode(bytes));
     if (message.n <= (this.known.get(message.call) ?? 0)) return; // told again after a return
     this.known.set(message.call, message.n);
-    this.view.told(message, identity);
+    if (message.what === "choices") this.view.ask(message, { by: identity, choose: (choice) => this.choose(identity, message.id, choice) });
+    else this.view.told(message, identity);
+  }
+
+  async choose(destinationIdentity, id, choice) {
+    await this.room.localParticipant.performRpc({
+      destinationIdentity, method: "hearout.choose", payload: JSON.stringify({ id, choice }),
+    });
   }
 
   async caption(reader, identity) {

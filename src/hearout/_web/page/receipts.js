@@ -23,17 +23,28 @@ export class Receipts {
   }
 
   show(receipt) {
+    const heading = `${receipt.outcome}${receipt.why ? `: ${receipt.why}` : ""}`;
+    const card = this.card(`said ${receipt.id}`, heading, receipt.text, lines(receipt));
+    card.dataset.id = receipt.id;
+    card.dataset.receipt = JSON.stringify(receipt);
+  }
+
+  decided(question) {
+    const heading = question.choice ? `your answer: ${question.choice}` : `no answer: ${question.outcome}`;
+    const card = this.card(`asked ${question.id} ${question.at}`, heading, question.text, reasons(question));
+    card.dataset.decided = JSON.stringify(question);
+  }
+
+  card(key, heading, quoted, described) {
     this.empty.hidden = true;
     const card = document.createElement("li");
     card.className = "card";
-    card.dataset.id = receipt.id;
-    card.dataset.receipt = JSON.stringify(receipt);
     const title = document.createElement("h3");
     const text = document.createElement("span");
-    text.textContent = receipt.text ? ` “${receipt.text}”` : "";
-    title.append(`${receipt.outcome}${receipt.why ? `: ${receipt.why}` : ""}`, text);
+    text.textContent = quoted ? ` “${quoted}”` : "";
+    title.append(heading, text);
     const facts = document.createElement("dl");
-    for (const [name, value, more] of lines(receipt)) {
+    for (const [name, value, more] of described) {
       const term = document.createElement("dt");
       const said = document.createElement("dd");
       [term.textContent, said.textContent] = [name, value];
@@ -46,11 +57,21 @@ export class Receipts {
       facts.append(term, said);
     }
     card.append(title, facts);
-    const before = this.cards.get(receipt.id);
+    const before = this.cards.get(key);
     if (before === undefined) this.list.prepend(card);
     else before.replaceWith(card);
-    this.cards.set(receipt.id, card);
+    this.cards.set(key, card);
+    return card;
   }
+}
+
+const HOW = { spoken: "You said it", typed: "You typed it", pressed: "You pressed a key", button: "You pressed a button" };
+
+function* reasons(question) {
+  if (question.said) yield [HOW[question.kind], `“${question.said}”`];
+  if (question.basis === "implied") yield ["You said nothing", "which is taken for a yes."];
+  if (question.rule) yield ["by the rule", question.rule];
+  yield ["id", question.id];
 }
 
 function* lines(receipt) {

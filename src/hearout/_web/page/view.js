@@ -129,32 +129,49 @@ export class View {
     this.tell("sound", text)?.append(button("Play the sound", unblock));
   }
 
-  // An agent that asks again, or another in its place, has its button instead of the one before.
-  ask(id, label, { by, acknowledge }) {
-    const before = this.asked.querySelector(`[data-id="${CSS.escape(id)}"]`);
+  // What may be answered or acknowledged by a button, until it is. An agent that asks again, or another in its place,
+  // has its buttons instead of those before.
+  ask({ id, text, choices }, { by, choose }) {
+    const before = this.askedOf(id);
     const made = document.createElement("div");
     made.className = "asked";
     [made.dataset.id, made.dataset.by] = [id, by];
-    const text = document.createElement("span");
-    text.textContent = "Please confirm what the agent said.";
+    const said = document.createElement("span");
+    said.textContent = text || "Please confirm what the agent said.";
+    said.setAttribute("role", "status");
+    const buttons = document.createElement("div");
+    buttons.className = "buttons";
     let pressed = false;
-    made.append(text, button(label, async () => {
-      if (pressed) return;
-      pressed = true;
-      try {
-        await acknowledge();
-        made.remove();
-      } catch {
-        pressed = false;
-        text.textContent = "This did not reach the agent. Please press again.";
-      }
-    }));
-    text.setAttribute("role", "status");
+    for (const { choice, label } of choices) {
+      buttons.append(button(label, async () => {
+        if (pressed) return; // the agent says what becomes of it
+        pressed = true;
+        try {
+          await choose(choice);
+        } catch {
+          pressed = false;
+          said.textContent = "This did not reach the agent. Please press again.";
+        }
+      }));
+    }
+    made.append(said, buttons);
     const free = before === null ? document.activeElement !== this.typeField : before.contains(document.activeElement);
     if (before === null) this.asked.append(made);
     else before.replaceWith(made);
-    // whoever is typing would press it with the next key
-    if (free) made.querySelector("button").focus();
+    // whoever is typing would press it with the next key; of several none may be pressed by accident
+    if (free && choices.length === 1) made.querySelector("button").focus();
+  }
+
+  askedOf(id) {
+    return this.asked.querySelector(`[data-id="${CSS.escape(id)}"]`);
+  }
+
+  // It is asked again: until it has been, nothing answers it.
+  asks({ id, why }) {
+    const made = this.askedOf(id);
+    if (made === null) return;
+    for (const one of made.querySelectorAll("button")) one.disabled = true;
+    made.querySelector("span").textContent = why ? `Not understood (${why}): you are asked again.` : "You are asked again.";
   }
 
   // The agent
@@ -231,6 +248,16 @@ export class View {
         break;
       case "fate":
         this.lanes.fate(message.text, message.kind, message.fate);
+        break;
+      case "asks":
+        this.asks(message);
+        break;
+      case "acknowledged":
+        this.askedOf(message.id)?.remove();
+        break;
+      case "decided":
+        this.askedOf(message.id)?.remove();
+        this.receipts.decided(message);
         break;
       case "receipt":
         this.receipts.show(message);

@@ -6,9 +6,8 @@ const KEPT = 5_000; // ms for which they are remembered: a mark may tell of a mo
 const BUFFER = { least: 0.02, usual: 0.1, most: 0.5 }; // seconds that sound waits in the browser before it is played
 
 export class Witness {
-  constructor(room, view) {
+  constructor(room) {
     this.room = room;
-    this.view = view; // shows what the agent asks for
     this.track = null;
     this.element = null;
     this.begun = new Map(); // by the utterance's id
@@ -20,12 +19,11 @@ export class Witness {
       "hearout.alive": async () => "",
       "hearout.begin": ({ id, ago }) => this.begin(id, ago),
       "hearout.end": ({ id, ago }) => this.end(id, ago),
-      "hearout.acknowledge": ({ id, label }, asker) => this.ask(id, label, asker),
     };
     for (const [name, answer] of Object.entries(methods)) {
       room.registerRpcMethod(name, async ({ callerIdentity, payload }) => {
         if (!this.isAgent(callerIdentity)) throw new Error("only an agent may ask");
-        return answer(payload === "" ? {} : JSON.parse(payload), callerIdentity);
+        return answer(payload === "" ? {} : JSON.parse(payload));
       });
     }
   }
@@ -124,14 +122,6 @@ export class Witness {
       paused: seen.paused,
       hidden: seen.hidden,
     });
-  }
-
-  async ask(id, label, destinationIdentity) {
-    const acknowledge = () => this.room.localParticipant.performRpc({
-      destinationIdentity, method: "hearout.acknowledged", payload: JSON.stringify({ id }),
-    });
-    this.view.ask(id, label, { by: destinationIdentity, acknowledge });
-    return "";
   }
 }
 

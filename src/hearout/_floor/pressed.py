@@ -1,0 +1,77 @@
+"""What the caller presses, keys and buttons: it cuts in, answers a question, acknowledges an utterance, or is recorded.
+
+An acknowledgement is a question with one choice, asked by the utterance itself once it was said to its end. It holds
+nothing and waits for nothing: words are no acknowledgement, and the agent goes on meanwhile.
+"""
+
+from collections.abc import Iterator
+
+from ..receipts import Fate, Held, Kind, Outcome
+from . import actions as a
+from . import events as e
+from .actions import Action
+from .question import Questions
+from .state import Queue
+from .utterance import Utterance
+
+ACKNOWLEDGED = "acknowledged"
+"""The one choice of an acknowledgement."""
+
+
+class Pressed:
+    """The keys and buttons of one call.
+
+    Args:
+        questions: that are open.
+        queue: the utterances that are owed.
+    """
+
+    def __init__(self, questions: Questions, queue: Queue) -> None:
+        self._questions, self._queue = questions, queue
+        self._due: dict[str, str] = {}
+        """The keys that acknowledge an utterance, by its id."""
+        self._given: list[str] = []
+
+    def note(self, event: e.KeysPressed | e.ChoicePressed, at: float, owner: Utterance) -> tuple[Held, Fate, Utterance]:
+        """What is pressed now, and what becomes of it.
+
+        Args:
+            event: what was pressed.
+            at: when.
+            owner: the utterance over which it was.
+        """
+        cuts, of = False, ""
+        if isinstance(event, e.KeysPressed):
+            held = Held(event.digits, at, Kind.PRESSED)
+            cuts = owner in self._queue.open() and owner.cut_by_keys(event.digits)
+        else:
+            held, of = Held(event.choice, at, Kind.BUTTON), event.id
+        if cuts:
+            return held, Fate.CUT_IN, owner
+        if self._questions.pressed(held, of):
+            return held, Fate.JUDGED, owner
+        self._acknowledge(event)
+        return held, Fate.RECORDED, owner
+
+    def _acknowledge(self, event: e.KeysPressed | e.ChoicePressed) -> None:
+        """A key acknowledges all that it may, a button its own utterance."""
+        if isinstance(event, e.KeysPressed):
+            given = [name for name, keys in self._due.items() if set(keys) & set(event.digits)]
+        else:
+            given = [event.id] if event.choice == ACKNOWLEDGED and event.id in self._due else []
+        for name in given:
+            del self._due[name]
+        self._given += given
+
+    def offer(self, one: Utterance) -> Iterator[Action]:
+        """An utterance is over: the caller may acknowledge it, where that was asked for and all of it was said."""
+        if one.outcome is Outcome.FINISHED and (one.acknowledge or one.acknowledge_keys):
+            self._due[one.id] = one.acknowledge_keys
+            button = ((ACKNOWLEDGED, one.acknowledge),) if one.acknowledge else ()
+            yield a.OfferChoices(one.id, button, one.acknowledge_keys)
+
+    def settle(self, _at: float) -> Iterator[Action]:
+        """What was acknowledged is noted."""
+        given, self._given = self._given, []
+        for name in given:
+            yield a.NoteAcknowledgement(name)
