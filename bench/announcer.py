@@ -1,7 +1,7 @@
 """The agent of the calls that are held at once: it says a ready-made announcement each time the benchmark asks for it.
 
 A worker of hearout's, or with ``BENCH_PEER=stock`` of LiveKit's own. Its voice activity detector is a real one, and so
-are its room and its sound; the recogniser, the model and the voice of its answers are scripted, and cost next to
+are its room and its sound; the STT, the model and the voice of its answers are scripted, and cost next to
 nothing, for in a call they are somebody else's machine.
 
 ``BENCH_NOTICE`` is the announcement's manifest. ``BENCH_ROUNDS`` is a folder: whenever the number in its file ``round``

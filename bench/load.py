@@ -335,7 +335,7 @@ def _delivered(rounds: Sequence[Round], load: str) -> Table:
         ("peer", "calls", "in full", "least", "gap ms", "receipts", "answered", "limit"),
         "One worker in `dev`, a livekit-server and all callers on this machine. In each room an agent says the same "
         "ready-made announcement at the same moment, and each caller asks something over it. silero, the room and the "
-        "sound are real; recogniser, model and the answer's voice are scripted. Callers join one after the other, and "
+        "sound are real; STT, model and the answer's voice are scripted. Callers join one after the other, and "
         "stay; one for which no process is ready within 60 s counts as not delivered. In full: by `hearout measure` "
         "on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, "
         "gap: of all calls the least share of it, and the longest gap. Receipts: that say finished, and present. "

@@ -191,12 +191,12 @@ BROKEN: Sequence[Scenario] = (
     Scenario("final transcript 3 s late", _says(_after(0.5, 1.5), stt={"finals": {0: 3.0}}), prepares=False),
     Scenario("final transcript never", _says(_after(0.5, 1.5), stt={"finals": {0: None}}), prepares=False),
     Scenario(
-        "recogniser errors for 20 s",
+        "STT errors for 20 s",
         _says(stt={"outages": (Outage(1.0, seconds=20.0, retryable=False),)}),
         prepares=False,
     ),
     Scenario(
-        "recogniser reconnects",
+        "STT reconnects",
         _says(_after(0.5, 1.5, _COST), stt={"outages": (Outage(5.0, seconds=2.0),)}),
         prepares=False,
     ),

@@ -1,4 +1,4 @@
-"""Shared by the tests of prepared announcements: a voice of noises, and a scripted recogniser."""
+"""Shared by the tests of prepared announcements: a voice of noises, and a scripted STT."""
 
 import asyncio
 import hashlib
@@ -69,7 +69,7 @@ class Noises:
 
 @dataclass
 class Told:
-    """A recogniser that is told what it hears."""
+    """An STT that is told what it hears."""
 
     hears: str = TEXT
 
@@ -135,14 +135,14 @@ class _Noise(tts.ChunkedStream):
 
 
 class ToldSTT(stt.STT[Any]):
-    """LiveKit's recogniser that hears what it is told, streaming or not."""
+    """LiveKit's STT that hears what it is told, streaming or not."""
 
     def __init__(self, hears: Callable[[], str], *, streaming: bool) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=streaming, interim_results=False))
         self._hears = hears
 
     async def _recognize_impl(self, buffer: Any, *, language: Any, conn_options: Any) -> stt.SpeechEvent:
-        assert not self.capabilities.streaming, "LiveKit's streaming recognisers have no other way"
+        assert not self.capabilities.streaming, "LiveKit's streaming STTs have no other way"
         return _final(self._hears())
 
     def stream(self, *, language: Any = None, conn_options: Any = DEFAULT_API_CONNECT_OPTIONS) -> Any:

@@ -48,7 +48,7 @@ def stock(**models: Any) -> AgentSession[Any]:
 
 
 def hearing(**models: Any) -> AgentSession[Any]:
-    """Stock, and the recogniser hears what is said over protected speech."""
+    """Stock, and the STT hears what is said over protected speech."""
     return AgentSession(
         turn_handling={"turn_detection": "vad", "interruption": {"discard_audio_if_uninterruptible": False}},
         aec_warmup_duration=None,

@@ -28,7 +28,7 @@ class KeptWords:
     """What a team can build on LiveKit 1.8.9 so that it answers what was said over protected speech.
 
     Turns are detected by hand while such speech is owed, and committed once after it: at once where the caller has
-    been silent for a second; with the recogniser's last word awaited where not; by LiveKit itself where the caller
+    been silent for a second; with the STT's last word awaited where not; by LiveKit itself where the caller
     still talks.
 
     Args:

@@ -1,4 +1,4 @@
-"""Voice agents that finish what they must say, lose no word said over it, and show what was delivered."""
+"""Voice agents that finish protected speech, keep each word said over it, and show what was delivered."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -161,7 +161,7 @@ class Failover:
         return looks >= LOOKS and now >= since + DEAD
 
     async def _tend(self, attended: WatchedCall) -> None:
-        """Do for one call whose agent died what can be done now; it is looked at again as long as it is listed."""
+        """Do the steps that are due for one call with a dead agent. A listed call is looked at again later."""
         try:
             # by HTTPS_PROXY, as LiveKit's worker goes
             async with aiohttp.ClientSession(trust_env=True) as web, api.LiveKitAPI(session=web) as livekit:

@@ -87,7 +87,7 @@ class Announcement:
         model: the voice's model and version.
         lufs: its integrated loudness (ITU-R BS.1770), in LUFS.
         true_peak: its highest peak between the samples, in dB of full scale.
-        wer: the share of its words that a recogniser heard wrongly when it was made.
+        wer: the share of its words that an STT heard wrongly when it was made.
         made_at: when, in UTC, ISO 8601.
         sha256: of the WAV file, in hexadecimal.
         wav: where the audio is.

@@ -84,11 +84,11 @@ class ScriptError(HearoutError, ValueError):
 
 
 class ConsoleError(HearoutError):
-    """The console could not start or write what it was asked to; the message says what and what to do."""
+    """The console could not start or write a file; the message says which and what to do."""
 
 
 class WebError(HearoutError):
-    """`web` could not start, or something it needs ended; the message says what and what to do."""
+    """The command `web` could not start, or a part of it ended; the message says which and what to do."""
 
 
 class MetricsError(HearoutError):

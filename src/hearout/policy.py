@@ -16,7 +16,7 @@ class Answer(Enum):
     RIGHT_AFTER = "right after"
     """One turn, answered as soon as the floor is free."""
     NOTE = "note"
-    """Kept for the model in the chat context, not answered."""
+    """Kept for the LLM in the chat context, not answered."""
     DROP = "drop"
     """Recorded on the receipt only."""
 

@@ -151,7 +151,7 @@ def test_the_lanes_show_both_sides_and_what_became_of_the_words(talk_over: Shown
     assert alike(announcement, MONOLOGUE) >= 0.95
     assert alike(answer, f"You said: {FIRST} {SECOND}") >= 0.8
     assert alike(" ".join(talk_over.caller), f"{FIRST} {SECOND}") >= 0.8
-    # Two questions, or more pieces where the recogniser hears a full stop in one.
+    # Two questions, or more pieces where the STT hears a full stop in one.
     # A guess that came to nothing may stand there without a fate.
     assert 2 <= len(talk_over.fates) <= len(talk_over.caller)
     assert set(talk_over.fates) == {"held → answered"}

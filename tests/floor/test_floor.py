@@ -126,7 +126,7 @@ def test_another_does_not(cut_in: CutIn, event: e.Event) -> None:
 
 
 def test_what_stops_short_of_its_end_is_not_finished() -> None:
-    assert failure(told(playing(), *ended(played=5.0))) == (Outcome.FAILED, "the loudspeaker did not play all of it")
+    assert failure(told(playing(), *ended(played=5.0))) == (Outcome.FAILED, "the audio output did not play all of it")
 
 
 def test_a_prepared_announcement_that_ends_early_has_not_finished() -> None:
@@ -330,7 +330,7 @@ def test_how_far_it_is_is_known_while_it_plays() -> None:
     told(floor, (2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost")))
 
     standing = floor.progress("n1", 4.0)
-    assert standing.played == pytest.approx(3.0 - SHORT)  # by the clock, less what a loudspeaker may still hold
+    assert standing.played == pytest.approx(3.0 - SHORT)  # by the clock, less what an audio output may still hold
     assert [held.text for held in standing.held] == ["what does it cost"]
     told(floor, (4.0, e.PlayoutFinished("n1", 2.9)))
     assert floor.progress("n1", 4.5).played == 2.9

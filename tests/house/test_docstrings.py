@@ -15,23 +15,6 @@ RIDDLE = re.compile(r"(What|Whether)\b.*\bit\b", re.DOTALL)
 MOST = 2
 
 LEFT = {
-    "src/hearout": {
-        "__init__.py": 1,
-        "_console": 12,
-        "_failover.py": 1,
-        "_floor": 44,
-        "_local": 2,
-        "_pipeline": 29,
-        "_room": 16,
-        "_session": 34,
-        "_text": 9,
-        "_web": 1,
-        "errors.py": 2,
-        "measure": 4,
-        "prepare": 6,
-        "receipts": 9,
-        "testing": 9,
-    },
     "bench": {
         "announcer.py": 1,
         "cost.py": 1,

@@ -102,7 +102,7 @@ def test_the_files_and_the_table_say_the_same(main_job: tuple[Any, Any, Path]) -
     assert all(len(line) <= 80 for line in done.stdout.splitlines() if not line.startswith("/"))
     log = (out / "agent.log").read_text()
     assert "address" not in log  # the caller's words
-    assert "deepgram/nova-3-general → local recogniser moonshine" in log
+    assert "deepgram/nova-3-general → local STT moonshine" in log
 
 
 def test_the_call_with_hearout_is_what_the_program_prints(main_job: tuple[Any, Any, Path]) -> None:

@@ -304,13 +304,13 @@ def test_a_call_of_the_command_that_makes_no_sense_says_why(
     assert not Path("announcements").exists()
 
 
-# --- The real voice, and the real recogniser
+# --- The real voice, and the real STT
 
 REAL = "This call is recorded for training. You have 30 days to object, or press 9 now."
 
 
 @pytest.mark.real
-def test_the_local_voice_says_its_text_and_the_local_recogniser_hears_it(
+def test_the_local_voice_says_its_text_and_the_local_stt_hears_it(
     notice: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     notice.write_text(REAL)
@@ -346,7 +346,7 @@ def test_a_model_of_livekit_inference_speaks_and_checks(notice: Path, monkeypatc
 
 
 @pytest.mark.real
-def test_audio_that_says_something_else_is_found_by_the_local_recogniser(
+def test_audio_that_says_something_else_is_found_by_the_local_stt(
     notice: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notice.write_text(REAL)

@@ -1,4 +1,4 @@
-"""Calls in virtual time in which the recogniser, the model, the voice or the loudspeaker breaks."""
+"""Calls in virtual time in which the STT, the model, the voice or the audio output breaks."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ from hearout.testing import (
     from_end,
 )
 
-# The recogniser
+# The STT
 
 
 def test_a_final_that_is_three_seconds_late_is_answered_after_the_end() -> None:
@@ -50,7 +50,7 @@ def test_a_final_after_its_answered_interim_is_not_answered_again() -> None:
 
 
 @pytest.mark.parametrize("retryable", [True, False])
-def test_a_recogniser_that_reconnects_does_not_end_the_call(retryable: Any) -> None:
+def test_an_stt_that_reconnects_does_not_end_the_call(retryable: Any) -> None:
     ear = STT(outages=(Outage(4.0, seconds=2.0, retryable=retryable),))
     result = call(Say(first_sound(1.0), "what does it cost"), stt=ear)
 
@@ -58,7 +58,7 @@ def test_a_recogniser_that_reconnects_does_not_end_the_call(retryable: Any) -> N
     assert_answered_at_once(result, "what does it cost", gap=0.04)
 
 
-def test_a_recogniser_that_is_gone_for_long_does_not_cut_the_announcement() -> None:
+def test_an_stt_that_is_gone_for_long_does_not_cut_the_announcement() -> None:
     result = call(stt=STT(outages=(Outage(1.0, seconds=20.0, retryable=False),)))
 
     assert result.protected[0].whole
@@ -136,18 +136,18 @@ def test_a_dead_voice_is_on_the_receipt_and_leaves_nobody_deaf() -> None:
     assert result.kept == 1.0
 
 
-# The loudspeaker
+# The audio output
 
 
 def test_nobody_subscribes() -> None:
     result = call(Say(1.0, QUESTION), listener=AudioReceiver(subscribed_at=None), ends_after=60.0)
 
     assert receipts(result)[0].outcome is Outcome.FAILED
-    assert receipts(result)[0].why == "nobody listened, or the loudspeaker is dead"
+    assert receipts(result)[0].why == "nobody listened, or the audio output is dead"
     assert result.kept == 1.0
 
 
-def test_a_loudspeaker_that_dies_in_the_middle() -> None:
+def test_an_audio_output_that_dies_in_the_middle() -> None:
     result = call(Say(1.0, QUESTION), listener=AudioReceiver(dead_from=3.0), ends_after=60.0)
 
     assert receipts(result)[0].outcome is Outcome.FAILED

@@ -74,7 +74,7 @@ def test_a_final_may_be_late_or_never_come() -> None:
     assert [at for at, name, event in never.events if name == "user_input_transcribed" and event.is_final] == [32.0]
 
 
-def test_a_recogniser_that_comes_back_hears_what_livekit_kept_for_it() -> None:
+def test_an_stt_that_comes_back_hears_what_livekit_kept_for_it() -> None:
     ear = STT(outages=(Outage(10.5, seconds=1.0),))
     result = Call(agent=Announcing, session=stock, stt=ear, caller=[Say(12.0, "still here")]).play()
 

@@ -116,7 +116,7 @@ def test_an_interruption_that_livekit_refuses_raises_and_cuts_nothing() -> None:
     assert result.protected[0].whole
 
 
-def test_four_unrecoverable_errors_of_the_recogniser_close_the_session() -> None:
+def test_four_unrecoverable_errors_of_the_stt_close_the_session() -> None:
     ear = STT(outages=(Outage(1.0, seconds=20.0, retryable=False),))
     result = Call(agent=Announcing, session=stock, stt=ear).play()
 

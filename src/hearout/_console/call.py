@@ -125,7 +125,8 @@ class CallLog:
         return session.questions if isinstance(session, AgentSession) else []
 
     def unexpected(self, choice: str | None) -> list[str]:
-        """What came of the last question, where it is not this choice; nothing where none is expected."""
+        """The difference between the last question's choice and the choice that the script expects; empty where there
+        is none."""
         made = self.questions()[-1].choice if self.questions() else None
         if choice is None or made == choice:
             return []
@@ -157,7 +158,7 @@ class CallLog:
         return found + self._late(protected)
 
     def _was_held(self, said: SaidRow) -> bool:
-        """Whether words came of it that the floor held, or that LiveKit heard, while it was said or within 3 s."""
+        """True if held words or a final transcript came while the caller's sentence was said, or within 3 s."""
         later = [other.start for other in self.said if other.start > said.start]
         until = min([*later, said.end + 3.0])
         heard = [one.at for one in self.transcripts if one.final] + [one.at for one in self.held]
@@ -224,7 +225,7 @@ class CallLog:
         handle.add_done_callback(self._speech_done)
 
     def _speech_done(self, handle: SpeechHandle) -> None:
-        """Take the text from what LiveKit put into the history: it is what was spoken."""
+        """Take the spoken text from the chat items that LiveKit added to the history."""
         texts = [item.text_content or "" for item in handle.chat_items if isinstance(item, ChatMessage)]
         self._texts[handle.id] = [text for text in texts if text]
 
@@ -240,7 +241,7 @@ class CallLog:
             self._news("agent", text)
 
     def _floor(self, at: float, what: events.Event | actions.Action) -> None:
-        """What is held, and what becomes of it; `at` is on the session's clock, the record on the line's."""
+        """Note held words and their fates. `at` is on the session's clock, the record on the line's."""
         now = self.line.now
         self.trace.append(trace.line(at, what))
         match what:

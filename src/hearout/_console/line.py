@@ -54,7 +54,8 @@ class PlayedSegment:
 
 
 class ConsoleOutput(io.AudioOutput):
-    """What LiveKit plays into: as its room output it buffers, can be paused, and reports exact stretches."""
+    """The audio output of the console: buffers as LiveKit's room output does, can be paused, and reports exact
+    stretches."""
 
     def __init__(self, speaking: Callable[[], SpeechHandle | None]) -> None:
         super().__init__(label="line", capabilities=io.AudioOutputCapabilities(pause=True), sample_rate=SAMPLE_RATE)
@@ -244,7 +245,7 @@ class Line:
         return bool(self._caller)
 
     def speak(self, samples: Samples) -> float:
-        """Let the caller say `samples` (24 kHz mono), after what it is saying now; when it begins, in seconds.
+        """Queue `samples` (24 kHz mono) behind the caller's current speech; the second of the call at which they begin.
 
         Call it in the session's loop.
         """

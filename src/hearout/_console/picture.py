@@ -90,7 +90,7 @@ class _Sketch:
 
 
 def _held(sketch: _Sketch, record: CallRecord) -> None:
-    """The words that were held, each with what became of it; a thread leads to the turn that carried it."""
+    """Draw the held words, each with its fate, and a thread from each to the turn that carried the words."""
     free = -1.0
     for held in record.held:
         start = max(held.at, free)

@@ -1,4 +1,4 @@
-"""Plays a call: a script's steps at their times, what a person types, and the end of it all."""
+"""Plays a call: the steps of a script at their times, typed lines, and the end of the call."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""The files of a call: its sound, its timeline as data, and a short table of it. The picture is in `picture.py`."""
+"""The files of a call: the sound, the timeline as data, and a short table. The picture is in `picture.py`."""
 
 import json
 import textwrap
@@ -112,7 +112,7 @@ def _rows(record: CallRecord) -> Iterator[tuple[float, str, str]]:
 
 
 def _heard(record: CallRecord, said: SaidRow) -> str:
-    """Whether a transcript came of what the caller said: while it was said, or within 3 s."""
+    """Whether a transcript came while the caller's sentence was said, or within 3 s."""
     later = [other.start for other in record.caller if other.start > said.start]
     until = min([*later, said.end + 3.0])
     return "heard" if any(said.start < t.at <= until for t in record.transcripts) else "not heard by the agent"

@@ -1,4 +1,4 @@
-"""What a person sees of a call: lines as things happen, and one line at the bottom that says how it stands.
+"""The terminal of a call: a line for each thing that happens, and a status line at the bottom.
 
 It reads well at 80 columns and without colour: what matters is in words, colour only repeats it.
 """

@@ -36,7 +36,7 @@ class SaidRow:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What the recogniser made of the caller, `at` seconds from the start."""
+    """What the STT made of the caller, `at` seconds from the start."""
 
     at: float
     text: str
@@ -61,7 +61,7 @@ class ReplyRow:
 
 @dataclass(frozen=True)
 class HeldRow:
-    """Words said over protected speech: what they were taken for (`kind`), and what became of them (`fate`)."""
+    """Words said over protected speech, with their `kind` and their `fate`."""
 
     at: float
     text: str

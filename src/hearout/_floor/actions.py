@@ -35,7 +35,7 @@ class Release:
 
 @dataclass(frozen=True)
 class PrepareAnswer:
-    """Let the model and the voice answer these words, ahead of time and unheard."""
+    """Let the LLM and the TTS answer these words, ahead of time and unheard."""
 
     number: int
     words: tuple[Held, ...]
@@ -65,14 +65,14 @@ class DeliverTurn:
 
 @dataclass(frozen=True)
 class ReturnWords:
-    """Give these words to LiveKit's recogniser, to be joined with what the caller goes on to say."""
+    """Give these words to LiveKit's STT, to be joined with what the caller goes on to say."""
 
     words: tuple[Held, ...]
 
 
 @dataclass(frozen=True)
 class AnswerTyped:
-    """Answer what was typed as LiveKit does: at once, instead of what is being said. Nothing of it is protected."""
+    """Answer typed text as LiveKit does: at once, instead of the current reply. No protected speech is owed."""
 
     text: str = field(repr=False)
 
@@ -137,7 +137,7 @@ class ResumeUnfinished:
 
 @dataclass(frozen=True)
 class SkipUnfinished:
-    """What a dead agent owed is not said again: its row in the ledger says how far it came."""
+    """Do not say a dead agent's unfinished utterance again: its ledger row says how much was played."""
 
     id: str
 
@@ -196,7 +196,7 @@ class AnswerAside:
 
 @dataclass(frozen=True)
 class EndQuestion:
-    """A question has ended: this is the record of it, but for who heard its attempts."""
+    """End a question. The record is complete but for the evidence on its attempts."""
 
     receipt: QuestionReceipt
 
@@ -210,7 +210,7 @@ class WriteReceipt:
 
 @dataclass(frozen=True)
 class NoteGap:
-    """What was said over an utterance has been answered, so many seconds after its end; its receipt is written."""
+    """Note the gap: the words over an utterance were answered so many seconds after its end; its receipt is written."""
 
     id: str
     seconds: float

@@ -1,4 +1,4 @@
-"""What an utterance says at which of its seconds, as far as that is known. It notes; `floor.py` decides."""
+"""The text of an utterance against its seconds, as far as known. Notes facts; `floor.py` decides."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ class Alignment:
     Args:
         text: as far as it is known.
         complete: whether that is all of it.
-        placed: the sentences that the voice placed, each with the second at which it begins, in order.
+        placed: the sentences that the TTS placed, each with the second at which it begins, in order.
         language: of the text, as in BCP 47; empty where it is not known.
     """
 
@@ -46,7 +46,7 @@ class Alignment:
         whole = words.sentences(self.text, self._words)
         if placed := self._sentence_placed(played):
             seconds, sentence = placed
-            squeezed = "".join(sentence.split())  # a voice's words may come without the spaces between them
+            squeezed = "".join(sentence.split())  # a TTS's words may come without the spaces between them
             same = (begin for begin, text in whole if "".join(text.split()).startswith(squeezed))
             if (begin := next(same, None)) is not None:
                 return seconds, begin
@@ -57,7 +57,7 @@ class Alignment:
         return min(played, begin / characters * length), begin
 
     def _sentence_placed(self, played: float) -> tuple[float, str] | None:
-        """The last sentence that was placed before, as far as it was: a voice may end one after a short form."""
+        """The last sentence that was placed before, as far as it was: a TTS may end one after a short form."""
         sentence: tuple[float, str] | None = None
         for seconds, piece in self.placed:
             if seconds <= played:
@@ -90,8 +90,8 @@ class Alignment:
         return next(answerable, share * length) - QUESTION_MARGIN
 
     def question_ends_at(self) -> float | None:
-        """The second at which its last question has been said: the next sentence begins; None where only its end is
-        known, or it asks none."""
+        """The second at which the last question has been said, that is, the next sentence begins. None where no
+        question is asked or only its end is known."""
         asks = [number for number, (_, one) in enumerate(self.placed) if words.asks(one, self._words)]
         return self.placed[asks[-1] + 1][0] if asks and asks[-1] + 1 < len(self.placed) else None
 

@@ -193,7 +193,7 @@ _LEADS_IN = frozenset({"fillers", "agreement", "yes", "no", "backchannels", "hol
 
 
 def _leads_in(piece: Piece) -> bool:
-    """Whether it stands in front of a question or a condition without being a part of it."""
+    """Whether a phrase only leads into a question or a condition."""
     return bool(piece.meanings & _LEADS_IN) and "negations" not in piece.meanings
 
 

@@ -44,7 +44,7 @@ class SpeechRequested:
 
 @dataclass(frozen=True)
 class QuestionAsked:
-    """A question was asked for: it is asked when those before it have ended, and again until it has an answer.
+    """A question is to be asked: after those before it have ended, and again until an answer comes.
 
     Args:
         id: names it.
@@ -89,7 +89,7 @@ class SpeechQueued:
 
 @dataclass(frozen=True)
 class TextKnown:
-    """What is to be said, as far as it is known; each time the whole of it.
+    """The text to be said, as far as it is known; each time the whole text.
 
     Args:
         complete: the TTS was given this and no more; that counts, whatever was asked for.
@@ -102,7 +102,7 @@ class TextKnown:
 
 @dataclass(frozen=True)
 class SentencePlaced:
-    """The voice says at which second of the utterance a sentence of it begins."""
+    """The TTS says at which second of the utterance a sentence of it begins."""
 
     id: str
     seconds: float
@@ -111,7 +111,7 @@ class SentencePlaced:
 
 @dataclass(frozen=True)
 class AudioMade:
-    """So many seconds of it have been given to the loudspeaker so far; `complete` when no more follows for now."""
+    """So many seconds of it have been given to the audio output so far; `complete` when no more follows for now."""
 
     id: str
     seconds: float
@@ -144,21 +144,22 @@ class PlayoutFinished:
 
 @dataclass(frozen=True)
 class TextSent:
-    """Its text is sent, or a part of it, and no sound of it will be made: the session has no audio output."""
+    """The utterance's text is sent, whole or in part; no sound will be made, because the session has no audio
+    output."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class ModelAsked:
-    """The model is asked for it; or for what follows a tool."""
+    """The LLM is asked for it; or for what follows a tool."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class ToolCalled:
-    """The model called a tool in the middle of it; what is said next waits for the tool."""
+    """The LLM called a tool in the middle of it; what is said next waits for the tool."""
 
     id: str
 
@@ -172,7 +173,7 @@ class SpeechSuspended:
 
 @dataclass(frozen=True)
 class VoiceFailed:
-    """The voice, or the model, gave up: a part of it will not be said. `what` is ``"voice"`` or ``"model"``."""
+    """The TTS, or the LLM, gave up: a part of it will not be said. `what` is ``"voice"`` or ``"model"``."""
 
     id: str
     what: str
@@ -213,7 +214,7 @@ class PhrasesExpected:
 
 @dataclass(frozen=True)
 class WordsGuessed:
-    """The recogniser thinks so, and may think otherwise in a moment; `language` is what it takes it for, if it says."""
+    """An interim transcript. `language` is the STT's guess, empty where it makes none."""
 
     text: str = field(repr=False)
     language: str = ""
@@ -221,11 +222,11 @@ class WordsGuessed:
 
 @dataclass(frozen=True)
 class WordsHeard:
-    """The recogniser's last word on what the caller said; `language` is what it takes it for, if it says.
+    """A final transcript. `language` is the STT's guess, empty where it makes none.
 
     Args:
-        confidence: of the recogniser, from 0 to 1; None where it does not say.
-        stt: names the recogniser.
+        confidence: of the STT, from 0 to 1; None where it does not say.
+        stt: names the STT.
         began, ended: when the words were said, in seconds from the call's start; None where the STT does not tell.
     """
 

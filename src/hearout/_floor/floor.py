@@ -107,11 +107,11 @@ class Floor:
 
     @property
     def owes(self) -> bool:
-        """Whether speech is owed to the caller, to one who is gone too, or an answer to what was said over it."""
+        """Whether speech is owed, to a caller who is here or gone, or an answer to words said over speech."""
         return self.holding or bool(self._queue.all)
 
     def takes(self, text: str, at: float) -> bool:
-        """Whether a transcript that comes now is the floor's; else it is LiveKit's."""
+        """Whether a transcript that comes now belongs to the floor; otherwise to LiveKit."""
         return self.holding or self._held_words.repeats(text, at)
 
     @property
@@ -217,7 +217,7 @@ class Floor:
                     self._cut_in(said)
 
     def _is_in(self, language: str) -> None:
-        """The recogniser says which language it takes the words for; the policy's counts, where it has one."""
+        """The STT says which language it takes the words for; the policy's counts, where it has one."""
         self._held_words.language = self.policy.language or language or self._held_words.language
 
     def _asked_before(self, at: float) -> bool:
@@ -304,7 +304,8 @@ class Floor:
                 yield a.Resume(one.id, one.begins_at, before, text)
 
     def _take_in(self, at: float) -> Iterator[Action]:
-        """What is typed over nothing is LiveKit's; what a dead agent owed is said, or what was said over it is held."""
+        """Take in typed text and unfinished utterances: text typed over nothing is LiveKit's; unfinished speech is
+        resumed or skipped, and the words of skipped speech are held."""
         if self.holding or self.closing.shutdown_at is not None:
             for text in self._typed.let_go():
                 self._note_words(e.TextTyped(text), at)

@@ -47,7 +47,7 @@ would hold the call up; they are one turn in any case."""
 
 @dataclass(eq=False)
 class HeldPiece:
-    """Something that is held, over which utterance it was said, and when the recogniser gave it."""
+    """Something that is held, over which utterance it was said, and when the STT gave it."""
 
     held: Held
     owner: Utterance
@@ -57,9 +57,9 @@ class HeldPiece:
     after_question: bool = False
     """Whether another utterance had asked something before that was not answered yet."""
     confidence: float | None = None
-    """Of the recogniser, from 0 to 1; None where it does not say."""
+    """Of the STT, from 0 to 1; None where it does not say."""
     stt: str = ""
-    """Names the recogniser."""
+    """Names the STT."""
     committed: bool = True
     """Whether it is a turn, as far as that is the program's to say."""
     by_hand: bool = False
@@ -70,7 +70,7 @@ class HeldPiece:
 
     @property
     def is_echo(self) -> bool:
-        """Whether it is the agent's own sound, come back."""
+        """Whether the piece is an echo of the agent's own sound."""
         if self.held.kind is not Kind.SPOKEN:
             return False
         known = self.owner.known_sound
@@ -80,12 +80,12 @@ class HeldPiece:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no agent is to be told of it."""
+        """Whether the piece is kept from every agent."""
         return self.is_echo or (self.held.kind is Kind.SPOKEN and self._is_backchannel)
 
     @property
     def _is_backchannel(self) -> bool:
-        """Whether it can mean nothing but "I am listening"; an answer to a question is never dropped."""
+        """Whether the piece can mean nothing but "I am listening"; an answer to a question is never dropped."""
         idle = words.is_backchannel(self.held.text, words.language(self.language))
         return idle and not self.by_hand and not self.after_question and not self.owner.has_asked(self.held.at)
 
@@ -114,7 +114,7 @@ class HeldWords:
 
     talking: bool = False
     language: str = ""
-    """Of the caller's words: the policy's, otherwise what the recogniser took the last ones for."""
+    """Of the caller's words: the policy's, otherwise what the STT took the last ones for."""
     stopped_at: float | None = None
     """When the caller was last known to have stopped."""
     sounds: list[WordlessSound] = field(default_factory=list)
@@ -154,7 +154,7 @@ class HeldWords:
 
     @property
     def owes_words(self) -> bool:
-        """Whether the recogniser may still give words for a sound that has ended."""
+        """Whether the STT may still give words for a sound that has ended."""
         return not self.talking and (bool(self.guess) or self.due_by is not None)
 
     @property
@@ -237,13 +237,13 @@ class HeldWords:
                 self.sounds.remove(last)
 
     def guessed(self, text: str, at: float) -> None:
-        """The recogniser thinks so."""
+        """The STT thinks so."""
         self.guess, self.worded_at, self.guesses = text, at, True
 
     def final(
         self, event: e.WordsHeard, at: float, owner: Utterance, *, after_question: bool = False
     ) -> HeldPiece | None:
-        """The recogniser's last word on it; what is new in it."""
+        """Note a final transcript; the new words in it as a piece, None where there are none."""
         began = self._explained(event, at)
         piece = self._spoken(event.text, began, at, owner, after_question=after_question)
         text, self.worded_at = event.text, at
@@ -272,7 +272,7 @@ class HeldWords:
         return last.held.kind is piece.held.kind is Kind.TYPED and last.owner is piece.owner
 
     def newest(self, at: float, owner: Utterance, *, after_question: bool) -> HeldPiece:
-        """The end of what is guessed now: what stood before was looked at when it was new."""
+        """The end of the current interim transcript: the part before was looked at when it was new."""
         text = words.tail(self.guess)
         began = self.began(at) if text == self.guess else max(self.began(at), at - NEWEST)
         return HeldPiece(Held(text, began), owner, at, self.language, after_question)
@@ -290,14 +290,14 @@ class HeldWords:
         self.forget(at)
 
     def repeats(self, text: str, at: float) -> bool:
-        """Whether it is the late last word on what was settled by its guess."""
+        """Whether a text is the late final of words that were settled by their interim transcript."""
         if self.repeat is None:
             return False
         said, until = self.repeat
         return at < until and words.rest_of(text, said) is not None
 
     def _new_in(self, text: str, at: float) -> str:
-        """What of it was not settled by its guess before."""
+        """The part of a text that was not settled by an earlier interim transcript."""
         if self.repeat is None or at >= self.repeat[1]:
             return text
         rest = words.rest_of(text, self.repeat[0])
@@ -355,7 +355,7 @@ class HeldWords:
             self.sounds = []
 
     def settle_unanswered(self) -> tuple[Held, ...]:
-        """Settle what is not for an answer; what of it goes into the chat context."""
+        """Settle the pieces that need no answer; the ones for the chat context."""
         noted = []
         for said in list(self.said):
             if said.owner.answer is Answer.DROP:

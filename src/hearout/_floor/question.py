@@ -83,7 +83,7 @@ class OpenQuestion:
 
     @property
     def may_ask(self) -> bool:
-        """Whether it may be asked once more."""
+        """Whether the question may be asked once more."""
         return self.counted < self.asked.attempts
 
     def ask(self, at: float, *, brief: bool, counts: bool = True) -> a.AskQuestion:
@@ -108,7 +108,7 @@ class OpenQuestion:
         return ("yes", "no") if expected.yes_no else tuple(name for name, _ in expected.choices)
 
     def judge(self, text: str, language: words.Language, pressed: Sequence[GivenAnswer]) -> Verdict | None:
-        """What words, and keys and buttons are to it; None while more keys are due."""
+        """The verdict on words, keys and buttons as an answer; None while more keys are due."""
         by_keys = self._judge_pressed(pressed) if pressed else None
         if not words.split(text):
             return by_keys
@@ -368,7 +368,7 @@ class Questions:
             yield self._end(one, AskOutcome.UNCLEAR, at)
 
     def _refuses(self, one: OpenQuestion, early: Sequence[HeldPiece]) -> bool:
-        """Whether a refusal began too early to count: then a yes after it is no yes either."""
+        """Whether an early piece is a refusal: a yes after an early refusal does not count either."""
         language, expected = self._language(one), one.asked.expected
         return any(judge(piece.held.text, language, expected).meaning is Meaning.NO for piece in early)
 
@@ -457,7 +457,7 @@ def _choice(verdict: Verdict) -> str:
 
 
 def _quiet_since(piece: HeldPiece, heard: HeldWords) -> float:
-    """Since when nothing more was said after it; what is typed is all of it."""
+    """The second since which nothing followed a piece; typed text is complete at once."""
     if piece.held.kind is not Kind.SPOKEN:
         return -RECONSIDER
     return max(piece.known_at, heard.stopped_at or 0.0)

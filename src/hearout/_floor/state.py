@@ -110,7 +110,7 @@ class Queue:
         return next((one for one in self.all if one.id == name), None)
 
     def current(self) -> Utterance | None:
-        """What the caller speaks over: what plays, else what is next."""
+        """The utterance that the caller speaks over: the one that plays, otherwise the next one."""
         owed = self.open(suspended=True)
         return next((one for one in owed if one.playing), next(iter(owed), None))
 
@@ -146,7 +146,7 @@ class Preparing:
     """One call's prepared answer.
 
     Args:
-        calls_at_most: calls of the model that may be in vain while the floor is held, answers that are not prepared
+        calls_at_most: calls of the LLM that may be in vain while the floor is held, answers that are not prepared
             aside.
     """
 
@@ -180,7 +180,8 @@ class Preparing:
 
 @dataclass
 class Closing:
-    """What has begun to end a call. Times in seconds from the call's start; None where it has not happened.
+    """The events that have begun to end a call. Times in seconds from the call's start; None where one has not
+    happened.
 
     Args:
         caller_return: seconds that a caller has for returning.

@@ -1,4 +1,4 @@
-"""One protected utterance, from when it was asked for until it is over. It notes; `floor.py` decides."""
+"""One protected utterance, from the request to its end. Notes facts; `floor.py` decides."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ STOP_GRACE = 6.0
 ``speech_handle.py``)."""
 
 FRAME = 0.02
-"""Seconds that must be missing between two reports of the loudspeaker to be a hole: a frame."""
+"""Seconds that must be missing between two reports of the audio output to be a hole: a frame."""
 
 ECHO_MARGIN = 1.5
-"""Seconds by which an echo may be off its moment: the loudspeaker's queue, the way and back, and uneven speech."""
+"""Seconds by which an echo may be off its moment: the audio output's queue, the way and back, and uneven speech."""
 
 ASKED_MARGIN = 1.0
 """Seconds that a word of agreement may begin before a question and still be its answer: "do you ag-" "okay"."""
@@ -117,7 +117,7 @@ class Utterance:
 
     @property
     def text(self) -> str:
-        """What is to be said, as far as it is known."""
+        """The text to be said, as far as it is known."""
         return self.alignment.text
 
     # What happened
@@ -168,7 +168,7 @@ class Utterance:
                 self._end(at, interrupted=event.interrupted)
 
     def _note_dry(self, seconds: float, at: float) -> None:
-        """Where it ran dry while it played, what comes now leaves later by that."""
+        """Shift the stretch where the audio ran dry while it played: later audio leaves later by that gap."""
         if self.playing:
             made_now = self._stretch_began + seconds - self._played_before
             self._stretch_began += max(0.0, at - made_now)
@@ -196,7 +196,7 @@ class Utterance:
         if self.text.strip() and self.made <= self.begins_at:
             return "the voice made no sound", Cause.VOICE
         if self.played < self.made - SHORT:
-            return "the loudspeaker did not play all of it", Cause.SINK
+            return "the audio output did not play all of it", Cause.SINK
         if self.made < (self.expected or 0.0) - SHORT:
             return "the voice stopped early: there is less sound than was prepared", Cause.VOICE
         return None
@@ -226,7 +226,7 @@ class Utterance:
             self.stop(*LEFT[cause], cause)
 
     def is_missed(self, known_until: float) -> bool:
-        """Whether it finished after the caller was last known to be there, and so much later that it is not whole."""
+        """Whether the utterance finished after the caller was last known to be there, by more than may be missing."""
         ended_at = self.ended_at if self._stretch_ended is None else self._stretch_ended
         finished = self.outcome is Outcome.FINISHED and not self.owed_again
         return finished and ended_at is not None and ended_at > known_until + SHORT
@@ -243,7 +243,7 @@ class Utterance:
         return again
 
     def resume(self, at: float) -> tuple[str, str]:
-        """The caller is back: begin another attempt; the text before it, and what is to be said in it."""
+        """Begin another attempt for a caller who is back; the text before, and the text to be said now."""
         self.begins_at, characters = self.resumes_at(at)
         self.alignment.back_to(self.begins_at)
         self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
@@ -265,26 +265,26 @@ class Utterance:
         return max(self.played, min(by_clock, self.made))
 
     def resumes_at(self, at: float) -> tuple[float, int]:
-        """Where it would be taken up if it were broken off now: the second of it, and the character of its text."""
+        """The second and the character of the text at which the utterance would resume if it broke off now."""
         if self.redeliver is Redeliver.FROM_START:
             return 0.0, 0
         return self.alignment.sentence_at(self.so_far(at), self.made if self.complete else self.expected)
 
     @property
     def waits_for_its_tool(self) -> bool:
-        """Whether all that was made of it was said, and the rest waits for a tool of the agent's."""
+        """Whether all audio made so far was played and the rest waits for a tool of the agent's."""
         return self._more_follows and not self.playing and self.played >= self.made - SHORT
 
     # Stopping
 
     @property
     def is_open(self) -> bool:
-        """Whether it is to be said, or is being said."""
+        """Whether the utterance is waiting or being said."""
         return self.ended_at is None and not self.away
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether the utterance was told to stop."""
         return self._told_at is not None
 
     def stop(self, outcome: Outcome, why: str, cause: Cause | None = None) -> None:
@@ -293,7 +293,7 @@ class Utterance:
             self.outcome, self.why, self.cause = outcome, why, cause
 
     def must_be_told_to_stop(self, at: float) -> bool:
-        """Whether it must be told now; when it was told and does not stop, it is given up as over."""
+        """Whether the utterance must be told to stop now. One that was told and does not stop is given up as over."""
         if self.outcome is None:
             return False
         if self._told_at is None:
@@ -304,7 +304,8 @@ class Utterance:
         return False
 
     def gives_up_at(self, policy: Policy, *, free_since: float | None) -> float | None:
-        """When it counts as stuck, unless something happens; None while it has all the time that it needs.
+        """The second at which the utterance counts as stuck if nothing happens; None while it has all the time that it
+        needs.
 
         Args:
             policy: how long to wait for what.
@@ -332,12 +333,12 @@ class Utterance:
         if due is None or at < due or self._told_at is not None:
             return
         if self.playing:
-            what = ("loudspeaker", Cause.SINK) if self.complete else ("voice", Cause.VOICE)
+            what = ("audio output", Cause.SINK) if self.complete else ("voice", Cause.VOICE)
             self.stop(Outcome.FAILED, f"the {what[0]} stalled", what[1])
         elif self._waits_for_tool:
             self.suspended = True  # the tool may run on; the caller need not wait for it
         elif self.made > self.played:
-            self.stop(Outcome.FAILED, "nobody listened, or the loudspeaker is dead", Cause.NOBODY_LISTENING)
+            self.stop(Outcome.FAILED, "nobody listened, or the audio output is dead", Cause.NOBODY_LISTENING)
         else:
             cause = Cause.VOICE if self.text.strip() else Cause.MODEL
             self.stop(Outcome.FAILED, "the model or the voice did not begin", cause)
@@ -345,7 +346,7 @@ class Utterance:
     # Cutting in
 
     def cut_by_words(self, text: str, began: float, at: float, *, idle: bool) -> None:
-        """The caller said this, or is saying it: if it is allowed to, it ends the utterance.
+        """End the utterance if the cut-in policy allows it for these words of the caller, final or interim.
 
         Args:
             text: what was said.
@@ -376,7 +377,8 @@ class Utterance:
         return self._stretch_began + self.made - self._played_before
 
     def is_early(self, at: float) -> bool:
-        """Whether what was said from `at` on began before its question was put; False if it asks none."""
+        """Whether words from `at` on came before the utterance's question was asked; False where there is no
+        question."""
         if (put := self.alignment.question_at(self.made)) is None:
             return False
         if self._attempt_at is None:
@@ -400,7 +402,7 @@ class Utterance:
 
     @property
     def asks(self) -> bool:
-        """Whether it says something that somebody may answer, as far as it was said."""
+        """Whether the part said so far has something that a caller may answer."""
         asked = self.alignment.answerable_at(self.made)
         return asked is not None and self.played >= asked
 
@@ -416,7 +418,7 @@ class Utterance:
         return self.text, self.made, self._attempt_at, self.begins_at
 
     def is_echo(self, text: str, began: float, at: float) -> bool:
-        """Whether it is the utterance's own sound, come back."""
+        """Whether a text is an echo of the utterance's own sound."""
         return words.is_echo(text, self._spoken_about(began, at))
 
     def _spoken_about(self, began: float, at: float) -> Sequence[str]:
@@ -439,7 +441,7 @@ class Utterance:
             self.held.append((held, fate))
 
     def _length(self) -> float | None:
-        """How long all of it is, where that is known: the voice said that there is no more."""
+        """How long all of it is, where that is known: the TTS said that there is no more."""
         known = self.complete and self.failure is None and not self._more_follows and self.made > 0.0
         return self.expected or (self.made if known else None)
 

@@ -119,7 +119,7 @@ class Gateway:
         app[OPEN] = set[Any]()
         app.on_shutdown.append(_close_streams)
         app.router.add_get(
-            "/v1/stt", self._named(lambda request: Hearing(request, self._limits).serve(), "local recogniser moonshine")
+            "/v1/stt", self._named(lambda request: Hearing(request, self._limits).serve(), "local STT moonshine")
         )
         app.router.add_get(
             "/v1/tts", self._named(lambda request: Speaking(request, self._limits).serve(), "local voice hibari")
@@ -138,7 +138,7 @@ class Gateway:
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in who has a token; answer every error in the protocol's form, and never print what it quotes."""
+        """Let in requests with the token; answer every error in the protocol's form, and never log quoted content."""
         if not self._keys.allow(request):
             return _error(401, "no valid token")
         try:

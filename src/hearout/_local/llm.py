@@ -1,4 +1,4 @@
-"""The built-in script: what stands in for a language model where none is configured. It says plainly that it is one."""
+"""The built-in script that answers where no LLM is configured, and says that it is a script."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -84,7 +84,7 @@ def _model() -> Any:
         from moonshine_voice import ModelArch, Transcriber
     except ImportError as error:
         raise LocalVoiceMissingError(
-            "the local voice's recogniser is not installed; run: pip install 'hearout[local]'"
+            "the local voice's STT is not installed; run: pip install 'hearout[local]'"
         ) from error
     # Two threads would spin for each other: twice the CPU, and not a millisecond sooner (0.1.0 on two cores).
     os.environ.setdefault("MOONSHINE_ORT_SINGLE_THREAD", "1")

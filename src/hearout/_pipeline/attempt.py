@@ -1,4 +1,5 @@
-"""One try at saying a piece of text with a TTS: what it was given, what came of it, and how far that reached."""
+"""One try at saying a piece of text with a TTS: the text that the TTS was given, its audio, and how far that
+reached."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -62,17 +63,17 @@ class TtsAttempt:
 
     @property
     def text(self) -> str:
-        """What it is to say, with what was said before: what the TTS was given, or else what the node was."""
+        """The text of the try, with the text said before: as the TTS was given it, or else as the node was."""
         return self.given.text or "".join(self._text.items)
 
     @property
     def waits_for_text(self) -> bool:
-        """Whether the TTS has not been given all of it, as far as can be told."""
+        """Whether some of the text has not been given to the TTS, as far as can be told."""
         return bool(self.given.requests or (self.given.text and not self.given.complete))
 
     @property
     def knows_all(self) -> bool:
-        """Whether `text` is all of it."""
+        """Whether `text` is complete."""
         return self.given.complete or not self.given.text
 
     def ask_next(self) -> asyncio.Future[rtc.AudioFrame]:
@@ -97,7 +98,7 @@ class TtsAttempt:
         return frame
 
     async def close(self) -> None:
-        """End it, and whatever it waits for."""
+        """End the try, and the frame that is waited for."""
         self.upcoming.cancel()
         await asyncio.gather(self.upcoming, return_exceptions=True)
         await self._frames.aclose()

@@ -36,7 +36,7 @@ class Given:
         return text[max(0, self._skip - begin) :]
 
     def ask(self, sentence: str) -> str:
-        """A sentence is asked for by itself, when the one before is through; what of it is to be said."""
+        """Note that the next sentence is requested by itself; the part of it that is to be said."""
         self.requests.append(max(self._skip, len(self.text)))
         return self.push(sentence + " ").strip()
 

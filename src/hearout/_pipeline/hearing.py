@@ -41,7 +41,8 @@ class CallerAudio(io.AudioInput):
             yield original if self._hears() else frame
 
     def _original(self, frame: rtc.AudioFrame) -> rtc.AudioFrame:
-        """LiveKit passes each frame on in its order: itself, or silence of the same length in its place."""
+        """The original of a frame that LiveKit passes on, in order: LiveKit gives the frame or silence of the same
+        length."""
         if any(one is frame for one in self._upcoming):
             while self._upcoming.popleft() is not frame:
                 pass  # what came while no agent listened

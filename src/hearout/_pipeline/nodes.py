@@ -1,7 +1,7 @@
 """The agent's nodes and its hook, wrapped on the instance: where the caller's words and the agent's text pass.
 
 All of them are public extension points of LiveKit, which calls them on the instance. It looks at the *class* to decide
-whether a recogniser may be kept across a hand-over (1.8.9, ``agent_session.py``), so that stays as it is.
+whether an STT may be kept across a hand-over (1.8.9, ``agent_session.py``), so that stays as it is.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ class Watcher(Protocol):
         """So much of the text of a speech is known, as the LLM or the program wrote it; each time the new piece."""
 
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
-        """What the TTS was given for one piece of the speech so far; all of it, when `complete`."""
+        """The TTS was given this text so far for one piece of the speech; all of the piece, when `complete`."""
 
     def is_spoken_text(self, handle: SpeechHandle) -> bool:
         """Whether its text is one that a TTS was given before, which the agent's own node is not to change again."""
 
     def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
-        """The voice says at which second of its stretch a sentence begins."""
+        """The TTS says at which second of its stretch a sentence begins."""
 
     def model_asked(self, handle: SpeechHandle) -> None:
-        """The model is asked for it, or for what follows a tool."""
+        """The LLM is asked for it, or for what follows a tool."""
 
     def tool_called(self, handle: SpeechHandle) -> None:
-        """The model called a tool in it."""
+        """The LLM called a tool in it."""
 
     def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
@@ -59,7 +59,7 @@ class Entering(Protocol):
 
 
 class Nodes:
-    """The nodes of one agent: as it wrote them, and as LiveKit calls them.
+    """The nodes of one agent: the agent's own, and the wrapped ones that LiveKit calls.
 
     Args:
         agent: whose. Wrapped until :meth:`unwrap`.
@@ -121,7 +121,7 @@ class Nodes:
         return own if is_given(own) else self._agent.session.tts
 
     def speak(self, text: AsyncIterable[str], model: ModelSettings) -> Any:
-        """The agent's TTS node, as it wrote it; what its TTS is given is noted where `GIVEN` says so."""
+        """Call the agent's own TTS node; the text that its TTS is given is noted where `GIVEN` says so."""
         note_given(self._voice())
         return self._speak(text, model)
 

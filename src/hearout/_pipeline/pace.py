@@ -1,4 +1,4 @@
-"""What a voice has needed so far in this call: seconds for each letter, with their spread, and to its first sound."""
+"""The pace of a TTS in this call: seconds for each letter, with their spread, and seconds to the first sound."""
 
 import math
 import re
@@ -27,7 +27,7 @@ def letters(text: str) -> float:
 
 
 def letters_at_least(text: str) -> float:
-    """The same without links, which a voice may say in short or not at all, and with no more than one for a digit."""
+    """The same without links, which a TTS may say in short or not at all, and with no more than one for a digit."""
     counted = " ".join(_LINK.sub(" ", _MARKUP.sub(" ", text)).split())
     return sum(1.0 if one.isdigit() else _weight(one) for one in counted)
 
@@ -57,7 +57,7 @@ class Pace:
         """Seconds that its slowest first sound took."""
 
     def said(self, text: str, seconds: float) -> None:
-        """The voice has said this text whole, in so many seconds."""
+        """The TTS has said this text whole, in so many seconds."""
         if (count := letters(text)) >= SHORT and letters_at_least(text) == count and seconds > 0:
             self._needed.append(seconds / count)
 
@@ -67,7 +67,7 @@ class Pace:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a spread: it takes two syntheses."""
+        """Whether there is a spread, which takes two syntheses."""
         return len(self._needed) > 1
 
     def least(self, text: str) -> float:

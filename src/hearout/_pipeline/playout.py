@@ -1,4 +1,4 @@
-"""What left the loudspeaker: counts each speech's seconds, on their way from LiveKit to the sink."""
+"""What left the audio output: counts each speech's seconds, on their way from LiveKit to the sink."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,13 +16,13 @@ STEP = 0.5
 
 
 class PlayoutObserver(Protocol):
-    """Who wants to know what was played. All seconds are of the whole speech, its earlier stretches included."""
+    """A listener for playout. All seconds are of the whole speech, earlier stretches included."""
 
     async def may_play(self, handle: SpeechHandle) -> None:
         """Return when its first sample may leave; called before each stretch, and soon."""
 
     def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
-        """So much was handed over to the loudspeaker; all of the stretch, when `complete`."""
+        """So much was handed over to the audio output; all of the stretch, when `complete`."""
 
     def playout_started(self, handle: SpeechHandle) -> None:
         """The first sample of a stretch left."""
@@ -35,13 +35,13 @@ class PlayoutObserver(Protocol):
 
 
 class PlayoutMeter(io.AudioOutput):
-    """Sits before the session's loudspeaker and passes everything on.
+    """Sits before the session's audio output and passes everything on.
 
     LiveKit 1.8.9 calls a speech done by a local clock, whatever was discarded; `playback_position` and, where the sink
     has them, progress reports are the only facts (``docs/livekit.md``), so both are listened to here.
 
     Args:
-        sink: the session's loudspeaker.
+        sink: the session's audio output.
         speaking: whose audio is being captured: called in LiveKit's task for it.
         listener: who wants to know.
         lead_in: asked when a stretch begins: seconds of silence to play before it, which are no part of it.
@@ -196,7 +196,7 @@ class PlayoutMeter(io.AudioOutput):
             self._starting = None
 
     def _end_for_the_sink(self, ended: int) -> None:
-        """What was cleared has ended, though a dead sink does not say so: LiveKit would wait for it for ever."""
+        """Report the end of a cleared stretch when a dead sink does not: LiveKit would wait for it for ever."""
         if ended == self._ended and (self._stretches or self._captured is not None):
             self._captured = None if not self._stretches else self._captured
             self._ends_at = None

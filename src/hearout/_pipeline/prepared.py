@@ -1,7 +1,7 @@
-"""An answer that is prepared while protected speech still plays: what the model and the voice gave, kept unheard.
+"""An answer that is prepared while protected speech still plays: what the LLM and the TTS gave, kept unheard.
 
 It is made and used at the agent's own nodes. When the turn is delivered, LiveKit goes its usual way (hook, chat
-context, tools, playout), and what the nodes have ready is used if the model is asked for exactly that; if the hook
+context, tools, playout), and what the nodes have ready is used if the LLM is asked for exactly that; if the hook
 changed anything, it is asked afresh. So nothing that LiveKit does is done twice or left out, no tool runs for an answer
 that nobody hears, and an answer that is dropped leaves no trace.
 """
@@ -30,7 +30,7 @@ class PreparedAnswer:
     """One prepared answer.
 
     Args:
-        context: what the model is asked, with the announcement and the caller's words in it.
+        context: what the LLM is asked, with the announcement and the caller's words in it.
         tools: the tools that it may call.
         think, speak: the agent's nodes.
         transforms: what LiveKit does to the text before the TTS gets it (the session's ``tts_text_transforms``).
@@ -65,13 +65,13 @@ class PreparedAnswer:
         return speak(self._words.read(), ModelSettings())
 
     def answers(self, context: llm.ChatContext, tools: list[llm.Tool], model: ModelSettings) -> bool:
-        """Whether it is the answer to exactly this, and nothing has failed."""
+        """Whether the prepared answer is for exactly this context, and nothing has failed."""
         if not isinstance(model.tool_choice, str | dict) and self._chunks.error is None:
             return _fingerprint(context, tools) == self._asked
         return False
 
     def chunks(self) -> AsyncIterator[llm.ChatChunk | str | FlushSentinel]:
-        """What the model said."""
+        """What the LLM said."""
         return self._chunks.read()
 
     async def frames(
@@ -82,7 +82,7 @@ class PreparedAnswer:
         *,
         note: Callable[..., None] = lambda text, complete: None,
     ) -> AsyncIterator[rtc.AudioFrame]:
-        """What the voice said, if it was given this text; otherwise what it says now.
+        """The prepared audio if the TTS was given the same text; otherwise a new synthesis.
 
         Args:
             text: what LiveKit gives the node now.
@@ -110,7 +110,7 @@ class PreparedAnswer:
             await asyncio.gather(taking, return_exceptions=True)
 
     async def _same(self, came: ReplayBuffer[str]) -> bool:
-        """Whether the text that comes is the prepared one; known with its first words while the model still speaks."""
+        """Whether the text that comes is the prepared one; known with its first words while the LLM still speaks."""
         heard = ""
         async for piece in came.read():
             heard += piece
@@ -150,7 +150,7 @@ def _transformed(text: AsyncIterable[str], transforms: Sequence[Any]) -> AsyncIt
 
 
 def _fingerprint(context: llm.ChatContext, tools: list[llm.Tool]) -> tuple[Any, ...]:
-    """What decides on the answer: who said what, which tools ran with what, which there are."""
+    """All that decides on an answer: the messages by role, the tool calls with their results, and the tools."""
     items: list[tuple[Any, ...]] = []
     for item in context.items:
         match item:

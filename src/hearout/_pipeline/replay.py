@@ -1,4 +1,4 @@
-"""What comes piece by piece, kept so that it can be read from its beginning, and again, while more comes."""
+"""Items that arrive one by one, kept so that a reader can begin at the first one at any time."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class ReplayBuffer(Generic[T]):
-    """Items as they came. Whoever stops reading, or is cancelled at it, takes nothing from who reads after.
+    """Items in their order. Readers are independent: cancelling one does not affect the next.
 
     Attributes:
         items: what has come so far.
@@ -42,7 +42,7 @@ class ReplayBuffer(Generic[T]):
         self._news = asyncio.Event()
 
     async def read(self) -> AsyncIterator[T]:
-        """The items from the first one on, as they come; at its end what ended it is raised, if it was an error."""
+        """The items from the first one on, as they come. An error that ended them is raised at the end."""
         position = 0
         while True:
             while position < len(self.items):

@@ -1,4 +1,4 @@
-"""What protected speech is made of, tried again where it broke off: the LLM's text and the TTS's audio.
+"""Retries the LLM and the TTS of protected speech from the place where one broke off.
 
 LiveKit 1.8.9 does not try a TTS again once audio was pushed (``tts/tts.py``), and says the first part twice when an
 LLM's stream is retried in the middle (``llm/llm.py``). Both nodes are public extension points of the agent.
@@ -45,7 +45,7 @@ class RetryWatcher(Protocol):
         """A part of the speech will not be said."""
 
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
-        """What the TTS was given for one piece of the speech so far; all of it, when `complete`."""
+        """The TTS was given this text so far for one piece of the speech; all of the piece, when `complete`."""
 
     def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
         """A sentence, or the rest of one, begins at this second of the piece."""
@@ -136,7 +136,7 @@ class Retry:
         self._made.pop(handle.id, None)
 
     def llm_node(self, original: LlmNode) -> LlmNode:
-        """The model; what a retried stream repeats is left out, and what it says otherwise ends the text."""
+        """Wrap the LLM node: a retried stream's repeated text is left out, and a different text ends the speech."""
 
         async def think(
             chat_ctx: llm.ChatContext, tools: list[llm.Tool], model: ModelSettings
@@ -286,7 +286,7 @@ class _Piece:
                     await one.close()
 
     async def _wait_for(self, trying: list[TtsAttempt]) -> None:
-        """Wait until one of them gives something, or has been silent for too long since it could have its text."""
+        """Wait until a try gives a frame, or has been silent for too long since its text was complete."""
         upcoming: set[asyncio.Future[Any]] = {one.upcoming for one in trying}
         if self._text.whole.is_set():
             patience = max(0.0, self._patience_with_it() - self._silent_for(trying))
@@ -300,7 +300,7 @@ class _Piece:
             await asyncio.gather(whole, return_exceptions=True)
 
     def _silent_for(self, trying: list[TtsAttempt]) -> float:
-        """Seconds since the last try could have said all; 0 while the LLM writes: its silence is not the voice's."""
+        """Seconds since the last try could have said all; 0 while the LLM writes: its silence is not the TTS's."""
         if self._text.whole_at is None:
             return 0.0
         return self._loop.time() + ROUNDING - max(self._text.whole_at, trying[-1].began_at)
@@ -312,7 +312,8 @@ class _Piece:
         return max(patience.pause, 1.5 * self._pace.first_sound)
 
     def _failed(self, attempt: TtsAttempt) -> bool:
-        """Whether a try that is through failed before it gave sound; what its text raised is not the voice's."""
+        """Whether a try that is through failed before its first sound. An error of the text is raised: the TTS is not
+        at fault."""
         error = attempt.upcoming.exception()
         if error is None or isinstance(error, StopAsyncIteration):
             return False
@@ -321,7 +322,7 @@ class _Piece:
         return True
 
     async def _goes_on(self, attempt: TtsAttempt) -> bool:
-        """Whether there is another frame; False when it has said its text.
+        """Whether there is another frame; False when all of the text has been said.
 
         Raises:
             _BrokeOffError: it has not, and there is none.
@@ -346,7 +347,7 @@ class _Piece:
         return True
 
     async def _is_over(self, attempt: TtsAttempt) -> bool:
-        """Wait for a voice that gives nothing while nothing is left to play: whether it had said all of it."""
+        """Wait for a TTS that gives nothing while nothing is left to play: whether it had said all of it."""
         lacks = attempt.lacks(self._pace)
         lacks = None if attempt.waits_for_text and not lacks else lacks
         patience = self._retry.patience
@@ -381,7 +382,7 @@ class _Piece:
         self._is_said = self._text.whole.is_set() and attempt.knows_all and not any(one.isalnum() for one in rest)
 
     def _measure(self, attempt: TtsAttempt) -> None:
-        """It was said whole, as far as can be told: this is what the voice needs."""
+        """It was said whole, as far as can be told: this is what the TTS needs."""
         self._pace.said(attempt.text[attempt.begins :], attempt.seconds)
         if attempt.first_sound is not None:
             self._pace.began(attempt.first_sound)
@@ -390,7 +391,7 @@ class _Piece:
 
 
 class _Said:
-    """What a model's stream has said, to recognise what a retried stream says again."""
+    """What an LLM's stream has said, to recognise what a retried stream says again."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -400,7 +401,7 @@ class _Said:
         self.contradicted = False
 
     def is_new(self, chunk: llm.ChatChunk) -> bool:
-        """Whether the chunk says something new; cuts off what it repeats."""
+        """Whether the chunk says something new; cuts off repeated text."""
         content = chunk.delta.content if chunk.delta else None
         if not content or chunk.delta is None:
             return True

@@ -1,9 +1,9 @@
 """The agent's ear: lets transcripts through to LiveKit, or keeps them while protected speech is owed.
 
 LiveKit 1.8.9 drops a user turn that ends while uninterruptable speech is current (``agent_activity.py``, "skipping
-reply to user input"). So, while the floor holds, no transcript reaches its recogniser, and no turn ends there.
-What is held is later answered by us, or handed back to the recogniser as one final transcript. The node of the agent
-(``Agent.stt_node``, a public extension point) is where all transcripts pass, whichever recogniser made them.
+reply to user input"). So, while the floor holds, no transcript reaches its STT, and no turn ends there.
+What is held is later answered by us, or handed back to the STT as one final transcript. The node of the agent
+(``Agent.stt_node``, a public extension point) is where all transcripts pass, whichever STT made them.
 """
 
 import asyncio
@@ -114,7 +114,8 @@ class TranscriptGate:
         return early
 
     def take_back_the_guess(self) -> None:
-        """Let LiveKit forget an interim transcript whose final will be kept: it would make a turn of it (1.8.9)."""
+        """Let LiveKit forget an interim transcript whose final will be kept: LiveKit would make a turn of it
+        (1.8.9)."""
         if self._guessed:
             self._guessed = False
             self._give(stt.SpeechEventType.INTERIM_TRANSCRIPT, "")
@@ -128,7 +129,7 @@ class TranscriptGate:
     async def _with_handed_back(
         self, heard: AsyncIterator[stt.SpeechEvent]
     ) -> AsyncIterator[tuple[stt.SpeechEvent, bool]]:
-        """What the recogniser hears, and what is handed back meanwhile; whether it is the latter.
+        """The STT's events and the returned ones between them, each with whether it is a returned one.
 
         A transcript leaves the queue only when LiveKit takes it: a node that is closed or fails loses nothing, its
         successor goes on.

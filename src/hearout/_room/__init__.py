@@ -1,1 +1,1 @@
-"""Who is in the room, how well they are connected, and what their web page reports."""
+"""The room: who is there, how well each is connected, and the reports of their web pages."""

@@ -1,4 +1,4 @@
-"""Who can say what reached the caller: the room, and the caller's own page. Together they complete a receipt."""
+"""Completes a receipt with evidence: from the room, and from the caller's own web page."""
 
 import asyncio
 import contextlib

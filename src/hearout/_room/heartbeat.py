@@ -123,7 +123,8 @@ class SignsOfLife:
 
 
 class UplinkMonitor:
-    """What the server says it lost of the agent's tracks. Measured with rtc 1.1.21: an outage of 12 s shows here only.
+    """The losses of the agent's tracks that the server reports. Measured with rtc 1.1.21: only this shows an outage of
+    12 s.
 
     Args:
         room: LiveKit's.

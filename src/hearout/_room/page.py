@@ -1,4 +1,4 @@
-"""The caller's page: what it is told of the call while it happens, and the witness that it is.
+"""The caller's web page: the news of the call for the page, and the page's reports.
 
 Whoever the agent's caller is may have a page; it says so by calling `hearout.hello`. It is told what the floor is told
 and decides, in small objects of JSON, and nobody else in the room is.
@@ -44,7 +44,7 @@ Message = dict[str, Any]
 
 
 def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 - a table: one line an event
-    """What a page is told of it; None where it is nothing to look at.
+    """The message about an event or an action for the page; None where there is nothing to show.
 
     Every message has ``at`` (seconds of the call) and ``what``.
     """
@@ -101,7 +101,7 @@ def decided(receipt: QuestionReceipt) -> Message:
 
 
 def shown(name: str, receipt: Receipt, identity: str) -> Message:
-    """A receipt as a page shows it to its caller: without the words, which it has shown before.
+    """A receipt as the page shows it to its caller, without the words, which the page has shown before.
 
     Args:
         name: the utterance's id, as the floor knows it; the receipt's own may be used twice in a call.
@@ -239,7 +239,7 @@ class CallersPage:
             self._queue.put_nowait(message)
 
     def _came(self, _: str) -> None:
-        """Tell a page all that it may have missed; what it has had before it knows by the number."""
+        """Send a page all messages that it may have missed; the page knows by the number which ones it had."""
         for message in self._kept:
             self._queue.put_nowait(message)
 

@@ -1,4 +1,4 @@
-"""The witness: what a caller's own page says that it rendered of protected speech, and that its caller got it.
+"""The reports of a caller's own web page: how much of protected speech was rendered, and the caller's acknowledgement.
 
 The page is asked at both ends of each playout; between them it watches its loudspeaker. It may be late, wrong or
 hostile: what cannot be true is counted in `PageReports.refused` and changes nothing.
@@ -119,7 +119,7 @@ class PageReports:
         return self._of.get(name, _Known()).acknowledged_at
 
     def waits_for_acknowledgement(self, name: str) -> bool:
-        """Whether the caller was asked to say that it got an utterance, can say so, and has not yet."""
+        """Whether the caller was asked to acknowledge an utterance, can do so, and has not yet."""
         known = self._of.get(name, _Known())
         if known.offered is None or known.acknowledged_at is not None or self._gone:
             return False
@@ -167,7 +167,7 @@ class PageReports:
     # What the page is asked
 
     def _requested(self, name: str, begins_at: float) -> None:
-        """A new utterance, whatever else had its id before."""
+        """Begin a new utterance under an id, whatever had the id before."""
         self._of[name] = _Known(begins_at)
 
     def _begin(self, name: str, at: float) -> None:
@@ -211,7 +211,7 @@ class PageReports:
             listener(name, known.reported)
 
     def _mark(self, name: str, at: float) -> str:
-        """What the page is told of a begin or an end: how long ago it was, for this event loop may have been held up.
+        """The message to the page about a begin or an end, with its age: this event loop may have been held up.
 
         LiveKit's first call in a process (1.8.9) blocks it for up to 0.6 s, while the sound goes on.
         """

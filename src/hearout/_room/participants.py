@@ -98,7 +98,7 @@ class Host(Protocol):
 
 
 class Participants:
-    """Who is in the room of one session, told to its floor and put on its receipts.
+    """The people in the room of one session: tells the floor about each, and puts each on the receipts.
 
     Args:
         room: LiveKit's, connected or not yet.
@@ -412,7 +412,7 @@ class Participants:
             self._host.feed(e.CallerReturned())
 
     def _is_here(self, person: rtc.RemoteParticipant) -> bool:
-        """Whether they can be spoken to: connected, and the telephone, if it is one, was answered."""
+        """Whether a participant can be spoken to: connected, and if a telephone, answered."""
         active = person.state == rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
         return status(person) == "active" and active and person.identity not in self._lost
 

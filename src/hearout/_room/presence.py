@@ -82,7 +82,7 @@ class Presence:
             stay.since, stay.sign, stay.owes_a_sign, stay.perhaps = at, at, False, None
 
     def alive(self, identity: str, at: float, *, theirs: bool = False) -> None:
-        """They gave a sign of life, then; `theirs` when nobody else can have given it, as with a pressed key.
+        """Note a sign of life; `theirs` when nobody else can have given it, as with a pressed key.
 
         The first after one that was due counts when the next one comes: when a caller is put out, LiveKit's server
         (1.13.5) sends a few packets of silence in their place. After more than `SILENT` seconds they were away.
@@ -108,7 +108,7 @@ class Presence:
             stay.owes_a_sign, stay.perhaps = True, None
 
     def listed(self, at: float) -> None:
-        """The room has not missed anybody yet: whoever is there was so when it would have missed them by now."""
+        """Note that the room lists everybody: a missing participant would have been noticed by now."""
         for stay in self._stays.values():
             if stay.since is not None and not stay.by_signs:
                 stay.sign = max(stay.sign, at - self._vanish)
@@ -149,7 +149,8 @@ class Presence:
         self._down.append((since, until))
 
     def deaf(self, identity: str, since: float) -> None:
-        """They hear nothing of the room from now on: a bridge plays a tone of its own to its telephone."""
+        """Note that a participant hears nothing of the room from now on: a bridge plays its own tone to the
+        telephone."""
         self._stays.setdefault(identity, Stay(since)).deaf.append((since, math.inf))
 
     def hears(self, identity: str, at: float) -> None:

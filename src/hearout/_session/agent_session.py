@@ -1,4 +1,4 @@
-"""AgentSession: LiveKit's, with the three promises. What it is asked goes to its bridge."""
+"""LiveKit's AgentSession with the three promises. The bridge does the work."""
 
 import asyncio
 import dataclasses
@@ -348,7 +348,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             await asyncio.sleep(0)
 
     def say(self, text: str | AsyncIterable[str], **arguments: Any) -> SpeechHandle:
-        """As LiveKit's; where it may not be interrupted, it is owed, and what it says is known from the beginning."""
+        """As LiveKit's; speech that may not be interrupted is owed, and its text is known from the beginning."""
         known = text if isinstance(text, str) else ""
         if self._bridge is None:
             return super().say(text, **arguments)
@@ -366,7 +366,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         return self._bridge.takeover.reply(super().generate_reply, arguments)
 
     def _check_open(self, bridge: Bridge) -> None:
-        """As LiveKit's session refuses it once it is closing; here it finishes what is owed before."""
+        """Refuse as LiveKit's session does once it is closing; hearout finishes owed speech first."""
         if bridge.floor.closing.refuses or self._grace_task is not None:
             raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
 

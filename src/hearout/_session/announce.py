@@ -51,7 +51,7 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
 
 
 def said_before(receipt: Receipt) -> "AnnouncementHandle":
-    """What was said by an agent that died after it: it is not said again, and its receipt is there."""
+    """The handle of an utterance that a dead agent said whole: nothing is said again, and the receipt is there."""
     done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
     done.set_result(receipt)
     return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=lambda _: None)
@@ -88,7 +88,7 @@ class Announcer:
         """What is gone on with for a dead agent, by its id: its words, and its handle."""
 
     def announce(self, asked: SpeechRequest) -> "AnnouncementHandle":
-        """Say it once; what a dead agent began in this call is gone on with, what it finished is not said again.
+        """Say an announcement once: an unfinished one of a dead agent is resumed, a finished one is not repeated.
 
         Raises:
             FloorClosedError: the call is over.
@@ -122,7 +122,7 @@ class Announcer:
             ) from error
 
     def attempt(self, asked: SpeechRequest) -> None:
-        """Say an attempt at a question, from its beginning, whatever a dead agent had said of it.
+        """Say an attempt at a question from its beginning, even where a dead agent had said a part.
 
         Raises:
             RuntimeError: LiveKit's session is closing, or there is no TTS.
@@ -142,7 +142,7 @@ class Announcer:
         return (own if is_given(own) else self._session.tts) is None
 
     def go_on(self, asked: SpeechRequest, *, held: Sequence[str]) -> SpeechHandle:
-        """Say the rest of what a dead agent owed; whoever announces it after that gets the handle of this.
+        """Say the rest of a dead agent's utterance; a later announcement of the same text gets this handle.
 
         Args:
             asked: the rest.
@@ -196,7 +196,7 @@ class AnnouncementHandle:
     Args:
         id: of the announcement.
         receipt: done with its receipt.
-        played: tells how many seconds of it have left the loudspeaker.
+        played: tells how many seconds of it have left the audio output.
         stop: stops it, for a reason.
     """
 
@@ -221,7 +221,7 @@ class AnnouncementHandle:
 
     @property
     def played(self) -> float:
-        """Seconds of it that have left the loudspeaker so far."""
+        """Seconds of it that have left the audio output so far."""
         return self._receipt.result().played if self._receipt.done() else self._played()
 
     def done(self) -> bool:

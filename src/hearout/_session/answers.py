@@ -77,7 +77,7 @@ class Answers:
         return first
 
     def prepare(self, number: int, held: tuple[Held, ...]) -> None:
-        """Let the model and the voice answer these words, with what is being said in their context."""
+        """Let the LLM and the TTS answer these words, with what is being said in their context."""
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()
         for speech in self._speeches:
@@ -172,7 +172,7 @@ class Answers:
             return None
 
     async def note(self, text: str) -> None:
-        """Put a turn into the chat context, unanswered: the agent's, which the model sees, and the session's."""
+        """Put a turn into the chat context, unanswered: the agent's, which the LLM sees, and the session's."""
         message = llm.ChatMessage(role="user", content=[text])
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()

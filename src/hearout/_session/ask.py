@@ -110,7 +110,7 @@ class QuestionHandle:
         return self._answer.done()
 
     def stop(self, reason: str) -> None:
-        """Stop it; its outcome is then *cut in*. Nothing, if it has ended."""
+        """Stop the question; its outcome is then *cut in*. Does nothing after the end."""
         self._stop(reason)
 
 
@@ -176,7 +176,7 @@ class Question:
         )
 
     def _confirms(self, words: str, choice: str) -> bool:
-        """Whether the program sees the same choice in the words; what goes wrong in it confirms nothing."""
+        """Whether the program's `decide` makes the same choice of the words; an exception confirms nothing."""
         assert self.decide is not None
         try:
             return self.decide(words) == choice

@@ -20,7 +20,7 @@ class Aside(Enum):
 
 
 class Silence(Enum):
-    """What it means that the caller says nothing."""
+    """The meaning of the caller's silence."""
 
     NOTHING = "nothing"
     """Neither yes nor no."""

@@ -1,4 +1,4 @@
-"""Builds what stands between one LiveKit session and its floor, wires it, and ends it."""
+"""Builds the parts between one LiveKit session and its floor, wires and ends them."""
 
 from collections.abc import AsyncIterable
 from typing import Any
@@ -188,7 +188,7 @@ class Bridge:
         return self._inbound.heard_at >= since
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
-        """Whether LiveKit reports a transcript that was reported while it was held; asked once for each."""
+        """Whether LiveKit reports a transcript that was reported while held; asked once for each."""
         if not event.is_final:
             return not event.transcript and self.floor.holding
         return self._gate.was_reported(event.transcript)

@@ -351,7 +351,7 @@ class CallLedger:
 
 
 def _same(text: str, known: str, known_sha256: str) -> bool:
-    """Whether a text is the one that is known; by its hash, where the policy keeps no more of it.
+    """Whether a text equals the known one; compares hashes where the policy keeps no more.
 
     What is known may be what the TTS was given: without markup and emoji.
     """

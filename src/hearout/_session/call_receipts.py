@@ -16,7 +16,7 @@ class EvidenceSource(Protocol):
     """Who knows who was there."""
 
     def witnessed(self, key: str, receipt: Receipt) -> Receipt:
-        """The receipt with who was there meanwhile, and what they say, as far as is known now."""
+        """The receipt with the listeners' presence and reports, as far as known now."""
 
     async def confirm(self, key: str, receipt: Receipt) -> None:
         """Wait until it is known whether the caller was there at its end: a bounded time."""
@@ -79,14 +79,14 @@ class CallReceipts:
             self._start(self._confirmed(key, self.witness))
 
     def look_again(self, *, since: float = -math.inf) -> None:
-        """See what has become known of who heard what ended since then, in seconds from the call's start."""
+        """Look again at the evidence for utterances that ended since a second of the call."""
         for key, number in reversed(self._number.items()):
             if self.all[number].ended_at < since:
                 return
             self.look_at(key)
 
     def look_at(self, key: str) -> None:
-        """See what has become known of who heard an utterance; nothing while it is not over."""
+        """Look at the evidence for an utterance again; does nothing while it is not over."""
         if self.witness is None or (receipt := self.of(key)) is None:
             return
         known = self.witness.witnessed(key, receipt)
@@ -104,7 +104,7 @@ class CallReceipts:
             self.book.promise_again(key, of, asked)
 
     async def _confirmed(self, key: str, witness: EvidenceSource) -> None:
-        """Whether the caller was there at its end is known a moment later; who awaits it waits for that."""
+        """Wait for the evidence of the caller's presence at the end, which comes a moment later; then settle."""
         try:
             await witness.confirm(key, self.all[self._number[key]])
             self.look_at(key)
@@ -122,7 +122,7 @@ class CallReceipts:
             waiting.set_result(receipt)
 
     def note_gap(self, key: str, seconds: float) -> None:
-        """What was said over it has been answered, so many seconds after its end."""
+        """Note the gap: the words said over the utterance were answered so many seconds after its end."""
         metrics.answered(seconds)
         number = self._number[key]
         self.all[number] = receipt = dataclasses.replace(self.all[number], gap=seconds)

@@ -81,7 +81,7 @@ class Inbound:
             session.on(name, listener)
 
     def close(self) -> None:
-        """The session is closed: what it does when it is started again is another floor's."""
+        """Stop listening: the session is closed, and a later start has a floor of its own."""
         for name, listener in self._listening.items():
             self._session.off(name, listener)
 
@@ -142,7 +142,7 @@ class Inbound:
         self._feed(e.SpeechEnded(speech.id, interrupted=handle.interrupted))
 
     def _look_for_flips(self) -> None:
-        """Speech whose flag was changed while it ran: LiveKit has no event for it."""
+        """Look for speech whose flag was changed while it ran: LiveKit has no event for that."""
         current = self._session.current_speech
         if current is not None and not current.allow_interruptions:
             self.protect(current)
@@ -190,7 +190,7 @@ class Inbound:
         return True
 
     def _stt_name(self) -> str:
-        """The session's STT, as it calls itself; an agent may have its own, which is not told apart."""
+        """The label of the session's STT; an agent's own STT is not told apart."""
         return "" if self._session.stt is None else self._session.stt.label
 
     def _heard(self, event: stt.SpeechEvent) -> e.WordsHeard:
@@ -203,7 +203,7 @@ class Inbound:
     async def turn_completed(
         self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage
     ) -> None:
-        """LiveKit's own turn: with the floor told, and the model told what came too early."""
+        """LiveKit's own turn: with the floor told, and the LLM told what came too early."""
         self._feed(e.TurnTaken())
         if self._protects(agent):
             self._feed(e.ReplyExpected())

@@ -23,7 +23,7 @@ from .takeover import Takeover
 
 
 class Outbound:
-    """Carries out what the floor decides. It decides nothing itself.
+    """Carries out the floor's actions, and decides nothing.
 
     Args:
         session: LiveKit's session.
@@ -158,7 +158,7 @@ class Outbound:
             agent.turn_detection = chosen
 
     async def _commit(self, action: a.Release) -> None:
-        """LiveKit makes a turn of what it has, once it has what was handed back."""
+        """Let LiveKit make a turn of its transcripts, once it has the returned ones."""
         await self._gate.taken()
         self._session.commit_user_turn(transcript_timeout=action.patience, skip_reply=not action.replies)
 

@@ -47,7 +47,7 @@ class Runner:
         return self._loop.time() - self._began
 
     def feed(self, event: e.Event, *, at: float | None = None) -> None:
-        """Tell the floor what happened, and do what it decides.
+        """Tell the floor about an event, and perform its actions.
 
         What happens while something is done (LiveKit calls back) waits until that is done: the floor sees one thing
         after the other.

@@ -15,7 +15,7 @@ from ..policy import Answer, CutIn, Redeliver
 
 @dataclass(eq=False)
 class SpeechRequest:
-    """What was asked for, as far as it was said by whom.
+    """A request for speech: the text to be said, with the choices for it.
 
     Args:
         id: of the utterance; empty where one is to be made.
@@ -74,14 +74,14 @@ class SpeechAttempt:
         self._in_context = len(self.asked.before)
 
     def model_asked(self) -> None:
-        """The model is asked for it, or for what follows a tool: what was said before is in the chat context by now."""
+        """Note that the LLM is asked, for a reply or after a tool: the text so far is in the chat context by now."""
         if self.own_text:
             self.text += " "
             self._in_context = len(self.text)
 
     @property
     def new_text(self) -> str:
-        """What is said in it and is not in the chat context yet."""
+        """The text of the speech that is not in the chat context yet."""
         return self.text[self._in_context :]
 
     @property
@@ -91,7 +91,7 @@ class SpeechAttempt:
 
     @property
     def own_text(self) -> str:
-        """What is said in this attempt, as far as it is known."""
+        """The text of this attempt, as far as it is known."""
         return self.text[len(self.asked.before) :]
 
 
@@ -138,7 +138,7 @@ class Speeches:
             handle.add_done_callback(self._forget)
 
     def begin(self, handle: SpeechHandle) -> SpeechAttempt:
-        """It is protected: an attempt at an utterance, which gets its id now if it has none."""
+        """Begin an attempt at a protected utterance, which gets its id now if it has none."""
         asked = self._asked.get(handle.id, SpeechRequest())
         if not asked.key:
             name = asked.id or (name_of(asked.text) if asked.text else handle.id)
@@ -152,7 +152,7 @@ class Speeches:
         return speech
 
     def written(self, key: str) -> SpeechRequest:
-        """Its receipt is written: nothing is owed of it any more, unless its end was missed."""
+        """Note that the receipt is written: nothing is owed any more, unless the caller missed the end."""
         asked = self._written[key] = self.utterances.pop(key)
         metrics.owes(-1)
         return asked

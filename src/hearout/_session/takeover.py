@@ -1,6 +1,6 @@
 """An agent that comes into the call of one that died goes on where that one was, instead of beginning anew.
 
-LiveKit lets each agent begin with its `on_enter`. What is asked for in there is known by its text, or by what the model
+LiveKit lets each agent begin with its `on_enter`. What is asked for in there is known by its text, or by what the LLM
 was asked: what the dead agent had finished of it is not said again, and what it had begun is gone on with. What else
 that one owed is said when `on_enter` is through.
 """
@@ -71,7 +71,7 @@ class Takeover:
         """What is made afresh, for the dead agent had not got to the end of its text."""
 
     async def remind(self, agent: Agent) -> None:
-        """Put into the new agent's chat context what the dead ones had said, and what was said to them meanwhile."""
+        """Put the words of the dead agents and of their caller into the new agent's chat context."""
         if self.book is None or not (self.book.finished or self.book.inherited):
             return
         context = agent.chat_ctx.copy()
@@ -115,7 +115,7 @@ class Takeover:
             return make(**arguments)
 
     def saying(self, text: str) -> SpeechHandle | None:
-        """What stands in the place of this text, if it is said on entering; None where it is to be said."""
+        """The speech that takes the place of a text said on entering; None where the text is to be said."""
         return self._instead(name_of(text), text) if text and _ENTRIES.get([]) else None
 
     def _hand_over(self, old: UnfinishedUtterance, text: str) -> None:
@@ -123,7 +123,7 @@ class Takeover:
         self._feed(e.UnfinishedFound(old.owing.id, text, old.held, chosen.answer, chosen.redeliver))
 
     def _give_words(self, old: UnfinishedUtterance) -> None:
-        """What was said over a reply that is made afresh is answered after it; at once, where none came of it."""
+        """Give the words over a reply that is made afresh to the new reply; answer them at once where no reply came."""
         if self.book is not None and old.owing.id in self.book.inherited:
             self._hand_over(old, "")
             return
@@ -154,7 +154,7 @@ class Takeover:
             logger.warning("the session closed before the rest of %r could be said; it stays owed", name)
 
     def skip_unfinished(self, name: str) -> None:
-        """The floor's decision on what nobody asked for: it is not said, and what was said over it is the floor's."""
+        """Leave a dead agent's utterance unsaid, as the floor decided; the words said over it are the floor's."""
         if self.book is not None:
             logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
             self.book.let_go(name)
@@ -177,6 +177,6 @@ async def _nothing() -> AsyncIterator[str]:
 
 
 def _whole_sentences(text: str) -> str:
-    """As much of a text that the model had not finished as can be said."""
+    """As much of a text that the LLM had not finished as can be said."""
     whole = "".join(sentence for _, sentence in words.sentences(text) if words.ends_a_sentence(sentence))
     return whole or text

@@ -73,7 +73,7 @@ class Language:
 
     @property
     def is_known(self) -> bool:
-        """Whether there are words for it."""
+        """Whether there are words for the language."""
         return bool(self.yes or self.no)
 
     def with_words(self, **more: Iterable[str]) -> "Language":
@@ -90,7 +90,7 @@ class Language:
 
     @cached_property
     def lexicon(self) -> Lexicon:
-        """All its words with what they mean."""
+        """All words of the language with their meanings."""
         return Lexicon({name: getattr(self, name) for name in MEANINGS})
 
     @cached_property

@@ -11,7 +11,7 @@ LONGEST = 60
 
 
 def is_backchannel(text: str, language: Language) -> bool:
-    """Whether it can mean nothing but "I am listening", as long as nothing has been asked.
+    """Whether a text can mean nothing but "I am listening", as long as nothing has been asked.
 
     In doubt it can mean more: a "no" that is dropped cannot be undone, an "okay" that is delivered can.
 

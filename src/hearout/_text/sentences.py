@@ -42,7 +42,7 @@ def _sentences(text: str, language: Language) -> tuple[tuple[int, str], ...]:
 
 
 def _segments(text: str, language: Language) -> list[tuple[int, int]]:
-    """What ICU takes for sentences, with the short forms that it knows ("ss": sentence suppressions)."""
+    """The segments that ICU takes for sentences, with the short forms that ICU knows ("ss": sentence suppressions)."""
     from icu4py.breakers import SentenceBreaker  # here, because `import hearout` needs no sentence of a text
 
     # a Greek semicolon asks; a line may end in the middle of a sentence
@@ -83,7 +83,7 @@ def _spoken(language: Language) -> tuple[Language, ...]:
 
 
 def _is_dotted(word: str) -> bool:
-    """Whether it is letters with full stops between them: "z.B", "U.S"."""
+    """Whether a word is letters with full stops between them: "z.B", "U.S"."""
     parts = word.split(".")
     return len(parts) > 1 and all(1 <= len(part) <= 2 and part.isalpha() for part in parts) and word not in _TIMES
 
@@ -133,7 +133,7 @@ def asks(sentence: str, language: Language = UNKNOWN) -> bool:
 
 
 def may_be_answered(sentence: str, language: Language = UNKNOWN) -> bool:
-    """Whether somebody may answer a sentence: it asks, or it is about agreeing or not."""
+    """Whether a caller may answer a sentence: a question, or something about agreeing or not."""
     return _asks(sentence, language) or _has(sentence, language, "consents")
 
 

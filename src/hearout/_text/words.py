@@ -98,7 +98,7 @@ def split(text: str) -> list[str]:
 
 @lru_cache(maxsize=16)
 def words_of(text: str) -> tuple[str, ...]:
-    """The same of an agent's own text, worked out once: what is said over it is compared with it again and again."""
+    """The words of an agent's own text, cached: each transcript is compared with the same text again and again."""
     return tuple(split(text))
 
 
@@ -141,7 +141,7 @@ def tail(text: str) -> str:
 
 
 def is_echo(text: str, spoken: Sequence[str], *, at_least: int = ECHO_WORDS) -> bool:
-    """Whether it is what the agent itself has just said, come back through the caller's microphone.
+    """Whether a text is the agent's own recent speech, come back through the caller's microphone.
 
     Args:
         text: what was heard.
@@ -171,7 +171,7 @@ def about(text: str, begin: float, end: float, length: float) -> Sequence[str]:
 
 
 def rest_of(text: str, said_before: str) -> str | None:
-    """What a late final transcript adds to the interim that was settled in its place; None if it is something else."""
+    """The words that a late final transcript adds to an interim one settled in its place; None for another text."""
     before, found = split(said_before), words_in(text)
     repeated = _repeated([word.text for word in found], before)
     if not before or len(repeated) < len(before) / 2:

@@ -58,7 +58,7 @@ class Allowance:
         self._given: deque[tuple[float, str | None]] = deque()
 
     def take(self, address: str | None, at: float) -> bool:
-        """Whether one more may be given out to this address at this second; if so, it counts.
+        """Count one more token for this address at this second, if the limit allows it; whether it does.
 
         Args:
             address: None where it does not tell one visitor from another.

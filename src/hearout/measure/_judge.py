@@ -87,7 +87,7 @@ class Measured:
 
     @property
     def in_full(self) -> bool:
-        """Whether all of it is there, as far as the judge can tell (:data:`IN_FULL`)."""
+        """Whether the whole announcement is there, as far as the judge can tell (:data:`IN_FULL`)."""
         return (
             self.fraction >= IN_FULL["fraction"]
             and self.front_ms <= IN_FULL["front_ms"]
@@ -174,7 +174,7 @@ def _sure(found: list[list[Anchor]]) -> list[list[Anchor]]:
 
 
 def _more(new: Mask, old: Mask, run: list[Anchor]) -> bool:
-    """Whether more is there around a run than without it: it can also tear apart what was followed well."""
+    """Whether a changed run finds more of the announcement: a change can also tear apart a good run."""
     around = slice(max(0, int((run[0].at - 1) * 1000 / FRAME_MS)), int((run[-1].at + 1) * 1000 / FRAME_MS))
     return bool(new[around].sum() > old[around].sum())
 
@@ -186,7 +186,7 @@ def _tracks(tracker: align.Tracker, runs: list[list[Anchor]]) -> list[align.Trac
 
 
 def _scraps(finder: align.Finder, follow: Follow, active: Mask, delivered: Mask, end: float) -> list[list[Anchor]]:
-    """What shorter blocks find of each missing stretch, in the part of the recording where it could be."""
+    """The parts of each missing stretch that shorter blocks find in the fitting part of the recording."""
     extra = []
     delivered = _solid(active, delivered)
     heard = np.flatnonzero(delivered & np.isfinite(follow.lag))

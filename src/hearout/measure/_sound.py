@@ -1,4 +1,4 @@
-"""What the announcement must sound like in this recording, and how much it tells that a frame does or does not."""
+"""The expected sound of the announcement in this recording, and how much evidence each frame gives."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether audio says its text: it is transcribed, and the words are compared."""
+"""Checks that audio says its text: transcribes the audio and compares the words."""
 
 import re
 import unicodedata
@@ -35,7 +35,7 @@ _SPELLINGS = (
 
 @dataclass(frozen=True)
 class Checked:
-    """What a recogniser made of the audio.
+    """What an STT made of the audio.
 
     Attributes:
         heard: the words.

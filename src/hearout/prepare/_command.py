@@ -19,7 +19,7 @@ from ._orders import Options, Order, read
 
 @dataclass(frozen=True)
 class Prepared:
-    """What became of an order: ``made``, ``kept``, ``refused`` (it does not say its text) or ``failed``."""
+    """The result of an order: ``made``, ``kept``, ``refused`` (the audio does not say the text) or ``failed``."""
 
     order: Order
     what: str

@@ -1,4 +1,4 @@
-"""Makes one announcement: speaks it, levels it, checks it, stores it."""
+"""Makes one announcement: speaks, levels, checks and stores the audio."""
 
 import contextlib
 import datetime

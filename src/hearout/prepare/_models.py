@@ -1,4 +1,4 @@
-"""Who speaks an announcement, and who listens to it: the local models, or any of LiveKit's."""
+"""The TTS that speaks an announcement and the STT that checks it: the local models, or any of LiveKit's."""
 
 import importlib
 import importlib.metadata
@@ -66,7 +66,7 @@ class SpeechToText(Protocol):
         """What is said in `pcm` (mono, 24 kHz).
 
         Raises:
-            AnnouncementError: the recogniser failed.
+            AnnouncementError: the STT failed.
         """
 
 
@@ -127,7 +127,7 @@ class LiveKitTextToSpeech:
 
 
 class LiveKitSpeechToText:
-    """Any of LiveKit's recognisers.
+    """Any of LiveKit's STTs.
 
     Args:
         ear: the plugin's object.
@@ -147,12 +147,12 @@ class LiveKitSpeechToText:
                 finals = [_text(event) async for event in stream if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT]
             return " ".join(finals)
         except APIError as error:
-            raise AnnouncementError(f"the recogniser {self._ear.model} failed: {error}; try again") from error
+            raise AnnouncementError(f"the STT {self._ear.model} failed: {error}; try again") from error
 
 
 @asynccontextmanager
 async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[TextToSpeech, SpeechToText]]:
-    """The voice and the recogniser that are asked for.
+    """The voice and the STT that are asked for.
 
     Args:
         speaks: ``local``; a model of LiveKit Inference (``cartesia/sonic-3``); or ``module:factory``, a function

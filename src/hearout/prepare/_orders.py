@@ -21,7 +21,7 @@ class Options:
         voice: which of its voices.
         stt: the model that checks.
         lufs: the loudness wanted, in LUFS.
-        wer_limit: the share of its words that the recogniser may hear wrongly.
+        wer_limit: the share of its words that the STT may hear wrongly.
         whole: ``True`` lets the voice speak the text in one go, instead of sentence by sentence.
     """
 

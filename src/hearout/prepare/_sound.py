@@ -1,4 +1,4 @@
-"""The sound of an announcement: its silence, its loudness, its peaks. Mono float32 in ±1, at :data:`SAMPLE_RATE`."""
+"""The sound of an announcement: silence, loudness, peaks. Mono float32 in ±1, at :data:`SAMPLE_RATE`."""
 
 from dataclasses import dataclass
 

@@ -78,7 +78,7 @@ def _shared(words: list[str], sounding: npt.NDArray[np.bool_], offset: int) -> l
 
 
 def _length(word: str) -> int:
-    """About how long a word takes: its letters as it is said, and one for its edge."""
+    """The relative length of a word: the letters as they are said, and one for the edge."""
     return 1 + sum(map(len, spoken(word)))
 
 

@@ -277,7 +277,7 @@ def _beyond(document: Any, known: Any) -> Any:
 
 
 def _merged(known: Any, extra: Any) -> Any:
-    """What is known, and beside it what :func:`_beyond` found."""
+    """The known part of a document with the unknown part that :func:`_beyond` found."""
     if isinstance(known, Mapping) and isinstance(extra, Mapping):
         return {**known, **{name: _merged(known.get(name), value) for name, value in extra.items()}}
     if isinstance(known, list) and isinstance(extra, list) and len(known) == len(extra):

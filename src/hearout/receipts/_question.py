@@ -1,4 +1,4 @@
-"""The record of one question: how it was asked, what was said to it, and what was decided by which rule.
+"""The record of one question: the attempts, the answers, the choice and the rule that made it.
 
 The words of an answer are evidence: whoever must show that somebody agreed needs what they said.
 """
@@ -145,6 +145,6 @@ class QuestionReceipt:
 
     @property
     def deciding(self) -> GivenAnswer | None:
-        """What the choice was made by; None where there is no choice, or nobody said it."""
+        """The answer that made the choice; None where there is no choice, or nobody said one."""
         given = (one for one in reversed(self.answers) if not one.early and one.verdict in ("yes", "no", "choice"))
         return next(given, None) if self.basis is Basis.GIVEN else None

@@ -56,7 +56,7 @@ class Fate(Enum):
     BACKCHANNEL = "backchannel"
     ECHO = "echo"
     REPEATED = "repeated"
-    """The recogniser's late last word on what had been settled by its guess."""
+    """The STT's late last word on what had been settled by its guess."""
     TOO_MUCH = "too much"
     """More was typed than is held (20,000 characters): nobody was told of it. A receipt has the first of them only."""
     CUT_IN = "cut in"
@@ -76,7 +76,7 @@ class Held:
     """Something that the caller said while protected speech was owed.
 
     Args:
-        text: as the recogniser wrote it, or as it was typed or pressed.
+        text: as the STT wrote it, or as it was typed or pressed.
         at: when the caller began to say it, in seconds from the call's start.
         kind: how it came.
         early: whether it began before the utterance's question was put, so that it cannot be an answer to it.
@@ -92,7 +92,7 @@ class Outcome(Enum):
     """How an utterance ended."""
 
     FINISHED = "finished"
-    """All that was made of it left the loudspeaker, and nothing was known to be missing."""
+    """All that was made of it left the audio output, and nothing was known to be missing."""
     SENT = "sent"
     """Its text was sent: the session has no audio output. Nothing of it was made or played."""
     CUT_IN = "cut in"
@@ -103,7 +103,7 @@ class Outcome(Enum):
     SHUT_DOWN = "shut down"
     """The session was closed, and the grace was over; or the agent was taken out of the room."""
     FAILED = "failed"
-    """The voice, the model or the loudspeaker failed, or nobody listened; `cause` says which."""
+    """The TTS, the LLM or the audio output failed, or nobody listened; `cause` says which."""
     UNKNOWN = "unknown"
     """The process died while it was owed. `played` is what was known last: it may have been more, never less."""
 
@@ -134,7 +134,7 @@ class Cause(Enum):
 
 
 class Level(IntEnum):
-    """What a receipt rests on. Each rung says what was witnessed, and leaves open what it does not show."""
+    """The evidence behind a receipt. Each level says what was witnessed, and leaves open what is not shown."""
 
     NOTHING = 0
     """Not even made in full, as far as is known."""
@@ -162,7 +162,7 @@ class Attempt:
 
     Args:
         began_at, ended_at: its first and its last sample, in seconds from the call's start.
-        played: seconds of it that left the loudspeaker, the holes not counted.
+        played: seconds of it that left the audio output, the holes not counted.
         starts_from: the second of the utterance's own time at which it begins; above 0 when it goes on from a cut.
         holes: what it left out, as spans of the utterance's own time.
         ended_why: in words, what ended it; empty when it went to the end.
@@ -177,11 +177,11 @@ class Attempt:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """What it played, in the utterance's own time: as much as `played` says, around the holes."""
+        """The spans played, in the utterance's own time: as much as `played` says, around the holes."""
         return spans.part(spans.without([(self.starts_from, math.inf)], self.holes), 0.0, self.played)
 
     def witnessed(self, present: Span) -> tuple[Span, ...]:
-        """What of it was certainly played while somebody was present from one second of the call to another.
+        """The spans certainly played while a participant was present from one second of the call to another.
 
         Where it paused is not known. So at the beginning it may have been as far on as if it had not paused yet, and at
         the end as far back as if it had paused already; what lies between counts.
@@ -195,7 +195,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Listener:
-    """Somebody in the room, and what is known of their hearing it.
+    """A participant in the room, and the evidence that the participant heard the utterance.
 
     Args:
         identity: of the participant.
@@ -221,14 +221,14 @@ class Receipt:
         asked_at: when it was asked for.
         started_at: when its first sample left; None when none did.
         ended_at: when it was over.
-        played: seconds of it that left the loudspeaker, each counted once, holes not counted.
-        made: seconds of it that were given to the loudspeaker.
+        played: seconds of it that left the audio output, each counted once, holes not counted.
+        made: seconds of it that were given to the audio output.
         text: what was to be said, as far as it was known.
         held: what the caller said meanwhile, in order, and what became of it.
         sounds: how often the caller made a sound in which no words were recognised.
         call, agent: where and by whom it was said; empty when not known.
         caller: the identity of the caller among the listeners; empty when not known.
-        expected: how long the whole utterance is; None as long as nobody knows (a voice that broke off).
+        expected: how long the whole utterance is; None as long as nobody knows (a TTS that broke off).
         attempts: each playout of it; empty for one that began at `started_at` and ended at `ended_at`.
         holes: what was left out in every attempt, as spans of the utterance's own time.
         listeners: who could have heard it.
@@ -275,7 +275,8 @@ class Receipt:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """What of it left the loudspeaker, in its own time; never more than `played`, nor beyond its length."""
+        """The spans that left the audio output, in the utterance's own time; never more than `played`, nor beyond the
+        length."""
         played = spans.without((span for one in self._attempts for span in one.spans), self.holes)
         return spans.part(spans.shared(played, [(0.0, max(self.length, self.played))]), 0.0, self.played)
 

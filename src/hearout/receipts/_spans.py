@@ -38,7 +38,7 @@ def total(spans: Iterable[Span]) -> float:
 
 
 def part(spans: Sequence[Span], begin: float, end: float) -> tuple[Span, ...]:
-    """What comes from the `begin`-th to the `end`-th second when they are laid end to end, in their order."""
+    """The spans from the `begin`-th to the `end`-th second when all are laid end to end, in order."""
     parts, before = [], 0.0
     for a, b in spans:
         parts.append((a + max(0.0, begin - before), min(b, a + end - before)))

@@ -5,7 +5,7 @@ A call is written as data and played against a real session; a minute takes a fr
     result = Call(agent=MyAgent, caller=[Say(2.0, "my address has changed")]).play()
     assert result.protected[0].whole and result.kept == 1.0
 
-What comes back is read from the audio that left the loudspeaker and from the words whose audio reached the ear.
+What comes back is read from the audio that left the audio output and from the words whose audio reached the STT.
 See ``docs/testing.md``.
 """
 

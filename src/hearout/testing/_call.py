@@ -48,7 +48,7 @@ TypedText = Callable[[Any, str], Any]
 
 
 async def as_livekit(session: Any, text: str) -> None:
-    """What LiveKit 1.8.9 does with typed text (``room_io/types.py``): stop the agent, then let it answer."""
+    """Treat typed text as LiveKit 1.8.9 does (``room_io/types.py``): stop the agent, then let the agent answer."""
     await session.interrupt()
     session.generate_reply(user_input=text)
 
@@ -188,7 +188,7 @@ class _Playing:
                 stt=self._stt, llm=self._llm, tts=voice, vad=ScriptedVAD(lexicon=self._lexicon)
             )
             if isinstance(self._session.turn_detection, TurnDetector):
-                # LiveKit's default is a model that listens to the sound of a voice; there is none here
+                # LiveKit's default is an LLM that listens to the sound of a TTS; there is none here
                 self._session.update_options(turn_detection="vad")
             for name in _EVENTS:
                 self._session.on(name, self._noted(name))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The two ends of the line: the caller's microphone, and a loudspeaker that behaves like the one of a room."""
+"""The two ends of the line: the caller's microphone, and an audio output that behaves like the one of a room."""
 
 import asyncio
 import math
@@ -64,7 +64,7 @@ class Microphone(io.AudioInput):
 
 @dataclass(frozen=True)
 class AudioReceiver:
-    """Who listens at the loudspeaker, and from when; and when the loudspeaker dies.
+    """Who listens at the audio output, and from when; and when the audio output dies.
 
     Args:
         subscribed_at: second of the call from which somebody listens; the sink takes no audio before, as a room's.
@@ -201,7 +201,7 @@ class Loudspeaker(io.AudioOutput):
         for timer in [*self._timers, *([self._finish] if self._finish else [])]:
             timer.cancel()
         if self._segment and self.dead:
-            # LiveKit 1.8.9 leaves a task that waits for the report of a loudspeaker that died, beyond the session's
+            # LiveKit 1.8.9 leaves a task that waits for the report of an audio output that died, beyond the session's
             # end; what it waits for is told it now, when it can do no more
             self.on_playback_finished(playback_position=0.0, interrupted=True)
 
@@ -214,7 +214,7 @@ class Loudspeaker(io.AudioOutput):
         self._away = [(gone, min(back, self._now())) for gone, back in self._away]
 
     def played(self) -> list[tuple[float, Samples]]:
-        """What left while somebody was there, each piece with the second at which it began."""
+        """The pieces that left while a caller was there, each with the second at which it began."""
         dead_from = self._listener.dead_from
         away = sorted(self._away if dead_from is None else [*self._away, (dead_from, math.inf)])
         return [part for piece in sorted(self._played, key=lambda piece: piece.start) for part in _without(piece, away)]

@@ -1,4 +1,4 @@
-"""The model of a scripted call: answers what the script says, when it says, and remembers what it was asked."""
+"""The LLM of a scripted call: answers as the script says, and remembers each request."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 
 @dataclass(frozen=True)
 class UseTool:
-    """The model calls a tool."""
+    """The LLM calls a tool."""
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class UseTool:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model answers to one request.
+    """What the LLM answers to one request.
 
     Args:
         text: all that it would say.
@@ -33,7 +33,7 @@ class Reply:
         retryable: whether that error says that trying again makes sense. LiveKit then asks again on its own.
         stall: seconds of silence after `stall_after` of the words; infinity: for ever.
         stall_after: share of the words before the stall.
-        max_words: how many words the model may say; it then stops in the middle, as at a token limit.
+        max_words: how many words the LLM may say; it then stops in the middle, as at a token limit.
     """
 
     text: str
@@ -48,7 +48,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """One request to the model.
+    """One request to the LLM.
 
     Args:
         number: counted from 1 over the call; a stream that LiveKit tries again is one request.
@@ -75,14 +75,14 @@ Answers: TypeAlias = Callable[[ChatContext], Answer] | Sequence[Answer]
 
 
 def repeat(context: ChatContext) -> str:
-    """What the model answers unless told otherwise: the user's words, so that a test sees what was asked."""
+    """What the LLM answers unless told otherwise: the user's words, so that a test sees what was asked."""
     asked = next((item.text_content for item in reversed(context.messages()) if item.role == "user"), None)
     return f"You said {asked or 'nothing'}."
 
 
 @dataclass(frozen=True)
 class LLM:
-    """How the model answers.
+    """How the LLM answers.
 
     Args:
         answers: one for each request in order (the last one again and again), or a function of the chat context.

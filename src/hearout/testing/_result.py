@@ -22,14 +22,14 @@ class SpokenUtterance:
 
     Args:
         start, end: first and last sample that were played.
-        intended: what should have been said: the model's whole answer, or the text given to `say()`.
+        intended: what should have been said: the LLM's whole answer, or the text given to `say()`.
         said: the words that were heard, in the order that they were (a word counts from half of it on).
         delivered: share of the intended speech that was heard.
         repeated: seconds that were heard again.
         holes: seconds at which something is missing, each with how much; the missing end is the last one.
         silences: pauses in the audio, each with when and how long.
         protected: whether LiveKit held it for uninterruptable when it began.
-        request: the model's request that it answers; None for `say()`.
+        request: the LLM's request that it answers; None for `say()`.
         answers: the caller's words that this is the first to answer.
     """
 
@@ -47,12 +47,12 @@ class SpokenUtterance:
 
     @property
     def cut(self) -> bool:
-        """Whether something of it was not heard."""
+        """Whether a part of the speech was not heard."""
         return self.delivered < 1.0
 
     @property
     def whole(self) -> bool:
-        """Whether it was heard once, completely, and without a pause."""
+        """Whether the speech was heard once, completely, and without a pause."""
         return self.delivered == 1.0 and not self.repeated and not self.silences
 
 
@@ -78,10 +78,10 @@ class Result:
     Args:
         utterances: what the agent said, as it was heard.
         said: the caller's words, as they were spoken.
-        heard: the caller's words whose audio reached the recogniser, each with when.
+        heard: the caller's words whose audio reached the STT, each with when.
         turns: the user's messages in the chat context at the end, in order.
         answered: for each thing said or typed, what became of it.
-        requests: what the model was asked.
+        requests: what the LLM was asked.
         errors: LiveKit's error events, each with when.
         warnings: what was logged at WARNING or above, by LiveKit, asyncio or hearout.
         events: the session's events, each with when and its name.
@@ -132,7 +132,7 @@ class Result:
 
     @property
     def false_replies(self) -> list[SpokenUtterance]:
-        """Replies of the model to nothing: to what is due no answer, or to no new words of the caller at all.
+        """Replies of the LLM to nothing: to what is due no answer, or to no new words of the caller at all.
 
         What the agent begins of itself before the caller made any sound is none.
         """
@@ -172,7 +172,7 @@ def _due(act: Say | Type) -> bool:
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment of the loudspeaker: when its first piece began, and whether it was protected."""
+    """A segment of the audio output: when its first piece began, and whether it was protected."""
 
     start: float
     protected: bool
@@ -185,7 +185,7 @@ def utterances(
     requests: Sequence[Request],
     voice: TTS,
 ) -> list[SpokenUtterance]:
-    """The agent's utterances: what was heard, put together by the loudspeaker's segments.
+    """The agent's utterances: what was heard, put together by the audio output's segments.
 
     Sound that the scripted voice did not make (a ready-made announcement) is none of them: the receipt tells of it.
     """
@@ -281,7 +281,7 @@ def _utterance(
 
 
 def _places(one: Synthesis, intended: str, voice: TTS) -> list[range]:
-    """For each block of what was synthesised: which blocks of what was intended it is; none where it is not in it.
+    """The place of each synthesised block in the intended text; none for a block that is not in the text.
 
     The blocks of what was intended are those of the usual length, whatever a synthesis takes.
     """

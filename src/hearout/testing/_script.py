@@ -14,14 +14,14 @@ class Moment:
 
 
 def first_sound(seconds: float = 0.0) -> Moment:
-    """So many seconds after the agent's first sound left the loudspeaker."""
+    """So many seconds after the agent's first sound left the audio output."""
     return Moment(seconds, "first sound")
 
 
 def from_end(seconds: float = 0.0) -> Moment:
     """So many seconds after the end of the first protected utterance; negative is before it.
 
-    The end is known from when the voice has given the last of its audio. Where that is too late for a negative
+    The end is known from when the TTS has given the last of its audio. Where that is too late for a negative
     moment, the call fails and says so.
     """
     return Moment(seconds, "end of the first protected utterance")

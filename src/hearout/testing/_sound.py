@@ -1,4 +1,4 @@
-"""How sound is written down: samples that say what they are, so that what was lost can be read from the audio itself.
+"""Samples that encode themselves, so that lost sound can be read from the recorded audio.
 
 The caller's: each sample of a word is the word's number in the call, noise is -1, silence 0. The agent's: every other
 sample is the number of the synthesis, negated; between them stand, in turn, the low and the high digit of the number of
@@ -36,7 +36,7 @@ _HIGH = 2 * _DIGIT
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """One word of the caller: its number, its text, when it was said (seconds of the call), and by which act."""
+    """One word of the caller: the number, the text, the time (seconds of the call), and the act that said it."""
 
     number: int
     text: str
@@ -78,7 +78,7 @@ def synthesis(number: int, first_block: int, blocks: int, rate: int = AGENT_RATE
 
 @dataclass(frozen=True)
 class Heard:
-    """A stretch of one synthesis that left the loudspeaker.
+    """A stretch of one synthesis that left the audio output.
 
     Args:
         synthesis: its number.

@@ -1,4 +1,4 @@
-"""The STT of a scripted call,  and a voice activity detector that know only what reached them."""
+"""The STT of a scripted call, and a voice activity detector that know only what reached them."""
 
 import asyncio
 from collections import Counter
@@ -44,7 +44,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class STT:
-    """How the recogniser listens. Times in seconds.
+    """How the STT listens. Times in seconds.
 
     Args:
         interim: from the end of a word to the interim transcript that contains it. None: no interims.
@@ -71,7 +71,7 @@ class STT:
 
 
 class ScriptedSTT(stt.STT[Any]):
-    """LiveKit's recogniser for an `STT`.
+    """LiveKit's STT for an `STT`.
 
     Args:
         behaves: how it listens.
@@ -136,7 +136,7 @@ class _SttStream(stt.RecognizeStream):
                         self._end_phrase()
         except TimeoutError:
             assert outage is not None
-            raise APIConnectionError("the line to the recogniser broke", retryable=outage.retryable) from None
+            raise APIConnectionError("the line to the STT broke", retryable=outage.retryable) from None
         finally:
             for timer in self._timers:
                 timer.cancel()
@@ -252,7 +252,7 @@ class ScriptedVAD(vad.VAD):
         return _VADStream(self)
 
     def notices(self, samples: Samples) -> bool:
-        """Whether there is something in them that it takes for speech."""
+        """Whether the samples have something that the STT takes for speech."""
         if not samples.any() or self.lexicon is None:
             return bool(samples.any())
         numbers = {int(number) for number in np.unique(samples)} - {0}

@@ -51,13 +51,13 @@ class TTS:
         dead: every synthesis fails.
         aligned: whether words come with their times (with ``use_tts_aligned_transcript=True`` of the session).
         varies: by which share, up or down, the length of a synthesis differs from the usual, drawn anew for each from
-            the call's seed: 0.25 is what sampled voices do.
+            the call's seed: 0.25 is what sampled TTSs do.
         lengths: the same, not drawn: each synthesis takes so many times its usual length; the last one again and again.
         pause: for which nothing comes between the sound of one sentence and the next, however much is queued.
         closes_after: from the last sound to the end of the stream.
         streaming: whether it takes text piece by piece; otherwise LiveKit asks for each sentence by itself.
         sample_rate: of its sound in Hz: 8, 16, 24, 32 or 48 thousand.
-        fallback: the voice behind this one in LiveKit's ``tts.FallbackAdapter``.
+        fallback: the TTS behind this one in LiveKit's ``tts.FallbackAdapter``.
 
     Raises:
         CallError: the sample rate is none of these.
@@ -92,20 +92,20 @@ class TTS:
 
 
 def spoken(text: str) -> str:
-    """The words of a text that is given to a voice: all but its markup (SSML)."""
+    """The words of a text that is given to a TTS: all but its markup (SSML)."""
     return " ".join(_MARKUP.sub(" ", text).split())
 
 
 @dataclass
 class Synthesis:
-    """One request to the voice.
+    """One request to the TTS.
 
     Args:
         number: counted from 1 over the call.
         at: when it began, in seconds of the call.
         voice: which is asked.
         length: how many times the usual it takes.
-        text: the sentences that the voice took up.
+        text: the sentences that the TTS took up.
         given: all that it was asked to say; more than `text` where it broke off.
     """
 
@@ -194,7 +194,7 @@ class _Mouth:
             await self._sound(words[reached:])
 
     async def _sound(self, words: list[str]) -> None:
-        """Make the sound of `words`, at the voice's speed, a word at a time."""
+        """Make the sound of `words`, at the TTS's speed, a word at a time."""
         voice, rate = self._voice, self._voice.sample_rate
         for word in words:
             blocks = self.synthesis.blocks(word)
@@ -288,7 +288,7 @@ class _TtsStream(tts.SynthesizeStream):
 
 
 def behind(scripted: ScriptedTTS) -> "tts.TTS[Any]":
-    """The voice as the session gets it: in LiveKit's adapter with the one behind it, where there is one."""
+    """The TTS as the session gets it: in LiveKit's adapter with the one behind it, where there is one."""
     voices = [scripted]
     while (after := voices[-1].voice.fallback) is not None:
         voices.append(ScriptedTTS(replace(after, sample_rate=scripted.sample_rate), scripted.now, scripted.syntheses))
