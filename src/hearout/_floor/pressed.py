@@ -1,4 +1,4 @@
-"""What the caller presses, keys and buttons: it cuts in, answers a question, acknowledges an utterance, or is recorded.
+"""Pressed keys and buttons of the caller: each cuts in, answers a question, acknowledges an utterance, or is recorded.
 
 An acknowledgement is a question with one choice, asked by the utterance itself once it was said to its end. It holds
 nothing and waits for nothing: words are no acknowledgement, and the agent goes on meanwhile.
@@ -33,7 +33,7 @@ class Pressed:
         self._given: list[str] = []
 
     def note(self, event: e.KeysPressed | e.ChoicePressed, at: float, owner: Utterance) -> tuple[Held, Fate, Utterance]:
-        """What is pressed now, and what becomes of it.
+        """Note a pressed key or button, and settle its fate.
 
         Args:
             event: what was pressed.

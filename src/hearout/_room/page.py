@@ -86,7 +86,7 @@ def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 -
 
 
 def decided(receipt: QuestionReceipt) -> Message:
-    """What came of a question, as a page shows it to its caller."""
+    """The outcome of a question, as the page shows it to its caller."""
     made = receipt.deciding
     return {
         "id": receipt.id[:TEXT],
