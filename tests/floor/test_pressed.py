@@ -120,7 +120,7 @@ def test_a_button_is_named_by_its_choice_and_digits_have_none() -> None:
     assert offers(asked(Floor(), Expected(digits=4)))[0].choices == ()
 
 
-def test_a_button_before_the_question_was_asked_or_of_another_counts_nothing() -> None:
+def test_a_button_before_its_question_or_of_another_counts_nothing() -> None:
     floor = Floor(Policy(language="en"))
     told(
         floor, (5.0, e.QuestionAsked("q", text="May we?")), (5.0, e.SpeechRequested("q", text="May we?", question="q"))

@@ -63,7 +63,7 @@ def asked(book: Ledger, room: str) -> QuestionReceipt:
 
 
 @pytest.mark.one_of_each
-def test_a_telephone_answers_by_key_and_the_agent_hangs_up_after_its_last_word(
+def test_a_telephone_answers_by_key_and_the_agent_hangs_up_after_that(
     asking: "Worker", book: Ledger, tmp_path: Path
 ) -> None:
     room = asking.server.new_room()
