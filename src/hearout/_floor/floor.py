@@ -87,10 +87,8 @@ class Floor:
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
         self._pressed = Pressed(self._questions, self._queue)
-        self._shut_down = False
-        """Whether `FinishShutdown` was given."""
-        self._call_ended = False
-        """Whether `EndCall` was given."""
+        self._shut_down = self._call_ended = False
+        """Whether `FinishShutdown` was given; whether `EndCall` was."""
 
     # What may be asked
 
