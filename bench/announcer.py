@@ -44,6 +44,8 @@ from hearout.testing._tts import ScriptedTTS
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import peers
+from bench.cost import watch_the_loop
+from bench.table import percentile
 
 QUESTION = "Wait, can I change my address first?"
 
@@ -132,15 +134,17 @@ class Announcing:
                 self._write(number, await self._announce(number))
 
     async def _announce(self, number: str) -> dict[str, Any]:
-        receipt = None
+        receipt, lags = None, list[float]()
+        watching = asyncio.create_task(watch_the_loop(lags))
         if isinstance(self._session, AgentSession):
             receipt = to_json(await self._session.announce(audio=self._notice, id=f"notice-{number}"))
         else:
             notice = self._notice
-            await self._session.say(notice.captions(), audio=notice.frames(), allow_interruptions=False)
+            await self._session.say(notice.text, audio=notice.frames(), allow_interruptions=False)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._answered.wait(), ANSWERED)
-        return {"receipt": receipt, "answers": self._answers}
+        watching.cancel()
+        return {"receipt": receipt, "answers": self._answers, "late": percentile(lags, 99)}
 
     def _on_item(self, event: Any) -> None:
         if event.item.role == "assistant" and (event.item.text_content or "").startswith("You said"):

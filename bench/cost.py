@@ -81,7 +81,8 @@ async def _call(peer: str, delay: float) -> bool:
     return len(voice.syntheses) == 2
 
 
-async def _watch_the_loop(lags: list[float]) -> None:
+async def watch_the_loop(lags: list[float]) -> None:
+    """Note the seconds by which the loop is late, until it is cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + PROBE
@@ -108,7 +109,7 @@ def real_time(peer: str, cost: Cost) -> None:
     async def main() -> None:
         lags: list[float] = []
         used, began = time.process_time(), time.monotonic()
-        cost.answers += await _all(peer, asyncio.create_task(_watch_the_loop(lags)))
+        cost.answers += await _all(peer, asyncio.create_task(watch_the_loop(lags)))
         seconds = (time.monotonic() - began) - 0.1 * (SESSIONS - 1)
         cost.core.append((time.process_time() - used) / seconds / SESSIONS)
         cost.lags += lags
@@ -213,7 +214,7 @@ def empty_loop(seconds: float = 5.0) -> str:
 
     async def main() -> list[float]:
         lags: list[float] = []
-        watcher = asyncio.create_task(_watch_the_loop(lags))
+        watcher = asyncio.create_task(watch_the_loop(lags))
         await asyncio.sleep(seconds)
         watcher.cancel()
         return lags

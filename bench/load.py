@@ -2,38 +2,39 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import psutil
 
+from harness import ROOT
 from hearout import Announcement
 from hearout import __main__ as commands
 from hearout.measure import Measured, measure
 from hearout.receipts import Level, Outcome
 from hearout.receipts import _codec as record
 
-from . import peers, processor, rooms
-from .callers import RATE
-from .table import Row, Table, check, thousandths
+from . import packets, peers, processor, rooms
+from .table import Row, Table, check, percentile, thousandths
 
 if TYPE_CHECKING:
     from harness.rooms.server import Server, Worker
 
 HERE = Path(__file__).parent
 
-CALLS = (1, 5, 10, 20)
+CALLS = (1, 5, 10, 20, 40)
 """Calls at once, one number after the other; each round goes on with the calls of the one before."""
 
 PEERS = (peers.STOCK, peers.HEAROUT)
@@ -57,6 +58,9 @@ SETTLE = 2.0
 GROUPS = ("jobs", "worker", "server", "callers")
 """Whose share of the machine is told: the calls' processes, the worker's main one, and what stands for elsewhere."""
 
+SOUND, WORTH = 300, 0.02
+"""The sample value from which the agent is heard, and the seconds that are looked at at once."""
+
 
 @dataclass(frozen=True)
 class Said:
@@ -66,11 +70,15 @@ class Said:
         found: how much of the announcement is in the caller's recording; None where nothing at all was heard.
         is_receipted: whether the agent's receipt says finished and present; None where there are none (stock).
         is_answered: whether the question was answered, once.
+        gap: seconds from the announcement's last sound to the answer's first, at the caller; None without an answer.
+        late: seconds by which the job's event loop was late, 99 times of 100; None without a report.
     """
 
     found: Measured | None
     is_receipted: bool | None
     is_answered: bool
+    gap: float | None = None
+    late: float | None = None
 
     @property
     def in_full(self) -> bool:
@@ -86,11 +94,13 @@ class Round:
         peer: whose sessions.
         calls: what became of each.
         cores: cores taken while the announcement was said, by group, and of the whole machine ("all").
+        memory: MB of a job, in the mean: its own, and its part of what it shares (PSS); 0 where there is none.
     """
 
     peer: str
     calls: Sequence[Said]
     cores: Mapping[str, float] = field(default_factory=dict)
+    memory: float = 0.0
 
     @property
     def faults(self) -> list[str]:
@@ -104,25 +114,27 @@ class Round:
 
 
 def first_that_fails(rounds: Sequence[Round], peer: str) -> str:
-    """The sentence on one peer: its smallest number of calls that fails, and how; or that none did."""
+    """The sentence on one peer: its smallest number of calls that fails, how, and who had the machine; or that none."""
     own = sorted((one for one in rounds if one.peer == peer), key=lambda one: len(one.calls))
     failed = next((one for one in own if one.faults), None)
     if failed is None:
         return f"{peer}: none failed"
-    return f"{peer}: the first number that fails is {len(failed.calls)}: {', '.join(failed.faults)}"
+    most = max(GROUPS, key=lambda name: failed.cores.get(name, 0.0))
+    had = f"{most} took {failed.cores.get(most, 0.0):.2f} of {failed.cores.get('all', 0.0):.2f} cores"
+    return f"{peer}: the first number that fails is {len(failed.calls)}: {', '.join(failed.faults)}; {had}"
 
 
 class Callers:
     """The one process in which all callers are; what it complains of goes to a file."""
 
     def __init__(self, log: Path) -> None:
-        program, pipe = [sys.executable, str(HERE / "callers.py")], subprocess.PIPE
+        program, pipe = [str(_built())], subprocess.PIPE
         self._log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(program, stdin=pipe, stdout=pipe, stderr=out, text=True)
 
     def order(self, **order: Any) -> None:
-        """Give an order; back when it is done.
+        """Give an order (bench/callers/main.go); back when it is done.
 
         Raises:
             RuntimeError: the process has ended.
@@ -147,6 +159,29 @@ class Callers:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
+
+
+def _built() -> Path:
+    """The callers' program.
+
+    Raises:
+        NoServerError: Go is missing, or cannot build it.
+    """
+    built = ROOT / ".tools" / "callers"
+    try:
+        subprocess.run(
+            ["go", "build", "-o", str(built), "."],
+            cwd=HERE / "callers",
+            env={**os.environ, "GOTOOLCHAIN": "local"},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError:
+        raise rooms.NoServerError("the callers are a program in Go, and Go is not here") from None
+    except subprocess.CalledProcessError as error:
+        raise rooms.NoServerError(f"Go cannot build the callers: {error.stderr.strip().splitlines()[-1]}") from None
+    return built
 
 
 @dataclass
@@ -182,10 +217,12 @@ class Held:
             return False  # a machine that has no time for it holds all the calls that it can
         return True
 
-    def announce(self, number: str) -> tuple[Path, dict[str, float]]:
-        """Have it announced in all of them at once; where the recordings and reports are, and the cores that it took.
+    def announce(self, number: str) -> tuple[Path, dict[str, float], float]:
+        """Have it announced in all of them at once.
 
-        The files of a room are ``ROOM.wav`` and ``ROOM.json``.
+        Returns:
+            Where the recordings and reports are (``ROOM.packets`` and ``ROOM.json``); the cores that it took; a job's
+            memory in MB.
 
         Args:
             number: names the round.
@@ -199,6 +236,7 @@ class Held:
         self.callers.order(say=str(self.question))
         time.sleep(max(0.0, began + self.notice.seconds - time.monotonic()))
         cores = processor.Used.now(groups).since(before, time.monotonic() - began)
+        memory = mean(processor.megabytes(self._jobs()) or [0.0])
         with contextlib.suppress(TimeoutError):
             rooms.wait(lambda: all(self._written(room, number).exists() for room in self._rooms), OVER, "not over")
         time.sleep(SETTLE)
@@ -208,10 +246,15 @@ class Held:
         for room in self._rooms:
             if (report := self._written(room, number)).exists():
                 report.rename(done / f"{room}.json")
-        return done, cores
+        return done, cores, memory
 
     def _written(self, room: str, what: str) -> Path:
         return self.folder / f"{room}-{what}.json"
+
+    def _jobs(self) -> list[psutil.Process]:
+        """The processes that hold calls: the newest waits for the next one."""
+        begun = list(psutil.Process(self.worker.process.pid).children(recursive=True))
+        return sorted(begun, key=lambda each: each.create_time())[-len(self._rooms) - 1 :][: len(self._rooms)]
 
     def _groups(self) -> dict[str, list[psutil.Process]]:
         main = psutil.Process(self.worker.process.pid)
@@ -222,12 +265,13 @@ class Held:
         return psutil.Process(self.callers.process.pid)
 
 
-def hold(calls: Sequence[int], said: Callable[[str], None]) -> list[Round]:
+def hold(calls: Sequence[int], said: Callable[[str], None], *, passes: int = 1) -> list[Round]:
     """Hold so many calls at once, one number after the other, with one peer after the other.
 
     Args:
         calls: the numbers.
         said: told of each round before it begins.
+        passes: how often all of it is done; each begins with the other peer.
 
     Raises:
         NoServerError: there is no livekit-server.
@@ -239,16 +283,17 @@ def hold(calls: Sequence[int], said: Callable[[str], None]) -> list[Round]:
         with rooms.serving(folder) as server:
             (server_process,) = set(psutil.Process().children()) - before
             notice, question = ready(folder)
-            done: list[tuple[str, int, Path, dict[str, float]]] = []
-            for peer in PEERS:
-                with _held(peer, server, server_process, notice, question, folder / peer) as held:
+            done: list[tuple[str, int, Path, dict[str, float], float]] = []
+            for turn, peer in itertools.product(range(passes), PEERS):
+                peer = peer if turn % 2 == 0 else PEERS[1 - PEERS.index(peer)]
+                with _held(peer, server, server_process, notice, question, folder / f"{peer}-{turn}") as held:
                     for number in sorted(set(calls)):
                         said(f"{number} at once, {peer}")
                         held.begin(number)
                         done.append((peer, number, *held.announce(str(number))))
         said("all are over; the recordings are judged")
-        found += [judged(peer, number, where, cores, notice) for peer, number, where, cores in done]
-    return found
+        found += [judged(*one, notice) for one in done]
+    return sorted(found, key=lambda one: (PEERS.index(one.peer), len(one.calls)))
 
 
 @contextlib.contextmanager
@@ -275,41 +320,56 @@ def _held(
 
 
 def ready(folder: Path) -> tuple[Announcement, Path]:
-    """The announcement, made as `hearout prepare` makes it, and the callers' question, as a WAV file."""
+    """The announcement, made as `hearout prepare` makes it, and the callers' question, as a file of packets."""
     from harness.rooms.caller import spoken
 
     from .announcer import QUESTION
 
-    text, question = folder / "notice.txt", folder / "question.wav"
+    text, question = folder / "notice.txt", folder / "question.packets"
     text.write_text(NOTICE)
     with contextlib.redirect_stdout(io.StringIO()):
         status = commands.main(["prepare", str(text), "--out", str(folder)])
     if status:
         raise RuntimeError(f"the announcement could not be made: hearout prepare ended with {status}")
-    with wave.open(str(question), "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(spoken(QUESTION).tobytes())
+    packets.encode(np.repeat(spoken(QUESTION), packets.RATE // 24_000), question)
     return Announcement.load("notice", folder), question
 
 
-def judged(peer: str, calls: int, folder: Path, cores: Mapping[str, float], notice: Announcement) -> Round:
+def judged(
+    peer: str, calls: int, folder: Path, cores: Mapping[str, float], memory: float, notice: Announcement
+) -> Round:
     """What became of the calls of one round, whose recordings and reports are in `folder`.
 
     Those that could not begin, for the machine had no time for another process, were delivered to nobody.
     """
-    wanted, _ = _sound(notice.wav)
-    said = [_judged(path, wanted) for path in sorted(folder.glob("*.wav"))]
-    return Round(peer, said + [Said(None, is_receipted=None, is_answered=False)] * (calls - len(said)), cores)
+    wanted, rate = _sound(notice.wav)
+    assert packets.RATE % rate == 0
+    said = [_judged(path, wanted, rate) for path in sorted(folder.glob("*.packets"))]
+    missing = [Said(None, is_receipted=None, is_answered=False)] * (calls - len(said))
+    return Round(peer, said + missing, cores, memory)
 
 
-def _judged(recording: Path, wanted: npt.NDArray[np.int16]) -> Said:
-    samples, rate = _sound(recording)
+def _judged(recording: Path, wanted: npt.NDArray[np.int16], rate: int) -> Said:
+    played, _ = packets.play(packets.heard(recording))
+    samples = played[:: packets.RATE // rate]
     found = measure(samples, wanted, rate) if len(samples) else None
     report = recording.with_suffix(".json")
-    facts = json.loads(report.read_text()) if report.exists() else {"receipt": None, "answers": 0}
+    facts = json.loads(report.read_text()) if report.exists() else {"receipt": None, "answers": 0, "late": None}
     receipt = record.from_json(facts["receipt"]) if facts["receipt"] else None
     fine = receipt is not None and receipt.outcome is Outcome.FINISHED and receipt.level >= Level.PRESENT
-    return Said(found, fine, facts["answers"] == 1)
+    gap = reply_gap(samples, rate, found) if found is not None and facts["answers"] else None
+    return Said(found, fine, facts["answers"] == 1, gap, facts["late"])
+
+
+def reply_gap(samples: npt.NDArray[np.int16], rate: int, found: Measured) -> float | None:
+    """Seconds of silence behind the announcement, up to the next sound; None if there is none, or no announcement."""
+    if found.lag_s is None:
+        return None
+    ended = found.lag_s + found.speech_to_ms / 1000
+    piece = round(rate * WORTH)
+    after = samples[round(ended * rate) + piece :]
+    loud = np.abs(after[: len(after) // piece * piece].reshape(-1, piece).astype(np.int32)).max(axis=1) >= SOUND
+    return float(np.argmax(loud) + 1) * WORTH if loud.any() else None
 
 
 def _sound(path: Path) -> tuple[npt.NDArray[np.int16], int]:
@@ -331,15 +391,18 @@ def tables(rounds: Sequence[Round], load: str) -> list[Table]:
 
 def _delivered(rounds: Sequence[Round], load: str) -> Table:
     made = Table(
-        "Calls at once, in real rooms",
-        ("peer", "calls", "in full", "least", "gap ms", "receipts", "answered", "limit"),
+        "Calls at once, in real rooms, without models",
+        ("peer", "calls", "in full", "least", "still ms", "gap p95 ms", "late p99 ms", "receipts", "answered", ""),
         "One worker in `dev`, a livekit-server and all callers on this machine. In each room an agent says the same "
         "ready-made announcement at the same moment, and each caller asks something over it. silero, the room and the "
-        "sound are real; STT, model and the answer's voice are scripted. Callers join one after the other, and "
+        "sound are real; STT, LLM and the answer's TTS are scripted: in a call they are somebody else's machine. "
+        "The callers are one process that neither encodes nor decodes; what they got is played afterwards as a "
+        f"receiver plays it, with {packets.BUFFER * 1000:.0f} ms of buffer. Callers join one after the other, and "
         "stay; one for which no process is ready within 60 s counts as not delivered. In full: by `hearout measure` "
-        "on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, "
-        "gap: of all calls the least share of it, and the longest gap. Receipts: that say finished, and present. "
-        f"Answered: the question was, once (stock hears nothing meanwhile). {load}.",
+        "on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, still: of all calls the least share "
+        "of it, and the longest gap. Gap: from the announcement's last sound to the answer's first, at the caller. "
+        "Late: how late the job's event loop is, 99 times of 100, in the worst job. Receipts: that say finished, and "
+        f"present. Answered: the question was, once (stock hears nothing meanwhile). {load}.",
     )
     made.rows += [_delivered_row(one) for one in rounds]
     tried = [peer for peer in PEERS if any(one.peer == peer for one in rounds)]
@@ -359,6 +422,8 @@ def _delivered_row(one: Round) -> Row:
             f"{sum(call.in_full for call in one.calls)}",
             thousandths(min(each.fraction for each in found)) if complete else "0",
             f"{max((each.longest_gap_ms for each in found), default=0.0):.0f}" if complete else "all",
+            _milliseconds(percentile([call.gap for call in one.calls if call.gap is not None], 95)),
+            _milliseconds(max((call.late for call in one.calls if call.late is not None), default=None)),
             f"{sum(bool(call.is_receipted) for call in one.calls)}" if ours else "–",
             f"{sum(call.is_answered for call in one.calls)}",
             "one call does" if limited else "",
@@ -367,19 +432,23 @@ def _delivered_row(one: Round) -> Row:
     )
 
 
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds * 1000:.0f}"
+
+
 def _shares(rounds: Sequence[Round]) -> Table:
     made = Table(
         "Calls at once: who takes the processor",
-        ("peer", "calls", "% of a core a call", *GROUPS, "others", "all"),
-        "While the announcement is said. A call: its share of the jobs' processes. The rest in cores, of "
-        f"{os.cpu_count()}: jobs, the worker's main process, the LiveKit server, the callers (all in one process), "
-        "others on this machine (this program among them), and all together. With server and callers on machines of "
-        "their own, a worker has that many cores more.",
+        ("peer", "calls", "% of a core a call", "MB a call", *GROUPS, "others", "all"),
+        "While the announcement is said. A call: its share of the jobs' processes, and what its process holds (PSS). "
+        f"The rest in cores, of {os.cpu_count()}: jobs, the worker's main process, the LiveKit server, the callers "
+        "(all in one process), others on this machine (this program among them), and all together. With server and "
+        "callers on machines of their own, a worker has that many cores more.",
     )
     for one in rounds:
         others = one.cores["all"] - sum(one.cores[name] for name in GROUPS)
         cores = {**one.cores, "others": max(0.0, others)}
         a_call = 100 * one.cores["jobs"] / len(one.calls)
         figures = (f"{cores[name]:.2f}" for name in (*GROUPS, "others", "all"))
-        made.rows.append(Row((one.peer, f"{len(one.calls)}", f"{a_call:.1f}", *figures)))
+        made.rows.append(Row((one.peer, f"{len(one.calls)}", f"{a_call:.1f}", f"{one.memory:.0f}", *figures)))
     return made

@@ -46,3 +46,12 @@ def _seconds(processes: Iterable[psutil.Process]) -> Iterable[tuple[psutil.Proce
 def descendants(pid: int) -> list[psutil.Process]:
     """The processes that this one has begun, and those they have."""
     return psutil.Process(pid).children(recursive=True)
+
+
+def megabytes(processes: Iterable[psutil.Process]) -> list[float]:
+    """What each process holds: its own memory, and its part of what it shares with others (Linux's PSS)."""
+    found: list[float] = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(process.memory_full_info().pss / 2**20)
+    return found
