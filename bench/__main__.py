@@ -1,4 +1,4 @@
-"""Prints the tables: ``python -m bench``, about 25 minutes; ``--quick`` under a minute, in virtual time only.
+"""Prints the tables: ``python -m bench``, about 45 minutes; ``--quick`` under a minute, in virtual time only.
 
 ``--strict`` ends with exit status 1 if a figure does not keep its limit.
 """
@@ -8,11 +8,11 @@ import logging
 import sys
 import textwrap
 
-from . import cost, ledger, load, local_voice, rescue, scenarios, virtual
+from . import cost, ledger, ledger_load, load, local_voice, rescue, scenarios, soak, virtual
 from .rooms import NoServerError
 from .table import WIDTH, Table
 
-PARTS = ("virtual", "cost", "ledger", "voice", "rescue", "load")
+PARTS = ("virtual", "cost", "ledger", "books", "soak", "voice", "rescue", "load")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,8 +45,11 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10, help="calls of each scenario in virtual time")
     parser.add_argument("--rounds", type=int, default=3, help="of the calls in real time")
     parser.add_argument("--kills", type=int, default=10, help="agents killed of each case of `rescue`")
-    calls = {"nargs": "+", "metavar": "N", "default": load.CALLS}
-    parser.add_argument("--calls", type=int, help="calls at once of `load`, in its rounds", **calls)
+    parser.add_argument(
+        "--calls", type=int, nargs="+", metavar="N", default=load.CALLS, help="calls at once of `load`, in its rounds"
+    )
+    parser.add_argument("--passes", type=int, default=1, help="how often `load` does all of its rounds")
+    parser.add_argument("--soak", type=int, default=soak.CALLS, metavar="N", help="calls of `soak`")
     parser.add_argument("--postgres", metavar="URL", help="measure the ledger in this empty database, too")
     return parser.parse_args(arguments)
 
@@ -77,6 +80,15 @@ def _ledger(asked: argparse.Namespace) -> list[Table]:
     return ledger.tables(ledger.everywhere(asked.postgres), cost.load())
 
 
+def _books(_: argparse.Namespace) -> list[Table]:
+    busy = cost.load()
+    return [ledger_load.table(ledger_load.measure(ledger_load.CALLS, _said), busy)]
+
+
+def _soak(asked: argparse.Namespace) -> list[Table]:
+    return [soak.table(soak.measure(asked.soak, _said))]
+
+
 def _voice(asked: argparse.Namespace) -> list[Table]:
     return [local_voice.table(local_voice.play(asked.rounds, _said), cost.load())]
 
@@ -92,7 +104,7 @@ def _rescue(asked: argparse.Namespace) -> list[Table]:
 def _load(asked: argparse.Namespace) -> list[Table]:
     busy = cost.load()
     try:
-        return load.tables(load.hold(asked.calls, _said), busy)
+        return load.tables(load.hold(asked.calls, _said, passes=asked.passes), busy)
     except NoServerError as error:
         return [Table("Calls at once", ("what",), f"Not measured: {error}.")]
 
@@ -101,7 +113,16 @@ def _said(what: str) -> None:
     print(f"call: {what}", file=sys.stderr, flush=True)
 
 
-_PARTS = {"virtual": _virtual, "cost": _cost, "ledger": _ledger, "voice": _voice, "rescue": _rescue, "load": _load}
+_PARTS = {
+    "virtual": _virtual,
+    "cost": _cost,
+    "ledger": _ledger,
+    "books": _books,
+    "soak": _soak,
+    "voice": _voice,
+    "rescue": _rescue,
+    "load": _load,
+}
 
 
 if __name__ == "__main__":

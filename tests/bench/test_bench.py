@@ -2,13 +2,29 @@
 
 import asyncio
 import dataclasses
+import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bench import cost, ledger, load, local_voice, peers, processor, rescue, scenarios, virtual
+from bench import (
+    cost,
+    ledger,
+    ledger_load,
+    load,
+    local_voice,
+    packets,
+    peers,
+    processor,
+    rescue,
+    scenarios,
+    soak,
+    virtual,
+)
 from bench.__main__ import _PARTS, PARTS, main
 from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
 from bench.table import FAIL, OK, WIDTH, Row, Table, percentile
@@ -175,9 +191,9 @@ WHOLE = Measured(1.0, 0.0, 0.0, 0.0, (), (), None, 0.5, 8.0, 0.0, 9000.0)
 
 def at_once(peer: str, number: int, **of_the_last: object) -> load.Round:
     """So many calls in which all went well; but in the last of them, what is named."""
-    fine = load.Said(WHOLE, is_receipted=peer == HEAROUT, is_answered=peer == HEAROUT)
+    fine = load.Said(WHOLE, is_receipted=peer == HEAROUT, is_answered=peer == HEAROUT, gap=0.12, late=0.002)
     cores = {"jobs": 0.3 * number, "worker": 0.05, "server": 0.04, "callers": 0.1, "all": 1.9}
-    return load.Round(peer, [fine] * (number - 1) + [dataclasses.replace(fine, **of_the_last)], cores)
+    return load.Round(peer, [fine] * (number - 1) + [dataclasses.replace(fine, **of_the_last)], cores, 150.0)
 
 
 @pytest.mark.parametrize(
@@ -192,27 +208,94 @@ def at_once(peer: str, number: int, **of_the_last: object) -> load.Round:
 )
 def test_the_first_number_of_calls_that_fails_is_named_with_what_failed(fault: dict[str, object], how: str) -> None:
     rounds = [at_once(HEAROUT, 10, found=None), at_once(HEAROUT, 5, **fault), at_once(HEAROUT, 1), at_once(STOCK, 1)]
-    assert load.first_that_fails(rounds, HEAROUT) == f"hearout: the first number that fails is 5: {how}"
+    assert load.first_that_fails(rounds, HEAROUT) == (
+        f"hearout: the first number that fails is 5: {how}; jobs took 1.50 of 1.90 cores"
+    )
     assert load.first_that_fails(rounds, STOCK) == "stock: none failed"  # of it no receipt and no answer is asked
     assert load.first_that_fails([at_once(HEAROUT, 1), at_once(HEAROUT, 5)], HEAROUT) == "hearout: none failed"
 
 
 def test_the_tables_of_calls_at_once_show_failures_and_cores() -> None:
     rounds = [at_once(peer, number) for peer in load.PEERS for number in load.CALLS]
-    rounds[-1] = at_once(HEAROUT, 20, found=None)
+    rounds[-1] = at_once(HEAROUT, 40, found=None)
     delivered, shares = load.tables(rounds, "idle")
     assert (delivered.failed, shares.failed) == ([], [])
-    assert str(delivered).splitlines()[-2:] == [
+    assert delivered.end.splitlines() == [
         "stock: none failed.",
-        "hearout: the first number that fails is 20: 19 of 20 delivered in full.",
+        "hearout: the first number that fails is 40: 39 of 40 delivered in full; jobs took 12.00 of 1.90 cores.",
     ]
-    assert shares.rows[0].cells == ("stock", "1", "30.0", "0.30", "0.05", "0.04", "0.10", "1.41", "1.90")
+    assert shares.rows[0].cells == ("stock", "1", "30.0", "150", "0.30", "0.05", "0.04", "0.10", "1.41", "1.90")
     assert max(map(len, f"{delivered}\n{shares}".splitlines())) <= WIDTH
 
 
 def test_a_single_call_that_is_not_delivered_fails() -> None:
     made, _ = load.tables([at_once(STOCK, 1, found=None), at_once(HEAROUT, 1, found=None)], "idle")
     assert [row.verdict for row in made.rows] == ["", FAIL]
+
+
+def heard(*, late: float) -> list[packets.Heard]:
+    """A second and a half of a tone, of which the second half comes late."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "tone.packets"
+        tone = 8000 * np.sin(2 * np.pi * 440 * np.arange(1.5 * packets.RATE) / packets.RATE)
+        packets.encode(tone.astype(np.int16), path)
+        data, found = path.read_bytes(), list[packets.Heard]()
+    while data:
+        length = int.from_bytes(data[:2], "little")
+        at = 100.0 + 0.02 * len(found) + (late if len(found) >= 38 else 0.0)
+        found.append(packets.Heard(at, packets.PACKET * len(found), data[2 : 2 + length]))
+        data = data[2 + length :]
+    return found
+
+
+@pytest.mark.parametrize(("late", "stood"), [(0.0, 0.0), (0.09, 0.0), (0.5, 0.4)])
+def test_a_receiver_stands_still_for_what_is_later_than_its_buffer(late: float, stood: float) -> None:
+    sound, still = packets.play(heard(late=late))
+    assert still == pytest.approx(stood)
+    assert len(sound) / packets.RATE == pytest.approx(0.1 + 76 * 0.02 + stood)
+    quiet = np.abs(sound.astype(np.int32)).reshape(-1, packets.PACKET).max(axis=1) < 1000
+    assert quiet[8:74].sum() == round(stood / 0.02)
+
+
+def test_what_a_caller_wrote_is_read_in_the_order_of_its_sound(tmp_path: Path) -> None:
+    path = tmp_path / "room.packets"
+    times = [2**32 - 960, 960, 0]  # the clock of RTP goes round, and the network turns two around
+    path.write_bytes(b"".join(struct.pack("<dIH", 1.0 + n, time, 1) + bytes([n]) for n, time in enumerate(times)))
+    found = packets.heard(path)
+    assert [(one.time, one.payload) for one in found] == [(0, b"\0"), (960, b"\2"), (1920, b"\1")]
+
+
+def test_the_replys_gap_is_the_silence_behind_the_announcement() -> None:
+    whole = dataclasses.replace(WHOLE, lag_s=0.5, speech_to_ms=1000.0)
+    sound = np.zeros(4000, np.int16)
+    sound[500:1500], sound[1740:] = 5000, 5000  # at 1,000 Hz
+    assert load.reply_gap(sound, 1000, whole) == pytest.approx(0.24, abs=0.021)
+    assert load.reply_gap(sound[:1600], 1000, whole) is None
+
+
+def test_a_process_that_grows_or_keeps_files_fails_the_soak() -> None:
+    def kept(growth: float, files: int) -> soak.Kept:
+        calls = list(range(50, 2050, 50))
+        memory = [100_000 + growth * call + (call // 50 % 3) for call in calls]
+        return soak.Kept(HEAROUT, calls, memory, [9] * (len(calls) - 1) + [9 + files], 2000, 8000)
+
+    assert [row.verdict for row in soak.table([kept(0.1, 0), kept(3.0, 0), kept(0.1, 1)]).rows] == [OK, FAIL, FAIL]
+    slope, half = kept(3.0, 0).growth()
+    assert slope == pytest.approx(3.0, abs=half)
+
+
+def test_a_few_calls_leave_nothing_behind(tmp_path: Path) -> None:
+    found = soak.hold(HEAROUT, 4, tmp_path, lambda _: None)
+    assert (found.whole, found.rows) == (4, 4 * 2)
+
+
+def test_a_promise_that_waits_or_is_spooled_fails() -> None:
+    good = ledger_load.Loaded("SQLite, 1 book", 20, [0.01] * 100, 0, 4.0)
+    slow, spooled = dataclasses.replace(good, promises=[0.6] * 100), dataclasses.replace(good, spooled=1)
+    many = dataclasses.replace(slow, calls=320)
+    made = ledger_load.table([good, slow, spooled, many], "idle")
+    assert [row.verdict for row in made.rows] == [OK, FAIL, FAIL, ""]
+    assert max(map(len, str(made).splitlines())) <= WIDTH
 
 
 def test_the_cores_that_were_taken_are_those_between_two_looks() -> None:
