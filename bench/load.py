@@ -392,7 +392,7 @@ def tables(rounds: Sequence[Round], load: str) -> list[Table]:
 def _delivered(rounds: Sequence[Round], load: str) -> Table:
     made = Table(
         "Calls at once, in real rooms, without models",
-        ("peer", "calls", "in full", "least", "still ms", "gap p95 ms", "late p99 ms", "receipts", "answered", ""),
+        ("peer", "calls", "in full", "least", "still", "gap p95", "late p99", "receipts", "answered", ""),
         "One worker in `dev`, a livekit-server and all callers on this machine. In each room an agent says the same "
         "ready-made announcement at the same moment, and each caller asks something over it. silero, the room and the "
         "sound are real; STT, LLM and the answer's TTS are scripted: in a call they are somebody else's machine. "
@@ -400,8 +400,8 @@ def _delivered(rounds: Sequence[Round], load: str) -> Table:
         f"receiver plays it, with {packets.BUFFER * 1000:.0f} ms of buffer. Callers join one after the other, and "
         "stay; one for which no process is ready within 60 s counts as not delivered. In full: by `hearout measure` "
         "on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, still: of all calls the least share "
-        "of it, and the longest gap. Gap: from the announcement's last sound to the answer's first, at the caller. "
-        "Late: how late the job's event loop is, 99 times of 100, in the worst job. Receipts: that say finished, and "
+        "of it, and the longest gap, in ms. Gap: ms from the announcement's last sound to the answer's first, at the caller. "
+        "Late: by how many ms the job's event loop is late, 99 times of 100, in the worst job. Receipts: that say finished, and "
         f"present. Answered: the question was, once (stock hears nothing meanwhile). {load}.",
     )
     made.rows += [_delivered_row(one) for one in rounds]

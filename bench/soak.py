@@ -40,7 +40,7 @@ class Kept:
         calls: after how many calls it was looked at.
         memory: kB of the process (RSS), at each look.
         files: open files, at each look.
-        whole: calls in which every word of the question reached the LLM and was answered.
+        whole: calls in which every word of both questions reached the LLM.
         rows: of the ledger, all of which `verify` found in order; 0 where there is none (stock).
     """
 
@@ -59,7 +59,7 @@ class Kept:
 
 
 def hold(peer: str, calls: int, folder: Path, said: Callable[[str], None]) -> Kept:
-    """Hold so many calls: an announcement, a question over it, its answer.
+    """Hold so many calls: an announcement, a question over it, its answer, another question.
 
     Args:
         peer: whose sessions.
@@ -98,8 +98,8 @@ def _call(peer: str, number: int, ledger: Opened) -> Any:
     return Call(
         agent=reading(read) if peer == peers.HEAROUT else Announcing,
         session=peers.SESSIONS[peer],
-        caller=[Say(2.0, "Can I change my address first?", 1.5)],
-        ends_after=12.0,
+        caller=[Say(2.0, "Can I change my address first?", 1.5), Say(14.0, "And my telephone number?", 1.5)],
+        ends_after=20.0,
     ).play()
 
 
@@ -113,8 +113,9 @@ def table(found: list[Kept]) -> Table:
     """The table of it."""
     made = Table(
         "Many calls in one process, one after the other",
-        ("peer", "calls", "answered", "kB a call", "±", "files", "rows", "limit"),
-        "In virtual time, with an announcement, a question over it, and, for hearout, a ledger. kB a call: by how much "
+        ("peer", "calls", "whole", "kB a call", "±", "files", "rows", "limit"),
+        "In virtual time, with an announcement, a question over it and one after it, and, for hearout, a ledger. Whole: "
+        "calls in which all the words of both questions reached the LLM. kB a call: by how much "
         f"the process grows (RSS), by least squares over the last {100 - SETTLED * 100:.0f} % of the calls, with its "
         "95 % interval. Files: open at the end, less those at the first look. No call left a task behind: it would "
         "have ended the benchmark. Rows: of the ledger, which `verify` found whole.",
