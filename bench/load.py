@@ -400,9 +400,9 @@ def _delivered(rounds: Sequence[Round], load: str) -> Table:
         f"receiver plays it, with {packets.BUFFER * 1000:.0f} ms of buffer. Callers join one after the other, and "
         "stay; one for which no process is ready within 60 s counts as not delivered. In full: by `hearout measure` "
         "on the caller's recording (0.98 of the speech, no gap of 200 ms). Least, still: of all calls the least share "
-        "of it, and the longest gap, in ms. Gap: ms from the announcement's last sound to the answer's first, at the caller. "
-        "Late: by how many ms the job's event loop is late, 99 times of 100, in the worst job. Receipts: that say finished, and "
-        f"present. Answered: the question was, once (stock hears nothing meanwhile). {load}.",
+        "of it, and the longest gap, in ms. Gap: ms from the announcement's last sound to the answer's first, at the "
+        "caller. Late: by how many ms the job's event loop is late, 99 times of 100, in the worst job. Receipts: that "
+        f"say finished, and present. Answered: the question was, once (stock hears nothing meanwhile). {load}.",
     )
     made.rows += [_delivered_row(one) for one in rounds]
     tried = [peer for peer in PEERS if any(one.peer == peer for one in rounds)]

@@ -49,7 +49,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def megabytes(processes: Iterable[psutil.Process]) -> list[float]:
-    """What each process holds: its own memory, and its part of what it shares with others (Linux's PSS)."""
+    """Measure the MB that each process holds: its own, and its part of what it shares with others (Linux's PSS)."""
     found: list[float] = []
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):

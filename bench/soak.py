@@ -114,8 +114,8 @@ def table(found: list[Kept]) -> Table:
     made = Table(
         "Many calls in one process, one after the other",
         ("peer", "calls", "whole", "kB a call", "±", "files", "rows", "limit"),
-        "In virtual time, with an announcement, a question over it and one after it, and, for hearout, a ledger. Whole: "
-        "calls in which all the words of both questions reached the LLM. kB a call: by how much "
+        "In virtual time, with an announcement, a question over it and one after it, and, for hearout, a ledger. "
+        "Whole: calls in which all the words of both questions reached the LLM. kB a call: by how much "
         f"the process grows (RSS), by least squares over the last {100 - SETTLED * 100:.0f} % of the calls, with its "
         "95 % interval. Files: open at the end, less those at the first look. No call left a task behind: it would "
         "have ended the benchmark. Rows: of the ledger, which `verify` found whole.",
