@@ -1,4 +1,4 @@
-"""Who takes how much of the machine's cores: by process, from what the system itself counted."""
+"""The share of the machine's cores that each group of processes takes, as the system itself counted it."""
 
 import contextlib
 from collections.abc import Iterable, Mapping
@@ -49,7 +49,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def megabytes(processes: Iterable[psutil.Process]) -> list[float]:
-    """Measure the MB that each process holds: its own, and its part of what it shares with others (Linux's PSS)."""
+    """Measure the MB of memory that each process holds, with a share of what several hold (Linux's PSS)."""
     found: list[float] = []
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
