@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import ROOT
-from hearout._failover import DEAD, LOOK
+from hearout._worker.failover import DEAD, LOOK
 from hearout.ledger import Ledger
 
 from . import rooms

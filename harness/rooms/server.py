@@ -126,13 +126,20 @@ def serving(program: str, folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def working(server: Server, folder: Path, *, agent: Path = AGENT, command: str = "dev") -> Iterator[Worker]:
-    """Run an agent file as a worker of `server` while the block runs; what it prints is in `folder`."""
+def working(
+    server: Server, folder: Path, *, agent: Path = AGENT, command: str = "dev", by_livekit: bool = False
+) -> Iterator[Worker]:
+    """Run an agent file as a worker of `server` while the block runs; what it prints is in `folder`.
+
+    With `by_livekit` LiveKit's own command line runs it, which never calls the file's ``__main__``.
+    """
     # A developer's .env must not reach the test; load_dotenv leaves alone what is there, be it empty.
     bare = {"HEAROUT_LLM_URL": "", "HEAROUT_LLM_MODEL": "", "HEAROUT_LLM_KEY": ""}
     bare |= dict.fromkeys(("LIVEKIT_INFERENCE_URL", "LIVEKIT_INFERENCE_API_KEY", "LIVEKIT_INFERENCE_API_SECRET"), "")
     log = folder / "worker.log"
     program = [sys.executable, str(Path(__file__).with_name("unloaded.py")), str(agent), command]
+    if by_livekit:
+        program = [sys.executable, "-m", "livekit.agents", command, str(agent)]
     with ended(_started(program, log, bare | server.environment)) as process:
         registered = "registered worker"
         _wait(REGISTERED, lambda: registered in log.read_text(), process, log, "the worker did not register")

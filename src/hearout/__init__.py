@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._session.announce import AnnouncementHandle
     from ._session.ask import CallerAnswer, QuestionHandle
     from ._session.asking import Aside, Choices, Digits, Silence, YesNo
+    from ._worker.attach import attach
     from .announcement import Announcement
     from .errors import (
         AlreadyOwedError,
@@ -73,12 +74,14 @@ __all__ = [
     "Silence",
     "Timeouts",
     "YesNo",
+    "attach",
 ]
 
 _NAMES = {
     "_session.agent_session": ("AgentSession",),
     "_session.announce": ("AnnouncementHandle",),
     "_session.ask": ("CallerAnswer", "QuestionHandle"),
+    "_worker.attach": ("attach",),
     "announcement": ("Announcement",),
     "_session.asking": ("Aside", "Choices", "Digits", "Silence", "YesNo"),
     "errors": (

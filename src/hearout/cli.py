@@ -1,28 +1,28 @@
-"""The command line of an agent file: `console` and `web` are ours, the rest LiveKit's, with the local voice at need."""
+"""The command line of an agent file: `console` and `web` are ours, the rest LiveKit's, with what `attach` adds."""
 
 import argparse
-import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from livekit.agents import AgentServer
+from livekit.agents import AgentServer, WorkerOptions
 from livekit.agents import cli as livekit_cli
 
-from . import _failover as rescue
 from ._local import choice as voices
 from ._session import process
-from .errors import ConsoleError, HearoutError
+from ._worker.attach import attach
+from .errors import HearoutError
 
 
-def run_app(server: AgentServer) -> None:
+def run_app(server: AgentServer | WorkerOptions) -> None:
     """Run the agent as the command line says; ends the process with its exit status.
 
     Takes the place of LiveKit's ``cli.run_app``: ``console`` needs no key and no sound card, and ``dev``, ``start`` and
-    ``connect`` work without keys for the models.
+    ``connect`` run with what :func:`hearout.attach` adds.
     """
-    sys.exit(main(server, sys.argv[1:]))
+    made = AgentServer.from_server_options(server) if isinstance(server, WorkerOptions) else server
+    sys.exit(main(made, sys.argv[1:]))
 
 
 def main(server: AgentServer, arguments: Sequence[str]) -> int:
@@ -30,16 +30,16 @@ def main(server: AgentServer, arguments: Sequence[str]) -> int:
     options = _parser(Path(sys.argv[0]).name).parse_args(arguments[:1] if _is_livekits(arguments) else arguments)
     try:
         voices.drop_empty(os.environ)
-        choice = voices.choose(os.environ)
         if options.command == "console":
-            return _console(server, options, choice)
+            return _console(server, options, voices.choose(os.environ))
+        attach(server)
         if options.command == "web":
-            return _web(server, options, choice)
-        with _metrics(options.command):
-            return _livekit(server, options.command, choice)
+            return _web(server, options, voices.choose(os.environ))
+        livekit_cli.run_app(server)
     except HearoutError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    return 0
 
 
 def _is_livekits(arguments: Sequence[str]) -> bool:
@@ -88,53 +88,11 @@ def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Ch
         out=options.out,
         choice=choice,
         sound_card=not options.virtual,
-        upstream=_upstream(),
+        upstream=voices.upstream(os.environ),
     )
 
 
 def _web(server: AgentServer, options: argparse.Namespace, choice: voices.Choice) -> int:
     from ._web import run
 
-    return run.web(server, host=options.host, port=options.port, choice=choice, upstream=_upstream())
-
-
-def _livekit(server: AgentServer, command: str, choice: voices.Choice) -> int:
-    """LiveKit's own command, in an environment where its inference classes find the local voice."""
-    if command == "download-files":
-        livekit_cli.run_app(server)
-        return 0
-    if choice.where is not voices.Where.LOCAL:
-        with rescue.watching(server, os.environ):
-            livekit_cli.run_app(server)
-        return 0
-    if "LIVEKIT_URL" not in os.environ and not {"--url", "-h", "--help"} & set(sys.argv):
-        raise ConsoleError(
-            f"{command} joins a LiveKit server, and LIVEKIT_URL is not set; set {', '.join(voices.LIVEKIT)} in .env, "
-            "or run `console` or `web`, which need none"
-        )
-    from ._local.gateway import answering
-
-    with answering(_upstream()) as environment, rescue.watching(server, os.environ):
-        os.environ.update(environment)  # before LiveKit's fork server starts: its jobs inherit it
-        print(choice.because, flush=True)  # noqa: T201
-        livekit_cli.run_app(server)
-    return 0
-
-
-@contextlib.contextmanager
-def _metrics(command: str) -> Iterator[None]:
-    """Serve the numbers for Prometheus meanwhile, where they are asked for."""
-    port = os.environ.get("HEAROUT_METRICS_PORT", "")
-    if not port or command not in ("dev", "start"):
-        yield
-        return
-    from . import _metrics as metrics
-
-    with metrics.serving(os.environ.get("HEAROUT_METRICS_HOST", "127.0.0.1"), port) as url:
-        print(f"metrics: {url}", flush=True)  # noqa: T201
-        yield
-
-
-def _upstream() -> tuple[str, str, str] | None:
-    url = os.environ.get("HEAROUT_LLM_URL")
-    return (url, os.environ.get("HEAROUT_LLM_MODEL", ""), os.environ.get("HEAROUT_LLM_KEY", "")) if url else None
+    return run.web(server, host=options.host, port=options.port, choice=choice)

@@ -26,15 +26,15 @@ MAY = {
     "ledger": {"receipts", "policy", "errors"},
     "_room": {"_floor", *LEAVES},
     "_session": {"_floor", "_pipeline", "ledger", "_room", "_metrics", "announcement", *LEAVES},
-    "_failover": {"ledger", "errors"},
     "_local": {"_text", "errors"},
+    "_worker": {"_local", "_metrics", "_session", "ledger", *LEAVES},
     "prepare": {"_local", "announcement", *LEAVES},
     "testing": {"_session", "_floor", *LEAVES},
     "_console": {"_session", "_floor", "_local", *LEAVES},
-    "_web": {"_session", "_failover", "_local", *LEAVES},
-    "cli": {"_console", "_web", "_session", "_failover", "_local", "_metrics", *LEAVES},
+    "_web": {"_session", "_worker", "_local", *LEAVES},
+    "cli": {"_console", "_web", "_session", "_worker", "_local", *LEAVES},
     "__main__": {"cli", "ledger", "prepare", "measure", "_local", *LEAVES},
-    "__init__": {"_session", "announcement", "ledger", "cli", *LEAVES},
+    "__init__": {"_session", "_worker", "announcement", "ledger", "cli", *LEAVES},
 }
 """Each package or module of hearout, and what of hearout it may import."""
 

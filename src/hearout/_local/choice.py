@@ -57,6 +57,12 @@ def choose(environment: Mapping[str, str]) -> Choice:
     return Choice(Where.LOCAL, f"models: local (no model key); moonshine hears, hibari speaks, {model}")
 
 
+def upstream(environment: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """URL, model and key of the model server that answers instead of the built-in script, where one is named."""
+    url = environment.get("HEAROUT_LLM_URL")
+    return (url, environment.get("HEAROUT_LLM_MODEL", ""), environment.get("HEAROUT_LLM_KEY", "")) if url else None
+
+
 def _whole(environment: Mapping[str, str], names: tuple[str, ...]) -> None:
     missing = [name for name in names if name not in environment]
     if missing and len(missing) < len(names):

@@ -30,6 +30,7 @@ from .._pipeline.retry import SPEECH
 from .._pipeline.transcripts import TranscriptGate
 from .answers import Answers
 from .call_ledger import CallLedger
+from .process import say_what_is_off
 from .runner import Runner
 from .speeches import SpeechAttempt, Speeches
 
@@ -109,6 +110,7 @@ class Inbound:
         """From now on it is an utterance of the floor."""
         if self._speeches[handle] is not None or handle.done():
             return
+        say_what_is_off()
         speech = self._speeches.begin(handle)
         asked = speech.asked
         if self.ledger is not None:

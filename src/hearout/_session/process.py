@@ -1,10 +1,19 @@
 """What holds for every session of this process: set by the command line, before the first job."""
 
+import functools
+import logging
+import os
 import uuid
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from livekit import rtc
 from livekit.agents import AgentSession, get_job_context
+
+logger = logging.getLogger("hearout")
+
+ATTACHED = "HEAROUT_ATTACHED"
+"""Set by a worker that runs with `hearout.attach`, for its own jobs."""
 
 
 class LocalLine(Protocol):
@@ -41,3 +50,22 @@ def call_in(room: rtc.Room | None) -> str:
     if job is not None and job.job.room.sid:
         return f"{job.job.room.name}/{job.job.room.sid}"
     return (room.name if room is not None else "") or f"call-{uuid.uuid4().hex[:12]}"
+
+
+@functools.cache
+def say_what_is_off() -> None:
+    """Say in the log, once in a process, what a worker that was started without `hearout.attach` does not do."""
+    if ATTACHED in os.environ or Process.line is not None or get_job_context(required=False) is None:
+        return
+    if off := "; ".join(_left_off(os.environ)):
+        logger.warning("this worker runs without hearout.attach(server), so these are off: %s", off)
+
+
+def _left_off(environ: Mapping[str, str]) -> Iterator[str]:
+    if environ.get("HEAROUT_RESCUE") != "off" and environ.get("HEAROUT_LEDGER", "off") not in ("", "off"):
+        yield "failover (a call whose agent dies is sent no other)"
+    if environ.get("HEAROUT_METRICS_PORT"):
+        yield "hearout's metrics (HEAROUT_METRICS_PORT is set)"
+    elsewhere = any(environ.get(name) for name in ("LIVEKIT_INFERENCE_URL", "LIVEKIT_INFERENCE_API_KEY"))
+    if not elsewhere and ".livekit.cloud" not in environ.get("LIVEKIT_URL", ""):
+        yield "the local models (no key for others is set)"

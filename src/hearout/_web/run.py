@@ -13,7 +13,6 @@ from pathlib import Path
 from aiohttp import web as http
 from livekit.agents import AgentServer
 
-from .. import _failover as rescue
 from .._local import choice as voices
 from ..errors import WebError
 from . import rooms as room_server
@@ -26,17 +25,14 @@ ENDS = 15.0
 """Seconds that the calls may take to end."""
 
 
-def web(
-    server: AgentServer, *, host: str, port: int, choice: voices.Choice, upstream: tuple[str, str, str] | None
-) -> int:
+def web(server: AgentServer, *, host: str, port: int, choice: voices.Choice) -> int:
     """Serve the page of an agent until Ctrl-C; the exit status.
 
     Args:
-        server: the agent's.
+        server: the agent's, attached (:func:`hearout.attach`).
         host: what the page is bound to.
         port: of the page; 0 for a free one.
         choice: which models answer.
-        upstream: a model server, as for the console.
 
     Raises:
         WebError: something is missing or taken; nothing was left running.
@@ -48,13 +44,8 @@ def web(
         listening = held.enter_context(_listening(host, port))
         rooms = held.enter_context(_rooms(host))
         os.environ.update(rooms.environment)
-        if choice.where is voices.Where.LOCAL:
-            from .._local.gateway import answering
-
-            os.environ.update(held.enter_context(answering(upstream)))
         print(choice.because, flush=True)  # noqa: T201
         _prepare(server, rooms)
-        held.enter_context(rescue.watching(server, os.environ))
         asyncio.run(_Service(server, rooms, host, listening).run())
     return 0
 

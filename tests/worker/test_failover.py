@@ -11,8 +11,8 @@ import pytest
 from livekit import api
 
 from harness.ledger_workers import SECRET, Opened
-from hearout import _failover as rescue
-from hearout._failover import (
+from hearout._worker import failover as rescue
+from hearout._worker.failover import (
     DEAD,
     IN_VAIN,
     LOOK,

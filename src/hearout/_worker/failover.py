@@ -20,10 +20,10 @@ import aiohttp
 from livekit import api
 from livekit.agents import AgentServer
 
-from .errors import LedgerError
-from .ledger._book import Ledger, new_holder
-from .ledger._calls import NOBODY, WORKER, CallRegistry, WatchedCall
-from .ledger._environment import place
+from ..errors import LedgerError
+from ..ledger._book import Ledger, new_holder
+from ..ledger._calls import NOBODY, WORKER, CallRegistry, WatchedCall
+from ..ledger._environment import place
 
 logger = logging.getLogger("hearout")
 
