@@ -67,7 +67,7 @@ def test_a_worker_that_joins_no_server_has_no_metrics() -> None:
         ({"HEAROUT_LEDGER": "nonsense"}, "URL makes no sense"),
     ],
 )
-def test_an_environment_that_makes_no_sense_ends_the_process_with_a_sentence(
+def test_an_environment_that_makes_no_sense_ends_the_process(
     changed: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.environ.update(GIVEN | changed)
