@@ -1,8 +1,10 @@
 """The `hearout` command: each of its commands is a module's ``main``, imported when it is called."""
 
 import importlib
+import io
 import os
 import sys
+from typing import Any
 
 from dotenv import find_dotenv, load_dotenv
 
@@ -30,7 +32,35 @@ def run() -> None:
         print(f"error: {why}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     drop_empty(os.environ)
+    if sys.argv[1:2] != ["receipts"]:  # which reads no further in its database than its reader does
+        outlive_readers()
     sys.exit(main(sys.argv[1:]))
+
+
+class _Patient(io.FileIO):
+    """Standard output or error: what nobody reads any more is thrown away."""
+
+    def write(self, written: Any, /) -> int:
+        try:
+            return super().write(written)
+        except BrokenPipeError:
+            return len(written)
+
+
+def outlive_readers() -> None:
+    """Let this process go on when a reader of its output has gone (`… | head`): to its end, files and exit status.
+
+    Python would raise in whichever thread prints next, and at the end of the process once more.
+    """
+    for name in ("stdout", "stderr"):
+        old = getattr(sys, name)
+        try:
+            new = io.BufferedWriter(_Patient(old.fileno(), "w", closefd=False))
+        except (AttributeError, OSError):  # it is no file
+            continue
+        old.flush()
+        text = io.TextIOWrapper(new, old.encoding, old.errors, line_buffering=old.line_buffering)
+        setattr(sys, name, text)
 
 
 def main(arguments: list[str]) -> int:
@@ -57,3 +87,7 @@ def usage() -> str:
 
 def _complaint(name: str) -> str:
     return f"there is no command {name!r}" if name else "no command was given"
+
+
+if __name__ == "__main__":
+    run()

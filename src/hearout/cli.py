@@ -9,6 +9,7 @@ from pathlib import Path
 from livekit.agents import AgentServer, WorkerOptions
 from livekit.agents import cli as livekit_cli
 
+from .__main__ import outlive_readers
 from ._local import choice as voices
 from ._session import process
 from ._worker.attach import attach
@@ -21,6 +22,7 @@ def run_app(server: AgentServer | WorkerOptions) -> None:
     Takes the place of LiveKit's ``cli.run_app``: ``console`` needs no key and no sound card, and ``dev``, ``start`` and
     ``connect`` run with what :func:`hearout.attach` adds.
     """
+    outlive_readers()
     made = AgentServer.from_server_options(server) if isinstance(server, WorkerOptions) else server
     sys.exit(main(made, sys.argv[1:]))
 

@@ -32,8 +32,8 @@ MAY = {
     "testing": {"_session", "_floor", *LEAVES},
     "_console": {"_session", "_floor", "_local", *LEAVES},
     "_web": {"_session", "_worker", "_local", *LEAVES},
-    "cli": {"_console", "_web", "_session", "_worker", "_local", *LEAVES},
-    "__main__": {"cli", "ledger", "prepare", "measure", "_local", *LEAVES},
+    "cli": {"__main__", "_console", "_web", "_session", "_worker", "_local", *LEAVES},
+    "__main__": {"ledger", "prepare", "measure", "_local", *LEAVES},
     "__init__": {"_session", "_worker", "announcement", "ledger", "cli", *LEAVES},
 }
 """Each package or module of hearout, and what of hearout it may import."""

@@ -58,7 +58,7 @@ def main(
         options = _parser(environ or {}).parse_args(arguments)
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
-    options.now = clock()
+    options.now, options.status = clock(), 0
     try:
         return int(options.run(options))
     except HearoutError as error:
@@ -66,7 +66,7 @@ def main(
         return 1
     except BrokenPipeError:  # its reader has seen enough: `hearout receipts | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(options.status)
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -275,12 +275,13 @@ def _verify(options: argparse.Namespace) -> int:
             verdict = book.verify(ledger, verifier=verifier, head=options.head, anchors=known)
         finally:
             ledger.close()
+    options.status = 1 if verdict.fault else 0
     if options.json:
         found = {"book": name, **vars(verdict), "fault": verdict.fault and vars(verdict.fault)}
         _say([json.dumps(found | ({} if verifier is None else {"vkey": key_line(name, verifier.public)}))])
     else:
         _say(_verdict(name, verdict, is_checked=verifier is not None))
-    return 1 if verdict.fault else 0
+    return int(options.status)
 
 
 def _verdict(name: str, verdict: ChainVerdict, *, is_checked: bool) -> Iterator[str]:

@@ -1,0 +1,30 @@
+"""A scripted call whose reader has seen enough (`… | head -2`) is played to its end, and keeps its files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import AGENT, ROOT
+
+
+@pytest.mark.real
+def test_a_call_whose_reader_has_gone_ends_and_keeps_its_files(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LIVEKIT_", "HEAROUT_"))}
+    call = [sys.executable, str(AGENT), "console", "--script", "bench/calls/early.toml", "--out", str(tmp_path)]
+    done = subprocess.run(
+        ["bash", "-c", '"$@" | head -n 2; exit ${PIPESTATUS[0]}', "-", *call],
+        cwd=ROOT,
+        env=clean | {"HEAROUT_LEDGER": "off"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 2
+    files = {"call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log"}
+    assert {path.name for path in tmp_path.iterdir()} == files
