@@ -1,4 +1,4 @@
-"""Commands whose reader has gone before they print: each goes on to its end, and to the exit status that it has."""
+"""Commands with a closed pipe for standard output: each goes on to the end, and the exit status is the true one."""
 
 import os
 import signal

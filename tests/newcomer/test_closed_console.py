@@ -1,4 +1,4 @@
-"""A scripted call whose reader has seen enough (`… | head -2`) is played to its end, and keeps its files."""
+"""A scripted console call into a closed pipe (`… | head -2`): played to the end, with all files."""
 
 import os
 import subprocess
