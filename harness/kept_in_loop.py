@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.ledger_workers import Opened
+from harness.ledger_workers import SECRET, Opened
 from harness.scenes import NOTICE, call, reading
-from hearout import AgentSession, QuestionReceipt, Receipt
+from hearout import AgentSession, QuestionReceipt, Receipt, Retention
 from hearout.ledger import (
     LEASE,
     Entry,
     Unfinished,
     Written,
 )
-from hearout.ledger._calls import WatchedCall
+from hearout.ledger._calls import CallRegistry, WatchedCall
 from hearout.ledger._questions import asked_record, questions, revoked_record
 from hearout.ledger._read import entries
 from hearout.testing import (
@@ -30,6 +30,10 @@ class InTheLoop:
         self.rescued = 1
         self.dies = self.left = self.released = False
         self.owed_at: list[float] = []
+
+    @property
+    def words(self) -> Retention:
+        return self.ledger.words or Retention.OMIT
 
     async def owe(
         self, call: str, id: str, text: str, *, now: float, agent: str = "", policy: Mapping[str, Any] | None = None
@@ -52,7 +56,7 @@ class InTheLoop:
 
     def asked(self, receipt: QuestionReceipt, *, now: float) -> None:
         if not self.dies:
-            self.ledger.append(asked_record(receipt, by=self.holder, now=now, text=self.ledger.text))
+            self.ledger.append(asked_record(receipt, by=self.holder, now=now, text=self.ledger.text or Retention.KEEP))
 
     def revoked(self, receipt: QuestionReceipt) -> None:
         self.ledger.append(revoked_record(receipt, by=self.holder))
@@ -78,8 +82,10 @@ class InTheLoop:
     def release(self) -> None:
         self.released = True
 
-    def leave(self) -> None:
+    def leave(self, call: str) -> None:
         self.left = True
+        if not self.dies:
+            CallRegistry(self.ledger, SECRET).end(call, 1e12)
 
     async def close(self) -> None:
         pass

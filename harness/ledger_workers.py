@@ -14,6 +14,7 @@ from hearout.errors import LedgerDownError
 from hearout.ledger import Ledger, LedgerWriter, Record
 from hearout.ledger import _tables as tables
 from hearout.ledger._entries import amendment, promise, settlement
+from hearout.policy import Retention
 from hearout.receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
 
 NOW = 1_800_000_000.0
@@ -24,12 +25,15 @@ SECRET = "what all workers share and the database does not have"
 
 
 class Opened(Ledger):
-    """A ledger that is closed when the test is over (`databases.close_ledgers`), and is written to without a thread."""
+    """A ledger that is closed when the test is over (`databases.close_ledgers`), and is written to without a thread.
+
+    It keeps all words, where a test does not say otherwise.
+    """
 
     all: ClassVar[list[Ledger]] = []
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, **{"words": Retention.KEEP, "text": Retention.KEEP} | options)
         self.all.append(self)
 
     def owe(
@@ -44,13 +48,14 @@ class Opened(Ledger):
         policy: Mapping[str, Any] | None = None,
     ) -> Record:
         """Promise an utterance."""
-        record = promise(call, id, text, agent=agent, policy=policy or {}, by=by, now=now, keep=self.text)
+        kept = {"words": self.words or Retention.OMIT, "keep": self.text or Retention.KEEP}
+        record = promise(call, id, text, agent=agent, policy=policy or {}, by=by, now=now, **kept)
         self.append(record)
         return record
 
     def settle(self, receipt: Receipt, *, call: str, by: str, now: float, owed: str = "", entry: str = "") -> Record:
         """Write down how an utterance ended; without `owed`, that utterance's open promise, if any, is settled."""
-        kept = {"words": self.words, "text": self.text}
+        kept = {"words": self.words or Retention.OMIT, "text": self.text or Retention.KEEP}
         record = settlement(receipt, call, by=by, now=now, owed=owed, entry=entry, **kept)
         self.append(record)
         return record

@@ -1,10 +1,12 @@
 """The command line of an agent file: `console` and `web` are ours, the rest LiveKit's, with what `attach` adds."""
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from livekit.agents import AgentServer, WorkerOptions
 from livekit.agents import cli as livekit_cli
@@ -13,7 +15,10 @@ from .__main__ import outlive_readers
 from ._local import choice as voices
 from ._session import process
 from ._worker.attach import attach
-from .errors import HearoutError
+from .errors import ConsoleError, HearoutError
+
+CALLS = Path("calls")
+"""Where `console` and `web` keep what they write, in the working folder: nobody else's business."""
 
 
 def run_app(server: AgentServer | WorkerOptions) -> None:
@@ -33,10 +38,13 @@ def main(server: AgentServer, arguments: Sequence[str]) -> int:
     try:
         voices.drop_empty(os.environ)
         if options.command == "console":
-            return _console(server, options, voices.choose(os.environ))
-        attach(server)
+            with _kept(options.out):
+                return _console(server, options, voices.choose(os.environ))
         if options.command == "web":
-            return _web(server, options, voices.choose(os.environ))
+            with _kept(None):
+                attach(server)
+                return _web(server, options, voices.choose(os.environ))
+        attach(server)
         livekit_cli.run_app(server)
     except HearoutError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
@@ -98,3 +106,35 @@ def _web(server: AgentServer, options: argparse.Namespace, choice: voices.Choice
     from ._web import run
 
     return run.web(server, host=options.host, port=options.port, choice=choice)
+
+
+@contextlib.contextmanager
+def _kept(out: Path | None) -> Iterator[None]:
+    """Meanwhile, what is written is for its owner only, and a ledger that nobody named is with the calls' files.
+
+    Args:
+        out: where the files of one call go; None for a folder in `CALLS`.
+
+    Raises:
+        ConsoleError: the folder cannot be made.
+    """
+    folder, before = out or CALLS, os.umask(0o077)
+    named = os.environ.get("HEAROUT_LEDGER")
+    try:
+        if out is None:
+            _make_folder()
+        # absolute: the agent's own code may change the working folder
+        os.environ["HEAROUT_LEDGER"] = named or f"sqlite:///{quote(str(folder.absolute() / 'receipts.db'))}"
+        yield
+    finally:
+        os.umask(before)
+        if named is None:
+            os.environ.pop("HEAROUT_LEDGER", None)
+
+
+def _make_folder() -> None:
+    try:
+        CALLS.mkdir(exist_ok=True)
+        CALLS.chmod(0o700)  # older versions made it for everybody to read
+    except OSError as error:
+        raise ConsoleError(f"{CALLS}: cannot be written to ({error.strerror}); call it in another folder") from error

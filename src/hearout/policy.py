@@ -171,8 +171,9 @@ class Policy:
         redeliver: where it is resumed when the caller was gone and is back. `FROM_CUT`: a caller who heard half of a
             disclosure has not been told it, and does not want to hear the first half again.
         timeouts: how long each thing is waited for.
-        words_on_receipt: what the ledger keeps of the caller's words. `KEEP`: a complaint is about words; who must not
-            keep them says `OMIT`.
+        words_on_receipt: what the ledger keeps of the caller's words when the call is over. `OMIT`: they are personal
+            data, and nobody asked for them; who needs them for complaints says `KEEP`. What was said to a question of
+            ``ask()`` is kept in either case: it is the evidence for the choice.
         text_on_receipt: the same for the announcement's own text, once it is over. `KEEP`: it is no secret.
         may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
             listener has no say in what is owed to the caller.
@@ -198,7 +199,7 @@ class Policy:
     answer: Answer = Answer.RIGHT_AFTER
     redeliver: Redeliver = Redeliver.FROM_CUT
     timeouts: Timeouts = Timeouts()
-    words_on_receipt: Retention = Retention.KEEP
+    words_on_receipt: Retention = Retention.OMIT
     text_on_receipt: Retention = Retention.KEEP
     may_press: frozenset[str] = frozenset()
     prepare: float = 3.0

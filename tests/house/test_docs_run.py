@@ -76,9 +76,10 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
     for line in keys:
         terminal.type(line)
 
-    environment = {"HEAROUT_LEDGER_KEY": "ledger-key.pem"}
+    environment = {"HEAROUT_LEDGER_KEY": "ledger-key.pem", "HEAROUT_LEDGER": "sqlite:///receipts.db"}
     ledger = place(environment)  # as an agent's process has it
     assert ledger is not None
+    ledger.words = Retention.KEEP  # as Policy(words_on_receipt=…) may say
     Opened.owe(ledger, "room-1", "notice", NOTICE, by="a", now=NOW)
     Opened.settle(ledger, receipt(call="room-1"), call="room-1", by="a", now=NOW + 8)
     ledger.close()
@@ -90,8 +91,8 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
     assert "Rows: 2." in told["hearout receipts verify --file book.jsonl"]
     assert "were removed (rows: 1)" in told["hearout receipts forget CALL"]
     assert "finished" in told["hearout receipts"]
-    assert MINE not in terminal.type("hearout receipts export --chain")
-    assert "Signed: 3, checked." in terminal.type("hearout receipts verify --key ledger-public.pem")
+    assert MINE not in terminal.type("hearout receipts export --chain", **environment)
+    assert "Signed: 3, checked." in terminal.type("hearout receipts verify --key ledger-public.pem", **environment)
 
 
 def test_what_a_dead_agent_owed_is_said_as_the_receipts_show_it(tmp_path: Path) -> None:
@@ -211,7 +212,8 @@ def test_the_agent_that_the_document_shows_asks_and_branches(words: str, then: s
 
 
 def test_the_commands_of_the_questions_work(terminal: Terminal) -> None:
-    ledger = Opened(f"sqlite:///{terminal.folder}/receipts.db")
+    (terminal.folder / "calls").mkdir()
+    ledger = Opened(f"sqlite:///{terminal.folder}/calls/receipts.db")  # where `make run` keeps it
     asked = QuestionReceipt("recording-consent", "3", AskOutcome.SILENT, call="room-1", entry="e1")
     ledger.append(asked_record(asked, by="a", now=NOW, text=Retention.KEEP))
     ledger.close()

@@ -39,6 +39,8 @@ from hearout.ledger._entries import promise
 from hearout.ledger._read import entries, verify
 from hearout.policy import Retention
 
+KEPT = {"words": Retention.KEEP, "keep": Retention.KEEP}
+
 """Seconds: three times and more what anything here takes on a busy machine."""
 
 
@@ -151,7 +153,7 @@ def test_what_a_process_leaves_behind_is_appended_by_one_that_lives(sqlite_url: 
     async def call(one: LedgerWriter) -> None:
         assert await one.owed("room") == ()  # it has looked around before
         dying = spool.Spool(tmp_path / "receipts.db-spool", "dying")
-        dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, keep=Retention.KEEP))
+        dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, **KEPT))
         dying.close()
         await until(lambda: found(sqlite_url) == [("notice", "unknown", True)])
 
@@ -276,7 +278,7 @@ def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url:
 
 def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     living, other = spool.Spool(tmp_path, "living"), spool.Spool(tmp_path, "other")
-    record = promise("room", "notice", NOTICE, agent="", policy={}, by="living", now=NOW, keep=Retention.KEEP)
+    record = promise("room", "notice", NOTICE, agent="", policy={}, by="living", now=NOW, **KEPT)
     assert living.keep(record) is Written.SPOOLED
     assert list(other.orphans()) == []
     living.close()
@@ -286,8 +288,7 @@ def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
 def test_on_a_full_disk_the_spool_waits_in_memory_and_leaves_no_half_line(tmp_path: Path) -> None:
     one = spool.Spool(tmp_path, "one")
     records = [
-        promise("room", f"u{number}", NOTICE, agent="", policy={}, by="one", now=NOW, keep=Retention.KEEP)
-        for number in range(3)
+        promise("room", f"u{number}", NOTICE, agent="", policy={}, by="one", now=NOW, **KEPT) for number in range(3)
     ]
     assert one.keep(records[0]) is Written.SPOOLED
     (path,) = tmp_path.iterdir()
@@ -441,7 +442,7 @@ def test_a_spooled_line_that_is_no_record_is_set_aside(
     sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dying = spool.Spool(tmp_path / "receipts.db-spool", "dying")
-    dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, keep=Retention.KEEP))
+    dying.keep(promise("room", "notice", NOTICE, agent="", policy={}, by="dying", now=NOW, **KEPT))
     dying.close()
     (path,) = (tmp_path / "receipts.db-spool").glob("*.jsonl")
     lines = [b'{"kind": "settled"}', b"[" * 100_000, b"[]", b"\xff", path.read_bytes().strip()]

@@ -27,11 +27,12 @@ def test_both_commands_work_in_a_clean_clone(tmp_path: Path) -> None:
     first: Any = make(clone, "run")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Setting up .venv" in first.stdout
-    (folder,) = (clone / "calls").iterdir()
+    (folder,) = [one for one in (clone / "calls").iterdir() if one.is_dir()]
     left = {"call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log"}
     assert {file.name for file in folder.iterdir()} == left
     assert "receipt " in first.stdout
-    assert (clone / "receipts.db").exists()
+    assert (clone / "calls" / "receipts.db").exists()
+    assert not (clone / "receipts.db").exists()
     again = make(clone, "setup")
     assert "Setting up" not in again.stdout
     assert make(clone, "clean").returncode == 0

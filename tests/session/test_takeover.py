@@ -37,9 +37,10 @@ GREETING = "Good evening, and welcome. You are talking with a machine."
 Saying = Callable[[AgentSession[Any]], Any]
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Opened:
-    return Opened(f"sqlite:///{tmp_path}/receipts.db")
+@pytest.fixture(params=[Retention.OMIT, Retention.KEEP])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    """A ledger of either policy: the next agent needs the call's words in both."""
+    return Opened(f"sqlite:///{tmp_path}/receipts.db", words=request.param)
 
 
 def play(

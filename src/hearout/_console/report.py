@@ -1,6 +1,7 @@
 """The files of a call: the sound, the timeline as data, and a short table. The picture is in `picture.py`."""
 
 import json
+import os
 import textwrap
 import wave
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,9 @@ from ..errors import ConsoleError
 from ..receipts import QuestionReceipt, Receipt
 from .line import Samples
 from .timeline import CallRecord, SaidRow
+
+FILES = ("call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log")
+"""The files that a call leaves. All of them hold words, or the sound of them."""
 
 
 def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, sample_rate: int) -> None:
@@ -42,15 +46,18 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
 
 
 def folder(path: Path) -> Path:
-    """The folder for a call's files, made if it is missing and tried by writing to it.
+    """The folder for a call's files, made if it is missing and tried by writing to it; those of an earlier call go.
 
     Raises:
         ConsoleError: nothing can be written there.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / "call.wav"
-        with probe.open("ab"):
+        for file in FILES:
+            (path / file).unlink(missing_ok=True)  # of an earlier call, perhaps for everybody to read
+        if path.stat().st_uid == os.getuid() and not any(path.iterdir()):
+            path.chmod(0o700)  # not of a folder that holds other things
+        with (path / "call.wav").open("ab"):
             pass
     except OSError as error:
         raise ConsoleError(f"{path}: cannot be written to ({error.strerror}); choose another --out") from error

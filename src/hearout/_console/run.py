@@ -180,7 +180,7 @@ class _Conversation:
 
     def _report(self) -> int:
         from .line import SAMPLE_RATE
-        from .report import questions, receipts, table, write
+        from .report import FILES, questions, receipts, table, write
 
         record = self._call.record(self._player.outcome)
         write(self._directory, record, *self._call.line.recording(), SAMPLE_RATE)
@@ -191,7 +191,7 @@ class _Conversation:
             self._screen.say("\n" + receipts(written))
         if asked := self._call.questions():
             self._screen.say("\n" + questions(asked))
-        self._screen.say(f"\n{self._directory}: call.wav, timeline.png, timeline.json, floor.jsonl, agent.log")
+        self._screen.say(f"\n{self._directory}: {', '.join(FILES)}")
         self._screen.say(self._cost())
         for problem in problems:
             self._screen.show("error", problem)

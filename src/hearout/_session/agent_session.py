@@ -33,7 +33,7 @@ from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
 from ..ledger import Ledger, LedgerWriter, Unfinished
-from ..ledger._environment import place
+from ..ledger._environment import place_or_warn
 from ..policy import Answer, CutIn, Policy, Redeliver
 from ..receipts import QuestionReceipt, Receipt
 from . import settings
@@ -68,7 +68,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
     Args:
         policy: how protected speech behaves; the defaults of :class:`hearout.Policy` where it is None.
         ledger: where receipts are kept; None for nowhere but :attr:`receipts`. Left out, it is what ``HEAROUT_LEDGER``
-            and ``HEAROUT_BOOK`` say (``sqlite:///receipts.db``), wherever the session talks in a room.
+            and ``HEAROUT_BOOK`` say, wherever the session talks in a room; nowhere, where they name none.
         strict: refuse an argument that cannot hold as it is given; otherwise it is overridden, and the log says so.
 
     Raises:
@@ -156,15 +156,14 @@ class AgentSession(LiveKitSession[Userdata_T]):
         """Keep the book of this call, where it has one: not where it talks in no room and on no line."""
         ledger = self._ledger
         if not is_given(ledger):
-            choices = self._choices
             real = room is not None or Process.line is not None
-            kept = {"words": choices.words_on_receipt, "text": choices.text_on_receipt}
             # read here, not in cli.py: LiveKit's job processes come this way only
-            ledger = place(os.environ, **kept) if real else None
+            ledger = place_or_warn(os.environ) if real else None
         if ledger is not None:
             call, job = Process.call or call_in(room), get_job_context(required=False)
             looked_after = None if job is None else watched_call(job, call, os.environ)
-            writer = LedgerWriter(ledger, secret=os.environ.get("LIVEKIT_API_SECRET", ""))
+            words, text = self._choices.words_on_receipt, self._choices.text_on_receipt
+            writer = LedgerWriter(ledger, secret=os.environ.get("LIVEKIT_API_SECRET", ""), words=words, text=text)
             await bridge.keep(writer, call, looked_after)
             if room is not None and looked_after is not None and bridge.receipts.book is not None:
                 unheard = lambda: None if bridge.room is None else bridge.room.nobody_hears()  # noqa: E731
@@ -177,7 +176,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         An announcement of the same id and text goes on from the sentence in which it was broken off:
         ``session.announce(owing.text, id=owing.id)``.
         """
-        book = self._bridge.receipts.book if self._bridge is not None else None
+        book = None if self._bridge is None else self._bridge.receipts.book
         return () if book is None else tuple(old.owing for old in book.inherited.values())
 
     @property
@@ -265,7 +264,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
         """
         if self._stock:
-            raise SettingsError("--stock plays LiveKit's own session, which has no announce(); leave --stock out")
+            raise settings.stock_has_no("announce()")
         if (bridge := self._bridge) is None:
             raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
         self._check_open(bridge)
@@ -313,7 +312,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
         """
         if self._stock:
-            raise SettingsError("--stock plays LiveKit's own session, which has no ask(); leave --stock out")
+            raise settings.stock_has_no("ask()")
         if (bridge := self._bridge) is None:
             raise FloorClosedError("ask() needs a session that runs: await session.start(…) first")
         self._check_open(bridge)

@@ -101,7 +101,9 @@ class Announcer:
             return gone_on
         if call.speeches.owes(asked.id):
             raise AlreadyOwedError(
-                f"{name!r} is being announced, or waits for it; await it, or use another id", id=name
+                f"{name!r} is being announced, or waits for it; await it, or use another id",
+                id=name,
+                call="" if book is None else book.call,
             )
         if book is not None and (finished := book.said(name, asked.text)) is not None:
             return said_before(finished)

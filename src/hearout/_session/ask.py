@@ -229,7 +229,8 @@ class Asker:
         """
         name = question.id
         if name in self._open:
-            raise AlreadyOwedError(f"question {name!r} is open; await it, or use another id", id=name)
+            call = "" if self._call.receipts.book is None else self._call.receipts.book.call
+            raise AlreadyOwedError(f"question {name!r} is open; await it, or use another id", id=name, call=call)
         answered = self._open[name] = (question, asyncio.get_running_loop().create_future())
         book = self._call.receipts.book
         handle = QuestionHandle(name, answer=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -18,8 +18,8 @@ from ..errors import AlreadyOwedError
 from ..ledger import LedgerWriter, Unfinished
 from ..ledger._calls import WatchedCall
 from ..ledger._entries import mark, marks, told
-from ..policy import choices_from_json, choices_to_json
-from ..receipts import AskOutcome, Outcome, QuestionReceipt, Receipt
+from ..policy import Retention, choices_from_json, choices_to_json
+from ..receipts import AskOutcome, Held, Outcome, QuestionReceipt, Receipt
 from ..receipts._codec import (
     sha256,
 )
@@ -168,7 +168,7 @@ class CallLedger:
             return  # an agent that comes second into a call of living ones begins at the beginning
         for entry in await self._scribe.entries(self.call, now=time.time()):
             if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
-                self.finished[entry.id] = entry.receipt
+                self.finished[entry.id] = _with_words(entry.receipt, entry.said)
         for question in await self._scribe.questions(self.call):
             if question.outcome is AskOutcome.ANSWERED and not question.revoked:
                 self.answers[question.id] = question
@@ -295,7 +295,7 @@ class CallLedger:
         self._rows.clear()
         await asyncio.gather(*promises, return_exceptions=True)
         if not self._is_abandoned:
-            self._scribe.leave()
+            self._scribe.leave(self.call)
         await self._scribe.close()
 
     def _in_state(self, *states: RowState) -> list[Row]:
@@ -313,10 +313,12 @@ class CallLedger:
     def _write(self, row: Row) -> None:
         """Write the receipt of what is over."""
         row.stop_waiting()
-        row.state = RowState.SETTLED
+        row.state, progress = RowState.SETTLED, row.progress
         row.promise, row.progress = None, Progress()  # a long call keeps no words of what is over
         if self._is_abandoned or row.receipt is None:
             return
+        if self._scribe.words is Retention.OMIT and row.receipt.held:  # for an agent that takes the call over
+            self._renew_row(row, progress, [held for held, _ in row.receipt.held])
         row.entry, row.written = secrets.token_hex(16), row.receipt
         self._scribe.settle(row.receipt, call=self.call, now=time.time(), entry=row.entry)
 
@@ -336,16 +338,15 @@ class CallLedger:
         for name, old in self.inherited.items():
             self._scribe.renew(self.call, name, played=old.owing.played, now=time.time())
         for key, row in self._rows.items():
+            if row.state is RowState.OWED and (known := self._progress_now(key)) != Progress():
+                row.progress = known  # the floor has let go of what ended, while the receipt waits for evidence
             if row.state is not RowState.SETTLED:
-                self._renew_row(key, row)
+                self._renew_row(row, row.progress, row.progress.held)
 
-    def _renew_row(self, key: str, row: Row) -> None:
-        if row.state is RowState.OWED and (known := self._progress_now(key)) != Progress():
-            row.progress = known  # the floor has let go of what ended, while the receipt waits for evidence
-        now = row.progress
+    def _renew_row(self, row: Row, now: Progress, held: Sequence[Held]) -> None:
         text = now.text if row.is_untold else None
         so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
-        said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in now.held]
+        said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in held]
         played = now.played if row.receipt is None else row.receipt.played
         self._scribe.renew(self.call, row.id, played=played, now=time.time(), held=[so_far, *said])
 
@@ -367,6 +368,14 @@ def _policy(asked: SpeechRequest) -> Mapping[str, Any]:
     choices = {"cut_in": asked.cut_in, "answer": asked.answer, "redeliver": asked.redeliver}
     asks = {name: wanted for name in _ASKS if (wanted := getattr(asked, name))}
     return choices_to_json(choices) | asks
+
+
+def _with_words(receipt: Receipt, said: Sequence[str]) -> Receipt:
+    """A receipt that keeps no words, with those that are known as long as the call goes on."""
+    if len(said) != len(receipt.held):
+        return receipt
+    held = zip(receipt.held, said, strict=True)
+    return replace(receipt, held=tuple((replace(one, text=text), fate) for (one, fate), text in held))
 
 
 def _inherited(owing: Unfinished) -> UnfinishedUtterance:

@@ -138,11 +138,17 @@ def check_model(model: object, *, whose: str) -> None:
     Raises:
         SettingsError: names whose model it is and what to change.
     """
-    _refuse(
-        isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection,
-        f"the realtime model of the {whose} decides turns on its server, so LiveKit ignores "
-        "allow_interruptions=False; switch its turn detection off (turn_detection=None) and pass a vad and an stt",
-    )
+    if isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection:
+        raise SettingsError(
+            f"the realtime model of the {whose} decides turns on its server, so LiveKit ignores "
+            "allow_interruptions=False; switch its turn detection off (turn_detection=None) and pass a vad and an stt",
+            setting="llm",
+        )
+
+
+def stock_has_no(what: str) -> SettingsError:
+    """The error of a call that only hearout's session has, where ``console --stock`` plays LiveKit's own."""
+    return SettingsError(f"--stock plays LiveKit's own session, which has no {what}; leave it out", setting="--stock")
 
 
 def _turn_handling(arguments: dict[str, Any], *, strict: bool) -> dict[str, Any]:
@@ -181,9 +187,4 @@ def _overridden(setting: str, why: str, *, strict: bool) -> None:
     logger.warning("%s: %s", setting, why)
 
 
-def _refuse(wrong: object, sentence: str) -> None:
-    if wrong:
-        raise SettingsError(sentence)
-
-
-__all__ = ["WHY", "WhileNothingIsOwed", "check_model", "session_arguments", "start_arguments"]
+__all__ = ["WHY", "WhileNothingIsOwed", "check_model", "session_arguments", "start_arguments", "stock_has_no"]

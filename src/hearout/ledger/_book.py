@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from ..errors import AlreadyOwedError, LedgerError
 from ..policy import Retention
 from ..receipts._codec import Json
+from . import _meanwhile as meanwhile
 from . import _names as names
 from . import _tables as tables
 from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
@@ -21,7 +22,9 @@ from ._entries import LEASE, Record, RowKind, Unfinished, told
 from ._merkle import Tree
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, Mode, of_call
 
-DEFAULT_URL = "sqlite:///receipts.db"
+DEFAULT_URL = "sqlite:///calls/receipts.db"
+"""Where `console` and `web` keep the ledger that nobody named, and where `hearout receipts` looks for it."""
+
 DEFAULT_BOOK = "main"
 
 OWED = ROWS.alias("owed")
@@ -77,8 +80,8 @@ class Ledger:
     Args:
         url: ``sqlite:///file`` or ``postgresql://user@host/database``.
         book: which chain. Appends to one book wait for each other, to different books of PostgreSQL do not.
-        words: what is kept of the caller's words.
-        text: what is kept of the announcement's text; while it is owed, all of it is.
+        words: what is kept of the caller's words; None: what the policy of the session that writes says.
+        text: what is kept of the announcement's text; while it is owed, all of it is. None: as with `words`.
         signer: signs each row, and a checkpoint after each; None for no signatures. It appends to no book that is not
             whole by its own key: it would sign what somebody else wrote.
         anchors: where writers of it tell what it is, outside the database (:class:`hearout.ledger._anchors.Anchors`).
@@ -92,11 +95,11 @@ class Ledger:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str,
         book: str = DEFAULT_BOOK,
         *,
-        words: Retention = Retention.KEEP,
-        text: Retention = Retention.KEEP,
+        words: Retention | None = None,
+        text: Retention | None = None,
         signer: Signer | None = None,
         anchors: str = "",
         mode: Mode = Mode.WRITE,
@@ -271,6 +274,11 @@ class Ledger:
         self._wipe()
         return gone
 
+    def wipe(self) -> None:
+        """Take what was removed out of SQLite's side file, too; PostgreSQL overwrites it in time."""
+        if self._engine.dialect.name == "sqlite":
+            self._wipe()
+
     # Inside a transaction
 
     def _lock(self, connection: sa.Connection) -> Head:
@@ -335,7 +343,9 @@ class Ledger:
         if record.kind is RowKind.OWED:
             if not spooled:
                 raise AlreadyOwedError(
-                    f"utterance {record.id!r} is owed in call {record.call!r} already; take it over, or use another id"
+                    f"utterance {record.id!r} is owed in call {record.call!r} already; take it over, or use another id",
+                    id=record.id,
+                    call=record.call,
                 )
             return Placed(RowKind.LATE, int(promised.seq), call, name)
         late = promised.settled or promised.holder not in (None, record.by)
@@ -413,7 +423,9 @@ class Ledger:
                 LEASES.insert().values(lease | {"played": 0.0, "held": "[]", "until": record.at + LEASE})
             )
         elif placed.kind is RowKind.SETTLED and placed.of is not None:
-            connection.execute(LEASES.delete().where(LEASES.c.book == self.book, LEASES.c.of == placed.of))
+            meanwhile.settle(
+                connection, self.book, placed.of, omits="caller" not in record.content["kept"], at=record.at
+            )
             if not record.content["text_kept"]:
                 owed = (SAID.c.book == self.book, SAID.c.seq == placed.of)
                 connection.execute(SAID.update().where(*owed).values(text=None))

@@ -14,8 +14,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from . import _meanwhile as meanwhile
 from ._book import Ledger
 from ._chain import canonical, plain
+from ._names import held
 from ._tables import CALLS, LEASES, WORKERS, of_call
 
 logger = logging.getLogger("hearout.ledger")
@@ -105,7 +107,23 @@ class CallRegistry:
     def leave(self, call: str, *, job: str) -> bool:
         """That job's agent left the call, or the call is over; False where another has it by now."""
         with self._ledger.transaction() as connection:
-            return connection.execute(CALLS.delete().where(*self._of(call, job))).rowcount > 0
+            if connection.execute(CALLS.delete().where(*self._of(call, job))).rowcount == 0:
+                return False
+            meanwhile.end(connection, self._book, of_call(LEASES.c.call, self._book, call))
+            return True
+
+    def end(self, call: str, now: float) -> None:
+        """Remove the words that were kept while a call went on: it is over."""
+        with self._ledger.transaction() as connection:
+            mine = of_call(LEASES.c.call, self._book, call)
+            dead = sa.or_(LEASES.c.holder == meanwhile.OVER, LEASES.c.until <= now)  # not what another agent says
+            meanwhile.end(connection, self._book, mine, dead)
+
+    def end_stale(self, now: float) -> bool:
+        """The same for each call whose agents died, and that nobody looks after; whether there was something."""
+        with self._ledger.transaction() as connection:
+            gone = LEASES.c.until < now - meanwhile.TAKEN_UP
+            return meanwhile.end(connection, self._book, gone, LEASES.c.call.not_in(held(connection, self._book, now)))
 
     def claim(self, attended: WatchedCall, *, by: str) -> bool:
         """Take over a call as it was seen; of several workers that try, one gets True.

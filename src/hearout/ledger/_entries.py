@@ -141,6 +141,8 @@ class Entry:
         played: seconds that are known to have been played.
         spooled: whether the ledger was down then, so that a row was appended later.
         amended: when something was last added to its receipt, in seconds since 1970, UTC; None when nothing was.
+        said: while the call goes on, the words of each entry of the receipt's `held`, where it keeps none: for the
+            agent that takes the call over, and for nobody else.
     """
 
     call: str
@@ -153,6 +155,7 @@ class Entry:
     played: float
     spooled: bool
     amended: float | None = None
+    said: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def standing(self) -> str:
@@ -191,12 +194,26 @@ def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
 
 
 def promise(
-    call: str, id: str, text: str, *, agent: str, policy: Mapping[str, Any], by: str, now: float, keep: Retention
+    call: str,
+    id: str,
+    text: str,
+    *,
+    agent: str,
+    policy: Mapping[str, Any],
+    by: str,
+    now: float,
+    words: Retention,
+    keep: Retention,
 ) -> Record:
-    """The record that an utterance is owed; the text stands beside until the settlement, and then as `keep` says."""
+    """The record that an utterance is owed.
+
+    Its text stands beside until the settlement, and then as `keep` says; what is said over it, with the lease, and when
+    the call is over as `words` says.
+    """
     hashed = sha256(text)
     kept = ["text"] if keep is Retention.KEEP and text else []
-    content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept}
+    omits = [name for name, one in (("caller", words), ("text", keep)) if one is Retention.OMIT]
+    content = {"agent": agent, "policy": dict(policy), "text_sha256": hashed, "kept": kept, "omits": omits}
     return Record(RowKind.OWED, call, id, now, by, checked(content), Plaintext(None, None, text))
 
 

@@ -1,30 +1,29 @@
 """Which ledger the sessions of a process write to, as the environment says."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..policy import Retention
-from ._book import DEFAULT_BOOK, DEFAULT_URL, Ledger
+from ._book import DEFAULT_BOOK, Ledger
 from ._checkpoint import Signer
 
+logger = logging.getLogger("hearout.ledger")
+
 OFF = "off"
-"""`HEAROUT_LEDGER=off`: receipts stay in memory, and nothing survives a crash."""
+"""`HEAROUT_LEDGER=off`: receipts stay in memory, as without it, and nobody is told how to keep them."""
 
 
-def place(
-    environ: Mapping[str, str], *, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP
-) -> Ledger | None:
+def place(environ: Mapping[str, str]) -> Ledger | None:
     """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`, anchored at `HEAROUT_ANCHORS`;
-    None where it is off.
+    None where none is named.
 
     Args:
         environ: the environment.
-        words, text: what is kept of the caller's words, and of the announcement's text.
 
     Raises:
         LedgerError: the URL makes no sense, or the key cannot be read.
     """
-    url = environ.get("HEAROUT_LEDGER") or DEFAULT_URL
+    url = environ.get("HEAROUT_LEDGER") or OFF
     if url == OFF:
         return None
     signer: Signer | None = None
@@ -33,4 +32,19 @@ def place(
 
         signer = load_signer(Path(key))
     book, anchors = environ.get("HEAROUT_BOOK") or DEFAULT_BOOK, environ.get("HEAROUT_ANCHORS") or ""
-    return Ledger(url, book, words=words, text=text, signer=signer, anchors=anchors)
+    return Ledger(url, book, signer=signer, anchors=anchors)
+
+
+def place_or_warn(environ: Mapping[str, str]) -> Ledger | None:
+    """As :func:`place`; where nobody said anything about a ledger, one line of the log says what that means.
+
+    Raises:
+        LedgerError: as for :func:`place`.
+    """
+    if not environ.get("HEAROUT_LEDGER"):
+        logger.warning(
+            "receipts are in memory, and gone when this process ends; to keep them, set "
+            "HEAROUT_LEDGER=sqlite:///receipts.db (or a postgresql:// URL), or pass AgentSession(ledger=…). "
+            "HEAROUT_LEDGER=off says that none is wanted"
+        )
+    return place(environ)

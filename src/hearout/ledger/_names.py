@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ._chain import CallName, canonical, plain, pseudonym
 from ._entries import Record, RowKind, forgotten
+from ._meanwhile import OVER
 from ._tables import CALLS, FORGOTTEN, LEASES, NAMES, ROWS, SAID, WORKERS
 
 FORGETS_LATE = 30 * 86400.0
@@ -62,6 +63,8 @@ def remove(connection: sa.Connection, book: str, calls: Sequence[str], *, text: 
     listed = CALLS.c.call.in_(sa.select(NAMES.c.name).where(*names))
     connection.execute(CALLS.delete().where(CALLS.c.book == book, listed))
     connection.execute(NAMES.delete().where(*names))
+    over = (LEASES.c.book == book, LEASES.c.call.in_(calls), LEASES.c.holder == OVER)
+    connection.execute(LEASES.delete().where(*over))
     leases = sa.select(LEASES.c.of, LEASES.c.held).where(LEASES.c.book == book, LEASES.c.call.in_(calls))
     for of, words in connection.execute(leases).all():
         left = canonical(forgotten(json.loads(words), text=text))

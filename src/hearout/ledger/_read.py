@@ -15,6 +15,7 @@ from ._book import DamagedHeadError, Ledger
 from ._chain import CallName, Plaintext, renamed, unseal
 from ._checkpoint import Checkpoint, Verifier
 from ._entries import Entry, RowKind, amended, told
+from ._meanwhile import said_over
 from ._merkle import Forest
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call
 from ._verify import ChainVerdict, Checker, Fault, Forgettings, Link, parsed
@@ -159,6 +160,7 @@ def _entry(
         played=receipt.played if receipt is not None else row.played or 0.0,
         spooled=any(content is not None and "spooled" in content for content in (first, last, *added)),
         amended=amendments[-1].at if amendments else None,
+        said=() if last is None else said_over(row.held),
     )
 
 

@@ -128,6 +128,7 @@ def _write_aside(path: Path, line: bytes) -> None:
     _make(path.parent.parent)
     _make(path.parent)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    _close_to_others(file)
     try:
         os.write(file, line + b"\n")
         os.fsync(file)
@@ -135,8 +136,16 @@ def _write_aside(path: Path, line: bytes) -> None:
         os.close(file)
 
 
+def _close_to_others(file: int) -> None:
+    """Take an old file's rights from everybody but the owner."""
+    if os.fstat(file).st_mode & 0o077:
+        with contextlib.suppress(PermissionError):  # somebody else's
+            os.fchmod(file, 0o600)
+
+
 def _locked(path: Path, flags: int) -> int:
     file = os.open(path, flags, 0o600)
+    _close_to_others(file)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -113,7 +113,8 @@ LEASES = sa.Table(
     sa.Column("held", sa.Text, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
 )
-"""Who is saying what is owed, how far it is, and until when it counts as alive (UTC, seconds since 1970)."""
+"""Who is saying what is owed, how far it is, and until when it counts as alive (UTC, seconds since 1970). `held`: JSON,
+how far it is, and what the caller said over it (`_meanwhile.py`)."""
 
 CALLS = sa.Table(
     "hearout_calls",
@@ -230,9 +231,7 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
     @sa.event.listens_for(made, "do_connect")
     def _connecting(*_: Any) -> None:
         if mode is Mode.WRITE:
-            with contextlib.suppress(OSError):  # SQLite says why it cannot be made
-                # before SQLite makes it for everybody to read; its side files are as this one is
-                os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+            _close_to_others(path)
 
     @sa.event.listens_for(made, "connect")
     def _connected(connection: Any, _record: Any) -> None:
@@ -252,6 +251,16 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
         connection.exec_driver_sql("BEGIN" if mode is Mode.READ else "BEGIN IMMEDIATE")
 
     return made
+
+
+def _close_to_others(path: Path) -> None:
+    """Give SQLite's file to its owner only, whenever it was made; SQLite makes side files likewise."""
+    with contextlib.suppress(OSError):  # SQLite says why it cannot be made
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+    for one in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+        with contextlib.suppress(OSError):  # it is not there, or somebody else's
+            if one.stat().st_mode & 0o077:
+                one.chmod(0o600)
 
 
 def prepare(connection: sa.Connection, mode: Mode) -> None:

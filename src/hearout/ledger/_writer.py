@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import AlreadyOwedError, LedgerError
+from ..policy import Retention
 from ..receipts import QuestionReceipt, Receipt
 from . import _read as read
 from . import _tables as tables
@@ -97,6 +98,7 @@ class LedgerWriter:
             ``receipts-spool`` for PostgreSQL.
         patience: how long the ledger may hold up an announcement, in seconds.
         secret: LiveKit's API secret, by which workers know that a process of theirs says which call it has.
+        words, text: what is kept of the caller's words, and of announcements' text, where the ledger does not say.
     """
 
     def __init__(
@@ -107,7 +109,12 @@ class LedgerWriter:
         spool: Path | None = None,
         patience: float = PATIENCE,
         secret: str = "",
+        words: Retention = Retention.OMIT,
+        text: Retention = Retention.KEEP,
     ) -> None:
+        self.words = ledger.words or words
+        """What is kept of the caller's words, once the call is over."""
+        self._text = ledger.text or text
         self.holder = holder or new_holder(socket.gethostname(), os.getpid())
         self._ledger = ledger
         file = tables.file(ledger.url)
@@ -125,6 +132,7 @@ class LedgerWriter:
         self._anchored_at, self._is_anchored = time.monotonic(), True
         self._wanted = self._listed = _Listing.NONE
         self._down_until = 0.0
+        self._over, self._has_words = "", False
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="hearout-ledger", daemon=True)
         self._thread.start()
@@ -147,9 +155,8 @@ class LedgerWriter:
         Raises:
             AlreadyOwedError: it is owed already.
         """
-        record = promise(
-            call, id, text, agent=agent, policy=policy or {}, by=self.holder, now=now, keep=self._ledger.text
-        )
+        kept = {"words": self.words, "keep": self._text}
+        record = promise(call, id, text, agent=agent, policy=policy or {}, by=self.holder, now=now, **kept)
         written = self._submit_record(record)
         done, _ = await asyncio.wait({written}, timeout=self._patience)
         where = written.result() if done else None
@@ -188,7 +195,7 @@ class LedgerWriter:
         """
         owed = self._promises.pop((call, receipt.id), "")
         self._jobs.put(lambda: self._leases.pop((call, receipt.id), None))
-        kept = {"words": self._ledger.words, "text": self._ledger.text}
+        kept = {"words": self.words, "text": self._text}
         record = settlement(receipt, call, by=self.holder, now=now, owed=owed, entry=entry, **kept)
         return self._submit_record(record)
 
@@ -206,7 +213,7 @@ class LedgerWriter:
 
     def asked(self, receipt: QuestionReceipt, *, now: float) -> None:
         """Write down how a question ended; its `entry` names the row, for :meth:`revoked`."""
-        self._submit_record(asked_record(receipt, by=self.holder, now=now, text=self._ledger.text))
+        self._submit_record(asked_record(receipt, by=self.holder, now=now, text=self._text))
 
     def revoked(self, receipt: QuestionReceipt) -> None:
         """Write down that the choice of a question does not hold any more."""
@@ -245,8 +252,9 @@ class LedgerWriter:
         self._attended = dataclasses.replace(attended, holder=self.holder)
         self._want(_Listing.ATTENDED)
 
-    def leave(self) -> None:
-        """The call is over, and needs nobody any more."""
+    def leave(self, call: str) -> None:
+        """The call is over, and needs no other agent; the words that were kept for one go."""
+        self._over = call
         self._want(_Listing.LEFT)
 
     def release(self) -> None:
@@ -395,6 +403,7 @@ class LedgerWriter:
         self._drain(again=True)
         self._down_until = 0.0
         self._list()
+        self._end_call()
         if self._anchors is not None:
             self._anchors.wait(CLOSES / 3)  # one that is on its way is of less than this one will be
             self._anchor()
@@ -402,9 +411,22 @@ class LedgerWriter:
         if self._listed is _Listing.ATTENDED is not self._wanted:
             logger.error("the ledger could not be told that the call is over; if its caller stays, it is sent an agent")
 
-    def _adopt(self) -> None:
-        """Append what processes that died could not."""
+    def _end_call(self) -> None:
+        """Remove the words that an agent would have needed to take the call over."""
+        if not self._over or not self._has_words:
+            return
         try:
+            self._calls.end(self._over, time.time())
+            if self.words is Retention.OMIT:
+                self._ledger.wipe()
+        except LedgerError as error:
+            self._is_down(error)
+
+    def _adopt(self) -> None:
+        """Append what processes that died could not, and remove what was kept for calls that nobody took up."""
+        try:
+            if self._calls.end_stale(time.time()):
+                self._ledger.wipe()
             for records in self._spool.orphans():
                 for record in records:
                     self._appended(record, spooled=True)
@@ -431,6 +453,7 @@ class LedgerWriter:
         self._list()
         played, now, held = self._renewals.pop((call, id))
         before = self._leases.get((call, id), Lease())
+        self._has_words |= held is not None
         lease = Lease(played, now, before.held if held is None else held)
         if time.monotonic() < self._down_until or lease.says_nothing_new(before):
             return

@@ -1,0 +1,193 @@
+"""The words of a call that goes on: an agent that takes it over finds them, and nobody does when the call is over."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.databases import SLOW
+from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, receipt
+from hearout.ledger import LEASE, Ledger, LedgerWriter, Mode
+from hearout.ledger._calls import CallRegistry, WatchedCall
+from hearout.ledger._command import main
+from hearout.ledger._entries import mark
+from hearout.ledger._meanwhile import TAKEN_UP
+from hearout.ledger._read import entries, verify
+from hearout.policy import Retention
+
+HELD = {"kind": "spoken", "at": 3.0, "text": MINE}
+SO_FAR = mark(at=1.5, characters=11, text="So I said that", complete=False)
+CALL = WatchedCall("room", "room", "RM_1", "a-job", "agent", "", "", "a-worker", "dead")
+
+
+def owing(url: str, **kept: Any) -> Opened:
+    """A ledger with an utterance that is being said, and words held over it."""
+    ledger = Opened(url, **{"words": Retention.OMIT} | kept)
+    ledger.owe("room", "notice", NOTICE, by="dead", now=NOW)
+    ledger.renew("room", "notice", by="dead", played=2.0, now=NOW, held=[SO_FAR, HELD])
+    return ledger
+
+
+def held(ledger: Ledger) -> Any:
+    (one,) = ledger.owed("room")
+    return one.held
+
+
+def test_words_that_are_not_kept_are_there_while_the_call_goes_on(url: str) -> None:
+    ledger = owing(url)
+    ledger.settle(receipt(), call="room", by="dead", now=NOW)
+    (entry,) = entries(ledger, now=NOW)
+    assert entry.said == (MINE,)
+    assert entry.receipt is not None
+    assert [one.text for one, _ in entry.receipt.held] == [""]
+
+    CallRegistry(ledger, SECRET).end("room", NOW)
+
+    (entry,) = entries(ledger, now=NOW)
+    assert entry.said == ()
+    assert verify(ledger).fault is None
+
+
+@pytest.mark.parametrize("command", [["list", "--json"], ["show", "notice"], ["export"], ["export", "--chain"]])
+def test_no_command_shows_the_words_of_a_call_that_goes_on(
+    url: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = owing(url)
+    ledger.settle(receipt(), call="room", by="dead", now=NOW)
+    ledger.owe("room", "second", NOTICE, by="dead", now=NOW)
+    ledger.renew("room", "second", by="dead", played=2.0, now=NOW, held=[HELD])
+    assert main(command, {"HEAROUT_LEDGER": url}, clock=lambda: NOW) == 0
+    assert MINE not in capsys.readouterr().out
+
+
+def test_a_call_of_a_dead_agent_loses_its_words_when_its_room_is_gone(url: str) -> None:
+    ledger = owing(url)
+    registry = CallRegistry(ledger, SECRET)
+    registry.attend(CALL)
+    assert registry.leave("room", job="a-job")
+    assert held(ledger) == (SO_FAR,)  # how far it was, and the agent's own text
+
+
+def test_the_agents_text_goes_too_where_it_is_not_kept(url: str) -> None:
+    ledger = owing(url, text=Retention.OMIT)
+    CallRegistry(ledger, SECRET).end("room", NOW + 2 * LEASE)
+    assert held(ledger) == ({name: value for name, value in SO_FAR.items() if name != "text"},)
+    assert ledger.owed("room")[0].text == ""
+    assert verify(ledger).fault is None
+
+
+def test_words_that_the_policy_keeps_stay(url: str) -> None:
+    ledger = owing(url, words=Retention.KEEP)
+    CallRegistry(ledger, SECRET).end("room", NOW + 2 * LEASE)
+    assert held(ledger) == (SO_FAR, HELD)
+
+
+def test_a_call_that_another_agent_still_holds_keeps_its_words(url: str) -> None:
+    ledger = owing(url)
+    CallRegistry(ledger, SECRET).end("room", NOW + LEASE - 1)
+    assert held(ledger) == (SO_FAR, HELD)
+
+
+def test_words_of_a_call_that_nobody_took_up_go_with_the_next_call(url: str) -> None:
+    ledger = owing(url)
+    registry = CallRegistry(ledger, SECRET)
+    assert not registry.end_stale(NOW + LEASE + TAKEN_UP - 1)
+    assert held(ledger) == (SO_FAR, HELD)
+    assert registry.end_stale(NOW + LEASE + TAKEN_UP + 1)
+    assert held(ledger) == (SO_FAR,)
+    assert not registry.end_stale(NOW + LEASE + TAKEN_UP + 1)
+
+
+def test_a_call_that_waits_for_another_agent_is_not_stale(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, late = owing(url), NOW + LEASE + TAKEN_UP + 1
+    registry = CallRegistry(ledger, SECRET)
+    registry.attend(CALL)
+    monkeypatch.setattr("hearout.ledger._calls.time.time", lambda: late)
+    registry.look(worker="a-worker", beat=1)
+    assert not registry.end_stale(late)
+    assert held(ledger) == (SO_FAR, HELD)
+
+
+def test_forgetting_a_call_takes_the_words_that_waited_for_a_takeover(url: str) -> None:
+    ledger = owing(url)
+    ledger.settle(receipt(), call="room", by="dead", now=NOW)
+    ledger.forget("room", by="me", now=NOW + 2 * LEASE)
+    assert [one.said for one in entries(ledger, now=NOW)] == [()]
+
+
+def written(url: str, call: Callable[[LedgerWriter], Awaitable[None]], **kept: Any) -> None:
+    """Run a call with a writer that nobody told what is kept."""
+
+    async def main() -> None:
+        one = LedgerWriter(Ledger(url), holder="a", patience=SLOW, **kept)
+        try:
+            await call(one)
+        finally:
+            await one.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_no_file_has_the_words_of_a_call_that_has_ended(tmp_path: Path, *, ends: bool) -> None:
+    url = f"sqlite:///{tmp_path}/receipts.db"
+    reader = Opened(url)  # another process has it open, too, so that SQLite's side file stays
+
+    def found() -> bool:
+        return any(MINE.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    async def call(one: LedgerWriter) -> None:
+        await one.owe("room", "notice", NOTICE, now=NOW)
+        reader.owed("room")
+        one.renew("room", "notice", played=2.0, now=NOW, held=[SO_FAR, HELD])
+        await one.settle(receipt(), call="room", now=NOW)
+        assert found()  # for whoever takes it over
+        if ends:
+            one.leave("room")
+
+    written(url, call)
+    assert found() is not ends
+    (entry,) = entries(Ledger(url, mode=Mode.READ), now=NOW)
+    assert entry.receipt == dataclasses.replace(
+        receipt(), call="room", held=tuple((dataclasses.replace(one, text=""), fate) for one, fate in receipt().held)
+    )
+
+
+def test_a_policy_that_keeps_words_is_the_sessions_or_the_ledgers(tmp_path: Path) -> None:
+    async def settled(one: LedgerWriter) -> None:
+        await one.settle(receipt(), call="room", now=NOW)
+
+    for number, (own, policys, kept) in enumerate(
+        [
+            (None, Retention.KEEP, MINE),
+            (None, Retention.OMIT, ""),
+            (Retention.KEEP, Retention.OMIT, MINE),
+            (Retention.OMIT, Retention.KEEP, ""),
+        ]
+    ):
+        ledger = Ledger(f"sqlite:///{tmp_path}/{number}.db", words=own)
+
+        async def call(ledger: Ledger = ledger, policys: Retention = policys) -> None:
+            one = LedgerWriter(ledger, patience=SLOW, words=policys)
+            await settled(one)
+            await one.close()
+
+        asyncio.run(call())
+        (entry,) = entries(Ledger(ledger.url, mode=Mode.READ), now=NOW)
+        assert entry.receipt is not None
+        assert [one.text for one, _ in entry.receipt.held] == [kept]
+
+
+def test_a_row_from_before_says_nothing_of_words_and_is_left_as_it_is(url: str) -> None:
+    ledger = owing(url)
+    with ledger.transaction() as connection:
+        content = connection.exec_driver_sql("SELECT content FROM hearout_rows").scalar_one()
+        old = {name: value for name, value in json.loads(content).items() if name != "omits"}
+        quoted = json.dumps(old).replace("'", "''").replace("%", "%%")
+        connection.exec_driver_sql(f"UPDATE hearout_rows SET content = '{quoted}'")
+    CallRegistry(ledger, SECRET).end("room", NOW + 2 * LEASE)
+    assert held(ledger) == (SO_FAR, HELD)
