@@ -1,15 +1,43 @@
 """The command line: every refusal is a sentence with a remedy, never a traceback."""
 
+import importlib.util
+import os
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from livekit.agents import AgentServer
 
 from harness import AGENT, ROOT, run
-from hearout import ConsoleError
+from hearout import ConsoleError, cli
 from hearout._local import choice as voices
 
 ENVIRONMENT = {"LIVEKIT_URL": "wss://x.example", "LIVEKIT_API_KEY": "k", "LIVEKIT_API_SECRET": "s"}
+
+
+Done = subprocess.CompletedProcess[str]
+Program = Callable[..., Done]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Program:
+    """Run the command line in this process, as the last line of an agent file does."""
+    for name in [name for name in os.environ if name.startswith(("LIVEKIT_", "HEAROUT_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HEAROUT_LEDGER", "off")
+
+    def ran(*arguments: str, **environment: str) -> Done:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["agent.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.run_app(AgentServer())
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out, err)
+
+    return ran
 
 
 @pytest.mark.parametrize(
@@ -24,29 +52,39 @@ ENVIRONMENT = {"LIVEKIT_URL": "wss://x.example", "LIVEKIT_API_KEY": "k", "LIVEKI
         (("start",), 1, "LIVEKIT_URL is not set"),
     ],
 )
-def test_a_wrong_call_gets_one_clear_sentence(arguments: tuple[str, ...], status: int, said: str) -> None:
-    done = run(*arguments)
+def test_a_wrong_call_gets_one_clear_sentence(
+    program: Program, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    done = program(*arguments)
     assert done.returncode == status
     assert said in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_help_names_every_command_and_option() -> None:
-    assert all(word in run("--help").stdout for word in ("console", "web", "dev", "start", "connect", "download-files"))
-    shown = run("console", "--help").stdout
-    assert all(option in shown for option in ("--virtual", "--script", "--out", "--stock"))
+def test_an_agent_file_ends_with_the_sentence_and_its_status() -> None:
+    done = run("dev")
+    assert done.returncode == 1
+    assert "LIVEKIT_URL is not set" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_livekits_own_commands_keep_their_own_help() -> None:
-    done = run("start", "--help")
+def test_help_names_every_command_and_option(program: Program) -> None:
+    commands, options = program("--help").stdout, program("console", "--help").stdout
+    assert all(word in commands for word in ("console", "web", "dev", "start", "connect", "download-files"))
+    assert all(option in options for option in ("--virtual", "--script", "--out", "--stock"))
+
+
+@pytest.mark.parametrize(("command", "option"), [("start", "--drain-timeout"), ("dev", "--log-level")])
+def test_livekits_own_commands_keep_their_own_help(command: str, option: str) -> None:
+    done = run(command, "--help")
     assert done.returncode == 0
-    assert "--drain-timeout" in done.stdout
+    assert option in done.stdout
 
 
 @pytest.mark.parametrize("missing", list(ENVIRONMENT))
-def test_a_half_filled_environment_is_refused_and_names_what_is_missing(missing: str) -> None:
+def test_a_half_filled_environment_is_refused_and_names_what_is_missing(program: Program, missing: str) -> None:
     half = {name: value for name, value in ENVIRONMENT.items() if name != missing}
-    done = run("console", **half)
+    done = program("console", **half)
     assert done.returncode == 1
     assert f"{missing} missing beside" in done.stderr
     assert "Traceback" not in done.stderr
@@ -98,15 +136,12 @@ def test_what_a_copied_example_leaves_empty_counts_as_not_set() -> None:
 
 
 @pytest.mark.parametrize("package", ["moonshine_voice", "hibari", "matplotlib", "prompt_toolkit"])
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(tmp_path: Path, package: str) -> None:
-    # The agent's own folder comes first on the path: an import hook there hides the package.
-    (tmp_path / "agent.py").write_text(
-        "import importlib.util, sys\n"
-        "find = importlib.util.find_spec\n"
-        f"importlib.util.find_spec = lambda name, *rest: None if name == '{package}' else find(name, *rest)\n"
-        + AGENT.read_text()
-    )
-    done = run("console", agent=tmp_path / "agent.py", cwd=tmp_path)
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(
+    program: Program, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == package else find(name, *rest))
+    done = program("console")
     assert done.returncode == 1
     assert package in done.stderr
     assert "pip install 'hearout[local]'" in done.stderr

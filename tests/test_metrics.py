@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness import run
 from harness.ledger_workers import receipt
+from harness.metrics_jobs import one_call, one_call_for_nobody
 from harness.scenes import QUESTION, call, receipts
 from hearout import _metrics as metrics
 from hearout.errors import MetricsError
@@ -24,24 +25,7 @@ from hearout.testing import Do, Say, first_sound
 Numbers = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 CONTEXT = multiprocessing.get_context("forkserver")  # as LiveKit's jobs are made
-CONTEXT.set_forkserver_preload(["hearout._metrics", "harness.ledger_workers"])
-
-
-def one_call(folder: str, line: Connection) -> None:
-    """One call of a job: an utterance is owed, and settled at a message from the test."""
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    metrics.owes(1)
-    line.send("owes")
-    line.recv()
-    metrics.owes(-1)
-    metrics.settled(receipt("notice"))
-    metrics.answered(0.04)
-
-
-def one_call_for_nobody(line: Connection) -> None:
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
-    metrics.owes(1)
-    line.send(REGISTRY.get_sample_value("hearout_owed"))
+CONTEXT.set_forkserver_preload(["harness.metrics_jobs"])
 
 
 @dataclass

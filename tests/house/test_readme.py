@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import ROOT, run
+from harness import ROOT
 from harness.scenes import call, reading
 from hearout import CutIn, Level, Outcome, YesNo
 from hearout._session import settings
@@ -96,9 +96,3 @@ def test_make_test_all_runs_every_test_once() -> None:
     first = ["not in_real_time", "one_of_each"]
     rest = ["in_real_time and not one_of_each"]
     assert (chosen("test"), chosen("test-rest"), chosen("test-all")) == (first, rest, first + rest)
-
-
-@pytest.mark.parametrize("command", ["dev", "start"])
-def test_livekits_commands_say_what_they_need(command: str) -> None:
-    assert "LIVEKIT_URL" in run(command).stderr
-    assert run(command, "--help").returncode == 0
