@@ -1,4 +1,4 @@
-"""What the jobs of the metrics' tests count: apart, so that each process imports no more than it needs."""
+"""The jobs of the metrics' tests, in a small module: each process imports this one only."""
 
 import os
 from multiprocessing.connection import Connection
