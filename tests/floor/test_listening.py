@@ -1,13 +1,17 @@
 """Words over an utterance are an answer wherever they can be one; and the cost of that."""
 
+from collections import Counter
+
 import pytest
 
 from hearout import CutIn, Policy
 from hearout._floor import events as e
+from hearout._floor import held
 from hearout._floor.actions import Action, DeliverTurn, PrepareAnswer, RecordFate
 from hearout._floor.floor import Floor
 from hearout._text import words as segmenter
 from hearout.receipts import Fate
+from tests.floor.test_mutants import mutant
 
 NOTICE = "This call is recorded for training and quality. Your data is kept for thirty days and then it is erased. "
 ASKING = NOTICE + "If you do not agree, please say so now."
@@ -235,3 +239,124 @@ def test_noise_while_a_reply_is_expected_rings_no_alarm_in_vain() -> None:
         assert alarm not in rung
         rung.append(alarm)
         floor.apply(e.AlarmRang(), alarm)
+
+
+# Finals that are given twice
+
+
+def held_once(*said: tuple[float, e.Event], which: type[Floor] = Floor) -> list[tuple[str, Fate]]:
+    floor = which()
+    steps: list[tuple[float, e.Event]] = [
+        (0.5, e.SpeechRequested("n1", text=NOTICE)),
+        (0.9, e.AudioMade("n1", LENGTH, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+        *said,
+        (11.0, e.PlayoutFinished("n1", LENGTH)),
+        (11.0, e.SpeechEnded("n1")),
+    ]
+    actions: list[Action] = []
+    for at, event in sorted(steps, key=lambda step: step[0]):
+        while (alarm := floor.next_alarm) is not None and alarm < at:
+            actions += floor.apply(e.AlarmRang(), alarm)
+        actions += floor.apply(event, at)
+    while (alarm := floor.next_alarm) is not None and alarm < 60.0:
+        actions += floor.apply(e.AlarmRang(), alarm)
+    return [(action.words.text, action.fate) for action in actions if isinstance(action, RecordFate)]
+
+
+Q = "what does it cost"
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        e.WordsHeard(Q, "en", began=2.0, ended=3.0),
+        e.WordsHeard(Q, "en"),
+    ],
+)
+def test_a_final_that_is_given_twice_is_one_turn(again: e.WordsHeard) -> None:
+    said = [(2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.4, again), (3.42, again)]
+
+    assert Counter(held_once(*said)) == Counter([(Q, Fate.DELIVERED), (Q, Fate.REPEATED)])
+
+
+def test_a_final_that_begins_with_the_one_before_adds_its_rest() -> None:
+    first = e.WordsHeard(Q, "en", began=2.0, ended=3.0)
+    both = e.WordsHeard(f"{Q} and how long", "en", began=2.0, ended=5.0)
+    said = [
+        *((2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.4, first)),
+        *((4.0, e.CallerStarted()), (5.0, e.CallerStopped()), (5.4, both)),
+    ]
+
+    assert Counter(held_once(*said)) == Counter(
+        [("and how long", Fate.DELIVERED), (Q, Fate.DELIVERED), (Q, Fate.REPEATED)]
+    )
+
+
+def test_the_same_words_said_twice_are_two_pieces() -> None:
+    said = [
+        *((2.0, e.CallerStarted()), (2.3, e.CallerStopped()), (2.6, e.WordsHeard("four", "en", began=2.0, ended=2.3))),
+        *((3.0, e.CallerStarted()), (3.3, e.CallerStopped()), (3.6, e.WordsHeard("four", "en", began=3.0, ended=3.3))),
+        *((5.0, e.CallerStarted()), (5.3, e.CallerStopped()), (5.6, e.WordsHeard("four", "en"))),
+        *((7.0, e.CallerStarted()), (7.3, e.CallerStopped()), (7.6, e.WordsHeard("four", "en"))),
+    ]
+
+    assert held_once(*said) == [("four", Fate.DELIVERED)] * 4
+
+
+# Finals that never come
+
+
+def test_a_guess_whose_final_is_lost_stays_when_the_next_begins() -> None:
+    said = [
+        *((2.0, e.CallerStarted()), (2.8, e.WordsGuessed(Q, "en")), (3.0, e.CallerStopped())),
+        *((5.0, e.CallerStarted()), (5.5, e.WordsGuessed("and how", "en")), (6.0, e.CallerStopped())),
+        (6.4, e.WordsHeard("and how long", "en")),
+    ]
+
+    assert held_once(*said) == [(Q, Fate.DELIVERED), ("and how long", Fate.DELIVERED)]
+
+
+def test_a_guess_that_goes_on_after_a_pause_is_one() -> None:
+    said = [
+        *((2.0, e.CallerStarted()), (2.8, e.WordsGuessed(Q, "en")), (3.0, e.CallerStopped())),
+        *((3.5, e.CallerStarted()), (4.0, e.WordsGuessed(f"{Q} and how", "en")), (4.5, e.CallerStopped())),
+        (4.9, e.WordsHeard(f"{Q} and how long", "en")),
+    ]
+
+    assert held_once(*said) == [(f"{Q} and how long", Fate.DELIVERED)]
+
+
+def test_a_guess_whose_final_is_lost_in_a_noise_is_delivered() -> None:
+    said = [
+        (2.0, e.CallerStarted()),
+        (2.8, e.WordsGuessed(Q, "en")),
+        (3.0, e.CallerStopped()),
+        (6.0, e.CallerStarted()),
+    ]
+
+    assert held_once(*said) == [(Q, Fate.DELIVERED)]
+
+
+DOUBLED = (
+    *((2.0, e.CallerStarted()), (3.0, e.CallerStopped())),
+    *((3.4, e.WordsHeard(Q, "en")), (3.42, e.WordsHeard(Q, "en"))),
+)
+SAME_PLACE = ((2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.4, e.WordsHeard(Q, "en", began=2.0, ended=3.0)))
+LOST = ((2.0, e.CallerStarted()), (2.8, e.WordsGuessed(Q, "en")), (3.0, e.CallerStopped()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("< SAME and not self.sounds and not self.wordless", "< SAME * 0 and not self.sounds", DOUBLED),
+        ("said_again = abs(event.began - before.began) < SAME", "said_again = False", (*SAME_PLACE, SAME_PLACE[-1])),
+        (
+            "self.take_the_guess(at, owner, after_question=after_question)\n            self.sounds = [sound]",
+            "self.sounds = [sound]",
+            (*LOST, (5.0, e.CallerStarted()), (5.5, e.WordsGuessed("and how", "en")), (6.0, e.CallerStopped())),
+        ),
+    ],
+)
+def test_a_rule_of_finals_that_is_gone_shows(old: str, new: str, said: tuple[tuple[float, e.Event], ...]) -> None:
+    assert held_once(*said, which=mutant(held, old, new)) != held_once(*said)

@@ -260,7 +260,12 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "return None",
         l5,
     ),
-    "waits for words for ever": (floor, "if at < self._words_by():\n                return", "return", l5),
+    "waits for words for ever": (
+        floor,
+        "if not noise and at < self._words_by():\n                return",
+        "return",
+        l5,
+    ),
     "waits for a listener for ever": (
         utterance,
         "return self._sign_of_life + timeouts.listener",

@@ -185,20 +185,6 @@ def test_a_stop_that_is_an_end_is_one(divided: list[str]) -> None:
     assert [sentence for _, sentence in words.sentences("".join(divided))] == divided
 
 
-@pytest.mark.parametrize(
-    ("text", "broken"),
-    [
-        ("This call is recorded. Your data is kept for", True),
-        ("this call is recorded. your data is kept for", True),
-        ("This call is recorded. Ask for Dr. Smith.", False),
-        ("Nobody knows", False),
-        ("本通话将被录音。您的数据", True),
-    ],
-)
-def test_a_text_that_ends_in_mid_sentence_is_broken_off(text: str, broken: object) -> None:
-    assert words.breaks_off(text) is broken
-
-
 @pytest.mark.parametrize(("text", "whole"), [("Please ask for Dr.", False), ("It is at 3 p.m.", True), (" . ", True)])
 def test_what_ends_with_a_title_is_no_whole_sentence(text: str, whole: object) -> None:
     assert words.ends_a_sentence(text) is whole

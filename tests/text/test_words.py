@@ -144,7 +144,7 @@ def seconds(text: str) -> float:
     begin = time.process_time()
     words.split(text)
     words.has_phrase(text, "operator please")
-    words.breaks_off(text)
+    words.has_words(text)
     words.ends_a_sentence(text)
     words.question(text, words.language("en"))
     words.first_to_answer(text, words.language("de"))

@@ -205,7 +205,7 @@ class Floor:
                 self._held_words.stopped(at, self.policy.timeouts.words)
             case e.WordsGuessed() if self.holding:
                 self._is_in(event.language)
-                self._held_words.guessed(event.text, at)
+                self._held_words.guessed(event.text, at, self._owner(), after_question=self._asked_before(at))
                 self._cut_in(self._held_words.newest(at, self._owner(), after_question=self._asked_before(at)))
             case e.WordsHeard():
                 self._is_in(event.language)
@@ -359,8 +359,9 @@ class Floor:
         if self.closing.begun:
             yield from self._note_what_is_left(at)
             return
-        if self._holds and heard.owes_words:
-            if at < self._words_by():
+        noise = heard.is_noise(at, self.policy.timeouts.noise)
+        if self._holds and (heard.owes_words or (heard.guess and noise)):
+            if not noise and at < self._words_by():
                 return
             heard.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
         if noted := self._held_words.settle_unanswered():
@@ -373,8 +374,7 @@ class Floor:
         """The floor is free: the agent is given its turn, or LiveKit the beginning of its own."""
         if not (turn := (heard := self._held_words).to_answer):
             return
-        ends = heard.is_noise_from(self.policy.timeouts.noise)
-        noise = ends is not None and at >= ends
+        noise = heard.is_noise(at, self.policy.timeouts.noise)
         livekits = self._leftover or self._reply_is_on_its_way
         if heard.talking and not (noise or heard.guess or livekits):
             return  # the next word shows whether the caller goes on
@@ -459,9 +459,10 @@ class Floor:
 
     def _waits_for_a_word(self) -> bool:
         """Whether nothing but a sound without a word stands before an answer."""
-        busy = self._queue.open() or self._expected_since is not None or self.closing.begun or self._held_words.guess
+        busy = self._queue.open() or self._expected_since is not None or self.closing.begun
         livekits = self._leftover or self._reply_is_on_its_way or self._questions
-        return self._holds and not busy and not livekits and self._held_words.has_answer_due
+        due = self._held_words.has_answer_due or self._held_words.guess
+        return bool(self._holds and not busy and not livekits and due)
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""

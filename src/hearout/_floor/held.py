@@ -22,6 +22,9 @@ REPEAT_WINDOW = 10.0
 NEWEST = 60.0
 """Seconds in which the end of a long interim transcript was said: 400 characters, at 7 in a second."""
 
+SAME = 0.1
+"""Seconds within which two finals begin that are of the same words, or come if their STT gives no times."""
+
 LATE = 1.25
 """By how much the next final may take longer than the slowest one of this call."""
 
@@ -128,6 +131,8 @@ class HeldWords:
     worded_at: float | None = None
     """When the caller was last known to say words, or to begin."""
     guess: str = ""
+    guessed_at: float = 0.0
+    """When it was given."""
     guesses: bool = False
     """Whether the STT has given a guess in this call: then words show within moments."""
     final_at: float | None = None
@@ -137,6 +142,8 @@ class HeldWords:
     """What is decided, and not yet recorded."""
     repeat: tuple[str, float] | None = None
     """What was settled by its guess, and until when its final may come."""
+    last_final: tuple[e.WordsHeard, float] | None = None
+    """The last final that was held, and when it came."""
     by_hand: bool = False
     """Whether only the program ends the caller's turns."""
     commit: Commit | None = None
@@ -213,6 +220,11 @@ class HeldWords:
             return None
         return self.worded_at + max(noise if self.guesses else 3 * noise, LATE * self.slowest)
 
+    def is_noise(self, at: float, noise: float) -> bool:
+        """Whether the sound that goes on counts as noise by now."""
+        since = self.is_noise_from(noise)
+        return since is not None and at >= since
+
     def began(self, at: float) -> float:
         """When the words began that are known only now."""
         return at if self.words_from is None else self.words_from
@@ -236,26 +248,40 @@ class HeldWords:
             if complete:
                 self.sounds.remove(last)
 
-    def guessed(self, text: str, at: float) -> None:
-        """The STT thinks so."""
-        self.guess, self.worded_at, self.guesses = text, at, True
+    def guessed(self, text: str, at: float, owner: Utterance, *, after_question: bool = False) -> None:
+        """Note an interim transcript; where it is of another sound only, the last one of the sound before stands."""
+        sound = self.sounds[-1] if self.sounds else None
+        other = sound is not None and self.guess and self.worded_at is not None and self.guessed_at < sound.began
+        if sound is not None and other and words.rest_of(text, self.guess) is None:
+            self.take_the_guess(at, owner, after_question=after_question)
+            self.sounds = [sound]
+        self.guess, self.worded_at, self.guessed_at, self.guesses = text, at, at, True
 
     def final(
         self, event: e.WordsHeard, at: float, owner: Utterance, *, after_question: bool = False
     ) -> HeldPiece | None:
         """Note a final transcript; the new words in it as a piece, None where there are none."""
-        began = self._explained(event, at)
-        piece = self._spoken(event.text, began, at, owner, after_question=after_question)
         text, self.worded_at = event.text, at
-        new = self._new_in(text, at)
-        if new != text and self.repeat is not None:
-            self.settled.append((Held(self.repeat[0], piece.held.at), Fate.REPEATED, owner))
+        new = self._not_restated(event, at)
+        before, self.last_final = self.last_final, (event, at)
+        if before is not None and not words.split(new):
+            self._note_repeated(text, event.began or self.began(at), owner)
+            return None
+        began = self._explained(event, at)
+        piece = self._spoken(text, began, at, owner, after_question=after_question)
+        if before is not None and new != text:
+            self._note_repeated(before[0].text, began, owner)
+        elif (new := self._new_in(text, at)) != text and self.repeat is not None:
+            self._note_repeated(self.repeat[0], piece.held.at, owner)
         self.repeat = None
         if not words.split(new):
             return None
         piece.held = replace(piece.held, text=new)
         self.said.append(piece)
         return piece
+
+    def _note_repeated(self, text: str, began: float, owner: Utterance) -> None:
+        self.settled.append((Held(text, began, early=owner.is_early(began)), Fate.REPEATED, owner))
 
     def add(self, piece: HeldPiece) -> None:
         """Hold a text; what is typed beyond `PIECES` as a part of the last one, and beyond `CHARACTERS` not at all."""
@@ -295,6 +321,18 @@ class HeldWords:
             return False
         said, until = self.repeat
         return at < until and words.rest_of(text, said) is not None
+
+    def _not_restated(self, event: e.WordsHeard, at: float) -> str:
+        """The part of a final that is not in the one before: an STT may give it twice, or begin the next one with it."""
+        if self.last_final is None:
+            return event.text
+        (before, came), text = self.last_final, event.text
+        if event.began is not None and before.began is not None:
+            said_again = abs(event.began - before.began) < SAME
+        else:  # without times: at once, where no other sound can have been these words
+            said_again = at - came < SAME and not self.sounds and not self.wordless and text == before.text
+        rest = words.rest_of(text, before.text) if said_again else None
+        return rest if rest is not None else text
 
     def _new_in(self, text: str, at: float) -> str:
         """The part of a text that was not settled by an earlier interim transcript."""

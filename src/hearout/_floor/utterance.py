@@ -193,7 +193,7 @@ class Utterance:
         """What is known to be missing of what was said, and why; None, if nothing is."""
         if self.failure:
             return self.failure
-        if self.text.strip() and self.made <= self.begins_at:
+        if words.has_words(self.text) and self.made <= self.begins_at:
             return "the voice made no sound", Cause.VOICE
         if self.played < self.made - SHORT:
             return "the audio output did not play all of it", Cause.SINK

@@ -10,7 +10,8 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 
 from .. import _text as words
 from .given import GIVEN, Given
-from .pace import Pace, letters, letters_at_least
+from .loudness import Loudness
+from .pace import Pace, letters, letters_at_least, open_tags, unmarked
 from .pace import place as placed
 from .replay import ReplayBuffer
 
@@ -53,6 +54,9 @@ class TtsAttempt:
         self._note_text = note
         self._asked_at: float | None = None
         self._times: list[tuple[float, float | None, str]] = []
+        self._loud = Loudness()
+        self._lost_from: int | None = None
+        self._measured = 0
         self.begins = begins
         self.began_at = self._clock()
         self.seconds = 0.0
@@ -95,7 +99,40 @@ class TtsAttempt:
         if before and times:
             frame.userdata[USERDATA_TIMED_TRANSCRIPT] = [_later(one, before) for one in times]
         self.seconds += frame.duration
+        self._loud.add(frame)
         return frame
+
+    @property
+    def sounded(self) -> float:
+        """Seconds of it that are not silent."""
+        return self._loud.seconds()
+
+    def sentences_said(self, pace: Pace) -> bool:
+        """Measure the sentences that are through, of a TTS that places sentences; False, if the last one is not whole.
+
+        To be asked when a frame has come, before it is heard.
+        """
+        text = self.text
+        times = self._timed(text)
+        while self._measured < len(times) - 1:
+            one, following = times[self._measured : self._measured + 2]
+            if one.end is not None:
+                return True
+            sentence, seconds = text[one.first : following.first], self._loud.seconds(one.start, following.start)
+            if pace.is_cut(sentence, seconds):
+                self._lost_from = one.first
+                return False
+            pace.said(sentence, seconds)
+            self._measured += 1
+        return True
+
+    def measure(self, pace: Pace) -> None:
+        """Note the pace of a try that said its text whole, as far as can be told."""
+        times = self._timed(self.text)
+        if self._measured:
+            pace.said(self.text[times[-1].first :], self._loud.seconds(times[-1].start))
+        else:
+            pace.said(self.text[self.begins :], self.sounded)
 
     async def close(self) -> None:
         """End the try, and the frame that is waited for."""
@@ -108,6 +145,8 @@ class TtsAttempt:
     def resumes_at(self, pace: Pace) -> int:
         """The character at which the next try begins: of the word or the sentence that broke off. Rather too early."""
         text = self.text
+        if self._lost_from is not None:
+            return self._lost_from
         if self.given.requests:
             return self.given.requests[-1]
         if self.seconds <= 0.0:
@@ -118,7 +157,7 @@ class TtsAttempt:
                 return self.begins
             ended = last[-1].end is not None and last[-1].end <= self.seconds + 1e-3  # else the word is said again
             return last[-1].last if ended else last[-1].first
-        reached = self.begins + placed(text[self.begins :], pace.letters_in(self.seconds))
+        reached = self.begins + placed(text[self.begins :], pace.letters_in(self.sounded))
         return max([begin for begin, _ in words.sentences(text) if begin <= reached] + [self.begins])
 
     def lacks(self, pace: Pace) -> bool | None:
@@ -128,8 +167,10 @@ class TtsAttempt:
             if times[-1].end is not None:
                 return self._lacks_words(text, times[-1])
             since, begin = times[-1].start, times[-1].first
-        rest, seconds = text[begin:], self.seconds - since
-        if seconds < pace.least(rest) - ROUNDING:
+        rest, seconds = text[begin:], self._loud.seconds(since)
+        if since and pace.is_cut(rest, seconds):
+            return True
+        if not since and seconds < pace.least(rest) - ROUNDING:
             return True
         usual = pace.usual(rest)
         return False if usual is not None and seconds >= usual - ROUNDING else None
@@ -140,18 +181,19 @@ class TtsAttempt:
         if self.seconds < last.end - 5 * ROUNDING:
             return True
         rest = text[last.last :]
-        if not any(one.isalnum() for one in rest):
+        if not words.has_words(rest):
             return False
         needed = last.end / max(1.0, letters(text[self.begins : last.last]))
         return self.seconds - last.end < letters_at_least(rest) * needed / 2
 
     def _timed(self, text: str) -> list[PlacedText]:
         found: list[PlacedText] = []
-        at = self.begins
+        at, spoken = self.begins, unmarked(text)
         for start, end, piece in self._times:
-            first = text.find(piece.strip(), at)
-            if piece.strip() and first >= 0:
-                at = first + len(piece.strip())
+            said = unmarked(piece).strip()
+            first = spoken.find(said, at)
+            if said and first >= 0:
+                at = first + len(said)
                 found.append(PlacedText(start, end, first, at))
         return found
 
@@ -161,10 +203,12 @@ class TtsAttempt:
         self._note_text(text, complete=complete)
 
     async def _pieces(self, begin: int) -> AsyncIterator[str]:
+        left, before = begin, ""
         async for piece in self._text.read():
-            rest, begin = piece[begin:], max(0, begin - len(piece))
+            before, rest, left = before + piece[:left], piece[left:], max(0, left - len(piece))
             if rest:
-                yield rest
+                yield open_tags(before) + rest
+                before = ""
 
 
 def _later(one: TimedString, seconds: float) -> TimedString:

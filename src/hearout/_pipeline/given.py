@@ -11,6 +11,8 @@ from typing import Any
 
 from livekit.agents import tts
 
+from .pace import open_tags
+
 
 class Given:
     """What one try at a piece of speech was given.
@@ -33,12 +35,23 @@ class Given:
         begin = len(self.text)
         self.text += text
         self._note(self.text, complete=False)
-        return text[max(0, self._skip - begin) :]
+        rest = text[max(0, self._skip - begin) :]
+        if rest and self._skip and not self.requests:
+            rest, self._skip = open_tags(self.text[: self._skip]) + rest, 0
+        return rest
 
     def ask(self, sentence: str) -> str:
         """Note that the next sentence is requested by itself; the part of it that is to be said."""
         self.requests.append(max(self._skip, len(self.text)))
         return self.push(sentence + " ").strip()
+
+    def tell(self, other: "Given | None") -> None:
+        """Note all of it in another one too."""
+        if other is not None:
+            other.requests[:] = self.requests
+            other.push(self.text[len(other.text) :])
+            if self.complete and not other.complete:
+                other.end()
 
     def end(self) -> None:
         """No more text comes."""

@@ -6,7 +6,6 @@ whether an STT may be kept across a hand-over (1.8.9, ``agent_session.py``), so 
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -89,6 +88,7 @@ class Nodes:
         self._speak = agent.tts_node
         self.hook = agent.on_user_turn_completed
         self._transcribe = agent.transcription_node
+        self._retry = retry
         self._tried_think = retry.llm_node(self.think)
         self._tried_speak = retry.tts_node(self._speak, self._voice)
         self._tried_default = retry.tts_node(
@@ -133,7 +133,7 @@ class Nodes:
             self._watcher.model_asked(handle)
             ready = self._watcher.rehearsed(handle)
         if ready is not None and ready.answers(chat_ctx, tools, model_settings):
-            chunks: Any = ready.chunks()
+            chunks: Any = self._retry.llm_node(lambda *_: ready.chunks())(chat_ctx, tools, model_settings)
         else:
             chunks = self._tried_think(chat_ctx, tools, model_settings)
         async for chunk in iterated(chunks):
@@ -145,8 +145,7 @@ class Nodes:
         handle = SPEECH.get()
         ready = None if handle is None else self._watcher.rehearsed(handle)
         if handle is not None and ready is not None:
-            note = partial(self._watcher.spoken, handle, 0)
-            frames: Any = ready.frames(text, model_settings, self._tried_speak, note=note)
+            frames: Any = self._retry.tts_node(ready.first(self._speak), self._voice)(text, model_settings)
         elif handle is not None and self._watcher.is_spoken_text(handle):
             frames = self._tried_default(text, model_settings)
         else:

@@ -5,17 +5,27 @@ import re
 import statistics
 import unicodedata
 
-_MARKUP = re.compile(r"<[^<>]*>")
+_MARKUP = re.compile(r"<[/?!a-zA-Z][^<>]*>")
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w:.-]*)[^<>]*?(/?)>")
+_EMPTY = frozenset({"break", "br"})
+"""Tags that enclose nothing, and that people write without closing them."""
 _LINK = re.compile(r"https?://\S+")
 
 DIGIT, WIDE = 4, 3
 """Letters that a digit, and a character of Chinese, Japanese or Korean, count for: each is a syllable or a word."""
 
-FASTEST, SLOWEST = 30.0, 8.0
-"""Letters in a second that no voice exceeds or falls below: 15 is usual. Bounds for what nothing is known of yet."""
+FASTEST, SLOWEST = 30.0, 5.0
+"""Letters in a second of sound, silence left out, that no TTS exceeds or falls below: 15 is usual, and a third of it
+the slowest that people can follow. Bounds for what nothing is known of yet."""
 
 _STUDENT = (63.7, 9.92, 5.84, 4.60, 4.03, 3.71, 3.50, 3.36, 3.25)
 """Student's t for 99 of 100 cases, by degrees of freedom from 1 on."""
+
+CUT = 0.7
+"""Share of its usual length below which a sentence counts as cut: what is spoken fast is longer."""
+
+UNSEEN = 2 / 3
+"""By how much of the first synthesis the second may differ: those of a sampled TTS differ by a quarter each."""
 
 SHORT = 12
 """Letters below which a text tells nothing about pace: its pauses weigh more."""
@@ -32,9 +42,27 @@ def letters_at_least(text: str) -> float:
     return sum(1.0 if one.isdigit() else _weight(one) for one in counted)
 
 
+def unmarked(text: str) -> str:
+    """The text with spaces in the place of its markup (SSML): each word stands where it stood."""
+    return _MARKUP.sub(lambda match: " " * len(match.group()), text)
+
+
+def open_tags(text: str) -> str:
+    """The tags of SSML that a text opens and does not close: what its rest needs before it, said by itself."""
+    found: list[tuple[str, str]] = []
+    for match in _TAG.finditer(text):
+        closes, name, empty = match.groups()
+        if closes and any(name == one for one, _ in found):
+            while found.pop()[0] != name:
+                pass
+        elif not closes and not empty and name not in _EMPTY:
+            found.append((name, match.group()))
+    return "".join(tag for _, tag in found)
+
+
 def place(text: str, count: float) -> int:
     """The character of a text before which so many letters stand."""
-    for match in re.finditer(r"<[^<>]*>|.", text, re.DOTALL):
+    for match in re.finditer(_MARKUP.pattern + "|.", text, re.DOTALL):
         if len(match.group()) == 1:
             count -= _weight(match.group())
         if count < 0:
@@ -55,6 +83,8 @@ class Pace:
         self._needed: list[float] = []
         self.first_sound = 0.0
         """Seconds that its slowest first sound took."""
+        self.pause = 0.0
+        """Seconds of its longest pause after which it went on."""
 
     def said(self, text: str, seconds: float) -> None:
         """The TTS has said this text whole, in so many seconds."""
@@ -69,6 +99,14 @@ class Pace:
     def is_known(self) -> bool:
         """Whether there is a spread, which takes two syntheses."""
         return len(self._needed) > 1
+
+    def is_cut(self, sentence: str, seconds: float) -> bool:
+        """Whether a sentence took so little that a part of it is missing, at the pace of the others.
+
+        Rather not: sentences differ more than whole texts, and there are many in a call.
+        """
+        usual = self.usual(sentence)
+        return usual is not None and seconds < min(self.least(sentence), CUT * usual)
 
     def least(self, text: str) -> float:
         """Seconds that a text takes at least."""
@@ -89,7 +127,7 @@ class Pace:
     def _off(self) -> float:
         """By how much the next synthesis may differ from the usual, in seconds a letter."""
         if not self.is_known:
-            return math.inf
+            return UNSEEN * self._usual() if self._needed else math.inf
         count = len(self._needed)
         student = _STUDENT[min(count - 2, len(_STUDENT) - 1)]
         return student * statistics.stdev(self._needed) * math.sqrt(1 + 1 / count)

@@ -7,6 +7,7 @@ that nobody hears, and an answer that is dropped leaves no trace.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -74,22 +75,19 @@ class PreparedAnswer:
         """What the LLM said."""
         return self._chunks.read()
 
-    async def frames(
-        self,
-        text: AsyncIterable[str],
-        model: ModelSettings,
-        otherwise: TtsNode,
-        *,
-        note: Callable[..., None] = lambda text, complete: None,
-    ) -> AsyncIterator[rtc.AudioFrame]:
-        """The prepared audio if the TTS was given the same text; otherwise a new synthesis.
+    def first(self, otherwise: TtsNode) -> TtsNode:
+        """A TTS node that begins with what was prepared, as its first try; what breaks off is said by the TTS.
 
         Args:
-            text: what LiveKit gives the node now.
-            model: the same.
-            otherwise: the node that speaks it where it is another text.
-            note: called with what the TTS was given, and with whether that is ``complete``.
+            otherwise: the agent's node, for another text and for every other try.
         """
+        tries = itertools.count()
+        return lambda text, model: otherwise(text, model) if next(tries) else self._frames_of(text, model, otherwise)
+
+    async def _frames_of(
+        self, text: AsyncIterable[str], model: ModelSettings, otherwise: TtsNode
+    ) -> AsyncIterator[rtc.AudioFrame]:
+        """The prepared audio if the TTS was given the same text; otherwise a new synthesis."""
         came: ReplayBuffer[str] = ReplayBuffer()
         taking = asyncio.create_task(record(lambda: text, came))
         try:
@@ -97,14 +95,16 @@ class PreparedAnswer:
                 async for frame in iterated(otherwise(came.read(), model)):
                     yield frame
                 return
-            given = 0.0
-            async for frame in self._frames.read():
-                note(self._given.text, complete=False)
-                yield frame
-                given += frame.duration
-                if given > AT_ONCE:
-                    await asyncio.sleep(PACE * frame.duration)
-            note(self._given.text, complete=True)
+            seconds, given = 0.0, GIVEN.get()
+            try:
+                async for frame in self._frames.read():
+                    self._given.tell(given)
+                    yield frame
+                    seconds += frame.duration
+                    if seconds > AT_ONCE:
+                        await asyncio.sleep(PACE * frame.duration)
+            finally:
+                self._given.tell(given)
         finally:
             taking.cancel()
             await asyncio.gather(taking, return_exceptions=True)

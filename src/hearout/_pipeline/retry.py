@@ -199,6 +199,7 @@ class _Piece:
                 except StopAsyncIteration:
                     break
                 yield attempt.came(frame, 0.0)
+                self._note_first_sound(attempt)
                 attempt.ask_next()
             self._measure(attempt)
         finally:
@@ -250,6 +251,9 @@ class _Piece:
                 self._retry.watcher.sentence_placed(self._speech, before, rest[0][1] if rest else "")
             while await self._goes_on(attempt):
                 frame = attempt.came(attempt.upcoming.result(), before)
+                self._note_first_sound(attempt)
+                if not attempt.sentences_said(self._pace):
+                    raise _BrokeOffError
                 self._sent += frame.duration
                 self._made = self._retry.made(self._speech, frame.duration)
                 yield frame
@@ -268,6 +272,7 @@ class _Piece:
         try:
             while winner is None:
                 await self._wait_for(trying)
+                text = trying[-1].text[self._begins :]
                 for one in [one for one in trying if one.upcoming.done()]:
                     if self._failed(one):
                         trying.remove(one)
@@ -275,10 +280,12 @@ class _Piece:
                     else:
                         winner = winner or one
                 if winner is None and (not trying or self._silent_for(trying) >= self._patience_with_it()):
-                    if self._tries >= self._retry.tries:
+                    self._is_said = self._text.whole.is_set() and not words.has_words(text)
+                    if self._is_said or self._tries >= self._retry.tries:
                         raise _BrokeOffError
                     self._retry.watcher.failed(self._speech, "voice")
                     trying.append(self._begin())
+            self._tries -= len(trying) - 1  # one that was merely slower has not failed
             return winner
         finally:
             for one in trying:
@@ -315,8 +322,10 @@ class _Piece:
         """Whether a try that is through failed before its first sound. An error of the text is raised: the TTS is not
         at fault."""
         error = attempt.upcoming.exception()
-        if error is None or isinstance(error, StopAsyncIteration):
+        if error is None:
             return False
+        if isinstance(error, StopAsyncIteration):
+            return words.has_words(attempt.text[attempt.begins :])
         if error is self._text.error or not isinstance(error, Exception):
             raise error
         return True
@@ -350,9 +359,12 @@ class _Piece:
         """Wait for a TTS that gives nothing while nothing is left to play: whether it had said all of it."""
         lacks = attempt.lacks(self._pace)
         lacks = None if attempt.waits_for_text and not lacks else lacks
-        patience = self._retry.patience
-        await asyncio.wait({attempt.upcoming}, timeout=patience.end if lacks is None else patience.pause)
+        patience, began = self._retry.patience, self._loop.time()
+        seconds = max(patience.end if lacks is None else patience.pause, 1.5 * self._pace.pause)
+        last = self._tries >= self._retry.tries and lacks is not False
+        await asyncio.wait({attempt.upcoming}, timeout=max(seconds, patience.first) if last else seconds)
         if attempt.upcoming.done() or self._left() > 0:
+            self._pace.pause = max(self._pace.pause, self._loop.time() - began)
             return False
         if lacks or attempt.waits_for_text or (lacks is None and not self._doubted):
             self._doubted = True
@@ -379,13 +391,14 @@ class _Piece:
         self._begins = attempt.resumes_at(self._pace)
         self._cut = not attempt.given.text
         rest = attempt.text[self._begins :]
-        self._is_said = self._text.whole.is_set() and attempt.knows_all and not any(one.isalnum() for one in rest)
+        self._is_said = self._text.whole.is_set() and attempt.knows_all and not words.has_words(rest)
 
-    def _measure(self, attempt: TtsAttempt) -> None:
-        """It was said whole, as far as can be told: this is what the TTS needs."""
-        self._pace.said(attempt.text[attempt.begins :], attempt.seconds)
+    def _note_first_sound(self, attempt: TtsAttempt) -> None:
         if attempt.first_sound is not None:
             self._pace.began(attempt.first_sound)
+
+    def _measure(self, attempt: TtsAttempt) -> None:
+        attempt.measure(self._pace)
         if attempt.given.text:
             self._note(attempt.given.text, complete=True)
 

@@ -8,7 +8,6 @@ from .lexicon import Clause, Lexicon, Piece
 from .listening import is_backchannel
 from .sentences import (
     asks,
-    breaks_off,
     ends_a_sentence,
     first_to_answer,
     goes_on,
@@ -16,7 +15,7 @@ from .sentences import (
     question,
     sentences,
 )
-from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, is_echo, join, rest_of, split, tail
+from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, has_words, is_echo, join, rest_of, split, tail
 
 __all__ = [
     "CODES",
@@ -30,12 +29,12 @@ __all__ = [
     "Piece",
     "about",
     "asks",
-    "breaks_off",
     "ends_a_sentence",
     "every_language",
     "first_to_answer",
     "goes_on",
     "has_phrase",
+    "has_words",
     "is_backchannel",
     "is_echo",
     "join",

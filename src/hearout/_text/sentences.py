@@ -114,16 +114,6 @@ def ends_a_sentence(text: str, language: Language = UNKNOWN) -> bool:
     return ended.endswith(_STOPS) and _last_word(ended) not in _abbreviations(language)
 
 
-def breaks_off(text: str) -> bool:
-    """Whether a text that has whole sentences ends in the middle of one, as an LLM does that hits its limit.
-
-    Where there is no full stop before, nothing is said: not every script and not every short reply has one.
-    """
-    whole = re.split(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？।])", text.strip())  # also where no capital follows
-    last = whole[-1].rstrip("\"'”’)]*_") if len(whole) > 1 else "."
-    return last[-1:].isalnum() or last.endswith((",", ";", ":", "-", "–"))
-
-
 # What asks
 
 

@@ -198,7 +198,9 @@ def utterances(
     for index, stretches in sorted(by_segment.items()):
         made = {one.synthesis: syntheses[one.synthesis - 1] for one in stretches}
         asked_before = min(one.at for one in made.values())
-        request = _request(_longest(one.text for one in made.values()), asked_before, requests)
+        by_sentence = not all(one.voice.streaming for one in made.values())
+        begins = made[min(made)].text if by_sentence else _longest(one.text for one in made.values())
+        request = _request(begins, asked_before, requests)
         intended = _wanted(request) if request is not None else _given(made)
         new: Counter[str] = Counter()
         if request is not None:
@@ -219,10 +221,11 @@ def _wanted(request: Request) -> str:
 
 
 def _given(made: dict[int, Synthesis]) -> str:
-    """What should have been said of a text that no model wrote: the longest request, or all sentences in turn."""
+    """What should have been said of a text that no model wrote: the requests in turn, without what is in another."""
     if all(one.voice.streaming for one in made.values()):
         return spoken(_longest(one.given for one in made.values()))
-    return " ".join(dict.fromkeys(spoken(made[number].given) for number in sorted(made)))
+    given = dict.fromkeys(spoken(made[number].given) for number in sorted(made))
+    return " ".join(one for one in given if not any(one in other and one != other for other in given))
 
 
 def _request(text: str, before: float, requests: Sequence[Request]) -> Request | None:
