@@ -323,7 +323,7 @@ class HeldWords:
         return at < until and words.rest_of(text, said) is not None
 
     def _not_restated(self, event: e.WordsHeard, at: float) -> str:
-        """The part of a final that is not in the one before: an STT may give it twice, or begin the next one with it."""
+        """The part of a final that is not in the one before: STTs may give it twice, or begin the next with it."""
         if self.last_final is None:
             return event.text
         (before, came), text = self.last_final, event.text

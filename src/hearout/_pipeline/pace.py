@@ -48,7 +48,7 @@ def unmarked(text: str) -> str:
 
 
 def open_tags(text: str) -> str:
-    """The tags of SSML that a text opens and does not close: what its rest needs before it, said by itself."""
+    """The SSML tags that a text opens and does not close. The rest of the text needs them before it."""
     found: list[tuple[str, str]] = []
     for match in _TAG.finditer(text):
         closes, name, empty = match.groups()
@@ -101,7 +101,7 @@ class Pace:
         return len(self._needed) > 1
 
     def is_cut(self, sentence: str, seconds: float) -> bool:
-        """Whether a sentence took so little that a part of it is missing, at the pace of the others.
+        """Whether a part of a sentence is missing, judged by the pace of the others.
 
         Rather not: sentences differ more than whole texts, and there are many in a call.
         """

@@ -76,7 +76,7 @@ class PreparedAnswer:
         return self._chunks.read()
 
     def first(self, otherwise: TtsNode) -> TtsNode:
-        """A TTS node that begins with what was prepared, as its first try; what breaks off is said by the TTS.
+        """A TTS node whose first try is the prepared audio. Every other try asks the TTS.
 
         Args:
             otherwise: the agent's node, for another text and for every other try.

@@ -95,7 +95,7 @@ _MARKUP = re.compile(r"<[/?!a-zA-Z][^<>]*>")
 
 
 def has_words(text: str) -> bool:
-    """Whether there is something in it to be said: a letter or a digit outside of markup (SSML)."""
+    """Whether a text has a letter or a digit outside of its markup (SSML)."""
     return any(sign.isalnum() for sign in _MARKUP.sub(" ", text))
 
 
