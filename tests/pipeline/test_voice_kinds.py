@@ -84,7 +84,7 @@ def test_of_a_voice_of_any_pace_no_word_is_lost(rate: float, after: float) -> No
 
 
 @pytest.mark.parametrize("agent", [Announcing, Thinking])
-def test_a_pause_longer_than_a_stall_ends_a_voice_only_while_others_are_left(agent: Any) -> None:
+def test_a_voice_that_pauses_longer_than_a_stall_is_said_whole(agent: Any) -> None:
     voice = TTS(pause=8.0)
     assert_whole(call(agent=agent, llm=LLM([NOTICE], rate=5.0), tts=voice, ends_after=90.0))
 
