@@ -1,7 +1,9 @@
 """The files of a call, from its record."""
 
+import contextlib
 import dataclasses
 import json
+import os
 import wave
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from hearout import (
     Outcome,
     Receipt,
 )
-from hearout._console.report import folder, questions, receipts, table, write
+from hearout._console.report import FILES, folder, questions, receipts, table, write
 from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
+from hearout.cli import _kept
+from hearout.ledger import Ledger
 from hearout.receipts import AskOutcome, Basis, Fate, GivenAnswer, Held, QuestionReceipt
 
 ASKED = "Wait, can I change my address first?"
@@ -106,3 +110,31 @@ def test_a_question_is_told_in_a_line_with_the_verdict() -> None:
     assert told == (
         "question consent: answered 'yes' (given), asked 0×: “yes please” is yes (agreement, and nothing else)"
     )
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_what_a_call_leaves_is_its_owners_only(tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEAROUT_LEDGER", raising=False)
+    old, before = Path("calls") / "one", os.umask(umask)
+    try:
+        old.mkdir(parents=True)
+        for name in FILES:
+            (old / name).touch()  # as an older version made them
+        with _kept(None):
+            write(folder(old), CALL, silence(1), silence(1), 24_000)
+            with contextlib.closing(Ledger(os.environ["HEAROUT_LEDGER"])) as ledger:
+                ledger.owed("call")
+    finally:
+        os.umask(before)
+    modes = {str(path): path.stat().st_mode & 0o777 for path in (Path("calls"), *Path("calls").rglob("*"))}
+    assert {"calls/one/call.wav", "calls/one/timeline.png", "calls/receipts.db"} <= set(modes)
+    assert set(modes.values()) == {0o600, 0o700}
+    assert (modes["calls"], modes["calls/one"], modes["calls/receipts.db"]) == (0o700, 0o700, 0o600)
+    assert "HEAROUT_LEDGER" not in os.environ
+
+
+def test_a_folder_that_holds_other_things_keeps_its_rights(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "mine.txt").touch()
+    assert folder(tmp_path).stat().st_mode & 0o777 == 0o755

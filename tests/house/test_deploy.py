@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -49,7 +51,12 @@ def test_a_worker_has_the_environment_that_the_document_gives_it(name: str, numb
     assigned = dict(word.split("=", 1) for word in words if re.match(r"\w+=", word))
     given = SERVICES[name]["environment"]
     assert assigned.items() <= given.items()
-    assert set(given) - set(assigned) == {"LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "HEAROUT_LEDGER"}
+    assert set(given) - set(assigned) == {
+        "LIVEKIT_API_KEY",
+        "LIVEKIT_API_SECRET",
+        "HEAROUT_LEDGER",
+        "HEAROUT_LEDGER_KEY",
+    }
 
 
 def test_variables_that_the_compose_file_reads_are_in_the_example() -> None:
@@ -134,6 +141,86 @@ def test_what_the_image_copies_is_there_and_not_kept_from_it() -> None:
             copied |= set(line.split()[1:-1])
     assert copied == let_in
     assert all((ROOT / path).exists() for path in copied)
+
+
+def test_every_container_is_read_only_and_of_a_user_without_rights() -> None:
+    image = (ROOT / "deploy" / "Dockerfile").read_text()
+    (user,) = re.findall(r"^USER (.+)$", image, re.MULTILINE)
+    for name, service in SERVICES.items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not {"privileged", "cap_add"} & set(service), name
+        assert service.get("user", user if "build" in service else "root").split(":")[0] not in ("root", "0"), name
+        assert "/tmp" in service["tmpfs"], name
+
+
+def test_workers_sign_with_a_key_that_compose_hands_them() -> None:
+    for name in ("worker-a", "worker-b"):
+        (secret,) = SERVICES[name]["secrets"]
+        assert SERVICES[name]["environment"]["HEAROUT_LEDGER_KEY"] == f"/run/secrets/{secret}"
+        assert COMPOSE["secrets"][secret]["file"].startswith("${HEAROUT_LEDGER_KEY:?")
+
+
+def test_compose_starts_nothing_before_the_secrets_are_checked() -> None:
+    for name, service in SERVICES.items():
+        if name != "check":
+            assert service["depends_on"]["check"] == {"condition": "service_completed_successfully"}, name
+    text = (ROOT / "deploy" / "compose.yaml").read_text()
+    assert re.findall(r"\$\{\w+(?!:\?|\w)", text) == []  # compose refuses what is not set, or empty
+
+
+GOOD = {
+    "LIVEKIT_API_KEY": "any",
+    "LIVEKIT_API_SECRET": "5fd1a09b27c34e86" * 4,
+    "POSTGRES_PASSWORD": "90b7c1d4e2fa8635" * 4,
+}
+
+
+def checked(**changed: str) -> subprocess.CompletedProcess[str]:
+    """Run `deploy.check` in the environment that compose gives it from a `.env` with these values."""
+    values = GOOD | changed
+    text = (ROOT / "deploy" / "env.example").read_text()
+    for name, value in values.items():
+        text = text.replace(f"{name}=\n", f"{name}='{value}'\n", 1)
+    command = f"set -a\n{text}\nset +a\nexec {sys.executable} -m deploy.check"
+    bare = {"PATH": os.environ["PATH"]}
+    return subprocess.run(["sh", "-c", command], cwd=ROOT, env=bare, capture_output=True, text=True, check=False)
+
+
+def test_secrets_of_ones_own_pass() -> None:
+    done = checked()
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["LIVEKIT_API_SECRET", "POSTGRES_PASSWORD"])
+@pytest.mark.parametrize(
+    "value",
+    ["", "secret", "APIsecret", "devkey", "changeme" * 8, "a" * 64, "abcd" * 16, "my-very-own-password-0123456789ab"],
+)
+def test_a_secret_that_can_be_guessed_is_refused_and_not_shown(name: str, value: str) -> None:
+    done = checked(**{name: value})
+    assert done.returncode == 1
+    assert name in done.stderr
+    assert not value or value not in done.stderr
+
+
+def test_the_database_and_the_rooms_have_different_secrets() -> None:
+    done = checked(POSTGRES_PASSWORD=GOOD["LIVEKIT_API_SECRET"])
+    assert (done.returncode, "POSTGRES_PASSWORD is LIVEKIT_API_SECRET" in done.stderr) == (1, True)
+
+
+def test_the_agent_of_deploy_loads_with_the_environment_of_a_worker() -> None:
+    given = {name: str(value) for name, value in SERVICES["worker-a"]["environment"].items()}
+    done = subprocess.run(
+        [sys.executable, "-c", "import deploy.agent"],
+        cwd=ROOT,
+        env=os.environ | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def _json(name: str) -> Any:

@@ -18,13 +18,7 @@ import sqlalchemy as sa
 from harness.databases import SLOW, Postgres, locked, until
 from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, cut_in, receipt
 from hearout.errors import AlreadyOwedError, LedgerError
-from hearout.ledger import (
-    LEASE,
-    Ledger,
-    LedgerWriter,
-    Mode,
-    Written,
-)
+from hearout.ledger import LEASE, Ledger, LedgerWriter, Mode, Written
 from hearout.ledger import (
     _spool as spool,
 )
@@ -40,8 +34,6 @@ from hearout.ledger._read import entries, verify
 from hearout.policy import Retention
 
 KEPT = {"words": Retention.KEEP, "keep": Retention.KEEP}
-
-"""Seconds: three times and more what anything here takes on a busy machine."""
 
 
 @pytest.fixture
@@ -478,7 +470,8 @@ def test_a_lease_is_written_when_it_changed_or_would_run_out(sqlite_url: str, mo
     assert written == [(1, 0.0, []), (3, 0.0, None), (4, 0.0, [MINE]), (6, 0.0, None)]
 
 
-def test_what_holds_words_is_its_owners_only(sqlite_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_what_holds_words_is_its_owners_only(sqlite_url: str, tmp_path: Path, umask: int) -> None:
     async def call(one: LedgerWriter) -> None:
         assert await one.settle(receipt("first"), call="room", now=NOW) is Written.LEDGER
         with locked(tmp_path / "receipts.db"):
@@ -488,9 +481,10 @@ def test_what_holds_words_is_its_owners_only(sqlite_url: str, tmp_path: Path) ->
         assert set(modes) >= {"receipts.db", "receipts.db-wal"}
         assert set(modes.values()) == {0o600}
 
-    before = os.umask(0)
+    before = os.umask(umask)
     try:
-        (tmp_path / "receipts.db-spool").mkdir(mode=0o755)  # as an older one was, or a volume is
+        (tmp_path / "receipts.db").touch()  # as an older version made it, or a volume is
+        (tmp_path / "receipts.db-spool").mkdir(mode=0o755)
         run(sqlite_url, call, patience=SLOW)
     finally:
         os.umask(before)
