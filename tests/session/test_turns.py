@@ -17,7 +17,7 @@ def played(*caller: Any, agent: Callable[[], Agent] = Announcing, mode: Any = "m
     handling = {"turn_detection": mode, **more.pop("handling", {})}
 
     def make(**models: Any) -> Any:
-        return AgentSession[Any](turn_handling=handling, **arguments, **models)
+        return AgentSession[Any](turn_handling=handling, **(models | arguments))
 
     return Call(agent=agent, session=make, caller=caller, **more).play()
 
@@ -174,3 +174,66 @@ def test_words_that_are_held_are_not_reported_as_missing() -> None:
 
     assert (turns(result), missed) == ([QUESTION], [])
     assert len(receipts(result)) == 1
+
+
+def push(session: Any) -> None:
+    """As LiveKit's push-to-talk example does when the button goes down; its `interrupt()` is refused meanwhile."""
+    session.clear_user_turn()
+    session.input.set_audio_enabled(True)
+
+
+def release(session: Any) -> None:
+    session.input.set_audio_enabled(False)
+    session.commit_user_turn(transcript_timeout=10.0, stt_flush_duration=2.0)
+
+
+@pytest.mark.parametrize("detector", [True, False])
+@pytest.mark.parametrize("up", [4.35, 5.0])
+def test_push_to_talk_over_protected_speech_is_one_turn(up: float, *, detector: bool) -> None:
+    off = Do(0.1, lambda session: session.input.set_audio_enabled(False))
+    button = [Do(first_sound(1.5), push), Say(first_sound(2.0), QUESTION), Do(first_sound(up), release)]
+    more = {} if detector else {"arguments": {"vad": None}}
+    result = played(off, *button, **more)
+
+    assert result.protected[0].whole
+    assert (turns(result), fates(result), len(result.replies)) == ([QUESTION], [(QUESTION, "delivered")], 1)
+
+
+def test_what_is_said_while_the_button_is_up_is_not_heard() -> None:
+    result = played(Do(0.1, lambda session: session.input.set_audio_enabled(False)), Say(first_sound(2.0), QUESTION))
+
+    assert (turns(result), fates(result)) == ([], [])
+
+
+def test_a_turn_that_is_cancelled_by_its_button_is_dropped() -> None:
+    def cancel(session: Any) -> None:
+        session.input.set_audio_enabled(False)
+        session.clear_user_turn()
+
+    off = Do(0.1, lambda session: session.input.set_audio_enabled(False))
+    result = played(off, Do(first_sound(1.5), push), Say(first_sound(2.0), QUESTION), Do(first_sound(5.0), cancel))
+
+    assert (turns(result), fates(result)) == ([], [(QUESTION, "dropped")])
+
+
+def test_the_stt_ends_the_turns_where_there_is_no_vad() -> None:
+    result = played(
+        Say(first_sound(2.0), QUESTION), Say(from_end(4.0), "and my name"), mode="stt", arguments={"vad": None}
+    )
+
+    assert result.protected[0].whole
+    assert (turns(result), len(result.replies)) == ([QUESTION, "and my name"], 2)
+
+
+def test_a_caller_whom_the_stt_hears_is_not_away() -> None:
+    states: list[str] = []
+
+    class Watched(Announcing):
+        async def on_enter(self) -> None:
+            self.session.on("user_state_changed", lambda event: states.append(event.new_state))
+            await super().on_enter()
+
+    talks = [Say(first_sound(float(at)), f"word{at}", duration=1.0) for at in (1, 3, 5)]
+    played(*talks, agent=Watched, mode="stt", arguments={"vad": None, "user_away_timeout": 3.0}, ends_after=8.0)
+
+    assert "away" not in states

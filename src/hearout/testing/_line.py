@@ -31,6 +31,7 @@ class Microphone(io.AudioInput):
         self._now = now
         self._frames = 0
         self._away = False
+        self._attached = True
         self._pieces: list[tuple[int, int, int]] = []
 
     def speak(self, start: float, end: float, value: int) -> None:
@@ -48,11 +49,21 @@ class Microphone(io.AudioInput):
         """The caller is back."""
         self._away = False
 
+    def on_attached(self) -> None:
+        """As LiveKit asks for when audio is enabled."""
+        self._attached = True
+
+    def on_detached(self) -> None:
+        """As LiveKit asks for when audio is disabled: as in a room, no frame comes."""
+        self._attached = False
+
     async def __anext__(self) -> rtc.AudioFrame:
-        self._frames += 1
-        await asyncio.sleep(self._frames * FRAME - self._now())
-        data = self._sound((self._frames - 1) * _PER_FRAME) if self._pieces else _SILENCE
-        return rtc.AudioFrame(data, CALLER_RATE, 1, _PER_FRAME)
+        while True:
+            self._frames += 1
+            await asyncio.sleep(self._frames * FRAME - self._now())
+            data = self._sound((self._frames - 1) * _PER_FRAME) if self._pieces else _SILENCE
+            if self._attached:
+                return rtc.AudioFrame(data, CALLER_RATE, 1, _PER_FRAME)
 
     def _sound(self, first: int) -> bytes:
         samples = np.zeros(_PER_FRAME, dtype=np.int16)
