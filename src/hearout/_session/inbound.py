@@ -69,6 +69,8 @@ class Inbound:
         self._answers = answers
         self._gate = gate
         self._unscheduled: list[SpeechHandle] = []
+        self._earlier: dict[str, list[Callable[[SpeechAttempt], None]]] = {}
+        """Of each speech that may be interrupted: what the floor is told should the speech become protected."""
         self.heard_at = -math.inf
         """When a transcript was held last, by `time.time()`."""
         self._exceeding = self._answered = ""
@@ -130,6 +132,22 @@ class Inbound:
             )
         )
         self._goes_on(speech)
+        for tell in self._earlier.pop(handle.id, ()):  # made protected in mid-speech: LiveKit has no event for it
+            tell(speech)
+
+    def _of(self, handle: SpeechHandle, tell: Callable[[SpeechAttempt], None]) -> None:
+        """Tell the floor of protected speech, now; of other speech, if and when it becomes protected."""
+        if handle.scheduled and not handle.allow_interruptions:
+            self.protect(handle)
+        if (speech := self._speeches[handle]) is not None:
+            tell(speech)
+        elif not handle.done():
+            if handle.id not in self._earlier:
+                handle.add_done_callback(self._forget)
+            self._earlier.setdefault(handle.id, []).append(tell)
+
+    def _forget(self, handle: SpeechHandle) -> None:
+        self._earlier.pop(handle.id, None)
 
     def _goes_on(self, speech: SpeechAttempt) -> None:
         for seconds, text in speech.asked.sentences:
@@ -259,38 +277,43 @@ class Inbound:
     # The agent's nodes and the audio output
 
     def text_known(self, handle: SpeechHandle, text: str) -> None:
-        if (speech := self._speeches[handle]) is not None:
-            speech.text += text
-            if not speech.spoken:
-                self._feed(e.TextKnown(speech.id, speech.text))
-            if self._session.output.audio is None:
-                self._feed(e.TextSent(speech.id))
+        self._of(handle, lambda speech: self._text_known(speech, text))
+
+    def _text_known(self, speech: SpeechAttempt, text: str) -> None:
+        speech.text += text
+        if not speech.spoken:
+            self._feed(e.TextKnown(speech.id, speech.text))
+        if self._session.output.audio is None:
+            self._feed(e.TextSent(speech.id))
 
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
-        if text and (speech := self._speeches[handle]) is not None:
-            speech.spoken[piece] = text
-            said = words.join([speech.asked.before, *speech.spoken.values()])
-            if said.split() == (speech.asked.before + speech.asked.text).split():
-                return  # it is said as it was asked for
-            speech.asked.reworded = speech.asked.reworded or (complete and said.split() != speech.text.split())
-            self._feed(e.TextKnown(speech.id, said, complete=complete))
+        if text:
+            self._of(handle, lambda speech: self._spoken(speech, piece, text, complete=complete))
+
+    def _spoken(self, speech: SpeechAttempt, piece: int, text: str, *, complete: bool) -> None:
+        speech.spoken[piece] = text
+        said = words.join([speech.asked.before, *speech.spoken.values()])
+        if said.split() == (speech.asked.before + speech.asked.text).split():
+            return  # it is said as it was asked for
+        speech.asked.reworded = speech.asked.reworded or (complete and said.split() != speech.text.split())
+        self._feed(e.TextKnown(speech.id, said, complete=complete))
 
     def is_spoken_text(self, handle: SpeechHandle) -> bool:
         speech = self._speeches[handle]
         return speech is not None and speech.asked.reworded and bool(speech.asked.before)
 
     def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
-        if (speech := self._speeches[handle]) is not None:
-            self._feed(e.SentencePlaced(speech.id, speech.begins_at + seconds, text))
+        self._of(handle, lambda speech: self._feed(e.SentencePlaced(speech.id, speech.begins_at + seconds, text)))
 
     def model_asked(self, handle: SpeechHandle) -> None:
-        if (speech := self._speeches[handle]) is not None:
-            speech.model_asked()
-            self._feed(e.ModelAsked(speech.id))
+        self._of(handle, self._model_asked)
+
+    def _model_asked(self, speech: SpeechAttempt) -> None:
+        speech.model_asked()
+        self._feed(e.ModelAsked(speech.id))
 
     def tool_called(self, handle: SpeechHandle) -> None:
-        if (speech := self._speeches[handle]) is not None:
-            self._feed(e.ToolCalled(speech.id))
+        self._of(handle, lambda speech: self._feed(e.ToolCalled(speech.id)))
 
     def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
         return self._answers.rehearsed(handle)
@@ -300,22 +323,26 @@ class Inbound:
             await self.ledger.promised(speech.id)
 
     def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
-        if (speech := self._speeches[handle]) is not None:
-            self._feed(e.AudioMade(speech.id, speech.begins_at + seconds, complete=complete))
+        self._of(
+            handle,
+            lambda speech: self._feed(e.AudioMade(speech.id, speech.begins_at + seconds, complete=complete)),
+        )
 
     def playout_started(self, handle: SpeechHandle) -> None:
         if self._answers.begins(handle):
             self._feed(e.ReplyStarted())
-        if (speech := self._speeches[handle]) is not None:
-            self._feed(e.PlayoutStarted(speech.id))
+        self._of(handle, lambda speech: self._feed(e.PlayoutStarted(speech.id)))
 
     def playout_progressed(self, handle: SpeechHandle, since: float, until: float) -> None:
-        if (speech := self._speeches[handle]) is not None:
-            self._feed(e.PlayoutProgressed(speech.id, speech.begins_at + until, since=speech.begins_at + since))
+        self._of(
+            handle,
+            lambda speech: self._feed(
+                e.PlayoutProgressed(speech.id, speech.begins_at + until, since=speech.begins_at + since)
+            ),
+        )
 
     def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
-        if (speech := self._speeches[handle]) is not None:
-            self._feed(e.PlayoutFinished(speech.id, speech.begins_at + seconds))
+        self._of(handle, lambda speech: self._feed(e.PlayoutFinished(speech.id, speech.begins_at + seconds)))
 
     def failed(self, handle: SpeechHandle, what: str) -> None:
         logger.warning("the %s broke off in protected speech %s; it is asked again", what, handle.id)

@@ -1,0 +1,107 @@
+"""Speech that becomes protected while it is said, and sessions that share an agent or an event loop."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from livekit.agents import Agent, RunContext, function_tool
+
+from harness.scenes import NOTICE, QUESTION, Announcing, fates, receipts
+from hearout import AgentSession, Outcome
+from hearout.testing import LLM, Call, Do, Reply, Result, Say, UseTool, first_sound
+
+SECOND = "I found your address and I have changed it for you."
+
+
+class Plain(Agent):
+    """Says the notice so that it may be interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Answer.")
+
+    async def on_enter(self) -> None:
+        self.session.say(NOTICE)
+
+
+class Looking(Agent):
+    """A reply whose tool lets nobody interrupt from then on."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Answer.")
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+
+    @function_tool
+    async def look_up(self, context: RunContext[Any]) -> str:
+        """Look something up."""
+        context.disallow_interruptions()
+        await asyncio.sleep(4.0)
+        return "done"
+
+
+def protect(session: Any) -> None:
+    session.current_speech.allow_interruptions = False
+
+
+def played(*caller: Any, agent: Any = Plain, **more: Any) -> Result:
+    return Call(agent=agent, session=AgentSession, caller=caller, **more).play()
+
+
+def test_a_handle_that_is_made_protected_is_so_from_then_on() -> None:
+    result = played(Do(first_sound(1.5), protect), Say(first_sound(2.5), QUESTION))
+
+    (receipt,) = receipts(result)
+    assert receipt.outcome is Outcome.FINISHED
+    assert receipt.played == pytest.approx(receipt.length, abs=0.1)
+    assert receipt.length == pytest.approx(result.utterances[0].end - result.utterances[0].start, abs=0.2)
+    assert fates(result) == [(QUESTION, "delivered")]
+    assert (result.turns, len(result.replies)) == ([QUESTION], 1)
+
+
+def test_late_protection_of_which_the_caller_says_nothing_has_a_receipt() -> None:
+    (receipt,) = receipts(played(Do(first_sound(1.5), protect)))
+
+    assert receipt.outcome is Outcome.FINISHED
+    assert receipt.played == pytest.approx(receipt.length, abs=0.1)
+
+
+@pytest.mark.parametrize("at", [0.5, 4.0])
+def test_disallow_interruptions_in_a_tool_protects_what_follows(at: float) -> None:
+    model = LLM(answers=[Reply("One moment please.", tools=(UseTool("look_up"),)), SECOND, "Fine."])
+    result = played(Say(first_sound(at), QUESTION), agent=Looking, llm=model, ends_after=40.0)
+
+    (receipt,) = receipts(result)
+    assert receipt.outcome is Outcome.FINISHED
+    assert "One moment" in receipt.text
+    assert SECOND in receipt.text
+    assert (result.turns, len(result.requests)) == ([QUESTION], 3)
+    roles = [role for role, text in result.requests[-1].context if text == QUESTION or SECOND in text]
+    assert roles == ["assistant", "user"]  # the tool's result and what follows it, then the words
+
+
+def test_one_agent_in_two_sessions_one_after_the_other() -> None:
+    agent = Announcing()
+    for _ in range(2):
+        result = played(Say(first_sound(2.0), QUESTION), agent=lambda: agent)
+        assert [one.outcome for one in receipts(result)] == [Outcome.FINISHED]
+        assert (result.turns, len(result.replies)) == ([QUESTION], 1)
+
+
+def test_one_agent_in_two_sessions_at_once_is_refused() -> None:
+    agent, errors = Announcing(), []
+
+    async def second(_session: Any) -> None:
+        other = AgentSession[Any]()
+        try:
+            await other.start(agent)
+        except RuntimeError as error:
+            errors.append(str(error))
+        finally:
+            await other.aclose()
+
+    result = played(Do(first_sound(1.0), second), Say(first_sound(2.0), QUESTION), agent=lambda: agent)
+
+    assert errors
+    assert [one.outcome for one in receipts(result)] == [Outcome.FINISHED]
+    assert (result.turns, len(result.replies)) == ([QUESTION], 1)
