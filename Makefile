@@ -2,8 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+TOOLS := .venv/tools-ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PEERS := $(patsubst %,.tools/peers/%/ready,pipecat voicebench)
 CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
+
+COMPILE := $(BIN)/uv pip compile --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
+	--no-emit-find-links --no-annotate --no-header --quiet
 
 PYTEST := $(BIN)/python -m pytest -n 2
 BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each other, the longest first
@@ -15,18 +20,24 @@ ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
 
-setup: $(READY) $(CLIENT) ## make .venv from the lock file, if it is missing or stale
+setup: $(READY) $(TOOLS) $(CLIENT) ## make .venv from the lock files, if it is missing or stale
 
 # Stale means: the lock or the package's own description changed after the last set-up that went through.
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "hearout needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Setting up .venv from requirements.txt (once; about a minute, 1 GB on disk) ..."
+	@echo "Setting up .venv from requirements.txt (once; less than a minute, 0.8 GB on disk) ..."
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes --requirement requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "Set up."
+
+# What tests, checks and benchmarks need is not needed for a first call.
+$(TOOLS): requirements-dev.txt $(READY)
+	@echo "Adding what tests and checks need, from requirements-dev.txt (once; half a minute, 0.5 GB on disk) ..."
+	@$(PIP) --require-hashes --requirement requirements-dev.txt
+	@touch $(TOOLS)
 
 # Without npm only `web` is missing, and it says so itself.
 $(CLIENT): .ci/livekit-client
@@ -44,20 +55,20 @@ run: $(READY) ## run the agent: it talks, and you can talk over it
 web: $(READY) $(CLIENT) ## talk with the agent in a browser
 	@$(BIN)/python uninterruptable.py web
 
-test: $(READY) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 5 minutes)
+test: $(TOOLS) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 5 minutes)
 	@$(PYTEST) -m "not in_real_time"
 	@$(PYTEST) $(BESIDE) -m "one_of_each" || $(ALONE) -m "one_of_each"
 
-test-rest: $(READY) $(CLIENT) ## run what `make test` leaves out: all other calls in real time (about 9 minutes)
+test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other calls in real time (about 9 minutes)
 	@$(PYTEST) $(BESIDE) -m "in_real_time and not one_of_each" || $(ALONE) -m "in_real_time and not one_of_each"
 
 test-all: test test-rest ## run all tests; what a machine lacks is skipped and named
 
-nightly: $(READY) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
+nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 	@HEAROUT_ZOO_CALLS=2000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_zoo.py
 
-bench: $(READY) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat, kills, load, the judge's errors (about 2 hours)
+bench: $(TOOLS) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat, kills, load, the judge's errors (about 2 hours)
 	@$(BIN)/python bench/judge.py
 	@$(BIN)/python -m bench.peers --doc docs/benchmarks.md
 	@$(BIN)/python -m bench
@@ -69,21 +80,22 @@ peers: $(PEERS) ## make the environments of those that hearout is compared with 
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
-check: $(READY) ## ruff and mypy --strict
+check: $(TOOLS) ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(READY) ## draw the pictures of the documents from the code
+docs: $(TOOLS) ## draw the pictures of the documents from the code
 	@$(BIN)/python -m harness.diagram > docs/floor.md
 	@$(BIN)/python -m harness.architecture
 	@$(BIN)/python -m harness.readme_picture
 
-lock: $(READY) ## pin the whole tree again, with hashes
-	@$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --generate-hashes --universal --python-version 3.11 \
-		--no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.txt
-	@for peer in pipecat voicebench; do $(BIN)/uv pip compile bench/peers/$$peer/requirements.in --generate-hashes \
-		--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet \
+lock: $(TOOLS) ## pin the whole tree again, with hashes
+	@$(COMPILE) pyproject.toml --extra local --extra prepare --extra dev --group build --output-file requirements-dev.txt
+	@$(COMPILE) pyproject.toml --extra local --group build --constraint requirements-dev.txt --output-file requirements.txt
+	@$(COMPILE) pyproject.toml --extra local --extra postgres --extra signed --group build --constraint requirements-dev.txt \
+		--output-file deploy/requirements.txt
+	@for peer in pipecat voicebench; do $(COMPILE) bench/peers/$$peer/requirements.in \
 		--output-file bench/peers/$$peer/requirements.txt; done
 
 clean: ## remove the virtual environment and every cache; calls/ stays
