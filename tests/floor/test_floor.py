@@ -1,8 +1,5 @@
 """Who may speak and what is owed, written down as events and actions."""
 
-import sys
-from typing import Any
-
 import pytest
 
 from hearout import (
@@ -400,49 +397,6 @@ def test_what_waits_for_its_own_tool_keeps_no_other_end_waiting() -> None:
     assert owing == [True, True, True, True, False, True]
     told(floor, (9.5, e.SpeechEnded("n1")))
     assert not floor.is_owing
-
-
-def work(floor: Floor, *steps: tuple[float, e.Event]) -> int:
-    """How many functions of ours are called for these events."""
-    calls = 0
-
-    def count(frame: Any, what: str, _: object) -> None:
-        nonlocal calls
-        calls += what == "call" and "hearout" in frame.f_code.co_filename
-
-    sys.setprofile(count)
-    try:
-        for at, event in steps:
-            floor.apply(event, at)
-    finally:
-        sys.setprofile(None)
-    return calls
-
-
-def test_one_event_costs_as_much_with_a_thousand_typed_texts_as_with_one() -> None:
-    few, many = playing(), playing()
-    told(few, (2.0, e.TextTyped("hello")))
-    told(many, *((2.0, e.TextTyped(f"hello {number}")) for number in range(1000)))
-
-    step = (2.5, e.PlayoutProgressed("n1", 1.5))
-    typed = (2.6, e.TextTyped("hello"))
-    assert work(many, step) <= 3 * work(few, step)
-    assert work(many, typed) <= 3 * work(few, typed)
-
-
-def test_all_that_is_typed_is_one_turn_and_what_is_too_much_is_on_record() -> None:
-    floor = playing()
-    typed = [told(floor, (2.0, e.TextTyped(f"{number:03d}" + "x" * 97))) for number in range(300)]
-    turn = told(floor, *ended())
-
-    left_out = [action.fate for actions in typed for action in actions if isinstance(action, RecordFate)]
-    assert left_out == [Fate.TOO_MUCH] * len(left_out)
-    (delivered,) = [action for action in turn if isinstance(action, DeliverTurn)]
-    text = "\n".join(held.text for held in delivered.words)
-    assert [line[:3] for line in text.split("\n")] == [f"{number:03d}" for number in range(300 - len(left_out))]
-    assert 15_000 < len(text) <= 20_000
-    (receipt,) = [action.receipt for action in turn if isinstance(action, WriteReceipt)]
-    assert [fate for _, fate in receipt.held].count(Fate.TOO_MUCH) == 1
 
 
 def test_what_is_typed_over_nothing_is_answered_once_a_second() -> None:

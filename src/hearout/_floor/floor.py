@@ -211,7 +211,6 @@ class Floor:
                 self._is_in(event.language)
                 said = self._held_words.final(event, at, self._owner(), after_question=self._asked_before(at))
                 if said is not None:
-                    said.confidence, said.stt = event.confidence, event.stt
                     self._cut_in(said)
 
     def _is_in(self, language: str) -> None:

@@ -43,9 +43,15 @@ class WordlessSound:
     due_by: float | None = None
 
 
+SOUNDS = 16
+"""Sounds that wait for their words at most: those of 10 s. An STT that is further behind gives words for the newest."""
+
+MOST = 100
+"""Pieces that are held at most, of which no two that follow each other could be one: backchannels, say."""
+
 PIECES = 4
-"""Typed texts that are held one by one. The rules look at each after every event, so that a caller who typed hundreds
-would hold the call up; they are one turn in any case."""
+"""Texts that are held one by one. The rules look at each after every event, so that a caller who typed hundreds would
+hold the call up; they are one turn in any case."""
 
 
 @dataclass(eq=False)
@@ -69,12 +75,14 @@ class HeldPiece:
     """Whether that is the program's to say: then nothing of it is a backchannel."""
     replies: bool = True
     """Whether the program wants an answer to it."""
+    joined: bool = False
+    """Whether several are held as one, none of which was a backchannel or an echo as they came."""
     _echo: tuple[tuple[object, ...], bool] | None = field(default=None, repr=False)
 
     @property
     def is_echo(self) -> bool:
         """Whether the piece is an echo of the agent's own sound."""
-        if self.held.kind is not Kind.SPOKEN:
+        if self.held.kind is not Kind.SPOKEN or self.joined:
             return False
         known = self.owner.known_sound
         if self._echo is None or self._echo[0] != known:  # looked at after every event, and changed by few
@@ -89,8 +97,24 @@ class HeldPiece:
     @property
     def _is_backchannel(self) -> bool:
         """Whether the piece can mean nothing but "I am listening"; an answer to a question is never dropped."""
+        if self.joined:
+            return False
         idle = words.is_backchannel(self.held.text, words.language(self.language))
         return idle and not self.by_hand and not self.after_question and not self.owner.has_asked(self.held.at)
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """All that decides what becomes of a piece; two that are alike in it may be one."""
+        asked, at = self.owner.question_asked_at, self.held.at
+        answers = asked is not None and at >= asked, self.owner.is_early(at), self.after_question
+        return self.held.kind, id(self.owner), answers, self.by_hand, self.committed, self.replies
+
+    def go_on(self, piece: "HeldPiece") -> None:
+        """Hold another piece, which came later, as a part of this one."""
+        sign = "\n" if self.held.kind is Kind.TYPED else " "
+        self.held = replace(self.held, text=f"{self.held.text}{sign}{piece.held.text}")
+        self.joined, self.known_at = True, piece.known_at
+        self.confidence = min((one for one in (self.confidence, piece.confidence) if one is not None), default=None)
 
     @property
     def marked(self) -> Held:
@@ -232,7 +256,7 @@ class HeldWords:
     def started(self, at: float) -> None:
         """The caller makes a sound. What is still owed for the one before may begin there."""
         if not self.talking:
-            self.sounds.append(WordlessSound(at))
+            self.sounds = [*self.sounds[1 - SOUNDS :], WordlessSound(at)]
         self.talking, self.worded_at = True, at
         if self.commit is not None:
             self.commit = replace(self.commit, until=self.commit.at)
@@ -276,26 +300,30 @@ class HeldWords:
         self.repeat = None
         if not words.split(new):
             return None
-        piece.held = replace(piece.held, text=new)
-        self.said.append(piece)
+        piece.held, piece.confidence, piece.stt = replace(piece.held, text=new), event.confidence, event.stt
+        self.add(piece)
         return piece
 
     def _note_repeated(self, text: str, began: float, owner: Utterance) -> None:
         self.settled.append((Held(text, began, early=owner.is_early(began)), Fate.REPEATED, owner))
 
     def add(self, piece: HeldPiece) -> None:
-        """Hold a text; what is typed beyond `PIECES` as a part of the last one, and beyond `CHARACTERS` not at all."""
-        if len(piece.held.text) + sum(len(one.held.text) for one in self.said) > CHARACTERS:
+        """Hold a text; beyond `PIECES` as a part of the last one if they are alike; what is too much, not at all."""
+        goes_on = len(self.said) >= PIECES and self._goes_on(piece)
+        if self._is_too_much(piece, goes_on=goes_on):
             self.settled.append((piece.held, Fate.TOO_MUCH, piece.owner))
-        elif len(self.said) >= PIECES and self._continues(piece):
-            last = self.said[-1].held
-            self.said[-1].held = replace(last, text=f"{last.text}\n{piece.held.text}")
+        elif goes_on:
+            self.said[-1].go_on(piece)
         else:
             self.said.append(piece)
 
-    def _continues(self, piece: HeldPiece) -> bool:
+    def _is_too_much(self, piece: HeldPiece, *, goes_on: bool) -> bool:
+        characters = len(piece.held.text) + sum(len(one.held.text) for one in self.said)
+        return characters > CHARACTERS or (len(self.said) >= MOST and not goes_on)
+
+    def _goes_on(self, piece: HeldPiece) -> bool:
         last = self.said[-1]
-        return last.held.kind is piece.held.kind is Kind.TYPED and last.owner is piece.owner
+        return last.alike == piece.alike and not last.is_idle and not piece.is_idle
 
     def newest(self, at: float, owner: Utterance, *, after_question: bool) -> HeldPiece:
         """The end of the current interim transcript: the part before was looked at when it was new."""
@@ -312,7 +340,7 @@ class HeldWords:
         """The final did not come in time: what was guessed is what was said."""
         if words.split(new := self._new_in(self.guess, at)):
             self.repeat = (self.guess, at + REPEAT_WINDOW)
-            self.said.append(self._spoken(new, self.began(at), at, owner, after_question=after_question))
+            self.add(self._spoken(new, self.began(at), at, owner, after_question=after_question))
         self.forget(at)
 
     def repeats(self, text: str, at: float) -> bool:
@@ -376,7 +404,7 @@ class HeldWords:
     def expire(self, at: float) -> None:
         """No words came in time: a cough, or an STT that is late for the first time."""
         ended = [one for one in (*self.wordless, *self.sounds) if one.ended is not None]
-        self.wordless = [one for one in ended if at - (one.ended or 0.0) < REPEAT_WINDOW]
+        self.wordless = [one for one in ended if at - (one.ended or 0.0) < REPEAT_WINDOW][-SOUNDS:]
         self.forget(at)
 
     def forget(self, at: float) -> None:

@@ -17,7 +17,7 @@ from .actions import Action
 from .answering import RULES, Meaning, Verdict, judge
 from .held import HeldPiece, HeldWords
 from .state import Closing, Queue
-from .utterance import ONSET, Utterance
+from .utterance import KEYS, ONSET, Utterance
 
 RECONSIDER = 0.7
 """Seconds of silence after which words are judged: "okay … no, wait" has a pause that the VAD takes for an end."""
@@ -210,13 +210,13 @@ class Questions:
             one.stopped |= one.asked.id == name or (name is None and one is self._open[0] and not self._queue.open())
 
     def pressed(self, pressed: Held, of: str = "") -> bool:
-        """Whether what is pressed now is an answer; what is none is too early.
+        """Whether what is pressed now is an answer; what is none is too early, or one of too many.
 
         Args:
             pressed: keys, or the choice of a button.
             of: the question whose button it is; empty for keys.
         """
-        if not self._open:
+        if not self._open or len(self._open[0].keys) >= KEYS:
             return False
         one, at = self._open[0], pressed.at
         if pressed.kind is Kind.BUTTON and (of != one.asked.id or pressed.text not in one.choices):

@@ -11,7 +11,7 @@ from ..policy import (
     Policy,
     Redeliver,
 )
-from ..receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
+from ..receipts import Attempt, Cause, Fate, Held, Kind, Outcome, Receipt
 from ..receipts._receipt import (
     SHORT,
 )
@@ -30,6 +30,10 @@ ECHO_MARGIN = 1.5
 
 ASKED_MARGIN = 1.0
 """Seconds that a word of agreement may begin before a question and still be its answer: "do you ag-" "okay"."""
+
+KEYS = 100
+"""Keys, and whatever else came before them, that a receipt lists. Nobody presses so many over one utterance on
+purpose."""
 
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
@@ -436,7 +440,9 @@ class Utterance:
     # The record
 
     def keep(self, held: Held, fate: Fate) -> None:
-        """Note for the receipt what became of words; of what was too much, the first only."""
+        """Note for the receipt what became of words; of keys beyond `KEYS`, and of other things too many, the first."""
+        if held.kind is Kind.PRESSED and len(self.held) >= KEYS and fate is Fate.RECORDED:
+            fate = Fate.TOO_MUCH
         if fate is not Fate.TOO_MUCH or all(known is not fate for _, known in self.held):
             self.held.append((held, fate))
 

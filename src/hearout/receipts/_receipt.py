@@ -58,7 +58,8 @@ class Fate(Enum):
     REPEATED = "repeated"
     """The STT's late last word on what had been settled by its guess."""
     TOO_MUCH = "too much"
-    """More was typed than is held (20,000 characters): nobody was told of it. A receipt has the first of them only."""
+    """More was said or typed than is held (20,000 characters), or more keys were pressed than are listed (100): nobody
+    was told of it. A receipt has the first of them only."""
     CUT_IN = "cut in"
     """Keys that ended the utterance."""
     RECORDED = "recorded"

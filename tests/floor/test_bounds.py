@@ -1,0 +1,172 @@
+"""A caller who says, types or presses thousands of things holds the call up no more than one who does it once."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hearout import Policy
+from hearout._floor import events as e
+from hearout._floor.actions import Action, DeliverTurn, EndQuestion, RecordFate, WriteReceipt
+from hearout._floor.floor import Floor
+from hearout._floor.held import MOST
+from hearout._floor.utterance import KEYS
+from hearout.receipts import Fate, Kind, Receipt
+
+TEXT = "This call is recorded. Please have your customer number ready."
+
+
+def told(floor: Floor, *steps: tuple[float, e.Event]) -> list[Action]:
+    """The actions of the floor at the last of these steps."""
+    actions: list[Action] = []
+    for at, event in steps:
+        actions = floor.apply(event, at)
+    return actions
+
+
+def playing(text: str = TEXT, seconds: float = 60.0, policy: Policy | None = None) -> Floor:
+    """A floor whose announcement began at 1.0 s."""
+    floor = Floor(policy)
+    told(
+        floor,
+        (0.5, e.SpeechRequested("n1")),
+        (0.6, e.TextKnown("n1", text)),
+        (0.9, e.AudioMade("n1", seconds, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+    )
+    return floor
+
+
+def asking() -> Floor:
+    """A floor whose question is being asked since 1.0 s."""
+    floor = Floor()
+    told(
+        floor,
+        (0.4, e.QuestionAsked("q", text="Do you agree?")),
+        (0.5, e.SpeechRequested("n1", question="q")),
+        (0.6, e.TextKnown("n1", "Do you agree?")),
+        (0.9, e.AudioMade("n1", 60.0, complete=True)),
+        (1.0, e.PlayoutStarted("n1")),
+    )
+    return floor
+
+
+def ended(seconds: float = 60.0) -> tuple[tuple[float, e.Event], ...]:
+    """The announcement's end."""
+    return (1.0 + seconds, e.PlayoutFinished("n1", seconds)), (1.0 + seconds, e.SpeechEnded("n1"))
+
+
+def receipt(actions: list[Action]) -> Receipt:
+    (written,) = [action.receipt for action in actions if isinstance(action, WriteReceipt)]
+    return written
+
+
+def work(floor: Floor, *steps: tuple[float, e.Event]) -> int:
+    """How many functions of ours are called for these events."""
+    calls = 0
+
+    def count(frame: Any, what: str, _: object) -> None:
+        nonlocal calls
+        calls += what == "call" and "hearout" in frame.f_code.co_filename
+
+    sys.setprofile(count)
+    try:
+        for at, event in steps:
+            floor.apply(event, at)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+Flood = Callable[[int], tuple[e.Event, ...]]
+
+FLOODS: dict[str, Flood] = {
+    "typed": lambda number: (e.TextTyped(f"hello {number}"),),
+    "typed backchannels": lambda _: (e.TextTyped("okay"),),
+    "said": lambda number: (e.CallerStarted(), e.WordsHeard(f"what is {number}"), e.CallerStopped()),
+    "guesses": lambda number: (e.WordsGuessed(f"what is {number}"),),
+    "sounds": lambda _: (e.CallerStarted(), e.CallerStopped()),
+    "keys": lambda _: (e.KeysPressed("5"),),
+}
+"""Things that a caller can do again and again over protected speech, one after the other."""
+
+STEPS: dict[str, e.Event] = {
+    "playout": e.PlayoutProgressed("n1", 20.0),
+    "typed": e.TextTyped("hello"),
+    "said": e.WordsHeard("what is that"),
+    "key": e.KeysPressed("5"),
+    "alarm": e.AlarmRang(),
+}
+
+
+def flooded(floor: Floor, flood: Flood, times: int) -> Floor:
+    for number in range(times):
+        at = 2.0 + 0.015 * number
+        told(floor, *((at, event) for event in flood(number)))
+    return floor
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize("over", [playing, asking])
+def test_one_event_costs_the_same_with_a_thousand_held_as_with_one(over: Callable[[], Floor], flood: str) -> None:
+    few, many = flooded(over(), FLOODS[flood], 1), flooded(over(), FLOODS[flood], 1000)
+    for name, event in STEPS.items():
+        once, more = work(few, (21.0, event)), work(many, (21.0, event))
+        assert more <= 3 * once, (name, once, more)
+
+
+def test_all_that_is_typed_is_one_turn_and_what_is_too_much_is_on_record() -> None:
+    floor = playing()
+    typed = [told(floor, (2.0, e.TextTyped(f"{number:03d}" + "x" * 97))) for number in range(300)]
+    turn = told(floor, *ended())
+
+    left_out = [action.fate for actions in typed for action in actions if isinstance(action, RecordFate)]
+    assert left_out == [Fate.TOO_MUCH] * len(left_out)
+    (delivered,) = [action for action in turn if isinstance(action, DeliverTurn)]
+    text = "\n".join(held.text for held in delivered.words)
+    assert [line[:3] for line in text.split("\n")] == [f"{number:03d}" for number in range(300 - len(left_out))]
+    assert 15_000 < len(text) <= 20_000
+    (receipt,) = [action.receipt for action in turn if isinstance(action, WriteReceipt)]
+    assert [fate for _, fate in receipt.held].count(Fate.TOO_MUCH) == 1
+
+
+@pytest.mark.parametrize("said", ["mm-hm", TEXT])
+def test_backchannels_and_echoes_are_held_one_by_one_and_not_without_end(said: str) -> None:
+    floor = flooded(playing(), lambda number: (e.TextTyped(f"hello {number}"), e.WordsHeard(said)), 1000)
+    assert len(floor.progress("n1", 21.0).held) <= MOST
+    assert [fate for _, fate in receipt(told(floor, *ended())).held].count(Fate.TOO_MUCH) == 1
+
+
+def test_all_that_is_said_is_one_turn_and_what_is_too_much_is_on_record() -> None:
+    floor = playing()
+    said = [f"number {number:04d} of what I say" for number in range(1000)]
+    for number, text in enumerate(said):
+        at = 2.0 + 0.05 * number
+        told(floor, (at, e.CallerStarted()), (at + 0.02, e.CallerStopped()), (at + 0.03, e.WordsHeard(text)))
+    turn = told(floor, *ended())
+    (delivered,) = [action for action in turn if isinstance(action, DeliverTurn)]
+    words = " ".join(held.text for held in delivered.words)
+    kept = [text for text in said if text in words]
+    assert words == " ".join(kept) == " ".join(said[: len(kept)])
+    assert 15_000 < len(words) <= 20_000
+    assert [fate for _, fate in receipt(turn).held].count(Fate.TOO_MUCH) == 1
+
+
+def test_a_receipt_lists_so_many_keys_and_says_that_there_were_more() -> None:
+    floor = playing()
+    for number in range(3 * KEYS):
+        told(floor, (2.0 + number / 100, e.KeysPressed("5")))
+    fates = [fate for held, fate in receipt(told(floor, *ended())).held if held.kind is Kind.PRESSED]
+    assert fates == [Fate.RECORDED] * KEYS + [Fate.TOO_MUCH]
+
+
+def test_what_is_said_after_the_question_is_no_part_of_what_was_said_before() -> None:
+    floor = asking()
+    for number in range(20):
+        told(floor, (2.0 + number, e.CallerStarted()), (2.4 + number, e.CallerStopped()))
+        told(floor, (2.5 + number, e.WordsHeard(f"what is {number}")))
+    told(floor, *ended())
+    told(floor, (61.6, e.CallerStarted()), (62.2, e.WordsHeard("yes")), (62.3, e.CallerStopped()))
+    actions = told(floor, (63.5, e.AlarmRang()))
+    assert [one.receipt.choice for one in actions if isinstance(one, EndQuestion)] == ["yes"]
