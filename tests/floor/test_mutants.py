@@ -100,7 +100,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "forgets the guess when the final does not come": (
         held,
-        "self.said.append(self._spoken(new, self.began(at), at, owner, after_question=after_question))",
+        "self.add(self._spoken(new, self.began(at), at, owner, after_question=after_question))",
         "pass",
         l1,
     ),
