@@ -11,7 +11,7 @@ from ..policy import (
     Policy,
     Redeliver,
 )
-from ..receipts import Attempt, Cause, Fate, Held, Kind, Outcome, Receipt
+from ..receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
 from ..receipts._receipt import (
     SHORT,
 )
@@ -441,7 +441,7 @@ class Utterance:
 
     def keep(self, held: Held, fate: Fate) -> None:
         """Note for the receipt what became of words; of keys beyond `KEYS`, and of other things too many, the first."""
-        if held.kind is Kind.PRESSED and len(self.held) >= KEYS and fate is Fate.RECORDED:
+        if fate is Fate.RECORDED and len(self.held) >= KEYS:  # keys and buttons
             fate = Fate.TOO_MUCH
         if fate is not Fate.TOO_MUCH or all(known is not fate for _, known in self.held):
             self.held.append((held, fate))
