@@ -116,7 +116,7 @@ def test_one_event_costs_the_same_with_a_thousand_held_as_with_one(over: Callabl
         assert more <= 3 * once, (name, once, more)
 
 
-def test_all_that_is_typed_is_one_turn_and_what_is_too_much_is_on_record() -> None:
+def test_typed_texts_are_one_turn_and_the_excess_is_on_record() -> None:
     floor = playing()
     typed = [told(floor, (2.0, e.TextTyped(f"{number:03d}" + "x" * 97))) for number in range(300)]
     turn = told(floor, *ended())
@@ -132,13 +132,13 @@ def test_all_that_is_typed_is_one_turn_and_what_is_too_much_is_on_record() -> No
 
 
 @pytest.mark.parametrize("said", ["mm-hm", TEXT])
-def test_backchannels_and_echoes_are_held_one_by_one_and_not_without_end(said: str) -> None:
+def test_backchannels_and_echoes_are_held_apart_and_bounded(said: str) -> None:
     floor = flooded(playing(), lambda number: (e.TextTyped(f"hello {number}"), e.WordsHeard(said)), 1000)
     assert len(floor.progress("n1", 21.0).held) <= MOST
     assert [fate for _, fate in receipt(told(floor, *ended())).held].count(Fate.TOO_MUCH) == 1
 
 
-def test_all_that_is_said_is_one_turn_and_what_is_too_much_is_on_record() -> None:
+def test_spoken_words_are_one_turn_and_the_excess_is_on_record() -> None:
     floor = playing()
     said = [f"number {number:04d} of what I say" for number in range(1000)]
     for number, text in enumerate(said):
@@ -161,7 +161,7 @@ def test_a_receipt_lists_so_many_keys_and_says_that_there_were_more() -> None:
     assert fates == [Fate.RECORDED] * KEYS + [Fate.TOO_MUCH]
 
 
-def test_what_is_said_after_the_question_is_no_part_of_what_was_said_before() -> None:
+def test_words_after_the_question_are_not_joined_to_those_before() -> None:
     floor = asking()
     for number in range(20):
         told(floor, (2.0 + number, e.CallerStarted()), (2.4 + number, e.CallerStopped()))
