@@ -1,4 +1,4 @@
-"""A caller who says, types or presses thousands of things holds the call up no more than one who does it once."""
+"""Floods of words, typed texts, sounds and keys: one event costs the same, and what is held is bounded."""
 
 import sys
 from collections.abc import Callable
