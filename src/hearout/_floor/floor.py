@@ -42,7 +42,7 @@ from .actions import Action
 from .held import HeldPiece, HeldWords
 from .pressed import Pressed
 from .question import Questions
-from .state import Closing, Preparing, Progress, Queue
+from .state import Closing, Gap, Preparing, Progress, Queue
 from .typed import TypedTexts
 from .utterance import Utterance
 
@@ -80,10 +80,7 @@ class Floor:
         """Whether an interruptible reply was expected and is now LiveKit's."""
         self._breaks_in = False
         """Whether a cut-in stopped speech that still waits behind other speech."""
-        self._answered: tuple[str, float] | None = None
-        """The utterance whose held words were delivered last, and when it ended."""
-        self._answer_began_at: float | None = None
-        """When the first sample of the answer left, until its gap is noted."""
+        self._gap = Gap()
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
         self._pressed = Pressed(self._questions, self._queue)
@@ -170,7 +167,7 @@ class Floor:
                 self.closing.returned()
                 self._call_ended = False
             case e.ReplyStarted():
-                self._answer_began_at = at
+                self._gap.answer_began_at = at
             case e.ShutdownAsked():
                 self.closing.asked(at, drain=event.drain)
             case e.SessionClosed():
@@ -259,7 +256,7 @@ class Floor:
             self._settle_the_words,  # only when nothing is owed and nothing is due; fates come out of it
             self._record_fates,  # after every rule that settles words, before the receipt that lists them
             self._write_receipts,  # an utterance is over, and none of its held words is open
-            self._note_the_gap,  # the receipt is there, so that the gap can be added to it
+            lambda at: self._gap.settle(at),  # the receipt is there, so that the gap can be added to it
             self._release,  # after the receipts: LiveKit may speak from here on
             self._end,  # last: only when nothing above has anything left to do
         )
@@ -387,8 +384,8 @@ class Floor:
             yield from self._give_back(committed)
         else:
             heard.settle_all(Fate.DELIVERED, committed)
-            self._answered = (self._last.id, self._freed_at) if self._last.ended_at is not None else None
-            self._answer_began_at, self._asked = None, False
+            self._gap = Gap((self._last.id, self._freed_at) if self._last.ended_at is not None else None)
+            self._asked = False
             yield a.DeliverTurn(turn, ready.number if ready else None, over_noise=noise)
 
     def _give_back(self, pieces: list[HeldPiece]) -> Iterator[Action]:
@@ -419,13 +416,6 @@ class Floor:
                 self._asked = self._asked or one.asks
                 yield from self._pressed.offer(one)  # before its receipt, which waits for it
                 yield a.WriteReceipt(one.receipt())
-
-    def _note_the_gap(self, _at: float) -> Iterator[Action]:
-        if self._answer_began_at is not None:
-            if self._answered is not None:
-                name, ended_at = self._answered
-                yield a.NoteGap(name, self._answer_began_at - ended_at)
-            self._answered = self._answer_began_at = None
 
     def _release(self, at: float) -> Iterator[Action]:
         if self._holds and not self.holding:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ..policy import Policy
 from ..receipts import Cause, Held, Outcome
 from . import events as e
-from .actions import PrepareAnswer
+from .actions import NoteGap, PrepareAnswer
 from .utterance import Utterance
 
 
@@ -139,6 +139,24 @@ class Queue:
         others = [other for other in owed if other is not one]
         waits = any(other.playing for other in others) or (bool(others) and owed[0] is not one)
         return None if waits else freed_at
+
+
+@dataclass
+class Gap:
+    """From the end of an utterance to the answer to what was said over it."""
+
+    utterance: tuple[str, float] | None = None
+    """The utterance whose held words were delivered last, and when it ended."""
+    answer_began_at: float | None = None
+    """When the first sample of the answer left, until the gap is noted."""
+
+    def settle(self, _at: float) -> Iterator[NoteGap]:
+        """Note it once the answer has begun."""
+        if self.answer_began_at is not None:
+            if self.utterance is not None:
+                name, ended_at = self.utterance
+                yield NoteGap(name, self.answer_began_at - ended_at)
+            self.utterance = self.answer_began_at = None
 
 
 @dataclass
