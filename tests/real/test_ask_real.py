@@ -27,9 +27,7 @@ from_end = 1.0
         ('keys = "1"', "yes", 0, "answered 'yes' (given)"),
     ],
 )
-def test_a_script_says_what_must_be_answered(
-    tmp_path: Path, answer: str, expect: str, status: int, shown: str
-) -> None:
+def test_a_script_says_what_must_be_answered(tmp_path: Path, answer: str, expect: str, status: int, shown: str) -> None:
     (tmp_path / "call.toml").write_text(SCRIPT.format(expect=expect, answer=answer))
     agent = ROOT / "harness" / "rooms" / "asking_agent.py"
     path = {"PYTHONPATH": str(ROOT)}

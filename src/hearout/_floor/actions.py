@@ -163,6 +163,13 @@ class AskQuestion:
 
 
 @dataclass(frozen=True)
+class SayAgain:
+    """Say an announcement that comes again: this is a pause, and it is due; `id` is that of its first utterance."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class OfferChoices:
     """From now on the caller may choose: an answer to a question that has been asked, or an acknowledgement.
 
@@ -244,6 +251,7 @@ Action: TypeAlias = (
     | StopInterruptible
     | AskQuestion
     | OfferChoices
+    | SayAgain
     | NoteAcknowledgement
     | AnswerAside
     | EndQuestion

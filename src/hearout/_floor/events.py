@@ -28,6 +28,8 @@ class SpeechRequested:
         question: the question of `QuestionAsked` that it asks; empty where it asks none.
         acknowledge: what the button says that acknowledges it once it was said to its end; empty for none.
         acknowledge_keys: keys, each of which does the same.
+        every: seconds from its end to when it is said again; 0 for never.
+        repeats: the utterance that it says again; empty where it is the first time.
     """
 
     id: str
@@ -40,6 +42,23 @@ class SpeechRequested:
     question: str = ""
     acknowledge: str = ""
     acknowledge_keys: str = ""
+    every: float = 0.0
+    repeats: str = ""
+
+
+@dataclass(frozen=True)
+class RepeatAsked:
+    """What another agent said, or began to say, comes again: for the first time so many seconds from now."""
+
+    id: str
+    every: float
+
+
+@dataclass(frozen=True)
+class AgentChanged:
+    """The agent begins to speak or think, or has stopped: what it says may be LiveKit's own."""
+
+    busy: bool
 
 
 @dataclass(frozen=True)
@@ -392,6 +411,8 @@ OfSpeech: TypeAlias = (
 
 Event: TypeAlias = (
     SpeechRequested
+    | RepeatAsked
+    | AgentChanged
     | QuestionAsked
     | QuestionFailed
     | OfSpeech

@@ -42,6 +42,7 @@ from .actions import Action
 from .held import HeldPiece, HeldWords
 from .pressed import Pressed
 from .question import Questions
+from .repeats import Repeats
 from .state import Closing, Gap, Preparing, Progress, Queue
 from .typed import TypedTexts
 from .utterance import Utterance
@@ -84,8 +85,9 @@ class Floor:
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
         self._pressed = Pressed(self._questions, self._queue)
+        self._repeats = Repeats(self._held_words)
         self._shut_down = self._call_ended = False
-        """Whether `FinishShutdown` was given; whether `EndCall` was."""
+        """Whether `FinishShutdown` was given, and `EndCall`."""
 
     # What may be asked
 
@@ -136,6 +138,7 @@ class Floor:
         match event:
             case e.SpeechRequested():
                 self._queue.ask(event, at)
+                self._repeats.stop(event.repeats)
                 self._questions.begun(event.question, self._queue.named(event.id))
             case e.QuestionAsked():
                 self._questions.asked(event, at)
@@ -153,6 +156,9 @@ class Floor:
                 self._held_words.first_wait = self.policy.timeouts.phrase
             case e.TurnTaken():
                 self._passed = self._leftover = self._asked = False
+                self._repeats.note(event, at)
+            case e.RepeatAsked() | e.AgentChanged():
+                self._repeats.note(event, at)
             case e.TurnsByHand():
                 self._held_words.end_turns_by_hand(by_hand=event.by_hand)
             case e.TurnCommitted() if self.holding:
@@ -176,8 +182,9 @@ class Floor:
                 self._arrived.append(event)
             case e.StopAsked():
                 self._questions.stop(event.id)
+                self._repeats.stop(event.id)
                 for one in self._queue.open(suspended=True):
-                    if event.id == one.id or (event.id is None and one is self._queue.current()):
+                    if event.id in (one.id, one.repeats) or (event.id is None and one is self._queue.current()):
                         one.stop(Outcome.CUT_IN, f"operator: {event.reason}", Cause.OPERATOR)
             case e.AlarmRang() | e.TurnCommitted():
                 pass
@@ -258,6 +265,7 @@ class Floor:
             self._write_receipts,  # an utterance is over, and none of its held words is open
             lambda at: self._gap.settle(at),  # the receipt is there, so that the gap can be added to it
             self._release,  # after the receipts: LiveKit may speak from here on
+            lambda at: self._repeats.settle(at, free=self._is_free, passed=self._passed),  # when LiveKit is released
             self._end,  # last: only when nothing above has anything left to do
         )
         busy = True
@@ -414,6 +422,7 @@ class Floor:
             if not waits and all(said.owner is not one for said in self._held_words.said):
                 self._queue.close(one, at)
                 self._asked = self._asked or one.asks
+                self._repeats.over(one)
                 yield from self._pressed.offer(one)  # before its receipt, which waits for it
                 yield a.WriteReceipt(one.receipt())
 
@@ -439,6 +448,10 @@ class Floor:
             yield a.EndCall()
 
     # What the rules ask
+
+    @property
+    def _is_free(self) -> bool:
+        return not (self.holding or self._holds or self._queue.all or self.closing.begun or self._reply_is_on_its_way)
 
     def _owner(self) -> Utterance:
         return self._queue.current() or self._last
@@ -474,6 +487,7 @@ class Floor:
         if (begins := self._prepares_at()) is not None:
             yield begins
         yield from self._questions.alarms()
+        yield from self._repeats.alarms(free=self._is_free, passed=self._passed)
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
         noise_from = self._held_words.is_noise_from(self.policy.timeouts.noise)

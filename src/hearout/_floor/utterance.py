@@ -67,6 +67,9 @@ class Utterance:
     expected: float | None = None
     acknowledge: str = ""
     acknowledge_keys: str = ""
+    every: float = 0.0
+    repeats: str = ""
+    """The first utterance of an announcement that comes again; empty where it is this one."""
     made: float = 0.0
     complete: bool = False
     played: float = 0.0
@@ -117,6 +120,8 @@ class Utterance:
             event.expected,
             event.acknowledge,
             event.acknowledge_keys,
+            event.every,
+            event.repeats,
         )
 
     @property
@@ -238,7 +243,8 @@ class Utterance:
     def again(self, name: str, known_until: float, at: float, cause: Cause | None = None) -> "Utterance":
         """The same utterance under another id, as it was when the caller was last known to be there: broken off."""
         again = copy.copy(self)
-        again.id, again.asked_at, again.sounds, again.held = name, at, 0, []
+        again.id, again.repeats = name, self.repeats or self.id
+        again.asked_at, again.sounds, again.held = at, 0, []
         again.attempts, again.holes = self.attempts[:-1], list(self.holes)
         again.alignment = copy.deepcopy(self.alignment)
         again.outcome, again._told_at = None, None

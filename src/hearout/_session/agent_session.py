@@ -219,9 +219,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
     def user_left(self, *, known_until: float | None = None) -> None:
         """The user is gone: nobody is spoken to, so protected speech stops. It stays owed.
 
-        Args:
-            known_until: when the user was last known to be there, in seconds since the session's start; now, where it
-                is None. What was played since then was played to nobody.
+        What was played since `known_until`, in seconds since the session's start, was played to nobody.
         """
         if self._bridge is not None:
             self._bridge.feed(CallerLeft(known_until))
@@ -242,6 +240,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         redeliver: Redeliver | None = None,
         acknowledge: str = "",
         acknowledge_keys: str = "",
+        every: float = 0.0,
     ) -> AnnouncementHandle:
         """Say something that may not be interrupted; await what this gives back for its receipt.
 
@@ -255,6 +254,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             acknowledge: what a button on the caller's page says ("I have understood"), shown when it was said to its
                 end; who presses it makes the receipt's level *acknowledged*. Without a page nobody is asked.
             acknowledge_keys: keys of a telephone ("1"), each of which does the same once it was said to its end.
+            every: seconds from its end to when it comes again, at the next pause, each time with a receipt of its own.
             cut_in, answer, redeliver: as in :class:`hearout.Policy`, whose choices hold where they are None.
 
         Raises:
@@ -268,7 +268,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         if (bridge := self._bridge) is None:
             raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
         self._check_open(bridge)
-        asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys}
+        asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys, "every": every}
         wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, **asks)
         return bridge.announcer.announce(wanted)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import logging
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +12,7 @@ from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .._floor import events as e
-from .._floor.actions import Resume
+from .._floor.actions import Resume, SayAgain
 from .._floor.state import Progress
 from ..errors import AlreadyOwedError, AnnouncementError, FloorClosedError
 from ..policy import KEYS
@@ -20,6 +22,12 @@ from .speeches import Speeches, SpeechRequest, name_of
 
 if TYPE_CHECKING:
     from ..announcement import Announcement
+
+logger = logging.getLogger("hearout")
+
+
+LEAST = 1.0
+"""Seconds after which an announcement may come again at the soonest."""
 
 
 def asked(text: str, id: str | None, audio: "Announcement | None", **choices: Any) -> SpeechRequest:
@@ -32,6 +40,8 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
     Raises:
         AnnouncementError: there is nothing to say, the text is not that of the audio, or there are no such keys.
     """
+    if isinstance(every := choices.get("every", 0.0), bool) or not 0 <= every < math.inf or 0 < every < LEAST:
+        raise AnnouncementError(f"every={every!r} makes no sense: give {LEAST:g} seconds or more, or 0 for never again")
     if set(keys := choices.get("acknowledge_keys", "")) - set(KEYS):
         raise AnnouncementError(f"acknowledge_keys: {keys!r} are no keys of a telephone (0-9, *, #, A-D)")
     if id is not None and not id.strip():
@@ -50,11 +60,16 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
     return SpeechRequest(id or audio.id, audio.text, **choices)
 
 
-def said_before(receipt: Receipt) -> "AnnouncementHandle":
-    """The handle of an utterance that a dead agent said whole: nothing is said again, and the receipt is there."""
+def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementHandle":
+    """What was said by an agent that died after it: it is not said in its place, and its receipt is there.
+
+    Args:
+        receipt: of it.
+        stop: ends its coming again, for a reason.
+    """
     done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
     done.set_result(receipt)
-    return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=lambda _: None)
+    return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=stop)
 
 
 class AnnouncingCall(Protocol):
@@ -86,6 +101,8 @@ class Announcer:
         self._call = call
         self._gone_on: dict[str, tuple[list[str], AnnouncementHandle]] = {}
         """What is gone on with for a dead agent, by its id: its words, and its handle."""
+        self._repeated: dict[str, tuple[SpeechRequest, int]] = {}
+        """What comes again, by the key of its first utterance, and how often it was said."""
 
     def announce(self, asked: SpeechRequest) -> "AnnouncementHandle":
         """Say an announcement once: an unfinished one of a dead agent is resumed, a finished one is not repeated.
@@ -98,6 +115,7 @@ class Announcer:
         call, book, name = self._call, self._call.receipts.book, asked.id or name_of(asked.text)
         words, gone_on = self._gone_on.pop(name, ([], None))
         if gone_on is not None and words == asked.text.split():
+            self._repeat_of_another(name, asked)
             return gone_on
         if call.speeches.owes(asked.id):
             raise AlreadyOwedError(
@@ -106,7 +124,8 @@ class Announcer:
                 call="" if book is None else book.call,
             )
         if book is not None and (finished := book.said(name, asked.text)) is not None:
-            return said_before(finished)
+            self._repeat_of_another(name, asked)
+            return said_before(finished, lambda why: call.feed(e.StopAsked(why, name)))
         old = None if book is None else book.inherited.get(name)
         try:
             if old is None:
@@ -122,6 +141,26 @@ class Announcer:
             raise FloorClosedError(
                 "the session is closing or closed: nothing more can be announced in it", id=name
             ) from error
+
+    def _repeat_of_another(self, name: str, asked: SpeechRequest) -> None:
+        """Let come again what another agent said, or began to say."""
+        if asked.every:
+            self._repeated[name] = (dataclasses.replace(asked, id=name), 1)
+            self._call.feed(e.RepeatAsked(name, asked.every))
+
+    def say_again(self, action: SayAgain) -> None:
+        """Say an announcement again, under an id of its own: the floor asks again where LiveKit cannot now."""
+        asked, times = self._repeated[action.id]
+        book, times = self._call.receipts.book, times + 1
+        while book is not None and f"{asked.id}#{times}" in {*book.finished, *book.inherited}:  # a dead agent said it
+            times += 1
+        again = dataclasses.replace(asked, id=f"{asked.id}#{times}", repeats=action.id, key="")
+        try:
+            self._announced(again)
+        except RuntimeError:
+            logger.info("announcement %r could not be said again; it is tried again", asked.id)
+        else:
+            self._repeated[action.id] = asked, times
 
     def attempt(self, asked: SpeechRequest) -> None:
         """Say an attempt at a question from its beginning, even where a dead agent had said a part.
@@ -165,6 +204,10 @@ class Announcer:
         call.protect(handle)
         speech = call.speeches[handle]
         assert speech is not None
+        if asked.every and not asked.repeats:
+            text = asked.before + asked.text
+            whole = dataclasses.replace(asked, id=speech.asked.id, text=text, before="", begins_at=0.0)
+            self._repeated[speech.id] = whole, 1
         for text in held:
             call.feed(e.EarlierWords(text))
         announcement = AnnouncementHandle(

@@ -10,6 +10,7 @@ from typing import Any
 from livekit.agents import (
     Agent,
     AgentHandoff,
+    AgentStateChangedEvent,
     ConversationItemAddedEvent,
     SpeechCreatedEvent,
     StopResponse,
@@ -78,6 +79,7 @@ class Inbound:
         self._listening: dict[EventTypes, Callable[[Any], None]] = {
             "speech_created": self._speech_created,
             "user_state_changed": self._user_state_changed,
+            "agent_state_changed": self._agent_state_changed,
             "conversation_item_added": self._item_added,
         }
         for name, listener in self._listening.items():
@@ -89,6 +91,9 @@ class Inbound:
             self._session.off(name, listener)
 
     # The session's events
+
+    def _agent_state_changed(self, event: AgentStateChangedEvent) -> None:
+        self._feed(e.AgentChanged(busy=event.new_state in ("speaking", "thinking")))
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
         handle = event.speech_handle
@@ -129,6 +134,8 @@ class Inbound:
                 question=asked.question,
                 acknowledge=asked.acknowledge,
                 acknowledge_keys=asked.acknowledge_keys,
+                every=asked.every,
+                repeats=asked.repeats,
             )
         )
         self._goes_on(speech)

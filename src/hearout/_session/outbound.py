@@ -101,6 +101,8 @@ class Outbound:
                 self._asker.say(action)
             case a.AnswerAside():
                 self._asker.aside(action)
+            case a.SayAgain():
+                self._announcer.say_again(action)
             case a.EndQuestion():
                 self._asker.ended(action.receipt)
             case a.WriteReceipt():

@@ -29,6 +29,8 @@ class SpeechRequest:
         before: the text of the utterance before it.
         acknowledge: what the caller's page asks for when it was said to its end; empty for nothing.
         acknowledge_keys: the keys of a telephone that say the same.
+        every: seconds from its end to when it is said again; 0 for never.
+        repeats: the key of its first utterance, where this is not the first time.
         question: the question of `ask()` that it is an attempt at; empty where it is none.
         key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
         reworded: whether the TTS was given another text than was written (SSML, structured output, pronunciation).
@@ -47,6 +49,8 @@ class SpeechRequest:
     before: str = field(default="", repr=False)
     acknowledge: str = ""
     acknowledge_keys: str = ""
+    every: float = 0.0
+    repeats: str = ""
     question: str = ""
     key: str = ""
     reworded: bool = False

@@ -31,6 +31,7 @@ from . import _read as book
 from ._asked import answered_too_early, question_json, question_line
 from ._checkpoint import Signer, Verifier, anchors, key_line
 from ._questions import questions
+from ._vcon import vcons
 from ._verify import ChainVerdict, verify_export
 
 COMMANDS = ("list", "show", "verify", "export", "anchor", "forget", "expire")
@@ -104,6 +105,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
     _add_filters(export)
     export.add_argument("--chain", action="store_true", help="print the rows with their hashes instead")
+    export.add_argument("--vcon", action="store_true", help="print each call as an IETF vCon instead")
     export.add_argument("--anchors", type=Path, metavar="FILE", help="with --chain: prove that it began as they say")
     command("anchor", _anchor, "print what the book is now, to be kept outside its database")
     _add_forgetting(command, environ)
@@ -299,6 +301,8 @@ def _verdict(name: str, verdict: ChainVerdict, *, is_checked: bool) -> Iterator[
 
 
 def _export(options: argparse.Namespace) -> int:
+    if options.vcon:
+        return _export_vcon(options)
     if not options.chain:
         _say(json.dumps(_as_json(entry)) for entry in _found(options))
         return 0
@@ -308,6 +312,19 @@ def _export(options: argparse.Namespace) -> int:
     try:
         known = [] if options.anchors is None else anchors(options.anchors, options.book)
         _say(json.dumps(row) for row in book.rows(ledger, call=options.call, anchors=known))
+    finally:
+        ledger.close()
+    return 0
+
+
+def _export_vcon(options: argparse.Namespace) -> int:
+    if options.chain or any((options.since, options.until, options.outcome, options.level)):
+        raise LedgerError("--vcon prints whole calls; only --call goes with it")
+    ledger = _opened(options)
+    try:
+        said = list(book.entries(ledger, now=options.now, call=options.call))
+        for one in vcons(said, questions(ledger, call=options.call), now=options.now):
+            _say([json.dumps(one, ensure_ascii=False)])
     finally:
         ledger.close()
     return 0
