@@ -84,7 +84,7 @@ class Floor:
         self._gap = Gap()
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
-        self._pressed = Pressed(self._questions, self._queue)
+        self._pressed = Pressed(self._questions, self._queue, self._held_words)
         self._repeats = Repeats(self._held_words)
         self._shut_down = self._call_ended = False
         """Whether `FinishShutdown` was given, and `EndCall`."""
@@ -195,8 +195,7 @@ class Floor:
             case e.TextTyped() | e.EarlierWords():
                 self._note_words(event, at)
             case e.KeysPressed() | e.ChoicePressed():
-                pressed = self._pressed.note(event, at, self._owner())
-                self._held_words.settled += [pressed] if self.holding else []
+                self._pressed.note(event, at, self._owner(), holding=self.holding)
             case _:
                 if (noted := self._queue.note(event, at)) is not None:
                     self._last, self._freed_at = noted, at

@@ -10,6 +10,7 @@ from ..receipts import Fate, Held, Kind, Outcome
 from . import actions as a
 from . import events as e
 from .actions import Action
+from .held import HeldWords
 from .question import Questions
 from .state import Queue
 from .utterance import Utterance
@@ -24,21 +25,23 @@ class Pressed:
     Args:
         questions: that are open.
         queue: the utterances that are owed.
+        heard: what the caller says.
     """
 
-    def __init__(self, questions: Questions, queue: Queue) -> None:
-        self._questions, self._queue = questions, queue
+    def __init__(self, questions: Questions, queue: Queue, heard: HeldWords) -> None:
+        self._questions, self._queue, self._heard = questions, queue, heard
         self._due: dict[str, str] = {}
         """The keys that acknowledge an utterance, by its id."""
         self._given: list[str] = []
 
-    def note(self, event: e.KeysPressed | e.ChoicePressed, at: float, owner: Utterance) -> tuple[Held, Fate, Utterance]:
+    def note(self, event: e.KeysPressed | e.ChoicePressed, at: float, owner: Utterance, *, holding: bool) -> None:
         """Note a pressed key or button, and settle its fate.
 
         Args:
             event: what was pressed.
             at: when.
             owner: the utterance over which it was.
+            holding: whether it is put on record.
         """
         cuts, of = False, ""
         if isinstance(event, e.KeysPressed):
@@ -46,12 +49,12 @@ class Pressed:
             cuts = owner in self._queue.open() and owner.cut_by_keys(event.digits)
         else:
             held, of = Held(event.choice, at, Kind.BUTTON), event.id
-        if cuts:
-            return held, Fate.CUT_IN, owner
-        if self._questions.pressed(held, of):
-            return held, Fate.JUDGED, owner
-        self._acknowledge(event)
-        return held, Fate.RECORDED, owner
+        answers = not cuts and self._questions.pressed(held, of)
+        if not (cuts or answers):
+            self._acknowledge(event)
+        if holding:
+            fate = Fate.CUT_IN if cuts else Fate.JUDGED if answers else Fate.RECORDED
+            self._heard.settled.append((held, fate, owner))
 
     def _acknowledge(self, event: e.KeysPressed | e.ChoicePressed) -> None:
         """A key acknowledges all that it may, a button its own utterance."""

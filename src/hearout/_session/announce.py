@@ -61,7 +61,7 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
 
 
 def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementHandle":
-    """What was said by an agent that died after it: it is not said in its place, and its receipt is there.
+    """The handle of an utterance that a dead agent said whole: nothing is said again, and the receipt is there.
 
     Args:
         receipt: of it.
