@@ -67,6 +67,7 @@ test-all: test test-rest ## run all tests; what a machine lacks is skipped and n
 nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 	@HEAROUT_ZOO_CALLS=2000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_zoo.py
+	@HEAROUT_ASK_CALLS=3000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_ask_judged.py
 
 bench: $(TOOLS) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat, kills, load, the judge's errors (about 2 hours)
 	@$(BIN)/python bench/judge.py

@@ -1,5 +1,6 @@
-"""The commands and the Python of docs/receipts.md, docs/announcements.md and docs/ask.md are run, in order."""
+"""The commands and the Python of four documents are run, in order: receipts, announcements, ask and telephony."""
 
+import json
 import os
 import re
 import subprocess
@@ -20,10 +21,11 @@ from hearout._console import script
 from hearout.ledger._environment import place
 from hearout.ledger._questions import asked_record
 from hearout.prepare._orders import read
-from hearout.testing import Say, first_sound
+from hearout.testing import Say, first_sound, from_end
 
 RECEIPTS = (ROOT / "docs" / "receipts.md").read_text()
 ASK = (ROOT / "docs" / "ask.md").read_text()
+TELEPHONY = (ROOT / "docs" / "telephony.md").read_text()
 ANNOUNCEMENTS = (ROOT / "docs" / "announcements.md").read_text()
 
 
@@ -218,9 +220,26 @@ def test_the_commands_of_the_questions_work(terminal: Terminal) -> None:
     ledger.append(asked_record(asked, by="a", now=NOW, text=Retention.KEEP))
     ledger.close()
 
-    first, second = commands(ASK)
+    first, second, third = commands(ASK)
     assert "room-1         silent" in terminal.type(first)
     assert "nothing was answered before" in terminal.type(second)
+    assert json.loads(terminal.type(third))["subject"] == "room-1"
+
+
+@pytest.mark.parametrize(
+    ("number", "last"), [(0, "We cannot go on without an answer. Goodbye."), (1, "Thank you. Goodbye.")]
+)
+def test_the_agents_that_the_telephones_document_shows_work(number: int, last: str) -> None:
+    names: dict[str, Any] = {}
+    for example in shown(TELEPHONY, "python"):
+        exec(example, names)
+    agent: Any = names["Outbound" if number else "Inbound"]()
+    acts = (Say(from_end(2.5), "yes I will"),) if number else ()
+    result = call(*acts, agent=lambda: agent, ends_after=60.0)
+
+    assert said(result)[-1] == last
+    if number:
+        assert agent.comes == "yes"
 
 
 def test_the_script_of_the_questions_can_be_read(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class _Call:
 
     def vcon(self, now: float) -> Json:
         """The call as a vCon."""
-        dialog = sorted(self._dialog(), key=lambda one: str(one["start"]))
+        dialog = sorted([*self._dialog(), *self._unsaid()], key=lambda one: str(one["start"]))
         return {
             "vcon": SYNTAX,
             "uuid": _uuid(self._name),
@@ -84,6 +84,14 @@ class _Call:
             for held, _ in receipt.held:
                 if held.text and held.kind is not Kind.BUTTON:
                     yield _said(CALLER, zero + held.at, _words(held), None, entry.id)
+
+    def _unsaid(self) -> Iterator[Json]:
+        """Questions whose attempts the book does not have: a consent must point at something."""
+        known = {entry.id for entry in self._said if entry.receipt and entry.receipt.started_at is not None}
+        for at, receipt in self._asked:
+            if receipt.id not in known:
+                known.add(receipt.id)
+                yield _said(AGENT, at - receipt.decided_at + receipt.asked_for_at, receipt.text, None, receipt.id)
 
     def _consent(self, at: float, receipt: QuestionReceipt, dialog: list[Json]) -> Json:
         zero, made = at - receipt.decided_at, receipt.deciding
@@ -126,12 +134,8 @@ def _zero_of(entry: Entry) -> float:
 def _said(who: int, at: float, text: str, seconds: float | None, name: str) -> Json:
     """A piece of the conversation, as text: hearout keeps no sound."""
     lasted = {} if seconds is None else {"duration": round(seconds, 3)}
-    kind = {
-        "mediatype": "text/plain",
-        "mimetype": "text/plain",
-    }  # the older name is what the package vcon (0.3.10) reads
     said = {"type": "text", "start": _moment(at), "parties": [who], "originator": who, "message_id": name}
-    return said | lasted | kind | {"encoding": "none", "body": text}
+    return said | lasted | {"mediatype": "text/plain", "encoding": "none", "body": text}
 
 
 def _words(held: Held) -> str:
