@@ -54,7 +54,7 @@ def test_every_branch_of_the_pure_files_is_run(tmp_path: Path) -> None:
     data = f"--data-file={tmp_path / 'coverage'}"
     include = "--include=" + ",".join(f"src/hearout/{name}" for name in sorted(PURE))
     tests = [f"tests/{name}.py" for name in TESTS]
-    few = os.environ | {"HEAROUT_ORDERS": "100"}
+    few = os.environ | {"HEAROUT_ORDERS": "200"}
     # not measured: tests of speed, and mutants, which are copies of the files
     pytest_run = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "not work_grows and not mutant", *tests]
     coverage = [sys.executable, "-m", "coverage"]
