@@ -1,5 +1,6 @@
 """The `hearout` command: each of its commands is a module's ``main``, imported when it is called."""
 
+import argparse
 import importlib
 import io
 import os
@@ -72,11 +73,18 @@ def main(arguments: list[str]) -> int:
         return 0 if wanted else 2
     try:
         command = importlib.import_module(COMMANDS[name][0])
-        status: int = command.main(arguments[1:], *([os.environ] if name == "receipts" else []))
+        options = {"environ": os.environ, "serve": _serve} if name == "receipts" else {}
+        status: int = command.main(arguments[1:], **options)
     except HearoutError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
     return status
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from ._web.records_site import serve  # aiohttp: for this command only
+
+    return serve(options)
 
 
 def usage() -> str:

@@ -15,6 +15,7 @@ from hearout import (
     Outcome,
     Receipt,
 )
+from hearout._console import picture
 from hearout._console.report import FILES, folder, questions, receipts, table, write
 from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
 from hearout.cli import _kept
@@ -44,7 +45,7 @@ def test_every_call_gets_its_three_files(tmp_path: Path, record: CallRecord, sec
     with wave.open(str(tmp_path / "call.wav")) as file:
         assert (file.getnchannels(), file.getnframes()) == (2, int(seconds * 24_000))
     assert json.loads((tmp_path / "timeline.json").read_text()) == json.loads(json.dumps(record.as_json()))
-    assert (tmp_path / "timeline.png").stat().st_size > 5_000
+    assert (tmp_path / "timeline.png").stat().st_size > 1_000
 
 
 def test_the_caller_is_left_and_the_agent_right(tmp_path: Path) -> None:
@@ -57,6 +58,7 @@ def test_the_timeline_has_the_form_that_is_promised() -> None:
     timeline = CALL.as_json()
     assert list(timeline) == [
         *("version", "outcome", "agent", "caller", "transcripts", "turns", "replies", "held", "receipts"),
+        *("questions", "session_at"),
     ]
     assert list(timeline["agent"][0]) == ["id", "start", "end", "text", "protected", "cut"]
     assert timeline["agent"][0]["end"] == 9.0
@@ -91,6 +93,22 @@ def test_a_receipt_is_told_in_a_sentence() -> None:
         "receipt notice: finished, 6.0 of 6.0 s, level played, 1 held, answered after 17 ms "
         "receipt notice: cut in (key 0), 2.0 of 6.0 s, level nothing"
     )
+
+
+def test_the_picture_shows_questions_and_cut_ins() -> None:
+    spoken = [SpokenRow("a", 2.0, 5.0, "A notice.", True, True), SpokenRow("q", 6.0, 8.0, "May we?", True, False)]
+    written = [
+        {"id": "notice", "outcome": "cut in", "why": "key 0", "attempts": [{"began_at": 1.0}]},
+        {"id": "consent", "outcome": "finished", "why": "", "attempts": [{"began_at": 5.0}]},
+    ]
+    asked = [{"choice": "yes", "outcome": "answered", "attempts": [{"utterance": "consent"}]}]
+    record = CallRecord("finished", spoken, receipts=written, questions=asked, session_at=1.0)
+
+    assert [(mark.kind, mark.note) for mark in picture.marks(record)] == [
+        ("protected", "cut in: key 0"),
+        ("question", "asked → yes"),
+    ]
+    assert [(flag.at, flag.text) for flag in picture.flags(record)] == [(5.0, "cut in")]
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_call(tmp_path: Path) -> None:

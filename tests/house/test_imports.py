@@ -31,9 +31,9 @@ MAY = {
     "prepare": {"_local", "announcement", *LEAVES},
     "testing": {"_session", "_floor", *LEAVES},
     "_console": {"_session", "_floor", "_local", *LEAVES},
-    "_web": {"_session", "_worker", "_local", *LEAVES},
+    "_web": {"_session", "_worker", "_local", "ledger", *LEAVES},
     "cli": {"__main__", "_console", "_web", "_session", "_worker", "_local", *LEAVES},
-    "__main__": {"ledger", "prepare", "measure", "_local", *LEAVES},
+    "__main__": {"ledger", "prepare", "measure", "_local", "_web", *LEAVES},
     "__init__": {"_session", "_worker", "announcement", "ledger", "cli", *LEAVES},
 }
 """Each package or module of hearout, and what of hearout it may import."""

@@ -32,6 +32,7 @@ TESTS = (
         "floor/test_question",
         "floor/test_questions",
         "receipts/test_receipt",
+        "receipts/test_picture",
     ),
     *("floor/test_answering", "floor/test_listening", "text/test_words", "text/test_sentences", "text/test_languages"),
     *("receipts/test_codec", "receipts/test_question_codec", "room/test_participants", "room/test_rendered"),

@@ -19,8 +19,8 @@ from aiohttp.test_utils import TestServer
 
 from harness import ROOT, run
 from hearout._web import rooms as room_server
-from hearout._web import run as web_run
 from hearout._web import site
+from hearout._web.loopback import listening
 from hearout._web.rooms import Rooms
 from hearout._web.site import Site
 from hearout._web.tokens import (
@@ -224,7 +224,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:
         port = taken.getsockname()[1]
         with (
             pytest.raises(WebError, match=f"port {port} cannot be used .*--port 0"),
-            web_run._listening("127.0.0.1", port),
+            listening("127.0.0.1", port),
         ):
             pass
 

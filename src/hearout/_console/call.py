@@ -13,9 +13,8 @@ from .._floor import actions, events, trace
 from .._session.agent_session import AgentSession
 from ..policy import Policy
 from ..receipts import Fate, Kind, QuestionReceipt, Receipt
-from ..receipts._codec import (
-    to_json,
-)
+from ..receipts._codec import to_json
+from ..receipts._question_codec import question_to_json
 from .line import SAMPLE_RATE, Line, PlayedSegment
 from .timeline import (
     CallRecord,
@@ -62,6 +61,7 @@ class CallLog:
         self._last_spoke: SpeechHandle | None = None
         self._typing: set[asyncio.Future[None]] = set()
         self._answer_is_due = False
+        self._session_at = 0.0
         self.trace: list[str] = []
         """What the floor was told and decided, for :func:`hearout._floor.trace.replayed`."""
 
@@ -112,7 +112,9 @@ class CallLog:
         ]
         kept = [to_json(receipt) for receipt in self.receipts()]
         replies = self._replies(agent)
-        return CallRecord(outcome, agent, [*self.said], [*self.transcripts], [*self.turns], replies, self.held, kept)
+        asked = [question_to_json(question) for question in self.questions()]
+        heard = ([*self.said], [*self.transcripts], [*self.turns])
+        return CallRecord(outcome, agent, *heard, replies, self.held, kept, asked, self._session_at)
 
     def receipts(self) -> list[Receipt]:
         """The receipts of the protected utterances that are over."""
@@ -243,6 +245,8 @@ class CallLog:
     def _floor(self, at: float, what: events.Event | actions.Action) -> None:
         """Note held words and their fates. `at` is on the session's clock, the record on the line's."""
         now = self.line.now
+        if not self.trace:
+            self._session_at = now - at
         self.trace.append(trace.line(at, what))
         match what:
             case events.WordsHeard() | events.TextTyped():

@@ -1,130 +1,111 @@
-"""The picture of a call: one lane for the agent, one for the caller, one for the words that were held."""
+"""The picture of a call as PNG, and what of a call is drawn: its layout is in `hearout.receipts._picture`."""
 
-import textwrap
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from .line import Samples
-from .timeline import CallRecord
+from ..receipts._picture import COLOURS, Flag, Mark, Picture, picture
+from .timeline import CallRecord, SpokenRow
 
-INK, FAINT = "#1d2733", "#8a94a0"
-AGENT, PROTECTED, CALLER, HELD, GAP = "#cfe3f7", "#f6cf8b", "#cfead6", "#e9def5", "#c0392b"
+WIDE = 1000.0
+"""Pixels of the picture; a screen shows it twice as fine (`FINE`)."""
+FINE = 2.0
+SAME = 0.5
+"""Seconds by which the line's clock and the session's may differ on when an utterance began."""
+SCRIPTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Micro Hei",
+    "Noto Sans Arabic",
+    "Noto Sans",
+)
+"""Fonts that are tried in this order for a sign, as far as this machine has them."""
 
-AGENT_LANE, CALLER_LANE, HELD_LANE = 2.0, 1.0, 0.0
-HEIGHT = 0.8
-"""Of a lane, in lanes."""
 
-
-def draw(path: Path, record: CallRecord, caller: Samples, agent: Samples, sample_rate: int) -> None:
+def draw(path: Path, record: CallRecord) -> None:
     """Draw the call into a PNG file.
 
     Raises:
         OSError: the file cannot be written.
     """
-    seconds = max(len(caller) / sample_rate, 1.0)
-    lanes = 3 if record.held else 2
-    figure = Figure(figsize=(min(max(9.0, seconds * 0.28), 60.0), 1.35 * lanes + 0.9), dpi=110, facecolor="white")
-    axes = figure.add_axes((0.06, 0.16, 0.925, 0.72))
-    sketch = _Sketch(axes, seconds, figure.get_figwidth() * 0.925)
-    for utterance in record.agent:
-        colour = PROTECTED if utterance.protected else AGENT
-        text = utterance.text + (" [cut]" if utterance.cut else "")
-        sketch.block(AGENT_LANE, utterance.start, utterance.end, text, colour)
+    lanes = ("agent", "caller", "held")
+    words = "; orange: protected, barge-in does not stop it" if any(one.protected for one in record.agent) else ""
+    title = f"outcome: {record.outcome}{words}"
+    paint(path, picture(lanes, [*marks(record)], [*flags(record)], title=title, wide=WIDE))
+
+
+def marks(record: CallRecord) -> Iterator[Mark]:
+    """What is drawn of a call's words."""
+    asked = {attempt["utterance"]: one for one in record.questions for attempt in one["attempts"]}
+    for one in record.agent:
+        receipt = next((each for each in record.receipts if _is_of(each, one, record.session_at)), None)
+        question = None if receipt is None else asked.get(receipt["id"])
+        kind = "question" if question else "protected" if one.protected else "agent"
+        yield Mark("agent", one.start, one.end, one.text, kind, _ended(question, receipt, cut=one.cut))
     for said in record.caller:
-        sketch.block(CALLER_LANE, said.start, said.end, said.text, CALLER)
-    sketch.wave(AGENT_LANE, agent, sample_rate)
-    sketch.wave(CALLER_LANE, caller, sample_rate)
-    _held(sketch, record)
-    _gaps(sketch, record)
-    _frame(axes, record, seconds, lanes)
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png")
-
-
-class _Sketch:
-    """Blocks with words on them, in lanes over one time axis."""
-
-    def __init__(self, axes: Any, seconds: float, inches: float) -> None:
-        self.axes = axes
-        self._per_second = inches / seconds
-
-    def block(self, lane: float, start: float, end: float, text: str, colour: str) -> None:
-        """A rounded block from `start` to `end` with as much of `text` on it as fits."""
-        width = max(end - start, 0.05)
-        self.axes.add_patch(
-            FancyBboxPatch(
-                (start, lane - HEIGHT / 2),
-                width,
-                HEIGHT,
-                boxstyle=f"round,pad=0,rounding_size={min(0.12, width / 2)}",
-                mutation_aspect=1.0,
-                linewidth=0,
-                facecolor=colour,
-            )
-        )
-        columns = int(width * self._per_second / 0.062)  # inches of one character at this size
-        if columns >= 4:
-            lines = textwrap.wrap(text, columns, max_lines=5, placeholder=" …")
-            self.write(start + 0.07 / self._per_second, lane + HEIGHT / 2 - 0.07, "\n".join(lines))
-
-    def write(self, at: float, height: float, text: str, *, colour: str = INK, **style: Any) -> None:
-        """Text whose top left corner is at `at` seconds."""
-        settings = {"ha": "left", "va": "top", "fontsize": 7.5, "linespacing": 1.15, **style}
-        self.axes.text(at, height, text, color=colour, clip_on=True, **settings)
-
-    def wave(self, lane: float, samples: Samples, sample_rate: int) -> None:
-        """The sound's envelope along the bottom of the lane."""
-        step = max(1, sample_rate // 25)
-        count = len(samples) // step
-        if not count:
-            return
-        peaks = np.abs(samples[: count * step].astype(np.int32)).reshape(count, step).max(axis=1) / 32768
-        times = np.arange(count) * step / sample_rate
-        foot = lane - HEIGHT / 2
-        self.axes.fill_between(times, foot, foot + peaks * 0.3, color=INK, alpha=0.45, linewidth=0)
-
-
-def _held(sketch: _Sketch, record: CallRecord) -> None:
-    """Draw the held words, each with its fate, and a thread from each to the turn that carried the words."""
-    free = -1.0
+        yield Mark("caller", said.start, said.end, said.text, "caller")
     for held in record.held:
-        start = max(held.at, free)
-        width = max(2.2, min(6.0, len(held.text) * 0.09))
-        sketch.block(HELD_LANE, start, start + width, f"{held.text}\n→ {held.fate}", HELD)
-        free = start + width + 0.1
-        turn = next((turn for turn in record.turns if turn.at >= held.at and held.text in turn.text), None)
-        if turn is not None and turn.at > start + width:
-            sketch.axes.annotate(
-                "",
-                xy=(turn.at, AGENT_LANE - HEIGHT / 2),
-                xytext=(start + width, HELD_LANE),
-                arrowprops={"arrowstyle": "->", "color": FAINT, "connectionstyle": "arc3,rad=0.15", "linewidth": 0.8},
-            )
+        yield Mark("held", held.at, held.at, held.text, "held", f"→ {held.fate}")
 
 
-def _gaps(sketch: _Sketch, record: CallRecord) -> None:
+def _is_of(receipt: Mapping[str, Any], utterance: SpokenRow, session_at: float) -> bool:
+    """Whether a receipt is this utterance's: one of its attempts began then."""
+    begins = [one["began_at"] + session_at for one in receipt["attempts"]]
+    return utterance.protected and any(abs(begin - utterance.start) < SAME for begin in begins)
+
+
+def _ended(question: Mapping[str, Any] | None, receipt: Mapping[str, Any] | None, *, cut: bool) -> str:
+    """How a question or an utterance ended, where that is not the rule."""
+    if receipt is not None and receipt["outcome"] != "finished":
+        return f"{receipt['outcome']}{': ' if receipt['why'] else ''}{receipt['why']}"
+    if question is not None:
+        return f"asked → {question['choice'] or question['outcome']}"
+    return "cut" if cut else ""
+
+
+def flags(record: CallRecord) -> Iterator[Flag]:
+    """The moments of a call: where an answer began, with the gap before it, and where an utterance was cut."""
     for reply in record.replies:
-        sketch.axes.axvline(reply.start, color=GAP, linewidth=0.8, alpha=0.7)
-        label = f"{reply.gap * 1000:.0f} ms" if reply.gap < 10 else f"{reply.gap:.0f} s"
-        sketch.write(reply.start, AGENT_LANE + HEIGHT / 2 + 0.04, label, colour=GAP, ha="center", va="bottom")
+        yield Flag(reply.start, f"{reply.gap * 1000:.0f} ms" if reply.gap < 10 else f"{reply.gap:.0f} s")
+    for one in record.agent:
+        if one.cut:
+            yield Flag(one.end, "cut in" if one.protected else "cut", "cut")
 
 
-def _frame(axes: Any, record: CallRecord, seconds: float, lanes: int) -> None:
-    names = ["held", "caller", "agent"] if lanes == 3 else ["caller", "agent"]
-    axes.set_xlim(0, seconds)
-    axes.set_ylim(AGENT_LANE - lanes + 0.5, AGENT_LANE + 0.72)
-    axes.set_yticks([AGENT_LANE - lanes + 1 + row for row in range(lanes)], names, color=INK, fontsize=9)
-    axes.set_xlabel("seconds", color=FAINT, fontsize=8)
-    axes.tick_params(axis="both", length=0, labelcolor=INK, labelsize=8.5)
-    axes.grid(axis="x", color="#eef1f4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "left", "right", "bottom"):
-        axes.spines[side].set_visible(False)
-    words = "orange: protected, barge-in does not stop it" if any(u.protected for u in record.agent) else ""
-    axes.set_title(f"outcome: {record.outcome}", loc="left", fontsize=9, color=INK)
-    axes.set_title(words, loc="right", fontsize=8, color=FAINT)
+def paint(path: Path, drawn: Picture) -> None:
+    """Write a picture as PNG."""
+    there = set(font_manager.get_font_names())
+    fonts = [name for name in SCRIPTS if name in there]
+    figure = Figure(figsize=(drawn.width / 72, drawn.height / 72), dpi=72 * FINE, facecolor=COLOURS["paper"][0])
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, drawn.width)
+    axes.set_ylim(drawn.height, 0)
+    axes.axis("off")
+    for box in drawn.boxes:
+        shape = f"round,pad=0,rounding_size={min(3.0, box.width / 2, box.height / 2)}"
+        see = {"tick": 0.25, "gap": 0.7, "cut": 0.7}.get(box.kind, 1.0)
+        style: dict[str, Any] = {"linewidth": 0, "facecolor": COLOURS[box.kind][0], "alpha": see}
+        axes.add_patch(FancyBboxPatch((box.x, box.y), box.width, box.height, boxstyle=shape, **style))
+    for label in drawn.labels:
+        way: dict[str, Any] = {
+            "ha": "right" if label.rtl else "left",
+            "va": "baseline",
+            "fontfamily": fonts,
+            "parse_math": False,
+        }
+        weight = "bold" if label.kind == "title" else "normal"
+        way |= {"fontsize": label.size, "fontweight": weight, "color": COLOURS[label.kind][0]}
+        line = axes.text(label.x, label.y, label.text, **way)
+        if (card := label.box) is not None:  # of signs that no font here has, what has no room is left out
+            line.set_clip_path(Rectangle((card.x, card.y), card.width, card.height, transform=axes.transData))
+    FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that no font here has is drawn as boxes
+        figure.savefig(path, format="png")

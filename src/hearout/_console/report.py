@@ -40,7 +40,7 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
             file.writeframes(np.stack([caller, agent], axis=1).astype("<i2").tobytes())
         timeline = json.dumps(record.as_json(), indent=2, ensure_ascii=False)
         (directory / "timeline.json").write_text(timeline + "\n", "utf-8")
-        draw(directory / "timeline.png", record, caller, agent, sample_rate)
+        draw(directory / "timeline.png", record)
     except OSError as error:
         raise ConsoleError(f"{directory}: the call's files cannot be written ({error.strerror})") from error
 

@@ -82,6 +82,10 @@ class CallRecord:
     held: list[HeldRow] = field(default_factory=list)
     receipts: list[dict[str, Any]] = field(default_factory=list)
     """As :mod:`hearout.receipts._codec` writes them; their times are seconds from the session's start."""
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    """As :mod:`hearout.receipts._question_codec` writes them; their times, too."""
+    session_at: float = 0.0
+    """The second of ``call.wav`` at which the session's own seconds begin."""
 
     def as_json(self) -> dict[str, Any]:
         """The record in the form of ``timeline.json``, version 1; seconds to the millisecond."""

@@ -17,6 +17,7 @@ from .._local import choice as voices
 from ..errors import WebError
 from . import rooms as room_server
 from . import site
+from .loopback import is_loopback, listening
 from .rooms import Rooms
 
 logger = logging.getLogger("hearout")
@@ -41,26 +42,13 @@ def web(server: AgentServer, *, host: str, port: int, choice: voices.Choice) -> 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("livekit").setLevel(logging.ERROR)  # it warns at each first call that its imports are slow
     with contextlib.ExitStack() as held:
-        listening = held.enter_context(_listening(host, port))
+        taken = held.enter_context(listening(host, port))
         rooms = held.enter_context(_rooms(host))
         os.environ.update(rooms.environment)
         print(choice.because, flush=True)  # noqa: T201
         _prepare(server, rooms)
-        asyncio.run(_Service(server, rooms, host, listening).run())
+        asyncio.run(_Service(server, rooms, host, taken).run())
     return 0
-
-
-@contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """The page's socket: taken first, for nothing else need be started if it is not to be had."""
-    try:
-        taken = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise WebError(
-            f"{host} port {port} cannot be used ({error.strerror}); choose another with --port, or --port 0 for any"
-        ) from error
-    with taken:
-        yield taken
 
 
 @contextlib.contextmanager
@@ -133,7 +121,7 @@ class _Service:
         port = self._listening.getsockname()[1]
         host = f"[{self._host}]" if ":" in self._host else self._host
         print(f"Open http://{host}:{port} and talk. Ctrl-C ends it.", flush=True)  # noqa: T201
-        if not site.is_loopback(self._host):
+        if not is_loopback(self._host):
             logger.warning("browsers give a page its microphone over https only; put a proxy with TLS before this one")
 
     def _stop(self) -> None:

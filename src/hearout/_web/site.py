@@ -1,15 +1,14 @@
 """The page and its token endpoint. Nothing in it contacts any other host than LiveKit's server."""
 
-import contextlib
-import ipaddress
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ..errors import WebError
+from .loopback import LOOPBACK, file, guarding, is_loopback
 from .rooms import Rooms
 from .tokens import LIVES, Allowance, token
 
@@ -17,10 +16,6 @@ HERE = Path(__file__).parent
 PAGE = HERE / "page"
 CLIENT = HERE / "vendor" / "livekit-client.umd.js"
 """LiveKit's client for browsers: from npm, checked by its hash (`.ci/livekit-client`), not committed."""
-
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def check() -> None:
@@ -38,8 +33,7 @@ class Site:
 
     Args:
         rooms: where the calls are held.
-        host: what the site is bound to; on loopback, requests for other host names are refused: a page elsewhere could
-            else reach it by a name that it lets point here.
+        host: what the site is bound to; on loopback, requests for other host names are refused.
         clock: seconds, for the allowance of tokens.
     """
 
@@ -51,27 +45,15 @@ class Site:
 
     def app(self) -> web.Application:
         """The site, to be served."""
-        app = web.Application(middlewares=[self._guarded], client_max_size=1024)
-        app.router.add_get("/", self._file(PAGE / "index.html"))
+        app = web.Application(
+            middlewares=[guarding(loopback=self._loopback, headers=self._headers)], client_max_size=1024
+        )
+        app.router.add_get("/", file(PAGE / "index.html"))
         for path in sorted(PAGE.iterdir()):
-            app.router.add_get(f"/{path.name}", self._file(path))
-        app.router.add_get("/livekit-client.umd.js", self._file(CLIENT))
+            app.router.add_get(f"/{path.name}", file(path))
+        app.router.add_get("/livekit-client.umd.js", file(CLIENT))
         app.router.add_post("/token", self._token)
         return app
-
-    @web.middleware
-    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Say with every answer what the page may do; refuse a host name that is not this machine's."""
-        if self._loopback and urlsplit(f"//{request.host}").hostname not in LOOPBACK:
-            answer: web.StreamResponse = web.Response(status=421, text="This page is at 127.0.0.1 only.\n")
-        else:
-            try:
-                answer = await handler(request)
-            except web.HTTPException as error:
-                answer = web.Response(status=error.status, text=f"{error.reason}\n")
-                answer.headers.update({k: v for k, v in error.headers.items() if k == "Allow"})
-        answer.headers.update(self._headers(request))
-        return answer
 
     def _headers(self, request: web.Request) -> dict[str, str]:
         connects = " ".join(["'self'", *_reachable(self._url(request))])
@@ -80,18 +62,8 @@ class Site:
             f"connect-src {connects}; media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'",
             "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
             "Cache-Control": "no-store" if request.method == "POST" else "no-cache",
         }
-
-    def _file(self, path: Path) -> Handler:
-        async def file(_: web.Request) -> web.StreamResponse:
-            return web.FileResponse(path)
-
-        return file
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         """A token for a new visitor, given to this page only."""
@@ -112,13 +84,6 @@ class Site:
             return self._rooms.url
         host = urlsplit(f"//{request.host}").hostname or "127.0.0.1"
         return f"ws://{f'[{host}]' if ':' in host else host}:{self._rooms.port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this address or name is of this machine alone."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _reachable(url: str) -> list[str]:

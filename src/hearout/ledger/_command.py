@@ -1,4 +1,4 @@
-"""`hearout receipts`: list, show, verify, export, anchor, forget and expire the receipts of a ledger."""
+"""`hearout receipts`: list, show, serve, verify, export, anchor, forget and expire the receipts of a ledger."""
 
 import argparse
 import getpass
@@ -34,13 +34,24 @@ from ._questions import questions
 from ._vcon import vcons
 from ._verify import ChainVerdict, verify_export
 
-COMMANDS = ("list", "show", "verify", "export", "anchor", "forget", "expire")
+COMMANDS = ("list", "show", "serve", "verify", "export", "anchor", "forget", "expire")
 STANDINGS = ("owed", "playing", *(outcome.value for outcome in Outcome))
 WIDTH = 80
 
 
+Run = Callable[[argparse.Namespace], int]
+
+
+def _no_page(_: argparse.Namespace) -> int:
+    raise LedgerError("the page is part of the hearout command; run: hearout receipts serve")
+
+
 def main(
-    argv: Sequence[str], environ: Mapping[str, str] | None = None, *, clock: Callable[[], float] = time.time
+    argv: Sequence[str],
+    environ: Mapping[str, str] | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+    serve: Run = _no_page,
 ) -> int:
     """Run the command.
 
@@ -48,6 +59,7 @@ def main(
         argv: what follows ``hearout receipts``.
         environ: where ``HEAROUT_LEDGER``, ``HEAROUT_BOOK`` and ``HEAROUT_LEDGER_KEY`` are looked up.
         clock: the time, in seconds since 1970, UTC.
+        serve: serves the page of ``hearout receipts serve``.
 
     Returns:
         the exit status: 0; 1 when it failed or a row is bad; 2 for a wrong call.
@@ -56,7 +68,7 @@ def main(
     if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help")):
         arguments.insert(0, "list")
     try:
-        options = _parser(environ or {}).parse_args(arguments)
+        options = _parser(environ or {}, serve).parse_args(arguments)
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
     options.now, options.status = clock(), 0
@@ -70,11 +82,11 @@ def main(
         return int(options.status)
 
 
-def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+def _parser(environ: Mapping[str, str], serve: Run) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hearout receipts", description="What was said to whom, and what shows it.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], what: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Run, what: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
         one.set_defaults(run=run)
         _add_where(one, environ)
@@ -95,12 +107,19 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     show.add_argument("--call", metavar="CALL", help="in this call only")
     show.add_argument("--json", action="store_true", help="print a list of JSON objects")
     verify = command("verify", _verify, "check every row, and name the first bad one")
-    verify.add_argument("--key", type=Path, metavar="FILE", help="every row must be signed with this public key (PEM)")
+    page = command("serve", serve, "serve a page on this machine that shows them")
+    for one in (verify, page):
+        signs = "every row must be signed with this public key (PEM)"
+        one.add_argument("--key", type=Path, metavar="FILE", help=signs)
+        begun = "the book must have begun as these anchors say"
+        one.add_argument("--anchors", type=Path, metavar="FILE", help=begun)
+    page.add_argument("--port", type=int, default=8001, help="0 for a free one (%(default)s)")
+    sounds = "recordings of the calls: NAME.wav, or NAME/call.wav as console writes them"
+    page.add_argument("--recordings", type=Path, metavar="FOLDER", help=sounds)
     verify.add_argument(
         "--file", type=Path, metavar="EXPORT", help="check what export --chain printed, without the database"
     )
     verify.add_argument("--head", metavar="HASH", help="a hash that was noted before must be there still")
-    verify.add_argument("--anchors", type=Path, metavar="FILE", help="the book must have begun as these anchors say")
     verify.add_argument("--json", action="store_true", help="print a JSON object")
     export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
     _add_filters(export)
@@ -113,7 +132,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 
 
 def _add_forgetting(
-    command: Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser],
+    command: Callable[[str, Run, str], argparse.ArgumentParser],
     environ: Mapping[str, str],
 ) -> None:
     forget = command("forget", _forget, "remove what the caller said in a call, and its names; the chain stays whole")
