@@ -81,6 +81,13 @@ def front_desk(
     early = ((Held("yes yes", 17.0, early=True), Fate.JUDGED),)
     one = receipt("consent", text=CONSENT, held=early, listeners=heard, caller=who, attempts=(), **asked)
     book.settle(one, call=call, by="a", now=at + 19.4)
+    question = _consent(call, who)
+    text = book.text
+    book.append(asked_record(replace(question, entry=f"q{at}"), by="a", now=at + 24.6, text=text))
+
+
+def _consent(call: str, who: str) -> QuestionReceipt:
+    """A question with an answer that came too early, a wish for time, and a yes."""
     spoken = {"stt": "deepgram/nova-3", "confidence": 0.97, "language": "en"}
     answers = (
         GivenAnswer(
@@ -93,7 +100,7 @@ def front_desk(
             "yes, that is fine", Kind.SPOKEN, 0, 23.2, 24.2, 24.5, verdict="yes", rule="agreement, and nothing else"
         ),
     )
-    question = QuestionReceipt(
+    return QuestionReceipt(
         "consent",
         "3",
         AskOutcome.ANSWERED,
@@ -112,8 +119,6 @@ def front_desk(
         caller=who,
         agent="Front desk",
     )
-    text = book.text
-    book.append(asked_record(replace(question, entry=f"q{at}"), by="a", now=at + 24.6, text=text))
 
 
 def cut(book: Opened, call: str, at: float) -> None:

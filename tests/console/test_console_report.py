@@ -96,7 +96,10 @@ def test_a_receipt_is_told_in_a_sentence() -> None:
 
 
 def test_the_picture_shows_questions_and_cut_ins() -> None:
-    spoken = [SpokenRow("a", 2.0, 5.0, "A notice.", True, True), SpokenRow("q", 6.0, 8.0, "May we?", True, False)]
+    spoken = [
+        SpokenRow("a", 2.0, 5.0, "A notice.", protected=True, cut=True),
+        SpokenRow("q", 6.0, 8.0, "May we?", protected=True, cut=False),
+    ]
     written = [
         {"id": "notice", "outcome": "cut in", "why": "key 0", "attempts": [{"began_at": 1.0}]},
         {"id": "consent", "outcome": "finished", "why": "", "attempts": [{"began_at": 5.0}]},

@@ -106,6 +106,17 @@ def _parser(environ: Mapping[str, str], serve: Run) -> argparse.ArgumentParser:
     show.add_argument("id", metavar="ID", help="its id")
     show.add_argument("--call", metavar="CALL", help="in this call only")
     show.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    _add_checking(command, serve)
+    export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
+    _add_filters(export)
+    export.add_argument("--chain", action="store_true", help="print the rows with their hashes instead")
+    export.add_argument("--anchors", type=Path, metavar="FILE", help="with --chain: prove that it began as they say")
+    command("anchor", _anchor, "print what the book is now, to be kept outside its database")
+    _add_forgetting(command, environ)
+    return parser
+
+
+def _add_checking(command: Callable[[str, Run, str], argparse.ArgumentParser], serve: Run) -> None:
     verify = command("verify", _verify, "check every row, and name the first bad one")
     page = command("serve", serve, "serve a page on this machine that shows them")
     for one in (verify, page):
@@ -121,14 +132,6 @@ def _parser(environ: Mapping[str, str], serve: Run) -> argparse.ArgumentParser:
     )
     verify.add_argument("--head", metavar="HASH", help="a hash that was noted before must be there still")
     verify.add_argument("--json", action="store_true", help="print a JSON object")
-    export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
-    _add_filters(export)
-    export.add_argument("--chain", action="store_true", help="print the rows with their hashes instead")
-    export.add_argument("--vcon", action="store_true", help="print each call as an IETF vCon instead")
-    export.add_argument("--anchors", type=Path, metavar="FILE", help="with --chain: prove that it began as they say")
-    command("anchor", _anchor, "print what the book is now, to be kept outside its database")
-    _add_forgetting(command, environ)
-    return parser
 
 
 def _add_forgetting(
