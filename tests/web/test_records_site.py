@@ -1,4 +1,4 @@
-"""The page of `hearout receipts serve`: what its server tells, whom it refuses, and that nothing is written."""
+"""The server of `hearout receipts serve`: answers, refusals, and that nothing is written."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from harness.ledger_workers import NOW
 from harness.shown_book import DEMO, FIRST, HOSTILE, filled, recorded
-from hearout._web.records import CallRecord, Recordings
+from hearout._web.records import Recordings, ShownCall
 from hearout._web.records_site import RecordsSite
 from hearout.ledger import Ledger, Mode
 from hearout.receipts._picture import NARROWEST
@@ -162,7 +162,7 @@ def test_the_chain_is_checked(url: str) -> None:
 
 def test_the_picture_of_a_call_is_drawn_with_its_cut(url: str) -> None:
     ledger = Ledger(url, mode=Mode.READ)
-    drawn = CallRecord.read(ledger, "dental-4412", now=NOW + 7200).drawn(800)
+    drawn = ShownCall.read(ledger, "dental-4412", now=NOW + 7200).drawn(800)
     ledger.close()
     assert {"cut in", "cut in: key 0"} <= {one.text for one in drawn.labels}
 

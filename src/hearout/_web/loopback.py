@@ -1,4 +1,4 @@
-"""What both pages' servers share: their socket, and who may ask them."""
+"""The socket of the pages' servers, and their guard against other hosts."""
 
 import contextlib
 import ipaddress

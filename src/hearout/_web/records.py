@@ -92,7 +92,7 @@ def _written(entry: Entry) -> float:
 
 
 @dataclass
-class CallRecord:
+class ShownCall:
     """One call, on one clock: second 0 is when its first session began.
 
     Args:
@@ -111,7 +111,7 @@ class CallRecord:
         self._begins += [at - one.decided_at for at, one in self.questions if self._known(at - one.decided_at) is None]
 
     @classmethod
-    def read(cls, ledger: Ledger, call: str, *, now: float) -> "CallRecord":
+    def read(cls, ledger: Ledger, call: str, *, now: float) -> "ShownCall":
         """The call of that name."""
         return cls(tuple(entries(ledger, now=now, call=call)), tuple(questions(ledger, call=call)))
 
@@ -159,7 +159,7 @@ class CallRecord:
         return known | {"held": given, "revoked": receipt.revoked, "revoked_at": receipt.revoked_at}
 
     def said(self) -> Iterator[Json]:
-        """What the agent and the caller said: who, from when until when, the words, and what became of them."""
+        """The words of agent and caller in order of their receipts, with speaker, seconds and fate."""
         asked = {one.utterance for _, each in self.questions for one in each.attempts}
         answers = [(at - each.decided_at, one) for at, each in self.questions for one in each.answers]
         for entry in self.entries:

@@ -20,7 +20,7 @@ from ..ledger._read import verify
 from ..receipts._codec import Json
 from ..receipts._picture import svg
 from .loopback import file, guarding, listening
-from .records import LEVELS, OUTCOMES, CallRecord, Recordings, calls
+from .records import LEVELS, OUTCOMES, Recordings, ShownCall, calls
 
 HERE = Path(__file__).parent
 PAGE = HERE / "records"
@@ -101,14 +101,14 @@ class RecordsSite:
         told = await self._read(lambda: calls(self._ledger, now=now, since=since, until=until, **like))
         return web.json_response(told)
 
-    async def _record(self, request: web.Request) -> CallRecord:
+    async def _record(self, request: web.Request) -> ShownCall:
         """The call that is asked for.
 
         Raises:
             web.HTTPNotFound: there is none of that name.
         """
         call, now = request.query.get("call", ""), self._clock()
-        record: CallRecord = await self._read(lambda: CallRecord.read(self._ledger, call, now=now))
+        record: ShownCall = await self._read(lambda: ShownCall.read(self._ledger, call, now=now))
         if not record.entries and not record.questions:
             raise web.HTTPNotFound(reason="There is no such call in this book")
         return record
