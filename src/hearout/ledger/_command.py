@@ -110,6 +110,7 @@ def _parser(environ: Mapping[str, str], serve: Run) -> argparse.ArgumentParser:
     export = command("export", _export, "print the utterances as JSON, one a line, with their receipts")
     _add_filters(export)
     export.add_argument("--chain", action="store_true", help="print the rows with their hashes instead")
+    export.add_argument("--vcon", action="store_true", help="print each call as an IETF vCon instead")
     export.add_argument("--anchors", type=Path, metavar="FILE", help="with --chain: prove that it began as they say")
     command("anchor", _anchor, "print what the book is now, to be kept outside its database")
     _add_forgetting(command, environ)
