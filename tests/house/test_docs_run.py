@@ -86,15 +86,26 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
     Opened.settle(ledger, receipt(call="room-1"), call="room-1", by="a", now=NOW + 8)
     ledger.close()
 
-    printed = [terminal.type(line.replace("CALL", "room-1"), **environment) for line in typed[len(keys) :]]
+    (terminal.folder / "calls").mkdir()
+    lines = [_until_served(line.replace("CALL", "room-1")) for line in typed[len(keys) :]]
+    printed = [terminal.type(line, **environment) for line in lines]
 
     told = dict(zip(typed[len(keys) :], printed, strict=True))
     assert "Signed: 2, checked." in told["hearout receipts verify --key ledger-public.pem"]
     assert "Rows: 2." in told["hearout receipts verify --file book.jsonl"]
     assert "were removed (rows: 1)" in told["hearout receipts forget CALL"]
     assert "finished" in told["hearout receipts"]
+    assert told["hearout receipts serve --recordings calls"].startswith("Open http://127.0.0.1:")
     assert MINE not in terminal.type("hearout receipts export --chain", **environment)
     assert "Signed: 3, checked." in terminal.type("hearout receipts verify --key ledger-public.pem", **environment)
+
+
+def _until_served(line: str) -> str:
+    """A command as it is typed; one that serves, on a free port, until it has said where."""
+    if not line.startswith("hearout receipts serve"):
+        return line
+    serve = f"coproc S {{ exec {line} --port 0; }}; pid=$S_PID"
+    return f'{serve}; read -r said <&"${{S[0]}}"; kill -TERM $pid; wait $pid; status=$?; echo "$said"; exit $status'
 
 
 def test_what_a_dead_agent_owed_is_said_as_the_receipts_show_it(tmp_path: Path) -> None:
