@@ -339,6 +339,29 @@ def turns_end_by_hand(call: Call) -> None:
             asked = asked and not isinstance(action, Release)
 
 
+def who_hears_sound_is_given_words(call: Call) -> None:
+    """L11"""
+    by_sound = talking = ends = False
+    worded, noise = 0.0, call.floor.policy.timeouts.noise
+    for step in call.steps:
+        match step.event:
+            case e.TurnsBySound():
+                by_sound = step.event.by_sound
+            case e.CallerStarted() | e.CallerStopped():
+                talking = isinstance(step.event, e.CallerStarted)
+            case e.CallerLeft() | e.ShutdownAsked() | e.SessionClosed():
+                ends = True
+            case _:
+                pass
+        if isinstance(step.event, e.CallerStarted | e.WordsGuessed | e.WordsHeard):
+            worded = step.at
+        for action in step.actions:
+            returned = by_sound and isinstance(action, ReturnWords)
+            assert not returned, "words were given back that no model would hear"
+            speaks = by_sound and talking and not ends and step.at < worded + noise - 1e-6
+            assert not (speaks and isinstance(action, Release)), "the caller was not heard out"
+
+
 def never_stuck(call: Call) -> None:
     """L5"""
     last = max((step.at for step in call.steps if not isinstance(step.event, e.AlarmRang)), default=0.0)

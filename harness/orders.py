@@ -297,7 +297,8 @@ def _turn(much: int) -> e.Event:
         e.TurnCleared(),
     )
     commits = (e.TurnCommitted(), e.TurnCommitted(patience=2.0), e.TurnCommitted(replies=False))
-    return (*[e.TurnTaken()] * 9, *controls, *commits)[much % 16]
+    sounds = (e.TurnsBySound(by_sound=True), e.TurnsBySound(by_sound=False))
+    return (*[e.TurnTaken()] * 9, *controls, *commits, *sounds, *sounds)[much % 20]
 
 
 def _of_speech(op: str, much: int, name: str, call: Call) -> e.Event:

@@ -78,6 +78,13 @@ def test_where_turns_end_by_hand_nothing_commits_by_itself(order: bytes) -> None
     laws.turns_end_by_hand(to_its_end(order))
 
 
+# L11: where the model hears sound, no words are given back, and a caller who speaks is heard out.
+@law
+@given(orders)
+def test_a_model_that_hears_sound_is_given_words(order: bytes) -> None:
+    laws.who_hears_sound_is_given_words(to_its_end(order))
+
+
 # L8: what a dead agent owed is gone on with, or left; what was said over it has its one fate either way (L1).
 @law
 @given(orders)

@@ -73,6 +73,10 @@ def l10(order: bytes, which: type[floor.Floor]) -> None:
     laws.turns_end_by_hand(to_its_end(order, floor=which))
 
 
+def l11(order: bytes, which: type[floor.Floor]) -> None:
+    laws.who_hears_sound_is_given_words(to_its_end(order, floor=which))
+
+
 def l1_at_the_end(_order: bytes, which: type[floor.Floor]) -> None:
     """An "okay" between the last word of a question and the end of its speech: no random order is sure to have it."""
     asking = which(POLICY)
@@ -98,6 +102,25 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "piece.committed = True",
         l10,
     ),
+    "gives words back to a model that hears sound": (
+        held,
+        "return unanswered or (self.by_sound and not said.committed)",
+        "return unanswered",
+        l11,
+    ),
+    "takes words for a part of a turn of sound": (
+        state,
+        "return not self.by_sound and (self.leftover or self.replies)",
+        "return self.leftover or self.replies",
+        l11,
+    ),
+    "does not hear a caller out whose sound was kept": (
+        held,
+        "return self.by_sound and self.talking and not self.taken_for_noise",
+        "return False",
+        l11,
+    ),
+    "hears a noise out for ever": (floor, "heard.taken_for_noise = True", "pass", l5),
     "forgets the guess when the final does not come": (
         held,
         "self.add(self._spoken(new, self.began(at), at, owner, after_question=after_question))",

@@ -300,6 +300,16 @@ class TurnsByHand:
 
 
 @dataclass(frozen=True)
+class TurnsBySound:
+    """From now on the model hears the caller's sound, not LiveKit's transcripts; or no longer.
+
+    Words that are given back to LiveKit reach no such model.
+    """
+
+    by_sound: bool
+
+
+@dataclass(frozen=True)
 class TurnCommitted:
     """The program ended the caller's turn.
 
@@ -429,6 +439,7 @@ Event: TypeAlias = (
     | WordsLeftToLiveKit
     | TurnTaken
     | TurnsByHand
+    | TurnsBySound
     | TurnCommitted
     | TurnCleared
     | TextTyped

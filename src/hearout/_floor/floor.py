@@ -19,7 +19,8 @@ and while final transcripts for a sound that ended are due. While it holds, tran
 1.8.9 drops a turn that ends under uninterruptable speech. ``Hold`` and ``Release`` mark the two edges.
 
 Held words are *delivered* as one turn and answered, *returned* to LiveKit as the beginning of the turn that the caller
-is still speaking, *added to the context* unanswered, or *recorded* with their fate only (backchannel, echo, key).
+is still speaking, *added to the context* unanswered, or *recorded* with their fate only (backchannel, echo, key). To a
+realtime model, which hears sound, nothing is returned: the caller is heard out, and all words are delivered.
 
 Passed and leftover
 -------------------
@@ -43,7 +44,7 @@ from .held import HeldPiece, HeldWords
 from .pressed import Pressed
 from .question import Questions
 from .repeats import Repeats
-from .state import Closing, Gap, Preparing, Progress, Queue
+from .state import Closing, Gap, LiveKitsTurn, Preparing, Progress, Queue
 from .typed import TypedTexts
 from .utterance import Utterance
 
@@ -70,15 +71,10 @@ class Floor:
         self._arrived: list[e.UnfinishedFound] = []  # what the next settling has to take in
         self._holds = False
         """Whether `Hold` was given and `Release` was not."""
-        self._passed = False
-        """Whether LiveKit has a final transcript of which it has not made a turn."""
-        self._leftover = False
-        """Whether it had one when the floor began to hold."""
+        self._livekits = LiveKitsTurn()
         self._typed = TypedTexts()
         self._expected_since: float | None = None
         """Since when a protected reply is expected that LiveKit has not made yet."""
-        self._reply_is_on_its_way = False
-        """Whether an interruptible reply was expected and is now LiveKit's."""
         self._breaks_in = False
         """Whether a cut-in stopped speech that still waits behind other speech."""
         self._gap = Gap()
@@ -147,24 +143,26 @@ class Floor:
             case e.ReplyExpected():
                 self._expected_since = at
             case e.ReplyCalledOff():
-                self._reply_is_on_its_way = self._expected_since is not None and not self._queue.open()
+                self._livekits.replies = self._expected_since is not None and not self._queue.open()
                 self._expected_since, self._freed_at = None, at
             case e.WordsLeftToLiveKit():
-                self._passed = True
+                self._livekits.passed = not self._held_words.by_sound
                 self._held_words.passed(at)
             case e.PhrasesExpected():
                 self._held_words.first_wait = self.policy.timeouts.phrase
             case e.TurnTaken():
-                self._passed = self._leftover = self._asked = False
+                self._livekits.passed = self._livekits.leftover = self._asked = False
                 self._repeats.note(event, at)
             case e.RepeatAsked() | e.AgentChanged():
                 self._repeats.note(event, at)
             case e.TurnsByHand():
                 self._held_words.end_turns_by_hand(by_hand=event.by_hand)
+            case e.TurnsBySound():
+                self._held_words.by_sound = self._livekits.by_sound = event.by_sound
             case e.TurnCommitted() if self.holding:
                 self._held_words.commit_turn(at, event.patience, replies=event.replies)
             case e.TurnCleared():
-                self._passed = self._leftover = False
+                self._livekits.passed = self._livekits.leftover = False
                 self._held_words.clear_turn(at, self._owner())
             case e.CallerLeft():
                 self._held_words.talking = False
@@ -264,7 +262,9 @@ class Floor:
             self._write_receipts,  # an utterance is over, and none of its held words is open
             lambda at: self._gap.settle(at),  # the receipt is there, so that the gap can be added to it
             self._release,  # after the receipts: LiveKit may speak from here on
-            lambda at: self._repeats.settle(at, free=self._is_free, passed=self._passed),  # when LiveKit is released
+            lambda at: self._repeats.settle(
+                at, free=self._is_free, passed=self._livekits.passed
+            ),  # when LiveKit is released
             self._end,  # last: only when nothing above has anything left to do
         )
         busy = True
@@ -325,8 +325,8 @@ class Floor:
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
         if self.holding and not self._holds:
-            self._holds, self._leftover = True, self._passed
-            yield a.Hold(leftover=self._leftover)
+            self._holds, self._livekits.leftover = True, self._livekits.passed
+            yield a.Hold(leftover=self._livekits.leftover)
 
     def _make_room(self, _at: float) -> Iterator[Action]:
         if self._breaks_in:
@@ -342,6 +342,10 @@ class Floor:
             heard.expire(at)  # a cough: there were no words in it
             if self._holds:
                 self._owner().sounds += 1
+        noise = heard.is_noise_from(self.policy.timeouts.noise)
+        if noise is not None and at >= noise and self._hears_out():
+            heard.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
+            heard.taken_for_noise = True
         yield from ()
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
@@ -378,8 +382,8 @@ class Floor:
         if not (turn := (heard := self._held_words).to_answer):
             return
         noise = heard.is_noise(at, self.policy.timeouts.noise)
-        livekits = self._leftover or self._reply_is_on_its_way
-        if heard.talking and not (noise or heard.guess or livekits):
+        livekits = self._livekits.takes_words
+        if heard.talking and not (noise or livekits or (heard.guess and not heard.by_sound)):
             return  # the next word shows whether the caller goes on
         ready = self._preparing.take()
         # the caller goes on, or LiveKit has the first half: what was said is the beginning of LiveKit's own turn
@@ -396,7 +400,7 @@ class Floor:
             yield a.DeliverTurn(turn, ready.number if ready else None, over_noise=noise)
 
     def _give_back(self, pieces: list[HeldPiece]) -> Iterator[Action]:
-        self._passed = True
+        self._livekits.passed = True
         yield a.ReturnWords(self._held_words.settle_all(Fate.HANDED_BACK, pieces))
 
     def _note_what_is_left(self, at: float) -> Iterator[Action]:
@@ -428,9 +432,9 @@ class Floor:
     def _release(self, at: float) -> Iterator[Action]:
         if self._holds and not self.holding:
             asked = self._held_words.commit
-            leaves = self._leftover and not self._held_words.talking and not self._held_words.by_hand
+            leaves = self._livekits.leftover and not self._held_words.talking and not self._held_words.by_hand
             release = a.Release(commit=leaves) if asked is None else asked.release(at)
-            self._holds = self._leftover = self._reply_is_on_its_way = False
+            self._holds = self._livekits.leftover = self._livekits.replies = False
             self._preparing.release()
             self._last = self._no_utterance
             self._held_words.release()
@@ -450,20 +454,25 @@ class Floor:
 
     @property
     def _is_free(self) -> bool:
-        return not (self.holding or self._holds or self._queue.all or self.closing.begun or self._reply_is_on_its_way)
+        return not (self.holding or self._holds or self._queue.all or self.closing.begun or self._livekits.replies)
 
     def _owner(self) -> Utterance:
         return self._queue.current() or self._last
 
     def _waits_at_the_end(self) -> bool:
-        return self._holds and self._held_words.owes_words and not self.closing.begun
+        return self._holds and self._held_words.awaits_words and not self.closing.begun
+
+    def _hears_out(self) -> bool:
+        """Whether nothing but a sound that goes on keeps words from a model that was not given that sound."""
+        busy = self._queue.open() or self._expected_since is not None or self._questions
+        return not busy and self._held_words.hears_out and self._waits_at_the_end()
 
     def _waits_for_a_word(self) -> bool:
         """Whether nothing but a sound without a word stands before an answer."""
         busy = self._queue.open() or self._expected_since is not None or self.closing.begun
-        livekits = self._leftover or self._reply_is_on_its_way or self._questions
+        livekits = self._livekits.takes_words or self._questions
         due = self._held_words.has_answer_due or self._held_words.guess
-        return bool(self._holds and not busy and not livekits and due)
+        return self._hears_out() or bool(self._holds and not busy and not livekits and due)
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
@@ -475,7 +484,7 @@ class Floor:
         heard, owed = self._held_words, self._queue.open()
         if not self._preparing.may_begin or self.closing.begun or self._questions:
             return None
-        if heard.talking or heard.owes_words or self._leftover or len(owed) != 1 or not heard.has_answer_due:
+        if heard.talking or heard.owes_words or self._livekits.leftover or len(owed) != 1 or not heard.has_answer_due:
             return None
         return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
 
@@ -486,7 +495,7 @@ class Floor:
         if (begins := self._prepares_at()) is not None:
             yield begins
         yield from self._questions.alarms()
-        yield from self._repeats.alarms(free=self._is_free, passed=self._passed)
+        yield from self._repeats.alarms(free=self._is_free, passed=self._livekits.passed)
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
         noise_from = self._held_words.is_noise_from(self.policy.timeouts.noise)
@@ -496,5 +505,6 @@ class Floor:
         if ends_at is not None and not self._call_ended and not self._queue.open(suspended=True):
             yield ends_at
         waits_anyway = self._queue.open() or self._expected_since is not None
-        if self._waits_at_the_end() and not (self._held_words.guess and waits_anyway):
+        owes = self._waits_at_the_end() and self._held_words.owes_words
+        if owes and not (self._held_words.guess and waits_anyway):
             yield self._words_by()

@@ -170,6 +170,10 @@ class HeldWords:
     """The last final that was held, and when it came."""
     by_hand: bool = False
     """Whether only the program ends the caller's turns."""
+    by_sound: bool = False
+    """Whether the model hears the caller's sound: LiveKit has no use for words that are given back."""
+    taken_for_noise: bool = False
+    """Whether the sound that goes on was taken for a noise."""
     commit: Commit | None = None
     """What the program asked for last and has not got."""
 
@@ -187,6 +191,16 @@ class HeldWords:
     def owes_words(self) -> bool:
         """Whether the STT may still give words for a sound that has ended."""
         return not self.talking and (bool(self.guess) or self.due_by is not None)
+
+    @property
+    def hears_out(self) -> bool:
+        """Whether the caller makes a sound that the model was not given: its words are waited for."""
+        return self.by_sound and self.talking and not self.taken_for_noise
+
+    @property
+    def awaits_words(self) -> bool:
+        """Whether words of a sound are still to come that go to nobody but the floor."""
+        return self.owes_words or self.hears_out
 
     @property
     def to_answer(self) -> tuple[Held, ...]:
@@ -257,7 +271,7 @@ class HeldWords:
         """The caller makes a sound. What is still owed for the one before may begin there."""
         if not self.talking:
             self.sounds = [*self.sounds[1 - SOUNDS :], WordlessSound(at)]
-        self.talking, self.worded_at = True, at
+        self.talking, self.worded_at, self.taken_for_noise = True, at, False
         if self.commit is not None:
             self.commit = replace(self.commit, until=self.commit.at)
 
@@ -280,12 +294,13 @@ class HeldWords:
             self.take_the_guess(at, owner, after_question=after_question)
             self.sounds = [sound]
         self.guess, self.worded_at, self.guessed_at, self.guesses = text, at, at, True
+        self.taken_for_noise = False
 
     def final(
         self, event: e.WordsHeard, at: float, owner: Utterance, *, after_question: bool = False
     ) -> HeldPiece | None:
         """Note a final transcript; the new words in it as a piece, None where there are none."""
-        text, self.worded_at = event.text, at
+        text, self.worded_at, self.taken_for_noise = event.text, at, False
         new = self._not_restated(event, at)
         before, self.last_final = self.last_final, (event, at)
         if before is not None and not words.split(new):
@@ -428,10 +443,15 @@ class HeldWords:
                 self.settle(said, Fate.DROPPED)
             elif said.is_idle:
                 self.settle(said, Fate.ECHO if said.is_echo else Fate.BACKCHANNEL)
-            elif said.owner.answer is Answer.NOTE or (said.committed and not said.replies):
+            elif self._is_to_note(said):
                 noted.append(said.marked)
                 self.settle(said, Fate.NOTED)
         return tuple(noted)
+
+    def _is_to_note(self, said: HeldPiece) -> bool:
+        """Whether it goes into the chat context only; in manual turns, the program may still ask for the answer."""
+        unanswered = said.owner.answer is Answer.NOTE or (said.committed and not said.replies)
+        return unanswered or (self.by_sound and not said.committed)
 
     def settle_all(self, fate: Fate, pieces: Iterable[HeldPiece] | None = None) -> tuple[Held, ...]:
         """This becomes of all that is held, or of these pieces; which it was."""

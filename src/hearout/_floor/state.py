@@ -37,6 +37,28 @@ class Progress:
         return cls(one.so_far(at), *one.resumes_at(at), held, one.text, complete)
 
 
+@dataclass
+class LiveKitsTurn:
+    """What LiveKit has of the caller's turn.
+
+    Args:
+        passed: it has a final transcript of which it has not made a turn.
+        leftover: it had one when the floor began to hold.
+        replies: an interruptible reply was expected, and is now LiveKit's.
+        by_sound: the model hears the caller's sound, so that words can be no part of its turn.
+    """
+
+    passed: bool = False
+    leftover: bool = False
+    replies: bool = False
+    by_sound: bool = False
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether held words are a part of it."""
+        return not self.by_sound and (self.leftover or self.replies)
+
+
 class Queue:
     """The utterances of one call whose receipts are not written.
 
