@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import logging
 import os
 import sys
 from collections.abc import AsyncIterable, Callable, Mapping
@@ -43,14 +42,13 @@ from .asking import Aside, Choices, Digits, Silence, YesNo
 from .bridge import Bridge
 from .call_ledger import RENEW
 from .process import Process, call_in
+from .realtime import RealtimeDoors
 from .runner import FloorListener
 from .speeches import SpeechRequest
 from .takeover import watched_call
 
 if TYPE_CHECKING:
     from ..announcement import Announcement
-
-logger = logging.getLogger("hearout")
 
 _GLANCE = 0.02
 """Seconds from one look at what is owed to the next: a frame."""
@@ -59,7 +57,7 @@ Userdata_T = TypeVar("Userdata_T")
 YES_NO = YesNo()
 
 
-class AgentSession(LiveKitSession[Userdata_T]):
+class AgentSession(RealtimeDoors[Userdata_T]):
     """LiveKit's `AgentSession` that keeps the three promises for every protected utterance.
 
     Takes all of LiveKit's arguments and passes them on. They hold as the user chose them while nothing protected is
@@ -91,10 +89,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
         self._bridge: Bridge | None = None
         self._floor_listeners: list[FloorListener] = []
         self._grace_task: asyncio.Task[None] | None = None
-        super().__init__(**(arguments if self._stock else settings.session_arguments(arguments, strict=strict)))
-        if not self._stock:
-            settings.check_model(self.llm, whose="session")
-            logger.debug("session settings: %s", "; ".join(f"{name} ({why})" for name, why in settings.WHY.items()))
+        given = arguments if self._stock else settings.session_arguments(arguments, strict=strict)
+        holds = lambda: self._bridge is not None and self._bridge.floor.holding  # noqa: E731
+        super().__init__(holds=None if self._stock else holds, **given)
 
     async def start(self, agent: Agent, **arguments: Any) -> RunResult[Any] | None:  # type: ignore[override]
         """Start the session, as LiveKit's; in the console it starts on the console's line instead of the room.
@@ -102,7 +99,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
         Where it runs already, nothing happens, as in LiveKit's.
 
         Raises:
-            SettingsError: the agent's model decides turns on its server; with `strict`, ``session_host=True``.
+            SettingsError: the agent's model is a duplex model; with `strict`, ``session_host=True``.
             LedgerError: ``HEAROUT_LEDGER`` names none that makes sense, or none that this version can write.
         """
         given: Mapping[str, Any] = arguments
@@ -111,7 +108,7 @@ class AgentSession(LiveKitSession[Userdata_T]):
             given = {name: value for name, value in arguments.items() if name != "room"}
         if self._stock:
             return cast(RunResult[Any] | None, await super().start(agent, **given))
-        settings.check_model(agent.llm, whose="agent")
+        self.admit(agent)
         started = settings.start_arguments(
             given, typed=self._typed_in_the_room, owes=lambda: self._owes, strict=self._strict
         )
@@ -261,13 +258,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
             AnnouncementError: nothing to say, nothing to speak it with, another text than that of `audio`, or no key.
             AlreadyOwedError: this id is owed now.
             FloorClosedError: the session has not been started, or is closing.
-            SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
+            SettingsError: ``console --stock``, or a realtime model without a TTS or an STT beside it.
         """
-        if self._stock:
-            raise settings.stock_has_no("announce()")
-        if (bridge := self._bridge) is None:
-            raise FloorClosedError("announce() needs a session that runs: await session.start(…) first")
-        self._check_open(bridge)
+        bridge = self._running_bridge("announce()", tts=audio is None)
         asks = {"acknowledge": acknowledge, "acknowledge_keys": acknowledge_keys, "every": every}
         wanted = asked(text, id, audio, cut_in=cut_in, answer=answer, redeliver=redeliver, **asks)
         return bridge.announcer.announce(wanted)
@@ -309,13 +302,9 @@ class AgentSession(LiveKitSession[Userdata_T]):
             QuestionError: an argument makes no sense, or there is no TTS.
             AlreadyOwedError: a question of this id is open.
             FloorClosedError: the session has not been started, or is closing.
-            SettingsError: the session plays LiveKit's own behaviour (``console --stock``).
+            SettingsError: ``console --stock``, or a realtime model without a TTS or an STT beside it.
         """
-        if self._stock:
-            raise settings.stock_has_no("ask()")
-        if (bridge := self._bridge) is None:
-            raise FloorClosedError("ask() needs a session that runs: await session.start(…) first")
-        self._check_open(bridge)
+        bridge = self._running_bridge("ask()", tts=True)
         question = Question(
             text=text,
             id=id,
@@ -330,6 +319,15 @@ class AgentSession(LiveKitSession[Userdata_T]):
             language=language or self._choices.language,
         )
         return bridge.asker.ask(question)
+
+    def _running_bridge(self, what: str, *, tts: bool) -> Bridge:
+        if self._stock:
+            raise settings.stock_has_no(what)
+        if self._bridge is None:
+            raise FloorClosedError(f"{what} needs a session that runs: await session.start(…) first")
+        self._check_open(self._bridge)
+        self.check_protected(tts=tts)
+        return self._bridge
 
     @property
     def questions(self) -> list[QuestionReceipt]:

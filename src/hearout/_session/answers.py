@@ -7,13 +7,14 @@ from typing import Any
 
 from livekit.agents import Agent, ConversationItemAddedEvent, StopResponse, llm
 from livekit.agents.types import NOT_GIVEN
-from livekit.agents.voice import AgentSession, SpeechHandle
+from livekit.agents.voice import SpeechHandle
 
 from .. import _text as words
 from .._pipeline.nodes import Nodes
 from .._pipeline.prepared import PreparedAnswer
 from ..policy import Policy
 from ..receipts import Held
+from .realtime import RealtimeDoors
 from .speeches import Speeches
 
 logger = logging.getLogger("hearout")
@@ -39,7 +40,7 @@ class Answers:
 
     def __init__(
         self,
-        session: AgentSession[Any],
+        session: RealtimeDoors[Any],
         policy: Policy,
         speeches: Speeches,
         *,
@@ -78,6 +79,8 @@ class Answers:
 
     def prepare(self, number: int, held: tuple[Held, ...]) -> None:
         """Let the LLM and the TTS answer these words, with what is being said in their context."""
+        if self._session.hears_sound:
+            return  # a realtime model has one conversation, in which nothing can be asked unheard
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()
         for speech in self._speeches:

@@ -6,7 +6,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent
 from livekit.agents.utils import is_given
-from livekit.agents.voice import AgentSession, SpeechHandle
+from livekit.agents.voice import SpeechHandle
 
 from .. import _text as words
 from .._floor import events as e
@@ -31,6 +31,7 @@ from .call_ledger import CallLedger
 from .call_receipts import CallReceipts
 from .inbound import Inbound
 from .outbound import Outbound
+from .realtime import RealtimeDoors
 from .runner import FloorListener, Runner
 from .speeches import Speeches
 from .takeover import Takeover
@@ -44,7 +45,7 @@ class Bridge:
         policy: the choices of the team.
     """
 
-    def __init__(self, session: AgentSession[Any], policy: Policy) -> None:
+    def __init__(self, session: RealtimeDoors[Any], policy: Policy) -> None:
         self.room: Participants | None = None
         self.page: CallersPage | None = None
         self._session = session
@@ -77,11 +78,15 @@ class Bridge:
             self.receipts,
             asker=self.asker,
             gate=self._gate,
+            take_over=inbound.take_over,
             call_off_soon=inbound.call_off_soon,
         )
         self.may_close = self._outbound.may_close
         self.turn_detection_chosen = self._outbound.turn_detection_chosen
-        runner.turns_end_by_hand = self._outbound.turns_end_by_hand
+        runner.modes[e.TurnsByHand] = self._outbound.turns_end_by_hand
+        runner.modes[e.TurnsBySound] = lambda: session.hears_sound
+        if session.realtime is not None:
+            session.realtime.on_turn = lambda: self.feed(e.TurnTaken())
         runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
         session.on("close", self._session_closed)
 
@@ -210,6 +215,7 @@ class Bridge:
         self._inbound.close()
         for nodes in self._nodes.values():
             nodes.unwrap()
+        self._session.release()
         if self.receipts.witness is not None:
             self.receipts.look_again()
             self.receipts.witness.close()

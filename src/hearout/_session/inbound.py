@@ -20,8 +20,7 @@ from livekit.agents import (
     llm,
     stt,
 )
-from livekit.agents.utils import is_given
-from livekit.agents.voice import AgentSession, SpeechHandle
+from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.events import EventTypes
 
 from .. import _text as words
@@ -32,6 +31,7 @@ from .._pipeline.transcripts import TranscriptGate
 from .answers import Answers
 from .call_ledger import CallLedger
 from .process import say_what_is_off
+from .realtime import RealtimeDoors
 from .runner import Runner
 from .speeches import SpeechAttempt, Speeches
 
@@ -51,7 +51,7 @@ class Inbound:
 
     def __init__(
         self,
-        session: AgentSession[Any],
+        session: RealtimeDoors[Any],
         runner: Runner,
         speeches: Speeches,
         answers: Answers,
@@ -200,6 +200,8 @@ class Inbound:
         final = event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
         if not self._runner.floor.takes(heard.text, self._runner.now):
             if final and heard.text.strip():
+                if self._session.realtime is not None:
+                    self._session.realtime.heard(event)
                 self._feed(e.WordsLeftToLiveKit())
             return False
         self._answers.caller_speaks(heard.language)
@@ -215,6 +217,19 @@ class Inbound:
             ),
         )
         return True
+
+    def take_over(self) -> bool:
+        """The floor holds: the words of the caller's sound of which a realtime model made no turn are held words.
+
+        Returns:
+            Whether there are any of which LiveKit would make a turn.
+        """
+        if (models := self._session.realtime) is None:
+            return False
+        passed = models.take_over()
+        for event in passed:
+            self._feed(self._heard(event))
+        return bool(passed) and not models.server_takes_turns
 
     def _stt_name(self) -> str:
         """The label of the session's STT; an agent's own STT is not told apart."""
@@ -232,7 +247,7 @@ class Inbound:
     ) -> None:
         """LiveKit's own turn: with the floor told, and the LLM told what came too early."""
         self._feed(e.TurnTaken())
-        if self._protects(agent):
+        if self._session.protects(agent):
             self._feed(e.ReplyExpected())
         if self._gate.take_early():
             context.add_message(role="system", content=self._answers.early_instructions)
@@ -267,12 +282,6 @@ class Inbound:
         asyncio.get_running_loop().call_soon(
             lambda: asyncio.get_running_loop().call_soon(lambda: self._feed(e.ReplyCalledOff()))
         )
-
-    def _protects(self, agent: Agent) -> bool:
-        """Whether the agent's replies may not be interrupted."""
-        own = agent.allow_interruptions
-        allowed = own if is_given(own) else self._session.options.interruption["enabled"]
-        return not allowed
 
     def look_for_queued(self) -> None:
         """What waits behind speech that is not the floor's has a longer time to begin."""

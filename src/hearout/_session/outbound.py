@@ -6,7 +6,6 @@ from typing import Any
 
 from livekit.agents import Agent
 from livekit.agents.utils import is_given
-from livekit.agents.voice import AgentSession
 from livekit.agents.voice import AgentSession as LiveKitSession
 
 from .. import _text as words
@@ -18,6 +17,7 @@ from .announce import Announcer
 from .answers import Answers
 from .ask import Asker
 from .call_receipts import CallReceipts
+from .realtime import RealtimeDoors
 from .runner import Runner
 from .takeover import Takeover
 
@@ -32,12 +32,14 @@ class Outbound:
         receipts: of the call.
         asker: asks questions.
         gate: where transcripts pass.
+        take_over: holds the words of the caller's sound of which a realtime model made no turn; whether there are any
+            of which LiveKit would make one.
         call_off_soon: tells the floor, two steps of the loop later, that no reply is on its way any more.
     """
 
     def __init__(
         self,
-        session: AgentSession[Any],
+        session: RealtimeDoors[Any],
         runner: Runner,
         answers: Answers,
         announcer: Announcer,
@@ -46,6 +48,7 @@ class Outbound:
         *,
         asker: Asker,
         gate: TranscriptGate,
+        take_over: Callable[[], bool],
         call_off_soon: Callable[[], None],
     ) -> None:
         self.may_close = asyncio.Event()
@@ -61,6 +64,9 @@ class Outbound:
         self._takeover = takeover
         self._speeches = receipts.speeches
         self._receipts = receipts
+        self._take_over = take_over
+        self._taken_over = False
+        """Whether LiveKit has words that the floor holds."""
         self._call_off_soon = call_off_soon
         self._switched: tuple[Agent | None, Any] | None = None
         """Whose turn detection is switched to manual, and what it was; None while none is."""
@@ -140,7 +146,8 @@ class Outbound:
 
     def _hold(self, action: a.Hold) -> None:
         self._gate.take_back_the_guess()
-        if action.leftover and not self.turns_end_by_hand():
+        self._taken_over = self._take_over()
+        if (action.leftover or self._taken_over) and not self.turns_end_by_hand():
             switched = self._chosen()
             self._switch(switched[0], "manual")
             self._switched = switched
@@ -150,7 +157,11 @@ class Outbound:
             (agent, chosen), self._switched = self._switched, None
             if agent is None or agent.turn_detection == "manual":  # otherwise the program chose meanwhile
                 self._switch(agent, chosen)
-        if action.commit and not self._runner.closed:
+        if self._taken_over and not self._runner.closed:
+            self._taken_over = False
+            LiveKitSession.clear_user_turn(self._session)
+        # a realtime model has been given silence, and what was said as text
+        if action.commit and not self._runner.closed and not self._session.hears_sound:
             self._runner.start(self._commit(action))
 
     def _switch(self, agent: Agent | None, chosen: Any) -> None:

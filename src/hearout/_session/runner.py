@@ -28,9 +28,9 @@ class Runner:
         self.listeners: list[FloorListener] = []
         self.perform: Callable[[a.Action], None] = lambda _: None
         """Carries out one of the floor's actions; set before the first event."""
-        self.turns_end_by_hand: Callable[[], bool] = lambda: False
-        """Whether only the program ends the caller's turns now; asked before each event."""
-        self._by_hand = False
+        self.modes: dict[type[e.TurnsByHand] | type[e.TurnsBySound], Callable[[], bool]] = {}
+        """Whether the caller's turns are of this kind now; asked before each event."""
+        self._modes: dict[type[e.TurnsByHand] | type[e.TurnsBySound], bool] = {}
         self.before_alarm: Callable[[], None] = lambda: None
         """Called before the floor is told that its alarm rang."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,9 +63,10 @@ class Runner:
         try:
             while self._upcoming:
                 event, at = self._upcoming.popleft()
-                if (by_hand := self.turns_end_by_hand()) is not self._by_hand:  # LiveKit has no event for it
-                    self._by_hand = by_hand
-                    self._apply(e.TurnsByHand(by_hand), at)
+                for kind, is_so in self.modes.items():  # LiveKit has no event for it
+                    if (now := is_so()) is not self._modes.get(kind, False):
+                        self._modes[kind] = now
+                        self._apply(kind(now), at)
                 self._apply(event, at)
         finally:
             self._feeding = False

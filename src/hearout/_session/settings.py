@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias, cast
 
-from livekit.agents import llm
 from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession
 from livekit.agents.voice.room_io import (
@@ -90,6 +89,7 @@ def session_arguments(given: Mapping[str, Any], *, strict: bool = False) -> dict
             strict=strict,
         )
     handling["interruption"] = interruption | {"discard_audio_if_uninterruptible": False}
+    logger.debug("session settings: %s", "; ".join(f"{name} ({why})" for name, why in WHY.items()))
     return arguments | {"turn_handling": handling}
 
 
@@ -130,20 +130,6 @@ def start_arguments(
         closes = WhileNothingIsOwed(chosen=options.close_on_disconnect, owes=owes)
         arguments["room_options"] = dataclasses.replace(options, close_on_disconnect=closes)
     return arguments
-
-
-def check_model(model: object, *, whose: str) -> None:
-    """Refuse a realtime model that decides turns on its server: LiveKit then ignores ``allow_interruptions=False``.
-
-    Raises:
-        SettingsError: names whose model it is and what to change.
-    """
-    if isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection:
-        raise SettingsError(
-            f"the realtime model of the {whose} decides turns on its server, so LiveKit ignores "
-            "allow_interruptions=False; switch its turn detection off (turn_detection=None) and pass a vad and an stt",
-            setting="llm",
-        )
 
 
 def stock_has_no(what: str) -> SettingsError:
@@ -187,4 +173,4 @@ def _overridden(setting: str, why: str, *, strict: bool) -> None:
     logger.warning("%s: %s", setting, why)
 
 
-__all__ = ["WHY", "WhileNothingIsOwed", "check_model", "session_arguments", "start_arguments", "stock_has_no"]
+__all__ = ["WHY", "WhileNothingIsOwed", "session_arguments", "start_arguments", "stock_has_no"]

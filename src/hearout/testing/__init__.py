@@ -21,6 +21,7 @@ from ._llm import (
     UseTool,
     repeat,
 )
+from ._realtime import Realtime
 from ._result import Answered, Result, SpokenUtterance
 from ._script import (
     Do,
@@ -51,6 +52,7 @@ __all__ = [
     "Noise",
     "Outage",
     "Press",
+    "Realtime",
     "Reply",
     "Request",
     "Result",

@@ -21,7 +21,8 @@ from ._line import (
     Microphone,
     SentAudio,
 )
-from ._llm import LLM, ScriptedLLM
+from ._llm import LLM, Request, ScriptedLLM
+from ._realtime import Realtime, ScriptedRealtimeModel
 from ._result import (
     Result,
     Segment,
@@ -88,6 +89,8 @@ class Call:
             or a function that adds arguments.
         caller: what the caller does.
         stt, llm, tts: how each behaves.
+        realtime: a realtime model in place of the LLM, with what `llm` answers and the voice of `tts`; None for none.
+            The `session` gets it as ``llm``.
         listener: what happens to the audio that leaves the agent.
         ends_after: seconds after which the session is closed, if it is not by then.
         typed: called with the session and the text when the caller types; as the session itself does it in a room.
@@ -101,6 +104,7 @@ class Call:
     stt: STT = field(default_factory=STT)
     llm: LLM = field(default_factory=LLM)
     tts: TTS = field(default_factory=TTS)
+    realtime: Realtime | None = None
     listener: AudioReceiver = field(default_factory=AudioReceiver)
     ends_after: float = 30.0
     typed: TypedText = as_typed
@@ -165,6 +169,9 @@ class _Playing:
         self._stt = ScriptedSTT(call.stt, self._lexicon, self.now)
         self._llm = ScriptedLLM(call.llm, self.now)
         self._tts = ScriptedTTS(call.tts, self.now)
+        self._realtime = call.realtime and ScriptedRealtimeModel(
+            call.realtime, call.llm, self._tts, self._lexicon, self.now
+        )
         self._microphone = Microphone(self.now)
         self._loudspeaker = Loudspeaker(
             self.now,
@@ -185,9 +192,9 @@ class _Playing:
         with _Log() as log:
             voice = behind(self._tts)
             self._session = call.session(
-                stt=self._stt, llm=self._llm, tts=voice, vad=ScriptedVAD(lexicon=self._lexicon)
+                stt=self._stt, llm=self._realtime or self._llm, tts=voice, vad=ScriptedVAD(lexicon=self._lexicon)
             )
-            if isinstance(self._session.turn_detection, TurnDetector):
+            if isinstance(self._session.turn_detection, TurnDetector) and not self._server_takes_turns:
                 # LiveKit's default is an LLM that listens to the sound of a TTS; there is none here
                 self._session.update_options(turn_detection="vad")
             for name in _EVENTS:
@@ -201,6 +208,15 @@ class _Playing:
             await voice.aclose()
             report_lost_errors()
         return self._result(log.lines)
+
+    @property
+    def _requests(self) -> list[Request]:
+        return self._llm.requests if self._realtime is None else self._realtime.requests
+
+    @property
+    def _server_takes_turns(self) -> bool:
+        """Whether LiveKit leaves the caller's turns to a realtime model's server, as nothing else was asked for."""
+        return self._realtime is not None and self._realtime.capabilities.turn_detection
 
     async def _acts(self) -> None:
         tasks = [asyncio.create_task(self._act(act), name=f"{act}") for act in self._call.caller]
@@ -287,7 +303,7 @@ class _Playing:
             read(self._loudspeaker.played(), self._call.tts.sample_rate),
             self._segments,
             self._tts.syntheses,
-            self._llm.requests,
+            self._requests,
             self._call.tts,
         )
         closes = [(at, str(event.reason.value)) for at, name, event in self._events if name == "close"]
@@ -297,7 +313,7 @@ class _Playing:
             heard=self._stt.heard,
             turns=turns,
             answered=answered(self._call.caller, turns, found),
-            requests=self._llm.requests,
+            requests=self._requests,
             errors=[(at, event.error) for at, name, event in self._events if name == "error"],
             warnings=warnings,
             events=self._events,
