@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from livekit.agents import AgentSession as LiveKitSession
-from livekit.agents import inference, llm
+from livekit.agents import inference
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.room_io import RoomInputOptions, RoomOptions, TextInputOptions
 
@@ -129,34 +129,6 @@ def test_every_start_of_livekits_examples_keeps_its_options(given: dict[str, Any
 
 async def typed(*_: Any) -> None:
     """Takes what is typed."""
-
-
-class ServerSideTurns(llm.RealtimeModel):
-    """A realtime model whose server decides turns."""
-
-    def __init__(self, *, turn_detection: bool) -> None:
-        super().__init__(
-            capabilities=llm.RealtimeCapabilities(
-                message_truncation=False,
-                turn_detection=turn_detection,
-                user_transcription=True,
-                auto_tool_reply_generation=False,
-                audio_output=True,
-                manual_function_calls=False,
-            )
-        )
-
-    def session(self) -> Any:
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
-def test_a_realtime_model_that_decides_turns_on_its_server_is_refused() -> None:
-    with pytest.raises(SettingsError, match="turn_detection=None"):
-        made(AgentSession, llm=ServerSideTurns(turn_detection=True))
-    made(AgentSession, llm=ServerSideTurns(turn_detection=False))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

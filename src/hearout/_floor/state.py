@@ -55,7 +55,7 @@ class LiveKitsTurn:
 
     @property
     def takes_words(self) -> bool:
-        """Whether held words are a part of it."""
+        """Whether held words are a part of LiveKit's turn."""
         return not self.by_sound and (self.leftover or self.replies)
 
 

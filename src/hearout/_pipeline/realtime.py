@@ -1,4 +1,4 @@
-"""A realtime model behind the floor: what of the caller's sound it is given, and which of its own turns go on.
+"""A realtime model behind the floor: the sound that the model is given, and the turns of its server that go on.
 
 A realtime model takes turns by the sound that it is given, on its server or when LiveKit commits its buffer. While the
 floor holds it is given silence, so no turn of its own begins, stops protected speech or stays in its buffer. What the

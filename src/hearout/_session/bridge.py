@@ -83,12 +83,16 @@ class Bridge:
         )
         self.may_close = self._outbound.may_close
         self.turn_detection_chosen = self._outbound.turn_detection_chosen
-        runner.modes[e.TurnsByHand] = self._outbound.turns_end_by_hand
-        runner.modes[e.TurnsBySound] = lambda: session.hears_sound
+        runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
+        self._follow_turns()
+        session.on("close", self._session_closed)
+
+    def _follow_turns(self) -> None:
+        session, modes = self._session, self._runner.modes
+        modes[e.TurnsByHand] = self._outbound.turns_end_by_hand
+        modes[e.TurnsBySound] = lambda: session.hears_sound
         if session.realtime is not None:
             session.realtime.on_turn = lambda: self.feed(e.TurnTaken())
-        runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
-        session.on("close", self._session_closed)
 
     def _retrying(self, policy: Policy) -> Retry:
         waits = policy.timeouts

@@ -175,7 +175,7 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         return self.llm if agent is None else self.model_of(agent)
 
     def _model_opened(self, behind: RealtimeSession[Any]) -> None:
-        """LiveKit's fallback adapter speaks to the session when it swaps models; LiveKit looks for it by its class."""
+        """Let LiveKit's fallback adapter reach the session, which LiveKit does only for the adapter's own class."""
         if hasattr(behind, "_agent_session"):
             behind._agent_session = _Swapping(self)
 

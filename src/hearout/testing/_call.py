@@ -169,9 +169,9 @@ class _Playing:
         self._stt = ScriptedSTT(call.stt, self._lexicon, self.now)
         self._llm = ScriptedLLM(call.llm, self.now)
         self._tts = ScriptedTTS(call.tts, self.now)
-        self._realtime = call.realtime and ScriptedRealtimeModel(
-            call.realtime, call.llm, self._tts, self._lexicon, self.now
-        )
+        self._realtime: ScriptedRealtimeModel | None = None
+        if (kind := call.realtime) is not None:
+            self._realtime = ScriptedRealtimeModel(kind, call.llm, self._tts, self._lexicon, self.now)
         self._microphone = Microphone(self.now)
         self._loudspeaker = Loudspeaker(
             self.now,

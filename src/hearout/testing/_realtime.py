@@ -22,7 +22,7 @@ from ._tts import ScriptedTTS, Synthesis, spoken
 
 @dataclass(frozen=True)
 class Realtime:
-    """What kind of realtime model it is. Times in seconds. What it answers is the call's `LLM`, its voice its `TTS`.
+    """A kind of realtime model. Times in seconds. The call's `LLM` has the answers, the call's `TTS` is the voice.
 
     Args:
         detects_turns: the server hears when the caller speaks, and makes a turn of it ("server VAD").
@@ -85,13 +85,17 @@ class ScriptedRealtimeModel(llm.RealtimeModel):
         self.kind, self.answers, self.voice, self.lexicon, self.now = kind, answers, voice, lexicon, now
         self.requests: list[Request] = []
         """What it was asked, each with its conversation at that moment."""
+        self.sessions: list[ScriptedRealtimeSession] = []
+        """Its connections, the oldest first."""
 
     @property
     def model(self) -> str:
         return "scripted"
 
     def session(self, *, turn_detection_disabled: bool = False) -> "ScriptedRealtimeSession":
-        return ScriptedRealtimeSession(self, detects=self.kind.detects_turns and not turn_detection_disabled)
+        made = ScriptedRealtimeSession(self, detects=self.kind.detects_turns and not turn_detection_disabled)
+        self.sessions.append(made)
+        return made
 
     async def aclose(self) -> None:
         pass
@@ -141,7 +145,6 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
         self._items = 0
         self._response: _Response | None = None
         self._timers: list[asyncio.TimerHandle] = []
-        self._closed = False
 
     # The input buffer
 
@@ -210,7 +213,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
     def _respond(self, *, asked: "asyncio.Future[llm.GenerationCreatedEvent] | None", delay: float) -> None:
         self._cancel()
         heard = self._heard()
-        context = tuple((str(one.role), one.text_content or "") for one in heard.messages())
+        context = self.conversation
         to_tool = bool(heard.items) and heard.items[-1].type == "function_call_output"
         reply = self._scripted.answers.reply(len(self._scripted.requests), heard)
         number = len(self._scripted.requests) + 1
@@ -249,7 +252,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
             self._response = None
 
     async def _speak(self, response: _Response, reply: Reply) -> None:
-        """The message of a response: its text and its sound, a word at a time, faster than it plays."""
+        """Make the message of a response, text and sound, a word at a time and faster than they play."""
         item = llm.ChatMessage(role="assistant", content=[reply.text], id=self._new_id("answer"))
         self._add(item)
         both: asyncio.Future[list[Literal["text", "audio"]]] = asyncio.get_running_loop().create_future()
@@ -304,6 +307,11 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
     def tools(self) -> llm.ToolContext:
         return self._tools
 
+    @property
+    def conversation(self) -> tuple[tuple[str, str], ...]:
+        """Role and text of each message; of a turn of the caller, what the model heard in it."""
+        return tuple((str(one.role), one.text_content or "") for one in self._heard().messages())
+
     def _heard(self) -> llm.ChatContext:
         """The conversation with what was said in the caller's turns."""
         context = llm.ChatContext.empty()
@@ -342,7 +350,6 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
         pass
 
     async def aclose(self) -> None:
-        self._closed = True
         for timer in self._timers:
             timer.cancel()
         self._cancel()
@@ -357,9 +364,9 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
         return f"{kind}-{self._items}"
 
     def _tell(self, name: Any, event: Any, *, after: float = 0.0) -> None:
-        """Tell LiveKit, a network later."""
-        loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(self._kind.delay + after, lambda: self._closed or self.emit(name, event)))
+        """Tell LiveKit, a network later; nothing is told on a connection that is closed."""
+        timer = asyncio.get_running_loop().call_later(self._kind.delay + after, lambda: self.emit(name, event))
+        self._timers.append(timer)
 
 
 __all__ = ["Realtime", "ScriptedRealtimeModel", "ScriptedRealtimeSession"]
