@@ -46,7 +46,8 @@ def test_a_plugins_own_class_passes_through_the_proxy(service: str) -> None:
         session.on("openai_server_event_received", lambda _: None)
         holds[0] = True
         session.push_audio(rtc.AudioFrame(bytes(3200), 16_000, 1, 1600))
-        assert session.chat_ctx.items == [] and session.tools.flatten() == []
+        assert session.chat_ctx.items == []
+        assert session.tools.flatten() == []
         session.start_user_activity()
         session.take_over()
         assert session.capabilities == session.behind.capabilities

@@ -449,7 +449,7 @@ class HeldWords:
         return tuple(noted)
 
     def _is_to_note(self, said: HeldPiece) -> bool:
-        """Whether a piece goes into the chat context only; in manual turns, the program may still ask for the answer."""
+        """Whether a piece goes into the chat context only; in manual turns, the program may still ask for an answer."""
         unanswered = said.owner.answer is Answer.NOTE or (said.committed and not said.replies)
         return unanswered or (self.by_sound and not said.committed)
 
