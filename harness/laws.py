@@ -390,7 +390,7 @@ def late_reports_change_nothing(call: Call, late: e.Event) -> None:
     assert _state(with_it) == _state(without), f"a late {late} changed the floor"
 
 
-FILES = ("floor", "state", "utterance", "held", "alignment", "question", "pressed", "typed")
+FILES = ("floor", "state", "utterance", "held", "alignment", "question", "pressed", "repeats", "typed")
 KEPT_IN = {f"hearout._floor.{name}" for name in FILES}
 POLICIES = ("policy", "_policy", "_last")
 """What is not compared: the same for both, or only named."""

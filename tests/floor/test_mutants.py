@@ -120,7 +120,12 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "return False",
         l11,
     ),
-    "hears a noise out for ever": (floor, "heard.taken_for_noise = True", "pass", l5),
+    "hears a noise out for ever": (
+        floor,
+        "heard.taken_for_noise = heard.is_noise(at, self.policy.timeouts.noise)",
+        "pass",
+        l5,
+    ),
     "forgets the guess when the final does not come": (
         held,
         "self.add(self._spoken(new, self.began(at), at, owner, after_question=after_question))",

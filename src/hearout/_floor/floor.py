@@ -262,9 +262,8 @@ class Floor:
             self._write_receipts,  # an utterance is over, and none of its held words is open
             lambda at: self._gap.settle(at),  # the receipt is there, so that the gap can be added to it
             self._release,  # after the receipts: LiveKit may speak from here on
-            lambda at: self._repeats.settle(
-                at, free=self._is_free, passed=self._livekits.passed
-            ),  # when LiveKit is released
+            # when LiveKit is released
+            lambda at: self._repeats.settle(at, free=self._is_free, passed=self._livekits.passed),
             self._end,  # last: only when nothing above has anything left to do
         )
         busy = True
@@ -342,10 +341,7 @@ class Floor:
             heard.expire(at)  # a cough: there were no words in it
             if self._holds:
                 self._owner().sounds += 1
-        noise = heard.is_noise_from(self.policy.timeouts.noise)
-        if noise is not None and at >= noise and self._hears_out():
-            heard.take_the_guess(at, self._owner(), after_question=self._asked_before(at))
-            heard.taken_for_noise = True
+        heard.taken_for_noise = heard.is_noise(at, self.policy.timeouts.noise)
         yield from ()
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
@@ -462,17 +458,12 @@ class Floor:
     def _waits_at_the_end(self) -> bool:
         return self._holds and self._held_words.awaits_words and not self.closing.begun
 
-    def _hears_out(self) -> bool:
-        """Whether nothing but a sound that goes on keeps words from a model that was not given that sound."""
-        busy = self._queue.open() or self._expected_since is not None or self._questions
-        return not busy and self._held_words.hears_out and self._waits_at_the_end()
-
     def _waits_for_a_word(self) -> bool:
         """Whether nothing but a sound without a word stands before an answer."""
         busy = self._queue.open() or self._expected_since is not None or self.closing.begun
         livekits = self._livekits.takes_words or self._questions
-        due = self._held_words.has_answer_due or self._held_words.guess
-        return self._hears_out() or bool(self._holds and not busy and not livekits and due)
+        due = self._held_words.has_answer_due or self._held_words.guess or self._held_words.hears_out
+        return bool(self._holds and not busy and not livekits and due)
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
@@ -490,10 +481,7 @@ class Floor:
 
     def _alarms(self) -> Iterator[float]:
         yield from self._queue.alarms(self._freed_at, self.closing.cuts_at)
-        if (due := self._typed.due_at) is not None:
-            yield due
-        if (begins := self._prepares_at()) is not None:
-            yield begins
+        yield from (due for due in (self._typed.due_at, self._prepares_at()) if due is not None)
         yield from self._questions.alarms()
         yield from self._repeats.alarms(free=self._is_free, passed=self._livekits.passed)
         if self._expected_since is not None:
@@ -505,6 +493,5 @@ class Floor:
         if ends_at is not None and not self._call_ended and not self._queue.open(suspended=True):
             yield ends_at
         waits_anyway = self._queue.open() or self._expected_since is not None
-        owes = self._waits_at_the_end() and self._held_words.owes_words
-        if owes and not (self._held_words.guess and waits_anyway):
+        if self._waits_at_the_end() and self._held_words.owes_words and not (self._held_words.guess and waits_anyway):
             yield self._words_by()
