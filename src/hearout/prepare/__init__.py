@@ -10,7 +10,8 @@ def main(argv: Sequence[str]) -> int:
         from ._command import main as run  # the voice, the STT and the meters are an extra
     except ModuleNotFoundError as error:
         print(  # noqa: T201
-            f"error: hearout prepare needs {error.name}, which is not installed; run: pip install 'hearout[local,prepare]'",
+            f"error: hearout prepare needs {error.name}, which is not installed; "
+            "run: pip install 'hearout[local,prepare]'",
             file=sys.stderr,
         )
         return 2
