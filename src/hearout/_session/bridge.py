@@ -83,12 +83,12 @@ class Bridge:
         )
         self.may_close = self._outbound.may_close
         self.turn_detection_chosen = self._outbound.turn_detection_chosen
-        runner.perform, runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
-        self._follow_turns()
+        self._wire()
         session.on("close", self._session_closed)
 
-    def _follow_turns(self) -> None:
+    def _wire(self) -> None:
         session, modes = self._session, self._runner.modes
+        self._runner.perform, self._runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
         modes[e.TurnsByHand] = self._outbound.turns_end_by_hand
         modes[e.TurnsBySound] = lambda: session.hears_sound
         if session.realtime is not None:
