@@ -14,7 +14,6 @@ TABLES = {
     ("floor.py", "_note"): "one case an event: to be read beside events.py",
     ("outbound.py", "perform"): "one case an action: to be read beside actions.py",
     ("utterance.py", "note"): "one case an event: to be read beside events.py",
-    ("agent_session.py", "announce"): "one line an argument, each with its documentation",
     ("agent_session.py", "ask"): "one line an argument, each with its documentation",
     ("orders.py", "_event"): "one case a letter of the random orders",
     ("_codec.py", "from_json"): "one line a field of the receipt",
