@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from enum import Enum
 
 from harness.orders import NOTICE, Call, Step
 from hearout._floor import events as e
@@ -390,8 +391,6 @@ def late_reports_change_nothing(call: Call, late: e.Event) -> None:
     assert _state(with_it) == _state(without), f"a late {late} changed the floor"
 
 
-FILES = ("floor", "state", "utterance", "held", "alignment", "question", "pressed", "repeats", "typed")
-KEPT_IN = {f"hearout._floor.{name}" for name in FILES}
 POLICIES = ("policy", "_policy", "_last")
 """What is not compared: the same for both, or only named."""
 
@@ -400,7 +399,7 @@ def _state(thing: object) -> object:
     """All that is kept, and in what is kept."""
     if isinstance(thing, list | tuple | set):
         return [_state(item) for item in thing]
-    if type(thing).__module__ in KEPT_IN:
+    if type(thing).__module__.startswith("hearout._floor.") and not isinstance(thing, Enum):
         return {name: _state(value) for name, value in vars(thing).items() if name not in POLICIES}
     return repr(thing)
 
