@@ -7,7 +7,7 @@ from collections.abc import Sequence
 def main(argv: Sequence[str]) -> int:
     """Make the announcements that the arguments name; the exit status, as of :func:`hearout.prepare._command.main`."""
     try:
-        from ._command import main as run  # the voice, the STT and the meters are an extra
+        from ._command import main as run  # the TTS, the STT and the meters are extras
     except ModuleNotFoundError as error:
         print(  # noqa: T201
             f"error: hearout prepare needs {error.name}, which is not installed; "
