@@ -1,6 +1,7 @@
 """Random calls in which questions are asked of a floor, and the laws of answering, as checks on what it decided."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hearout._floor import actions as a
@@ -233,11 +234,18 @@ def asked_as_often_as_allowed(call: Asked) -> None:
     assert not call.over_the_caller, f"asked over the caller at {call.over_the_caller}"
 
 
+def _runs(call: Asked) -> Iterator[tuple[float, str]]:
+    """All that was said in a row, with when it began: what is too much for pieces of its own is joined."""
+    for first, (at, _) in enumerate(call.said):
+        for last in range(first, len(call.said)):
+            yield at, " ".join(words for _, words in call.said[first : last + 1])
+
+
 def what_was_said_is_recorded(call: Asked) -> None:
     """Q5: what a receipt says was said, was said then or later; and an early answer is never called a choice."""
     for one in call.ends:
         for answer in one.receipt.answers:
-            assert any(answer.text == words and answer.began_at <= at + 1e-6 for at, words in call.said), answer
+            assert any(answer.text == words and answer.began_at <= at + 1e-6 for at, words in _runs(call)), answer
             assert answer.verdict, answer
             assert not (answer.early and answer.verdict in ("yes", "no", "choice")), answer
 

@@ -15,6 +15,7 @@ from hearout._floor import events as e
 from hearout._floor import (
     floor,
     held,
+    pressed,
     state,
     utterance,
 )
@@ -335,9 +336,9 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l1,
     ),
     "records keys when nothing is protected": (
-        floor,
-        "        if not self.holding:\n            return\n        owner = self._owner()",
-        "        owner = self._owner()",
+        pressed,
+        "        if holding:\n            fate",
+        "        if event:\n            fate",
         l7,
     ),
 }
@@ -353,6 +354,7 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
             "hearout._floor.utterance",
             "hearout._floor.held",
             "hearout._floor.state",
+            "hearout._floor.pressed",
             "hearout._floor.floor",
         )
     }
