@@ -235,7 +235,7 @@ def asked_as_often_as_allowed(call: Asked) -> None:
 
 
 def _runs(call: Asked) -> Iterator[tuple[float, str]]:
-    """All that was said in a row, with when it began: what is too much for pieces of its own is joined."""
+    """Runs of what was said one after the other, each with the second of its beginning: too many pieces are joined."""
     for first, (at, _) in enumerate(call.said):
         for last in range(first, len(call.said)):
             yield at, " ".join(words for _, words in call.said[first : last + 1])
