@@ -6,10 +6,10 @@ import pytest
 
 from hearout import AskOutcome, Policy
 from hearout._floor import events as e
-from hearout._floor.actions import Action, AskQuestion, EndQuestion
+from hearout._floor.actions import Action, AskQuestion, EndQuestion, RecordFate
 from hearout._floor.answering import Expected
 from hearout._floor.floor import Floor
-from hearout.receipts import QuestionReceipt
+from hearout.receipts import Fate, QuestionReceipt
 
 TEXT = "May we record this call?"
 YES_NO = Expected(yes_no=True)
@@ -63,6 +63,20 @@ def test_a_final_that_comes_after_the_sound_is_waited_for() -> None:
     spoken = ((5.0, e.CallerStarted()), (5.6, e.CallerStopped()), (6.4, e.WordsHeard("no", "en")))
 
     assert ended(asked(), *spoken).choice == "no"
+
+
+def test_an_echo_of_the_question_is_no_answer_to_it() -> None:
+    floor = Floor(Policy(language="en"))
+    told(floor, (0.5, e.QuestionAsked("q", text=TEXT, expected=YES_NO, keys=(), attempts=1)))
+    begun = e.SpeechRequested("q", text=TEXT, question="q"), e.AudioMade("q", 3.0, complete=True)
+    told(floor, *((1.0, event) for event in (*begun, e.PlayoutStarted("q"))))
+    echo = e.WordsHeard("may we record this call", "en")
+    told(floor, (2.6, e.CallerStarted()), (3.4, echo), (3.5, e.CallerStopped()))
+    actions = told(floor, (4.0, e.PlayoutFinished("q", 3.0)), (4.0, e.SpeechEnded("q")))
+    receipt = ended(floor, (5.0, e.CallerStarted()), (5.3, e.WordsHeard("yes", "en")), (5.5, e.CallerStopped()))
+
+    assert [one.fate for one in actions if isinstance(one, RecordFate)] == [Fate.ECHO]
+    assert (receipt.choice, [one.text for one in receipt.answers]) == ("yes", ["yes"])
 
 
 def test_an_announcement_in_between_begins_the_wait_anew() -> None:

@@ -136,6 +136,22 @@ def test_the_laws_of_coming_again_hold_in_random_calls() -> None:
             law(heard)
 
 
+def test_what_another_agent_said_comes_again_after_its_time() -> None:
+    known = floor.Floor()
+    assert not [*known.apply(e.RepeatAsked("notice", 5.0), 1.0)]
+    assert known.next_alarm == pytest.approx(6.0)
+    assert [*known.apply(e.AlarmRang(), 5.9)] == []
+    assert a.SayAgain("notice") in [*known.apply(e.AlarmRang(), 6.0)]
+
+
+def test_what_a_vanished_caller_missed_is_owed_and_does_not_come_again() -> None:
+    heard = Heard(floor.Floor(Policy(language="en")), random.Random(0))
+    heard.say("notice")
+    heard.apply(e.CallerLeft(known_until=1.0))
+    heard.wait(2 * EVERY + Policy().timeouts.caller_return)
+    assert (heard.said, heard.faults) == (1, [])
+
+
 MUTANTS: dict[str, tuple[str, str, Callable[[Heard], None]]] = {
     "speaks over the caller": ("if heard.talking:", "if False:", said_in_a_pause),
     "speaks over the agent": ("if self._agent_is_busy:", "if False:", said_in_a_pause),

@@ -59,13 +59,12 @@ class Repeats:
 
     def note(self, event: e.RepeatAsked | e.AgentChanged | e.TurnTaken, at: float) -> None:
         """Another agent's announcement comes again; the agent has a turn to answer, or becomes busy or idle."""
-        match event:
-            case e.RepeatAsked():
-                self._due[event.id] = _Due(at + event.every, None)
-            case e.TurnTaken():
-                self._has_a_turn = True
-            case e.AgentChanged():
-                self._has_a_turn, self._agent_is_busy = False, event.busy
+        if isinstance(event, e.RepeatAsked):
+            self._due[event.id] = _Due(at + event.every, None)
+        elif isinstance(event, e.TurnTaken):
+            self._has_a_turn = True
+        else:
+            self._has_a_turn, self._agent_is_busy = False, event.busy
 
     def over(self, one: Utterance) -> None:
         """Let an utterance that is over come again, unless it was stopped or nobody is there."""
