@@ -118,9 +118,9 @@ def serving(program: str, folder: Path) -> Iterator[Server]:
         "port": port,
         "bind_addresses": ["127.0.0.1"],
         "rtc": {"tcp_port": tcp_port, "udp_port": udp_port},
-        "keys": {server.key: server.secret},
     }
-    with ended(_started([program, "--config-body", json.dumps(config)], log, {})) as process:
+    keys = {"LIVEKIT_KEYS": f"{server.key}: {server.secret}"}
+    with ended(_started([program, "--config-body", json.dumps(config)], log, keys)) as process:
         _wait(STARTED, lambda: _answers(port), process, log, "the LiveKit server did not start")
         yield server
 

@@ -1,12 +1,14 @@
 """The page's server: files and tokens, who gets them, and refusals."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,10 +16,13 @@ from typing import Any
 
 import aiohttp
 import jwt
+import psutil
 import pytest
 from aiohttp.test_utils import TestServer
+from livekit import api
 
 from harness import ROOT, run
+from harness.rooms.server import Server, serving
 from hearout._web import rooms as room_server
 from hearout._web import site
 from hearout._web.loopback import listening
@@ -217,6 +222,35 @@ def test_a_livekit_server_that_does_not_start_is_named_with_its_last_words(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(WebError, match="out of order"), room_server.serving("127.0.0.1", tmp_path / "log"):
         pass
+
+
+@pytest.mark.parametrize("who", ["web", "tests"])
+def test_a_running_server_has_its_secret_on_no_command_line(
+    tmp_path: Path, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = subprocess.run([ROOT / ".ci" / "livekit-server"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip("livekit-server is not here (make livekit)")
+    monkeypatch.setenv("PATH", f"{Path(found.stdout.strip()).parent}:{os.environ['PATH']}")
+    with contextlib.ExitStack() as held:
+        server: room_server.Rooms | Server = (
+            held.enter_context(room_server.serving("127.0.0.1", tmp_path / "log"))
+            if who == "web"
+            else held.enter_context(serving(found.stdout.strip(), tmp_path))
+        )
+        known = _administrator(server.key, server.secret)
+        headers = {"Authorization": f"Bearer {known}", "Content-Type": "application/json"}
+        url = f"{server.url.replace('ws', 'http', 1)}/twirp/livekit.RoomService/ListRooms"
+        with urllib.request.urlopen(urllib.request.Request(url, b"{}", headers), timeout=5) as answer:
+            assert answer.status == 200  # it knows the secret
+        children = psutil.Process().children(recursive=True)
+        lines = [(Path("/proc") / str(one.pid) / "cmdline").read_text().replace("\0", " ") for one in children]
+    assert any("livekit-server" in line for line in lines)
+    assert [line for line in lines if server.secret in line] == []
+
+
+def _administrator(key: str, secret: str) -> str:
+    return api.AccessToken(key, secret).with_grants(api.VideoGrants(room_list=True)).to_jwt()
 
 
 def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:

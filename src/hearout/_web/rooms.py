@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -76,10 +77,11 @@ def serving(host: str, log: Path) -> Iterator[Rooms]:
     rooms = Rooms(f"ws://{_reached(here)}:{port}", "hearout", secrets.token_urlsafe(48), port)
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [binary, "--config-body", json.dumps(_config(here, rooms, port, tcp_port, udp_port))],
+            [binary, "--config-body", json.dumps(_config(here, port, tcp_port, udp_port))],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
+            env=os.environ | {"LIVEKIT_KEYS": f"{rooms.key}: {rooms.secret}"},  # a command line is for all to read
             start_new_session=True,  # Ctrl-C is for us: the rooms end after the calls in them
         )
     try:
@@ -89,7 +91,7 @@ def serving(host: str, log: Path) -> Iterator[Rooms]:
         _end(process)
 
 
-def _config(host: str, rooms: Rooms, port: int, tcp_port: int, udp_port: int) -> dict[str, object]:
+def _config(host: str, port: int, tcp_port: int, udp_port: int) -> dict[str, object]:
     rtc: dict[str, object] = {"tcp_port": tcp_port, "udp_port": udp_port}
     if host == "::1" or host.startswith("127."):
         # By TCP it would listen on all addresses (1.13.5); on loopback nothing stands in the way of UDP.
@@ -98,7 +100,6 @@ def _config(host: str, rooms: Rooms, port: int, tcp_port: int, udp_port: int) ->
         "port": port,
         "bind_addresses": [host],
         "rtc": rtc,
-        "keys": {rooms.key: rooms.secret},
         "logging": {"level": "warn"},
     }
 
