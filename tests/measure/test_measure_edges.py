@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import damage as bench
-from harness.recordings import ERROR, NOTICE, heard
+from harness.recordings import ERROR, NOTICE, babble, heard
 from hearout.measure import RATE, measure
 
 
@@ -19,6 +19,27 @@ def test_the_periods_of_a_vowel_that_is_cut_do_not_count_twice(cut: float) -> No
     vowel = sum(np.sin(2 * np.pi * k * pitch) / k for k in range(1, 18)).astype(np.float32) * 0.15
     found = measure(heard(NOTICE, vowel[: int(cut * RATE)]), np.concatenate([NOTICE, vowel]))
     assert found.tail_ms == pytest.approx(1000 * (0.6 - cut), abs=25)
+
+
+SPOKEN = np.trim_zeros(babble(4, 0))
+ENDS = {
+    "tone of 440 Hz": [(0.5, 440)],
+    "tone whose periods fill frames": [(1.0, 1000)],
+    "low tone": [(0.3, 120)],
+    "dial tone": [(0.5, 350), (0.5, 440)],
+    "speech": [],
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("cut", [0, 10, 20, 30, 40, 50, 60, 68, 80])
+def test_what_is_cut_off_the_end_is_told_to_30_ms(end: str, cut: int) -> None:
+    tones = [0.3 * np.sin(2 * np.pi * hertz * np.arange(int(long * RATE)) / RATE) for long, hertz in ENDS[end]]
+    last = np.sum(tones, axis=0).astype(np.float32) if tones else np.zeros(0, np.float32)
+    notice = np.concatenate([NOTICE if tones else SPOKEN, last])
+    found = measure(heard(notice[: len(notice) - cut * RATE // 1000]), notice)
+    assert found.tail_ms == pytest.approx(cut, abs=30)
+    assert found.front_ms == 0
 
 
 def error(seed: int | tuple[int, int], voice: str, text: int, codec: str, damage: str, *, warp: bool) -> float:

@@ -32,6 +32,7 @@ _SPAN = 512  # fine samples to either side of the expected lag: 64 ms, a jitter 
 _FAR = 0.02  # seconds off the expected lag after which the frames are followed once more, around what was found
 _WINDOW = 320  # fine samples that are compared: 40 ms
 _JUMP = 1.5  # what a jump of the lag costs, in frames that match perfectly
+_LATE = 0.1  # what a jump that comes later is given: in a tone, and in silence, any frame is as good for it
 _STEP = 0.02  # what a step by one fine sample costs
 
 
@@ -307,7 +308,7 @@ def _cheapest(match: Floats, moved: npt.NDArray[np.int_]) -> npt.NDArray[np.int_
     path[-1] = int(np.argmax(total))
     for k in range(rows - 1, 0, -1):
         at, jump, came = int(path[k]), int(best[k]), before[k]
-        ways = [(float(came[at]), at), (float(came[jump]) - _JUMP, jump)]
+        ways = [(float(came[at]), at), (float(came[jump]) - _JUMP + _LATE, jump)]
         ways += [(float(came[to]) - _STEP, to) for to in (at - 1, at + 1) if 0 <= to < states]
         path[k - 1] = min(max(max(ways, key=lambda way: way[0])[1] + int(moved[k]), 0), states - 1)
     return path

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ._audio import MeasureError, read
-from ._judge import Measured, measure
+from ._judge import GAP_MS, IN_FULL, Measured, measure
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,6 +52,8 @@ def told(measured: Measured) -> str:
         f"front clip   {measured.front_ms:5.0f} ms",
         f"tail clip    {measured.tail_ms:5.0f} ms",
         f"longest gap  {measured.longest_gap_ms:5.0f} ms",
+        f"told to {GAP_MS:.0f} ms; in full allows {IN_FULL['front_ms']:.0f} ms less at the front, "
+        f"{IN_FULL['tail_ms']:.0f} ms at the end, gaps below {IN_FULL['gap_ms']:.0f} ms",
     ]
     for name, stretches in (("gap", measured.gaps), ("repeat", measured.repeats)):
         lines += [f"{name:12} {s.length_ms:5.0f} ms  at {s.start_ms / 1000:.2f} s" for s in stretches]

@@ -25,7 +25,8 @@ FRAME_MS = 1000 * FRAME / RATE
 """Milliseconds of a frame: the times of a verdict are multiples of it."""
 
 GAP_MS = 60.0
-"""Shorter gaps are not listed: the judge itself errs by as much."""
+"""The resolution. The judge errs by as much at an end or a gap (bench/judge.py: 95 % of the errors); by more where the
+sound near it is a breath or a stop's silence. Shorter gaps are not listed."""
 
 IN_FULL = {"fraction": 0.98, "front_ms": 60.0, "tail_ms": 100.0, "gap_ms": 200.0}
 """An announcement is there in full with `fraction` of its speech at least, `front_ms` and `tail_ms` missing at most,
@@ -62,7 +63,8 @@ class Measured:
             active level: pauses and digital silence weigh nothing. What a receiver leaves out of a sound to catch up,
             or repeats of it, is not missing.
         front_ms: speech missing at the beginning; all of it if nothing was found.
-        tail_ms: speech missing at the end.
+        tail_ms: speech missing at the end. In a tone, within 0.2 s of the end, this is also what a receiver left out to
+            catch up: nothing tells the two apart.
         longest_gap_ms: the longest gap between what was found.
         gaps: the gaps of 60 ms and more, in order.
         repeats: what is in the recording once more, in the order of the recording.
@@ -96,8 +98,8 @@ class Measured:
         )
 
     def to_json(self) -> str:
-        """One JSON object, with `in_full`."""
-        return json.dumps({"in_full": self.in_full, **asdict(self)})
+        """One JSON object, with `in_full` and the resolution."""
+        return json.dumps({"in_full": self.in_full, **asdict(self), "resolution_ms": GAP_MS})
 
 
 def measure(

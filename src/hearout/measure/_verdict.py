@@ -29,6 +29,7 @@ _CHANGES = np.array([[0.0, _CHANGE, _CHANGE], [_CHANGE, 0.0, 2.0], [_CHANGE, 2.0
 _IN_PLACE = 5  # at the lag of what is before or after it
 _ENCLOSED, _ENCLOSED_SEEN = 12, 9  # between two others; if a block of it was found before it was followed
 _BESIDE, _ALONE = 16, 24
+_LOOSE = 3.5  # frames
 _FEW = 12  # frames by which the channel can be told
 _MOVED, _STRETCHED = 0.005, 0.15  # seconds by which the lag changes where a receiver stretches time
 _SHIFTS = (-0.04, -0.03, -0.02, -0.01, 0.01, 0.02, 0.03, 0.04)  # seconds by which a jitter buffer's start may be off
@@ -75,6 +76,7 @@ class Spectra:
         state = _likeliest(np.stack([np.zeros(active.sum()), odds[active], blurred[active]], axis=1))
         result[active] = state > 0
         result[_counted_twice(follow, active, result)] = False
+        result[_repeated_end(follow, active, result)] = False
         odds = np.maximum(odds, 0)  # what has only its sound does not speak against a piece, but not for it either
         for island in _unbelieved(follow, active, result, odds, doubted):
             result[island] = False
@@ -195,6 +197,24 @@ def _counted_twice(follow: Follow, active: Mask, found: Mask) -> list[int]:
             if missing and len(like):
                 twice += [int(frame) for frame in part[: like[-1] + 1]]
     return twice
+
+
+def _repeated_end(follow: Follow, active: Mask, found: Mask) -> list[int]:
+    """The last frames of a tone whose end is missing: they match the sound that was received for earlier frames.
+
+    A tone that is cut matches to its end all the same, with a lag that falls by what is missing: a period of it is like
+    the next. Nothing tells it from a tone of which a receiver left as much out to catch up; so close to the end, that
+    is missing too. Where in the tone the lag falls is a matter of chance: up to :data:`_LOOSE` frames early.
+    """
+    frames = np.flatnonzero(active)
+    run = frames[-_NEAR:]
+    run = run[found[run] & (follow.match[run] >= SURE)]
+    if not len(run) or run[-1] != frames[-1]:
+        return []
+    fallen = np.cumsum(np.maximum(-np.diff(follow.lag[run]), 0)[::-1])
+    size = np.arange(1, len(run))
+    like = np.flatnonzero((fallen > _MOVED) & (size <= fallen * RATE / FRAME + _LOOSE))
+    return [int(frame) for frame in run[len(run) - round(fallen[like[-1]] * RATE / FRAME) :]] if len(like) else []
 
 
 def _beginnings(sure: Mask) -> npt.NDArray[np.int_]:
