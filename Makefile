@@ -86,10 +86,11 @@ check: $(TOOLS) ## ruff and mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: $(TOOLS) ## draw the pictures of the documents from the code
+docs: $(TOOLS) ## draw the pictures of the documents from the code, and build their site into build/site
 	@$(BIN)/python -m harness.diagram > docs/floor.md
 	@$(BIN)/python -m harness.architecture
 	@$(BIN)/python -m harness.readme_picture
+	@$(BIN)/python -m harness.site build/site
 
 lock: $(TOOLS) ## pin the whole tree again, with hashes
 	@$(COMPILE) pyproject.toml --extra local --extra prepare --extra dev --group build --output-file requirements-dev.txt
