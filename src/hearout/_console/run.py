@@ -37,7 +37,7 @@ def console(
     out: Path | None,
     choice: voices.Choice,
     sound_card: bool,
-    upstream: tuple[str, str, str] | None,
+    llm: voices.BuiltIn | voices.Upstream,
 ) -> int:
     """Hold one call with the agent of `server`; the exit status.
 
@@ -55,7 +55,7 @@ def console(
     screen = Screen(plain=scripted)
     screen.say(choice.because)
     conversation = _Conversation(server, screen, directory, steps, ends_itself=scripted)
-    with conversation.logs(), _models(choice, upstream):
+    with conversation.logs(), _models(choice, llm):
         return conversation.hold(sound_card=sound_card)
 
 
@@ -199,14 +199,15 @@ class _Conversation:
         return 1 if failed or (self._scripted and problems) else 0
 
     def _cost(self) -> str:
-        """What the call took, in one line; everything but the terminal runs in this process."""
+        """What the call took, in one line; everything but the terminal, and a local LLM, runs in this process."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         seconds = time.time() - self._began
+        beside = [child.cpu_times() for child in psutil.Process().children()]
         first = self._call.first_sound()
         sound = (
             "" if first is None else f"first sound {self._call.line.began_at + first - self._began:.1f} s after start, "
         )
-        core = (used.ru_utime + used.ru_stime) / seconds
+        core = (used.ru_utime + used.ru_stime + sum(one.user + one.system for one in beside)) / seconds
         return f"{sound}{core:.0%} of a core, {used.ru_maxrss / 1024:.0f} MB at most"
 
 
@@ -263,14 +264,14 @@ class _Short(logging.Handler):
 
 
 @contextlib.contextmanager
-def _models(choice: voices.Choice, upstream: tuple[str, str, str] | None) -> Iterator[None]:
+def _models(choice: voices.Choice, llm: voices.BuiltIn | voices.Upstream) -> Iterator[None]:
     """The models that the agent's session will find in the environment."""
     if choice.where is not voices.Where.LOCAL:
         yield
         return
     from .._local.gateway import answering
 
-    with answering(upstream) as environment:
+    with answering(llm) as environment:
         os.environ.update(environment)
         yield
 

@@ -11,7 +11,9 @@ from typing import Any
 from aiohttp import web
 
 from . import llm
-from .upstream import Server, Trouble, Upstream
+from .choice import Upstream
+from .smollm2 import Small, SmolLM2
+from .upstream import Server, Trouble
 
 logger = logging.getLogger("hearout")
 
@@ -28,9 +30,16 @@ class Chat:
     """
 
     def __init__(self, upstream: Upstream | None) -> None:
-        self._server = None if upstream is None else Server(upstream)
+        self._server: Server | SmolLM2 | None = None
         self._failed = False
-        self.name = "local script" if upstream is None else f"{upstream.model or 'the model'} at HEAROUT_LLM_URL"
+        self.name, self._where = "local script", ""
+        if upstream is not None:
+            self._where = f"the model server at {upstream.setting}"
+            self.name = f"{upstream.model or 'the model'} at {upstream.setting}"
+            self._server = Server(upstream)
+            if isinstance(upstream, Small):
+                self.name = self._where = upstream.model
+                self._server = SmolLM2(self._server)
 
     async def complete(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         """The answer to one request, streamed when it asks for a stream."""
@@ -58,7 +67,7 @@ class Chat:
         except Trouble as trouble:
             return _message(body, self._apology(trouble))
 
-    async def _forward(self, response: web.StreamResponse, body: dict[str, Any], server: Server) -> None:
+    async def _forward(self, response: web.StreamResponse, body: dict[str, Any], server: Server | SmolLM2) -> None:
         """Pass the model server's answer on; if it refuses, stalls or breaks off, that is said aloud."""
         begun = False
         try:
@@ -85,9 +94,7 @@ class Chat:
 
     def _note(self, trouble: Trouble) -> None:
         if not self._failed:
-            logger.warning(
-                "the model server at HEAROUT_LLM_URL %s (%s); check %s", trouble.what, trouble.detail, trouble.check
-            )
+            logger.warning("%s %s (%s); check %s", self._where, trouble.what, trouble.detail, trouble.check)
         self._failed = True
 
 

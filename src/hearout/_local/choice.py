@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import ConsoleError
 
@@ -16,6 +16,30 @@ class Where(enum.Enum):
     GIVEN = "given"
     CLOUD = "cloud"
     LOCAL = "local"
+
+
+class BuiltIn(enum.Enum):
+    """What answers without another server; the values are those of HEAROUT_LLM."""
+
+    SCRIPT = "script"
+    SMOLLM2 = "smollm2"
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Any server that speaks the OpenAI protocol.
+
+    Attributes:
+        url: its base, with ``/v1`` where it has one.
+        model: what to ask it for, whatever the agent file names; "" to pass that on.
+        key: its API key; "" for none.
+        setting: the variable that named it, for messages.
+    """
+
+    url: str
+    model: str = ""
+    key: str = field(default="", repr=False)
+    setting: str = "HEAROUT_LLM_URL"
 
 
 @dataclass(frozen=True)
@@ -40,10 +64,7 @@ def choose(environment: Mapping[str, str]) -> Choice:
     """
     _whole(environment, LIVEKIT)
     _whole(environment, INFERENCE)
-    if "HEAROUT_LLM_URL" not in environment and environment.keys() & {"HEAROUT_LLM_MODEL", "HEAROUT_LLM_KEY"}:
-        raise ConsoleError("HEAROUT_LLM_MODEL or HEAROUT_LLM_KEY is set without HEAROUT_LLM_URL; set it in .env too")
-    if url := environment.get("HEAROUT_LLM_URL", ""):
-        _is_url(url, "HEAROUT_LLM_URL")
+    llm = answers(environment)
     if url := environment.get("LIVEKIT_INFERENCE_URL", ""):
         _is_url(url, "LIVEKIT_INFERENCE_URL")
         return Choice(Where.GIVEN, f"models: those at {url} (LIVEKIT_INFERENCE_URL is set)")
@@ -51,16 +72,35 @@ def choose(environment: Mapping[str, str]) -> Choice:
         return Choice(Where.CLOUD, "models: LiveKit Cloud's (LIVEKIT_INFERENCE_API_KEY is set)")
     if ".livekit.cloud" in environment.get("LIVEKIT_URL", ""):
         return Choice(Where.CLOUD, "models: LiveKit Cloud's (LIVEKIT_URL is a LiveKit Cloud address)")
-    model = "a script answers"
-    if "HEAROUT_LLM_URL" in environment:
-        model = f"{environment.get('HEAROUT_LLM_MODEL', 'the model')} at HEAROUT_LLM_URL answers"
+    match llm:
+        case BuiltIn.SCRIPT:
+            model = "a script answers"
+        case BuiltIn.SMOLLM2:
+            model = "SmolLM2-135M answers: a very small model, which makes things up"
+        case Upstream():
+            model = f"{llm.model or 'the model'} at {llm.setting} answers"
     return Choice(Where.LOCAL, f"models: local (no model key); moonshine hears, hibari speaks, {model}")
 
 
-def upstream(environment: Mapping[str, str]) -> tuple[str, str, str] | None:
-    """URL, model and key of the model server that answers instead of the built-in script, where one is named."""
-    url = environment.get("HEAROUT_LLM_URL")
-    return (url, environment.get("HEAROUT_LLM_MODEL", ""), environment.get("HEAROUT_LLM_KEY", "")) if url else None
+def answers(environment: Mapping[str, str]) -> BuiltIn | Upstream:
+    """Who takes the LLM's place beside the local STT and TTS: what HEAROUT_LLM says, else the server that is named.
+
+    Raises:
+        ConsoleError: HEAROUT_LLM is none of its values, or a server's model or key is given without its URL.
+    """
+    llm, url = environment.get("HEAROUT_LLM", ""), environment.get("HEAROUT_LLM_URL", "")
+    if url:
+        _is_url(url, "HEAROUT_LLM_URL")
+    if llm in (one.value for one in BuiltIn):
+        return BuiltIn(llm)
+    if llm and not llm.startswith(("http://", "https://")):
+        raise ConsoleError(f"HEAROUT_LLM is {llm!r}; it is script, smollm2, or the URL of a model server (http://…)")
+    model, key = environment.get("HEAROUT_LLM_MODEL", ""), environment.get("HEAROUT_LLM_KEY", "")
+    if llm or url:
+        return Upstream(llm or url, model, key, "HEAROUT_LLM" if llm else "HEAROUT_LLM_URL")
+    if model or key:
+        raise ConsoleError("HEAROUT_LLM_MODEL or HEAROUT_LLM_KEY is set without HEAROUT_LLM_URL; set it in .env too")
+    return BuiltIn.SCRIPT
 
 
 def _whole(environment: Mapping[str, str], names: tuple[str, ...]) -> None:

@@ -19,15 +19,15 @@ from typing import Any
 import jwt
 from aiohttp import web
 
-from . import stt, tts
+from . import smollm2, stt, tts
 from .chat import Chat
+from .choice import BuiltIn, Upstream
 from .streams import (
     OPEN,
     Hearing,
     Limits,
     Speaking,
 )
-from .upstream import Upstream
 
 logger = logging.getLogger("hearout")
 
@@ -69,23 +69,27 @@ class Gateway:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
 
     @classmethod
-    def start(cls, *, upstream: Upstream | None = None, limits: Limits | None = None) -> "Gateway":
-        """Start a gateway and wait until it answers; the models are loaded meanwhile.
+    def start(
+        cls, *, upstream: Upstream | Callable[[], Upstream] | None = None, limits: Limits | None = None
+    ) -> "Gateway":
+        """Load the models and start a gateway that answers.
 
         Args:
-            upstream: the model server that answers instead of the built-in script.
+            upstream: the model server that answers instead of the built-in script, or what waits for it to be ready.
             limits: what one request may ask for.
 
         Raises:
             LocalVoiceMissingError: the packages of the local voice are not installed.
         """
-        gateway = cls(upstream, limits or Limits())
+        with ThreadPoolExecutor(2) as loaders:
+            loading = [loaders.submit(stt.load), loaders.submit(tts.load)]
+            found = upstream() if callable(upstream) else upstream
+            for loaded in loading:
+                loaded.result()
+        gateway = cls(found, limits or Limits())
         gateway._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(gateway._serve(), gateway._loop).result()
-            with ThreadPoolExecutor(2) as loaders:
-                for loaded in [loaders.submit(stt.load), loaders.submit(tts.load)]:
-                    loaded.result()
         except BaseException:
             gateway.close()
             raise
@@ -194,14 +198,19 @@ __all__ = ["Gateway", "Limits", "Upstream"]
 
 
 @contextlib.contextmanager
-def answering(upstream: tuple[str, str, str] | None) -> Iterator[dict[str, str]]:
+def answering(llm: BuiltIn | Upstream) -> Iterator[dict[str, str]]:
     """Run a gateway while the block runs; what LiveKit must find in the environment to use it.
 
     Args:
-        upstream: URL, model and key of the model server that answers instead of the built-in script.
+        llm: what answers.
 
     Raises:
+        ConsoleError: the model that is asked for is not installed, or cannot be loaded.
         LocalVoiceMissingError: the packages of the local voice are not installed.
     """
-    with Gateway.start(upstream=Upstream(*upstream) if upstream else None) as gateway:
+    with contextlib.ExitStack() as held:
+        upstream: Upstream | Callable[[], Upstream] | None = llm if isinstance(llm, Upstream) else None
+        if llm is BuiltIn.SMOLLM2:
+            upstream = held.enter_context(smollm2.Process()).ready
+        gateway = held.enter_context(Gateway.start(upstream=upstream))
         yield gateway.environment()

@@ -3,29 +3,15 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import openai
 
+from .choice import Upstream
+
 CONNECT, STALL = 5.0, 30.0
 """Seconds to wait for a connection, and between two pieces of an answer: a model that is loaded on first use may take
 half a minute to its first token, and a caller will not wait longer."""
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """Any server that speaks the OpenAI protocol.
-
-    Attributes:
-        url: its base, with ``/v1`` where it has one.
-        model: what to ask it for, whatever the agent file names; "" to pass that on.
-        key: its API key; "" for none.
-    """
-
-    url: str
-    model: str = ""
-    key: str = ""
 
 
 class Trouble(Exception):
@@ -64,7 +50,7 @@ class Server:
                 content: bytes = await answer.read()
                 return content
         except (openai.APIError, TimeoutError, OSError) as error:
-            raise _trouble(error) from error
+            raise _trouble(error, self._upstream.setting) from error
 
     async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         """The answer to a request as the JSON of its events, each whole, as soon as it comes.
@@ -76,12 +62,12 @@ class Server:
         try:
             async with asyncio.timeout(STALL) as patience, self._asked(body) as answer:
                 if not answer.headers.get("content-type", "").startswith("text/event-stream"):
-                    raise Trouble("does not answer as one", "HEAROUT_LLM_URL", "its answer is no stream of events")
+                    raise Trouble("does not answer as one", self._upstream.setting, "its answer is no stream of events")
                 async for line in answer.iter_lines():
                     data = line.removeprefix("data:").strip()
                     if not line.startswith("data:") or not data:
                         continue  # a comment, with which a server may fill a long wait, is no sign of an answer
-                    finished = finished or _finishes(data)
+                    finished = finished or _finishes(data, self._upstream.setting)
                     patience.reschedule(asyncio.get_running_loop().time() + STALL)
                     yield data.encode()
                     if data == "[DONE]":
@@ -89,9 +75,9 @@ class Server:
         except Trouble:
             raise
         except Exception as error:  # besides openai's own: the errors of its HTTP client in the middle of a stream
-            raise _trouble(error) from error
+            raise _trouble(error, self._upstream.setting) from error
         if not finished:
-            raise Trouble("broke off", "the server at HEAROUT_LLM_URL", "the answer ended before its end")
+            raise Trouble("broke off", f"the server at {self._upstream.setting}", "the answer ended before its end")
 
     async def close(self) -> None:
         """End the connections."""
@@ -112,7 +98,7 @@ class Server:
         return self._client.chat.completions.with_streaming_response.create(**{**body, "model": model})
 
 
-def _finishes(event: str) -> bool:
+def _finishes(event: str, setting: str) -> bool:
     """Whether the answer is whole with this event; some servers leave out the last one.
 
     Raises:
@@ -125,26 +111,26 @@ def _finishes(event: str) -> bool:
     except ValueError:
         fields = None
     if not isinstance(fields, dict) or "error" in fields:
-        raise Trouble("broke off", "the server at HEAROUT_LLM_URL", "an error in the answer")
+        raise Trouble("broke off", f"the server at {setting}", "an error in the answer")
     choices = fields.get("choices") or []
     return any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
 
 
-def _trouble(error: Exception) -> Trouble:
+def _trouble(error: Exception, setting: str) -> Trouble:
     match error:
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             what, check = "refuses the key", "HEAROUT_LLM_KEY"
         case openai.NotFoundError():
-            what, check = "was not found", "HEAROUT_LLM_MODEL, and HEAROUT_LLM_URL, which usually ends in /v1"
+            what, check = "was not found", f"HEAROUT_LLM_MODEL, and {setting}, which usually ends in /v1"
         case openai.RateLimitError():
-            what, check = "is too busy", "the limits of the server at HEAROUT_LLM_URL"
+            what, check = "is too busy", f"the limits of the server at {setting}"
         case openai.APIStatusError():
-            what, check = "refused the request", "HEAROUT_LLM_URL and HEAROUT_LLM_MODEL"
+            what, check = "refused the request", f"{setting} and HEAROUT_LLM_MODEL"
         case openai.APIConnectionError():
-            what, check = "does not answer", "HEAROUT_LLM_URL, and whether its server runs"
+            what, check = "does not answer", f"{setting}, and whether its server runs"
         case TimeoutError():
-            what, check = "takes too long", "the server at HEAROUT_LLM_URL"
+            what, check = "takes too long", f"the server at {setting}"
         case _:
-            what, check = "broke off", "the server at HEAROUT_LLM_URL"
+            what, check = "broke off", f"the server at {setting}"
     detail = f"status {error.status_code}" if isinstance(error, openai.APIStatusError) else type(error).__name__
     return Trouble(what, check, detail)

@@ -130,7 +130,7 @@ def _local_models(because: str) -> Iterator[None]:
 
     with contextlib.ExitStack() as held:
         try:
-            environment = held.enter_context(answering(choice.upstream(os.environ)))
+            environment = held.enter_context(answering(choice.answers(os.environ)))
         except LocalVoiceMissingError as error:
             logger.warning("no local models, and no key for others: LiveKit's inference models will fail. %s", error)
         else:
