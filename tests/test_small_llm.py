@@ -1,4 +1,4 @@
-"""A very small LLM: what it is asked, and how much of what it says is let through."""
+"""Requests to a very small LLM, and which of its sentences are said."""
 
 import itertools
 import re

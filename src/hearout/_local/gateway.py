@@ -211,6 +211,6 @@ def answering(llm: BuiltIn | Upstream) -> Iterator[dict[str, str]]:
     with contextlib.ExitStack() as held:
         upstream: Upstream | Callable[[], Upstream] | None = llm if isinstance(llm, Upstream) else None
         if llm is BuiltIn.SMOLLM2:
-            upstream = held.enter_context(smollm2.Process()).ready
+            upstream = held.enter_context(smollm2.ModelProcess()).ready
         gateway = held.enter_context(Gateway.start(upstream=upstream))
         yield gateway.environment()

@@ -31,7 +31,7 @@ class Small(Upstream):
     """The server of a model that is asked, and heard, as `spoken` says."""
 
 
-class Process:
+class ModelProcess:
     """The model's process. It is loaded (half a second) while others are; it ends with :meth:`close`, or with us.
 
     Raises:
@@ -79,7 +79,7 @@ class Process:
         self._process.kill()
         self._process.communicate()
 
-    def __enter__(self) -> "Process":
+    def __enter__(self) -> "ModelProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
