@@ -15,7 +15,7 @@ BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each
 ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed beside another is played again alone
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run model web test test-rest test-all page livekit nightly bench peers check docs lock clean
+.PHONY: help setup run model web test test-rest test-all page livekit nightly bench peers check docs licences lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
@@ -95,6 +95,9 @@ docs: $(TOOLS) ## draw the pictures of the documents from the code, and build th
 	@$(BIN)/python -m harness.architecture
 	@$(BIN)/python -m harness.readme_picture
 	@$(BIN)/python -m harness.site build/site
+
+licences: $(TOOLS) ## list the licences of all that is shipped or installed with hearout
+	@$(BIN)/python -m harness.licences
 
 lock: $(TOOLS) ## pin the whole tree again, with hashes
 	@$(COMPILE) pyproject.toml --extra local --extra llm --extra prepare --extra dev --group build \

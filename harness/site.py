@@ -37,7 +37,8 @@ def _linked(text: str) -> str:
 
 def _without_files(text: str) -> str:
     """Links to pages beside README hold; of those to files that are no pages, the text is left."""
-    return re.sub(r"\[([^\]]+)\]\(\.\./(?!\w+\.md)[^)]+\)", r"\1", text).replace("](../", "](")
+    text = re.sub(r"\[([^\]]+)\]\(\.\./(?!\w+\.md)[^)]+\)", r"\1", text)
+    return text.replace("](../README.md", "](index.md").replace("](../", "](")
 
 
 def build(site: Path) -> str:
