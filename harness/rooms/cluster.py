@@ -175,7 +175,9 @@ def deployed(folder: Path) -> Iterator[Cluster]:
         "LIVEKIT_API_KEY": "test",
         "LIVEKIT_API_SECRET": secret,
         "POSTGRES_PASSWORD": password,
-        **dict.fromkeys(("HEAROUT_LLM_URL", "HEAROUT_LLM_MODEL", "HEAROUT_LLM_KEY", "LIVEKIT_INFERENCE_URL"), ""),
+        **dict.fromkeys(
+            ("HEAROUT_LLM", "HEAROUT_LLM_URL", "HEAROUT_LLM_MODEL", "HEAROUT_LLM_KEY", "LIVEKIT_INFERENCE_URL"), ""
+        ),
     }
     used = set(re.findall(r"(?<=[ :=])\d{4}\b", " ".join(only_services(lines)))) | {"lk"}
     cluster = Cluster(folder, environment, _free(used))

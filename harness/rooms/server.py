@@ -134,7 +134,7 @@ def working(
     With `by_livekit` LiveKit's own command line runs it, which never calls the file's ``__main__``.
     """
     # A developer's .env must not reach the test; load_dotenv leaves alone what is there, be it empty.
-    bare = {"HEAROUT_LLM_URL": "", "HEAROUT_LLM_MODEL": "", "HEAROUT_LLM_KEY": ""}
+    bare = {"HEAROUT_LLM": "", "HEAROUT_LLM_URL": "", "HEAROUT_LLM_MODEL": "", "HEAROUT_LLM_KEY": ""}
     bare |= dict.fromkeys(("LIVEKIT_INFERENCE_URL", "LIVEKIT_INFERENCE_API_KEY", "LIVEKIT_INFERENCE_API_SECRET"), "")
     log = folder / "worker.log"
     program = [sys.executable, str(Path(__file__).with_name("unloaded.py")), str(agent), command]
