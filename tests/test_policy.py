@@ -50,6 +50,14 @@ def test_choices_that_were_not_made_are_not_written() -> None:
         (lambda: Policy(language="English"), "language must be a code like"),
         (lambda: Policy(language="e"), "language must be a code like"),
         (lambda: Policy(language=None), "language must be a code like"),  # type: ignore[arg-type]
+        (lambda: Policy(more_words=["aye"]), "more_words must be phrases by what they mean"),  # type: ignore[arg-type]
+        (
+            lambda: Policy(more_words={"yess": ["aye"]}),
+            "more_words: a language has no words yess; it has abbreviations",
+        ),
+        (lambda: Policy(more_words={"yes": "aye"}), r"more_words\['yes'\] must be a list of phrases"),
+        (lambda: Policy(more_words={"yes": ["aye", "!"]}), "each with a letter or digit"),
+        (lambda: Policy(more_words={"yes": (one for one in ["aye"])}), "must be a list"),  # type: ignore[dict-item]
     ],
 )
 def test_what_makes_no_sense_is_refused(make: Any, complaint: str) -> None:

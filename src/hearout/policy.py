@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from ._text.language import UNKNOWN
 from .errors import PolicyError
 
 
@@ -161,6 +162,27 @@ def _check_language(code: object) -> None:
         )
 
 
+def _check_words(more: object) -> None:
+    name = "more_words"
+    if not isinstance(more, Mapping):
+        raise PolicyError(f"{name} must be phrases by what they mean, not {more!r}", setting=name)
+    for meaning, phrases in more.items():
+        is_list = isinstance(phrases, Collection) and not isinstance(phrases, str | bytes)
+        if not is_list or not all(isinstance(one, str) and _has_letter(one) for one in phrases):
+            raise PolicyError(
+                f"{name}[{meaning!r}] must be a list of phrases, each with a letter or digit, not {phrases!r}",
+                setting=name,
+            )
+    try:
+        UNKNOWN.with_words(**more)
+    except TypeError as error:
+        raise PolicyError(f"{name}: {error}", setting=name) from error
+
+
+def _has_letter(phrase: str) -> bool:
+    return any(sign.isalnum() for sign in phrase)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """How protected speech behaves. The first three are the choices of a team; the rest have defaults with reasons.
@@ -188,6 +210,9 @@ class Policy:
         language: of the agent and its caller, as in BCP 47: ``"de"``, ``"pt-BR"``. Empty: the one that the STT names.
             It decides which words can mean nothing but "I am listening"; in a language that hearout has no words of,
             and where none is known, everything is delivered.
+        more_words: what the team's callers say besides, by its meaning: ``{"backchannels": ["righto"], "yes": ["aye"]}``.
+            They are added to the words of the language that is spoken, or are all the words of one that hearout has
+            none of. `docs/languages.md` names the lists.
         early_instructions: what the LLM is told, for one reply, when the caller spoke before the question was asked.
             None: hearout's own, in that language.
 
@@ -207,6 +232,7 @@ class Policy:
     voice_tries: int = 3
     lead_in: float = 0.5
     language: str = ""
+    more_words: Mapping[str, Collection[str]] = field(default_factory=dict, hash=False)
     early_instructions: str | None = None
 
     def __post_init__(self) -> None:
@@ -222,6 +248,7 @@ class Policy:
                 "early_instructions is empty: the LLM would take an early yes for consent", setting="early_instructions"
             )
         _check_language(self.language)
+        _check_words(self.more_words)
         if not isinstance(self.may_press, frozenset | set) or not all(isinstance(one, str) for one in self.may_press):
             raise PolicyError(f"may_press must be a set of identities, not {self.may_press!r}", setting="may_press")
         for name in ("prepare", "lead_in"):

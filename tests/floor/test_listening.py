@@ -92,6 +92,20 @@ def test_the_policys_language_counts_and_else_the_stts(policy: Policy | None, la
     assert over(NOTICE, (3.0, "I see"), policy=policy, language=language) == {"I see": fate}
 
 
+@pytest.mark.parametrize("language", ["en", "fi", ""])
+def test_a_teams_own_backchannel_counts_in_any_language(language: str) -> None:
+    policy = Policy(more_words={"backchannels": ["joo"]})
+    assert over(NOTICE, (3.0, "Joo, joo!"), language=language) == {"Joo, joo!": Fate.DELIVERED}
+    assert over(NOTICE, (3.0, "Joo, joo!"), policy=policy, language=language) == {"Joo, joo!": Fate.BACKCHANNEL}
+
+
+def test_a_teams_own_words_make_a_sentence_ask() -> None:
+    asking = f"{NOTICE} Over to you, folks. "
+    more = Policy(language="en", more_words={"requests": ["over to you"]})
+    assert over(asking, (10.0, "okay")) == {"okay": Fate.BACKCHANNEL}
+    assert over(asking, (10.0, "okay"), policy=more) == {"okay": Fate.DELIVERED}
+
+
 def test_the_stts_language_holds_until_it_says_another() -> None:
     floor = Floor()
     steps: list[tuple[float, e.Event]] = [

@@ -135,7 +135,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "takes every short word for a backchannel": (
         held,
-        "idle = words.is_backchannel(self.held.text, words.language(self.language))",
+        "idle = words.is_backchannel(self.held.text, words.language(self.language, self.owner.alignment.more_words))",
         "idle = len(self.held.text) < 6",
         l1_answers,
     ),

@@ -17,7 +17,7 @@ MAY = {
     "errors": set[str](),
     "_text": {"errors"},
     "measure": {"errors"},
-    "policy": {"errors"},
+    "policy": {"_text", "errors"},
     "receipts": {"policy", "errors"},
     "_floor": LEAVES,
     "_pipeline": {"_text", "errors"},

@@ -76,6 +76,13 @@ def test_words_of_no_list_are_refused(name: str) -> None:
         words.language("en").with_words(**{name: ["a"]})
 
 
+def test_a_code_with_more_words_is_one_language_each_time() -> None:
+    more = {"yes": ["joo"], "no": ["ei"]}
+    assert words.language("fi", more) is words.language("fi-FI", dict(more))
+    assert not words.language("fi", more).is_known
+    assert words.asks("Do you agree to that", words.language("fi", more)) is words.asks("Do you agree to that")
+
+
 LISTENING = {
     "en": ("mm-hm", "uh-huh", "Okay.", "I see", "okay, right"),
     "de": ("mhm", "aha", "Okay.", "verstehe", "ach so"),

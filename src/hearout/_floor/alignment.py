@@ -1,5 +1,6 @@
 """The text of an utterance against its seconds, as far as known. Notes facts; `floor.py` decides."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from .. import _text as words
@@ -20,12 +21,14 @@ class Alignment:
         complete: whether that is all of it.
         placed: the sentences that the TTS placed, each with the second at which it begins, in order.
         language: of the text, as in BCP 47; empty where it is not known.
+        more_words: those of the team, besides the language's.
     """
 
     text: str = field(default="", repr=False)
     complete: bool = False
     placed: list[tuple[float, str]] = field(default_factory=list, repr=False)
     language: str = ""
+    more_words: Mapping[str, Collection[str]] = field(default_factory=dict, repr=False)
 
     def is_known(self, text: str, *, complete: bool = False) -> None:
         """So much of it is known; where all was known before, only what the TTS was given in all counts more."""
@@ -97,4 +100,4 @@ class Alignment:
 
     @property
     def _words(self) -> words.Language:
-        return words.language(self.language)
+        return words.language(self.language, self.more_words)

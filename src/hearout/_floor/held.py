@@ -99,7 +99,7 @@ class HeldPiece:
         """Whether the piece can mean nothing but "I am listening"; an answer to a question is never dropped."""
         if self.joined:
             return False
-        idle = words.is_backchannel(self.held.text, words.language(self.language))
+        idle = words.is_backchannel(self.held.text, words.language(self.language, self.owner.alignment.more_words))
         return idle and not self.by_hand and not self.after_question and not self.owner.has_asked(self.held.at)
 
     @property

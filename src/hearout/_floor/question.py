@@ -373,7 +373,7 @@ class Questions:
         return any(judge(piece.held.text, language, expected).meaning is Meaning.NO for piece in early)
 
     def _language(self, one: OpenQuestion) -> words.Language:
-        return words.language(one.asked.language or self._heard.language or NOT_SAID)
+        return words.language(one.asked.language or self._heard.language or NOT_SAID, self._policy.more_words)
 
     def _without_an_answer(self, one: OpenQuestion, early: Sequence[HeldPiece], at: float) -> Iterator[Action]:
         """Nothing was said that counts: what began too early is no answer, but may be a question back."""

@@ -115,7 +115,7 @@ class Utterance:
             event.answer or policy.answer,
             event.redeliver or policy.redeliver,
             at,
-            Alignment(event.text, complete=bool(event.text), language=policy.language),
+            Alignment(event.text, complete=bool(event.text), language=policy.language, more_words=policy.more_words),
             event.begins_at,
             event.expected,
             event.acknowledge,

@@ -1,9 +1,9 @@
 """What words mean in a language: data files, one a language, and where to look a language up."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -73,8 +73,8 @@ class Language:
 
     @property
     def is_known(self) -> bool:
-        """Whether there are words for the language."""
-        return bool(self.yes or self.no)
+        """Whether there is a data file for the language; words that a team adds to none make it no other one."""
+        return bool(self.code)
 
     def with_words(self, **more: Iterable[str]) -> "Language":
         """The same language with more words: ``english.with_words(yes=["aye"], backchannels=["righto"])``.
@@ -108,9 +108,15 @@ UNKNOWN = Language()
 """A language that is not known."""
 
 
-def language(code: str) -> Language:
-    """The words of a language: of ``de`` for ``de-AT``; of none for a language without a data file."""
-    return _read(code.replace("_", "-").partition("-")[0].lower())
+def language(code: str, more: Mapping[str, Iterable[str]] | None = None) -> Language:
+    """The words of a language: of ``de`` for ``de-AT``; of none for a language without a data file.
+
+    Args:
+        code: as in BCP 47, or of three letters.
+        more: words to be added, as for :meth:`Language.with_words`.
+    """
+    known = _read(code.replace("_", "-").partition("-")[0].lower())
+    return _longer(known, tuple((name, tuple(phrases)) for name, phrases in more.items())) if more else known
 
 
 def every_language() -> tuple[Language, ...]:
@@ -122,6 +128,11 @@ _LONGER = {"ara": "ar", "deu": "de", "eng": "en", "spa": "es", "fra": "fr", "hin
     "kor": "ko", "nld": "nl", "por": "pt", "tur": "tr", "zho": "zh", "cmn": "zh", "yue": "zh"
 }  # fmt: skip
 """Codes of three letters that STTs use beside those of two."""
+
+
+@lru_cache(maxsize=64)
+def _longer(known: Language, more: tuple[tuple[str, tuple[str, ...]], ...]) -> Language:
+    return known.with_words(**dict(more))
 
 
 @cache

@@ -78,8 +78,8 @@ def _months(language: Language) -> frozenset[str]:
 
 
 def _spoken(language: Language) -> tuple[Language, ...]:
-    """The language; all that have a data file, where it is not known."""
-    return (language,) if language.is_known else every_language()
+    """The language; all that have a data file besides, where it is not known."""
+    return (language,) if language.is_known else (language, *every_language())
 
 
 def _is_dotted(word: str) -> bool:
