@@ -210,7 +210,7 @@ class Policy:
         language: of the agent and its caller, as in BCP 47: ``"de"``, ``"pt-BR"``. Empty: the one that the STT names.
             It decides which words can mean nothing but "I am listening"; in a language that hearout has no words of,
             and where none is known, everything is delivered.
-        more_words: what the team's callers say besides, by its meaning: ``{"backchannels": ["righto"], "yes": ["aye"]}``.
+        more_words: what the team's callers say besides, by meaning: ``{"backchannels": ["righto"], "yes": ["aye"]}``.
             They are added to the words of the language that is spoken, or are all the words of one that hearout has
             none of. `docs/languages.md` names the lists.
         early_instructions: what the LLM is told, for one reply, when the caller spoke before the question was asked.

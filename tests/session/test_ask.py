@@ -73,6 +73,12 @@ def test_a_yes_after_the_question_is_an_answer() -> None:
     assert not result.warnings
 
 
+def test_a_teams_own_yes_is_an_answer() -> None:
+    act = Say(first_sound(ASKED + 1.0), "yessiree bob")
+    assert asked(act, policy=Policy(language="en"))[0].choice is None
+    assert asked(act, policy=Policy(language="en", more_words={"yes": ["yessiree bob"]}))[0].choice == "yes"
+
+
 def test_a_yes_that_began_before_the_question_ended_is_no_answer() -> None:
     answer, result = asked(Say(first_sound(ASKED - 1.0), "yes yes"), wait=4.0, attempts=2)
 

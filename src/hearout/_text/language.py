@@ -73,8 +73,8 @@ class Language:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a data file for the language; words that a team adds to none make it no other one."""
-        return bool(self.code)
+        """Whether the language has a data file."""
+        return bool(self.code)  # words that a team adds to an unknown language leave it unknown
 
     def with_words(self, **more: Iterable[str]) -> "Language":
         """The same language with more words: ``english.with_words(yes=["aye"], backchannels=["righto"])``.
