@@ -214,6 +214,8 @@ class Asker:
     ) -> None:
         self.all: list[QuestionReceipt] = []
         """The records of the questions that have ended, in order."""
+        self.on_ended: list[Callable[[QuestionReceipt], None]] = []
+        """Called with the record of each question that was asked here, when it has ended."""
         self._call = call
         self._announcer = announcer
         self._answer = answer
@@ -285,6 +287,8 @@ class Asker:
         if receipts.book is not None:
             receipt = receipts.book.asked(receipt)
         self._settle(receipt)
+        for tell in self.on_ended:
+            tell(receipt)
 
     def _settle(self, receipt: QuestionReceipt) -> None:
         self.all.append(receipt)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent
+from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent, get_job_context
 from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle
 
@@ -35,6 +35,7 @@ from .realtime import RealtimeDoors
 from .runner import FloorListener, Runner
 from .speeches import Speeches
 from .takeover import Takeover
+from .telemetry import Telemetry
 
 
 class Bridge:
@@ -93,6 +94,14 @@ class Bridge:
         modes[e.TurnsBySound] = lambda: session.hears_sound
         if session.realtime is not None:
             session.realtime.on_turn = lambda: self.feed(e.TurnTaken())
+        self._wire_telemetry()
+
+    def _wire_telemetry(self) -> None:
+        job = get_job_context(required=False)
+        telemetry = Telemetry(self._policy, lambda: self.now, None if job is None else job.tagger)
+        self.receipts.on_settled.append(telemetry.utterance)
+        self.receipts.on_amended.append(lambda key: telemetry.amended(self.receipts.of(key)))
+        self.asker.on_ended.append(telemetry.question)
 
     def _retrying(self, policy: Policy) -> Retry:
         waits = policy.timeouts

@@ -48,6 +48,8 @@ class CallReceipts:
         """Who knows who was there; None where there is no room."""
         self.on_amended: list[Callable[[str], None]] = []
         """Called with the key of an utterance when more has become known than its receipt said."""
+        self.on_settled: list[Callable[[Receipt], None]] = []
+        """Called with each receipt, once, when what could be waited for is known."""
         self.unsettled = 0
         """Receipts that are written and not done: what may still become known is waited for, and the tail."""
         self._start = start
@@ -120,6 +122,8 @@ class CallReceipts:
             self.book.settle(key, receipt, answer=answer)
         if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
             waiting.set_result(receipt)
+        for tell in self.on_settled:
+            tell(receipt)
 
     def note_gap(self, key: str, seconds: float) -> None:
         """Note the gap: the words said over the utterance were answered so many seconds after its end."""
