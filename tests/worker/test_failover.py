@@ -412,6 +412,27 @@ def test_an_agent_that_livekit_never_gave_that_room_is_not_put_out(play: Any) ->
     assert play(do) == []
 
 
+@pytest.mark.parametrize("listed", [{}, {"job-1": ""}], ids=["no job", "a job without identity"])
+@pytest.mark.parametrize("here", [True, False], ids=["still listed in the room", "gone from it"])
+def test_a_job_that_its_dispatch_does_not_list_is_replaced(play: Any, listed: dict[str, str], *, here: bool) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        assert workers.calls == (replace(CALL, job="", rescues=1),)
+
+    agents = {CALL.identity: AGENT} if here else {}
+    assert play(do, Rooms(people={**agents, "caller": PERSON}, jobs=listed)) == (SENT if here else SENT[1:])
+
+
+def test_a_job_that_is_not_listed_puts_out_no_caller(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(replace(CALL, identity="caller"))
+        await workers.look("a")
+        assert workers.calls == ()
+
+    assert play(do, Rooms(people={"agent-9": AGENT, "caller": PERSON}, jobs={})) == []
+
+
 def test_an_old_row_of_a_call_that_has_another_agent_by_now_removes_nobody(play: Any) -> None:
     async def do(workers: Workers) -> None:
         workers.custody.attend(CALL)  # put back by who has the database; its agent died long ago

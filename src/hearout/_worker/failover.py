@@ -214,10 +214,14 @@ class Failover:
     async def _is_of_that_room(self, livekit: api.LiveKitAPI, attended: WatchedCall, here: set[str]) -> bool:
         """Whether LiveKit gave that job this room, by that name, and no other of its kind has come in its place.
 
-        A row may be old: a worker wrote it, and somebody who has the database put it back.
+        A row may be old: a worker wrote it, and somebody who has the database put it back. LiveKit does not list every
+        job that it gave: where the worker answered after the server's own request had timed out (3 s), the agent comes
+        and its dispatch has no job (1.13.5, pkg/agent/client.go, LaunchJob). Of such an agent LiveKit says by its list
+        of participants that it is one of this room; where no agent is left there, nobody can be put out wrongly.
         """
         jobs = [job for sent in await livekit.agent_dispatch.list_dispatch(attended.room) for job in sent.state.jobs]
-        identity = next((job.state.participant_identity for job in jobs if job.id == attended.job), None)
+        listed = next((job.state.participant_identity for job in jobs if job.id == attended.job), "")
+        identity = listed or (attended.identity if attended.identity in here or not here else "")
         if identity != attended.identity:
             logger.error("LiveKit gave room %r no such agent; nobody is put out, and none is sent", attended.room)
             return False
