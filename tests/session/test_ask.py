@@ -75,7 +75,7 @@ def test_a_yes_after_the_question_is_an_answer() -> None:
 
 def test_a_teams_own_yes_is_an_answer() -> None:
     act = Say(first_sound(ASKED + 1.0), "yessiree bob")
-    assert asked(act, policy=Policy(language="en"))[0].choice is None
+    assert asked(act, policy=Policy(language="en"))[0].choice == ""
     assert asked(act, policy=Policy(language="en", more_words={"yes": ["yessiree bob"]}))[0].choice == "yes"
 
 
