@@ -15,7 +15,7 @@ BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each
 ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed beside another is played again alone
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run model web test test-rest test-all page livekit nightly bench peers check docs licences lock clean
+.PHONY: help setup run model web test test-rest test-all page livekit nightly compatibility bench peers check docs licences lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
@@ -72,6 +72,9 @@ nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each (about
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 	@HEAROUT_ZOO_CALLS=2000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_zoo.py
 	@HEAROUT_ASK_CALLS=3000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_ask_judged.py
+
+compatibility: $(TOOLS) ## run the tests in virtual time on each Python here, oldest and newest LiveKit: docs/compatibility.md
+	@$(BIN)/python -m harness.compatibility
 
 bench: $(TOOLS) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat, kills, load, the judge's errors (about 2 hours)
 	@$(BIN)/python bench/judge.py

@@ -67,3 +67,21 @@ def test_a_call_that_somebody_watches_with_a_fault_goes_as_ever(caplog: pytest.L
     result = call(Say(first_sound(1.0), QUESTION), on_floor=fail)
 
     assert_answered_at_once(result, QUESTION, gap=0.04)
+
+
+@pytest.mark.timeout(20)
+def test_a_task_that_ended_a_moment_before_holds_nobody_up() -> None:
+    async def settle() -> None:
+        loop = asyncio.get_running_loop()
+        runner = Runner(Floor())
+        settling: list[asyncio.Task[None]] = []
+
+        async def work() -> None:  # the new task's first step comes before the callbacks of this one's end
+            settling.append(loop.create_task(runner.settled()))
+
+        runner.start(work())
+        await asyncio.sleep(0)
+        await settling[0]
+        runner.close()
+
+    asyncio.run(settle())

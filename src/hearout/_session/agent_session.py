@@ -41,7 +41,7 @@ from .ask import Question, QuestionHandle
 from .asking import Aside, Choices, Digits, Silence, YesNo
 from .bridge import Bridge
 from .call_ledger import RENEW
-from .process import Process, call_in
+from .process import Process, call_in, say_what_was_never_tried
 from .realtime import RealtimeDoors
 from .runner import FloorListener
 from .speeches import SpeechRequest
@@ -108,6 +108,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             given = {name: value for name, value in arguments.items() if name != "room"}
         if self._stock:
             return cast(RunResult[Any] | None, await super().start(agent, **given))
+        say_what_was_never_tried()
         self.admit(agent)
         started = settings.start_arguments(
             given, typed=self._typed_in_the_room, owes=lambda: self._owes, strict=self._strict

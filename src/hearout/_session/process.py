@@ -1,10 +1,14 @@
 """What holds for every session of this process: set by the command line, before the first job."""
 
 import functools
+import json
 import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from importlib.resources import files
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -50,6 +54,31 @@ def call_in(room: rtc.Room | None) -> str:
     if job is not None and job.job.room.sid:
         return f"{job.job.room.name}/{job.job.room.sid}"
     return (room.name if room is not None else "") or f"call-{uuid.uuid4().hex[:12]}"
+
+
+@functools.cache
+def say_what_was_never_tried() -> None:
+    """Say in the log, once in a process, that nobody ran hearout's tests on these versions."""
+    python = "{}.{}".format(*sys.version_info)
+    if why := untried(python, version("livekit-agents")):
+        logger.warning("%s; what is promised may not hold. docs/compatibility.md says what was tried", why)
+
+
+def untried(python: str, agents: str) -> str:
+    """What was never tried of these versions, in words; empty, where both were, beside each other.
+
+    LiveKit's patch versions count, each of them: 1.8.7 brought another major version of its OpenAI client. Python's do
+    not.
+
+    Args:
+        python: major and minor version, "3.12".
+        agents: version of livekit-agents, "1.8.9".
+    """
+    runs = json.loads(files(__package__).joinpath("tried.json").read_text())["runs"]
+    if any((run["python"], run["livekit-agents"]) == (python, agents) for run in runs):
+        return ""
+    known = ", ".join(f"{run['livekit-agents']} on Python {run['python']}" for run in runs)
+    return f"hearout was never tried with livekit-agents {agents} on Python {python}, but with {known}"
 
 
 @functools.cache

@@ -93,6 +93,7 @@ class Runner:
         """Wait until the call's tasks are done."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # since Python 3.12 gather() of done tasks returns before their callbacks ran
 
     def close(self) -> None:
         """The alarm rings no more."""
