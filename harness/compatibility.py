@@ -140,7 +140,7 @@ def drawn(runs: Sequence[Run], day: str) -> str:
 
 
 def known(runs: Sequence[Run]) -> str:
-    """What the sessions read: the pairs that ran to their end; what failed there is in the document."""
+    """The list that sessions read, of the pairs that ran to their end. The document has what failed there."""
     pairs = [{"python": run.python, "livekit-agents": run.agents} for run in runs if run.whole]
     return json.dumps({"runs": pairs}, indent=2) + "\n"
 
