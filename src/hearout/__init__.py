@@ -1,7 +1,10 @@
 """Voice agents that finish protected speech, keep each word said over it, and show what was delivered."""
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
+
+from ._text import ShownFilter
 
 if TYPE_CHECKING:
     from ._session.agent_session import AgentSession
@@ -116,3 +119,8 @@ if not TYPE_CHECKING:  # a type checker that saw this would take any name for on
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+# These are all loggers of ours; a filter holds for its own logger only.
+logging.getLogger("hearout").addFilter(ShownFilter())
+logging.getLogger("hearout.ledger").addFilter(ShownFilter())

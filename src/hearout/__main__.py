@@ -10,6 +10,7 @@ from typing import Any
 from dotenv import find_dotenv, load_dotenv
 
 from ._local.choice import drop_empty
+from ._text import shown
 from .errors import HearoutError
 
 COMMANDS = {
@@ -30,7 +31,7 @@ def run() -> None:
         load_dotenv(file)
     except (OSError, UnicodeDecodeError) as error:
         why = f"{file} cannot be read ({error}); make it readable, or call hearout in another folder"
-        print(f"error: {why}", file=sys.stderr)  # noqa: T201
+        print(shown(f"error: {why}"), file=sys.stderr)  # noqa: T201
         sys.exit(2)
     drop_empty(os.environ)
     if sys.argv[1:2] != ["receipts"]:  # which reads no further in its database than its reader does
@@ -76,7 +77,7 @@ def main(arguments: list[str]) -> int:
         options = {"environ": os.environ, "serve": _serve} if name == "receipts" else {}
         status: int = command.main(arguments[1:], **options)
     except HearoutError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 2
     return status
 

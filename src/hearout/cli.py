@@ -14,6 +14,7 @@ from livekit.agents import cli as livekit_cli
 from .__main__ import outlive_readers
 from ._local import choice as voices
 from ._session import process
+from ._text import shown
 from ._worker.attach import attach
 from .errors import ConsoleError, HearoutError
 
@@ -47,7 +48,7 @@ def main(server: AgentServer, arguments: Sequence[str]) -> int:
         attach(server)
         livekit_cli.run_app(server)
     except HearoutError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -14,7 +14,6 @@ from hearout.receipts._picture import (
     Picture,
     clock,
     picture,
-    printable,
     svg,
     width,
     wrapped,
@@ -93,7 +92,7 @@ def test_ideographs_break_anywhere_and_words_at_spaces() -> None:
 
 
 def test_what_moves_a_cursor_or_turns_the_words_is_replaced() -> None:
-    assert printable("a\x1b[2J\u202eb\u200d") == "a\ufffd[2J\ufffdb\u200d"
+    assert wrapped("a\x1b[2J\u202eb\u200d", 900, 1) == ["a\ufffd[2J\ufffdb\u200d"]
 
 
 def test_an_arabic_line_begins_at_the_right() -> None:

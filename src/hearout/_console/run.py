@@ -20,6 +20,7 @@ from livekit.agents import AgentServer, JobExecutorType
 from .._local import choice as voices
 from .._session.agent_session import AgentSession
 from .._session.process import use_line
+from .._text import shown
 from ..errors import ConsoleError, LocalVoiceMissingError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class _Conversation:
     def logs(self) -> Iterator[None]:
         """Send logs to a file in the call's folder; warnings also to the screen, one line each."""
         handler = logging.FileHandler(self._directory / "agent.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(_Shown("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         short = _Short(self._screen)
         root = logging.getLogger()
         before = root.level
@@ -248,6 +249,14 @@ class _Worker:
         await self._server.run(devmode=True, unregistered=True)
 
 
+class _Shown(logging.Formatter):
+    """Lines of the log, of other libraries too, without what acts on the terminal that shows them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, its traceback included."""
+        return shown(super().format(record))
+
+
 class _Short(logging.Handler):
     """Errors and hearout's own warnings, one line each, on the screen; the file has the rest."""
 
@@ -259,8 +268,8 @@ class _Short(logging.Handler):
         if record.levelno < logging.ERROR and not record.name.startswith("hearout"):
             return
         what = record.exc_info[1] if record.exc_info else None
-        first = f"{record.getMessage()}{f': {what}' if what else ''}".splitlines()[0]
-        self._screen.show("error" if record.levelno >= logging.ERROR else "note", f"{record.name}: {first}")
+        first = f"{record.getMessage()}{f': {what}' if what else ''}".splitlines()[:1]
+        self._screen.show("error" if record.levelno >= logging.ERROR else "note", f"{record.name}: {''.join(first)}")
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from prompt_toolkit.shortcuts import print_formatted_text
 from rich.console import Console
 from rich.text import Text
 
+from .._text import shown
 from .call import CallLog
 
 HELP = """\
@@ -59,7 +60,7 @@ class Screen:
         name, style = _NAMES[kind]
         now = f"{self.call.line.now:6.1f}  " if self.call is not None and name else ""
         head = f"{now}{name:<7}" if name else ""
-        body = textwrap.fill(text, self._width, initial_indent=head, subsequent_indent=" " * len(head)) or head
+        body = textwrap.fill(shown(text), self._width, initial_indent=head, subsequent_indent=" " * len(head)) or head
         line = Text(body)
         line.stylize(style, 0, len(head) if head else len(body))
         if self._plain:
@@ -71,7 +72,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Write a text as it is."""
-        self._console.print(Text(text))
+        self._console.print(Text(shown(text)))
 
     def prompt(self, on_line: Callable[[str], None], over: Callable[[], bool]) -> None:
         """Read what the person types until the call is over or it ends the input; blocks.
@@ -111,4 +112,4 @@ class Screen:
         waiting = f" · {held} held" if held else ""
         spoken = " ".join(self.call.caption.split())[-(self._width - 4) :]
         words = f" “{spoken}”\n" if spoken else ""
-        return f"{words} {state}{waiting}{heard}"[: len(words) + self._width]
+        return shown(f"{words} {state}{waiting}{heard}"[: len(words) + self._width])

@@ -15,6 +15,7 @@ from .sentences import (
     question,
     sentences,
 )
+from .shown import ShownFilter, shown
 from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, has_words, is_echo, join, rest_of, split, tail
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Language",
     "Lexicon",
     "Piece",
+    "ShownFilter",
     "about",
     "asks",
     "ends_a_sentence",
@@ -43,6 +45,7 @@ __all__ = [
     "question",
     "rest_of",
     "sentences",
+    "shown",
     "split",
     "tail",
 ]

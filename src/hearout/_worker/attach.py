@@ -17,6 +17,7 @@ from livekit.agents import AgentServer
 
 from .._local import choice
 from .._session.process import ATTACHED
+from .._text import shown
 from ..errors import ConsoleError, HearoutError, LocalVoiceMissingError
 from . import failover
 
@@ -89,7 +90,7 @@ async def _end(why: str) -> None:
 
     From a callback: what a task raises is logged by LiveKit, or reported as never looked at.
     """
-    print(why, file=sys.stderr, flush=True)  # noqa: T201
+    print(shown(why), file=sys.stderr, flush=True)  # noqa: T201
     loop = asyncio.get_running_loop()
     loop.call_soon(sys.exit, 1)
     await loop.create_future()

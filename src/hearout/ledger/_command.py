@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .._text import shown
 from ..errors import HearoutError, LedgerError
 from ..receipts import Level, Outcome, Receipt
 from ..receipts._codec import (
@@ -75,7 +76,7 @@ def main(
     try:
         return int(options.run(options))
     except HearoutError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 1
     except BrokenPipeError:  # its reader has seen enough: `hearout receipts | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -239,21 +240,21 @@ def _list_early(options: argparse.Namespace) -> int:
     if options.json:
         _say([json.dumps([{"call": call, "answered": what} for call, what in found], indent=2)])
     else:
-        lines = [f"{_cut(call, 30)} {_printable(what)}" for call, what in found]
+        lines = [f"{_cut(call, 30)} {_one_line(what)}" for call, what in found]
         _say(lines or [f"In book {options.book!r}, nothing was answered before {id!r} was played to its end."])
     return 1 if found else 0
 
 
 def _show(options: argparse.Namespace) -> int:
     options.since = options.until = options.outcome = options.level = None
-    shown = [entry for entry in _found(options) if entry.id == options.id]
-    if not shown:
+    chosen = [entry for entry in _found(options) if entry.id == options.id]
+    if not chosen:
         where = f" in call {options.call!r}" if options.call else ""
         raise LedgerError(f"there is no utterance {options.id!r}{where} in book {options.book!r}; see hearout receipts")
     if options.json:
-        _say([json.dumps([_as_json(entry) for entry in shown], indent=2)])
+        _say([json.dumps([_as_json(entry) for entry in chosen], indent=2)])
     else:
-        _say("\n\n".join("\n".join(_details(entry)) for entry in shown).splitlines())
+        _say("\n\n".join("\n".join(_details(entry)) for entry in chosen).split("\n"))
     return 0
 
 
@@ -320,7 +321,7 @@ def _export_vcon(options: argparse.Namespace) -> int:
     try:
         said = list(book.entries(ledger, now=options.now, call=options.call))
         for one in vcons(said, questions(ledger, call=options.call), now=options.now):
-            _say([json.dumps(one, ensure_ascii=False)])
+            _say([json.dumps(one)])
     finally:
         ledger.close()
     return 0
@@ -387,7 +388,7 @@ def _me() -> str:
 
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line)  # noqa: T201
+        print(shown(line))  # noqa: T201
     sys.stdout.flush()
 
 
@@ -426,13 +427,13 @@ def _columns(when: str, call: str, id: str, outcome: str, level: str, played: st
 
 
 def _cut(text: str, width: int) -> str:
-    text = _printable(text)
+    text = _one_line(text)
     return f"{text if len(text) <= width else text[: width - 1] + '…':<{width}}"
 
 
-def _printable(text: str) -> str:
-    """Without what would move the cursor, or worse: names and words come from outside."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+def _one_line(text: str) -> str:
+    """A name or words in a column: they have no line end."""
+    return shown(" ".join(text.splitlines()))
 
 
 def _details(entry: Entry) -> list[str]:
@@ -450,7 +451,7 @@ def _details(entry: Entry) -> list[str]:
     )
     lines = []
     for name, what in facts:
-        wrapped = textwrap.wrap(_printable(what), WIDTH - 12) or ["–"]
+        wrapped = textwrap.wrap(_one_line(what), WIDTH - 12) or ["–"]
         lines += [f"{label:<12}{line}" for label, line in zip([name] + [""] * len(wrapped), wrapped, strict=False)]
     return lines
 

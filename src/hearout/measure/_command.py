@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._text import shown
 from ._audio import MeasureError, read
 from ._judge import GAP_MS, IN_FULL, Measured, measure
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
 
             draw(recording, announcement, measured, options.picture)
     except MeasureError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 2
     print(measured.to_json() if options.json else told(measured))  # noqa: T201
     return 0 if measured.in_full else 1

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from .._text import shown
 from ..announcement import FOLDER, Announcement, default_folder
 from ..errors import AnnouncementError, LocalVoiceMissingError, MisspokenError
 from ._make import prepare
@@ -40,12 +41,12 @@ def main(argv: Sequence[str]) -> int:
         orders = read(options.files, given)
         outcomes = asyncio.run(_all(orders, options.out, force=options.force))
     except (AnnouncementError, LocalVoiceMissingError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 2
     for outcome in outcomes:
         if outcome.error:
-            print(f"{outcome.what}: {outcome.error}", file=sys.stderr)  # noqa: T201
-    print(_json(outcomes) if options.json else _table(outcomes))  # noqa: T201
+            print(shown(f"{outcome.what}: {outcome.error}"), file=sys.stderr)  # noqa: T201
+    print(_json(outcomes) if options.json else shown(_table(outcomes)))  # noqa: T201
     whats = {outcome.what for outcome in outcomes}
     return 2 if "failed" in whats else 1 if "refused" in whats else 0
 
@@ -108,7 +109,7 @@ def _table(outcomes: Sequence[Prepared]) -> str:
 
 
 def _json(outcomes: Sequence[Prepared]) -> str:
-    return json.dumps([_told(outcome) for outcome in outcomes], ensure_ascii=False, indent=1)
+    return json.dumps([_told(outcome) for outcome in outcomes], indent=1)
 
 
 def _told(outcome: Prepared) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
+from .._text import shown
+
 FONT, SMALL, LINE, PAD = 12.0, 11.0, 15.0, 6.0
 """Pixels: of the cards' type, of the small type, from one line to the next, and between a card's edge and its text."""
 BAR, BETWEEN = 4.0, 5.0
@@ -54,18 +56,13 @@ def _advance(sign: str) -> float:
     return 0.8 if kind == "Lu" else 1.0 if kind.startswith("S") else 0.66
 
 
-def printable(text: str) -> str:
-    """A text without what moves a cursor, turns the direction of what follows, or is refused by XML."""
-    return "".join(sign if sign.isprintable() or sign in "\u200c\u200d" else "\ufffd" for sign in text)
-
-
 def wrapped(text: str, room: float, most: int) -> list[str]:
     """A text as lines of at most `room` pixels, and at most so many; what is left out is an ellipsis.
 
     Lines break at spaces, beside an ideograph, and within a word that has no room on a line of its own.
     """
     lines, line = [], ""
-    for piece in _pieces(" ".join(printable(text).split()), room):
+    for piece in _pieces(" ".join(shown(text).split()), room):
         if width((line + piece).rstrip()) <= room or not line:
             line += piece
         else:
@@ -221,7 +218,7 @@ class _Row:
     def _card(self, mark: Mark) -> tuple[Box, list[tuple[str, str]]]:
         left, right = self.x(mark.start), max(self.x(mark.end), self.x(mark.start) + 3)
         starts_here = mark.start >= self.start
-        needs = max(width(printable(mark.text)), width(printable(mark.note))) + 2 * PAD
+        needs = max(width(shown(mark.text)), width(shown(mark.note))) + 2 * PAD
         wide = max(right - left, min(needs, CARD)) if starts_here else right - left
         x = max(NAMES, min(left, self._right - wide))
         wide = min(wide, self._right - x)
@@ -348,5 +345,5 @@ def svg(drawn: Picture, *, title: str) -> str:
         within = f'<svg x="{card.x:.1f}" y="{card.y:.1f}" width="{card.width:.1f}" height="{card.height:.1f}">'
         body.append(line if label.box is None else f"{within}{line}</svg>")
     size = f'width="{drawn.width:g}" height="{drawn.height:.0f}" viewBox="0 0 {drawn.width:g} {drawn.height:.0f}"'
-    name = f'role="img" aria-label={quoteattr(printable(title))}'
+    name = f'role="img" aria-label={quoteattr(shown(title))}'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {name}><style>{_style()}</style>{"".join(body)}</svg>\n'

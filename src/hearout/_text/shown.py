@@ -1,0 +1,41 @@
+"""What of a text may reach a terminal, a log or a picture: the one door for what a caller, a model or a file wrote."""
+
+import logging
+
+_KEPT = frozenset("\n\t\u200c\u200d")
+"""Line ends; and the joiners, without which Persian, Hindi and some emoji are misspelt."""
+
+
+def shown(text: str) -> str:
+    """A text without what acts on the terminal that shows it: U+FFFD stands in its place.
+
+    That is: control characters (Cc), format characters (Cf; some turn the direction of what follows), line and
+    paragraph separators (Zl, Zp), lone surrogates, which no output can encode (Cs), and code points that are no
+    characters (Cn, Co). Line feed, tabulator, ZWNJ and ZWJ stay. It takes time in proportion to the text.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in _KEPT or _is_space(sign) else "\ufffd" for sign in text)
+
+
+def _is_space(sign: str) -> bool:
+    """Whether it is one of the spaces (Zs), which Python counts as not printable."""
+    return sign.isspace() and sign > "\x9f" and sign not in "\u2028\u2029"
+
+
+class ShownFilter(logging.Filter):
+    """Lets every record of a logger through, with :func:`shown` applied to its message and its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change a record only where something has to be: its arguments are kept for whoever groups by them."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # the handler says so
+            return True
+        # a line end among the arguments would forge a line of the log
+        one = shown(message).replace("\n", " ") if record.args else shown(message)
+        if one != message:
+            record.msg, record.args = one, ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
+        return True
