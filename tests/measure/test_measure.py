@@ -191,7 +191,10 @@ def test_the_judge_knows_nothing_of_what_it_judges() -> None:
     for file in Path(judge.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):
-                assert node.level <= 1
+                assert node.level <= 1 or (node.level, node.module) == (
+                    2,
+                    "_text",
+                )  # how text is shown, for all commands
                 assert not (node.module or "").startswith("hearout")
             elif isinstance(node, ast.Import):
                 assert not any(name.name.startswith("hearout") for name in node.names)
