@@ -7,7 +7,7 @@ _KEPT = frozenset("\n\t\u200c\u200d")
 
 
 def shown(text: str) -> str:
-    """A text without what acts on the terminal that shows it: U+FFFD stands in its place.
+    """Replace by U+FFFD each sign of a text that would act on a terminal.
 
     That is: control characters (Cc), format characters (Cf; some turn the direction of what follows), line and
     paragraph separators (Zl, Zp), lone surrogates, which no output can encode (Cs), and code points that are no
@@ -27,7 +27,7 @@ class ShownFilter(logging.Filter):
     """Lets every record of a logger through, with :func:`shown` applied to its message and its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record only where something has to be: its arguments are kept for whoever groups by them."""
+        """Change a record only where a sign must be replaced; loggers that group by arguments find the old ones otherwise."""
         try:
             message = record.getMessage()
         except (TypeError, ValueError):  # the handler says so
