@@ -19,7 +19,7 @@ def shown(text: str) -> str:
 
 
 def _is_space(sign: str) -> bool:
-    """Whether it is one of the spaces (Zs), which Python counts as not printable."""
+    """Whether a sign is one of the spaces (Zs), which Python counts as not printable."""
     return sign.isspace() and sign > "\x9f" and sign not in "\u2028\u2029"
 
 
@@ -27,7 +27,7 @@ class ShownFilter(logging.Filter):
     """Lets every record of a logger through, with :func:`shown` applied to its message and its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record only where a sign must be replaced; loggers that group by arguments find the old ones otherwise."""
+        """Change a record only where a sign must be replaced: loggers group records by their arguments."""
         try:
             message = record.getMessage()
         except (TypeError, ValueError):  # the handler says so
