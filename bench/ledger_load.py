@@ -28,6 +28,9 @@ PROCESSES = 2
 SECONDS, SAID, PAUSE = 24.0, 8.0, 2.0
 """Of one measurement; of one announcement, which renews its promise each second; of what is between two of them."""
 
+WRITERS, FLAT_OUT = 16, 8.0
+"""Calls that write one utterance after the other without a pause, and for how many seconds: the most rows a second."""
+
 LIMITED = 20
 """Calls at once with which 99 of 100 promises must keep `PATIENCE`: more than a worker of two cores carries."""
 
@@ -66,7 +69,23 @@ class Loaded:
     rows: float
 
 
-async def _call(url: str, book: str, name: str, spool: Path, delay: float, until: float) -> Wrote:
+@dataclass(frozen=True)
+class Pace:
+    """The pace at which a call writes.
+
+    Attributes:
+        said: seconds of an announcement, which renews its promise each second.
+        pause: seconds between two of them.
+        lasts: seconds of all.
+    """
+
+    said: float = SAID
+    pause: float = PAUSE
+    lasts: float = SECONDS
+
+
+async def _call(url: str, book: str, name: str, spool: Path, pace: Pace, delay: float) -> Wrote:
+    until = time.monotonic() + pace.lasts
     await asyncio.sleep(delay)
     writer = LedgerWriter(Ledger(url, book=book), holder=name, spool=spool / name)
     found: list[float] = []
@@ -78,22 +97,22 @@ async def _call(url: str, book: str, name: str, spool: Path, delay: float, until
             began = time.perf_counter()
             spooled += await writer.owe(name, receipt.id, ledger.TEXT, now=time.time()) is not Written.LEDGER
             found.append(time.perf_counter() - began)
-            for second in range(round(SAID)):
+            for second in range(round(pace.said)):
                 await asyncio.sleep(1.0)
                 writer.renew(name, receipt.id, played=float(second), now=time.time())
             settled.append(writer.settle(receipt, call=name, now=time.time()))
-            await asyncio.sleep(PAUSE)
+            await (asyncio.sleep(pace.pause) if pace.pause else settled[-1])
     finally:
         await writer.close()
     spooled += sum(not one.done() or one.result() is not Written.LEDGER for one in settled)
     return Wrote(found, spooled, 2 * len(found) - spooled)
 
 
-def _process(url: str, books: int, numbers: range, folder: Path) -> Wrote:
+def _process(url: str, books: int, numbers: range, folder: Path, pace: Pace) -> Wrote:
     async def main() -> Wrote:
-        until = time.monotonic() + SECONDS
+        apart = (pace.said + pace.pause) / len(numbers)
         begun = (
-            _call(url, f"book{number % books}", f"call{number}", folder, (SAID + PAUSE) * place / len(numbers), until)
+            _call(url, f"book{number % books}", f"call{number}", folder, pace, apart * place)
             for place, number in enumerate(numbers)
         )
         found = await asyncio.gather(*begun)
@@ -103,7 +122,7 @@ def _process(url: str, books: int, numbers: range, folder: Path) -> Wrote:
     return asyncio.run(main())
 
 
-def hold(where: str, url: str, books: int, calls: int) -> Loaded:
+def hold(where: str, url: str, books: int, calls: int, pace: Pace | None = None) -> Loaded:
     """Hold so many calls at once, and check that every book is whole afterwards.
 
     Args:
@@ -111,23 +130,26 @@ def hold(where: str, url: str, books: int, calls: int) -> Loaded:
         url: of an empty database.
         books: into which the calls are split.
         calls: how many at once.
+        pace: at which each writes; by default that of announcements one after the other.
     """
+    pace = pace or Pace()
     for book in range(books):
         Ledger(url, book=f"book{book}").close()
-    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hearout-bench-") as name:
         shares = [range(first, calls, PROCESSES) for first in range(PROCESSES)]
         with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as pool:
-            found = list(pool.map(_process, [url] * PROCESSES, [books] * PROCESSES, shares, [Path(name)] * PROCESSES))
-    seconds = time.monotonic() - began
+            same = ([one] * PROCESSES for one in (url, books, Path(name), pace))
+            urls, split, folders, paces = same
+            found = list(pool.map(_process, urls, split, shares, folders, paces))
     for book in range(books):
         read = Ledger(url, book=f"book{book}")
         verdict = verify(read)
         read.close()
         assert verdict.fault is None, verdict.fault
     promises = [each for one in found for each in one.promises]
-    rows = sum(one.rows for one in found) / seconds
-    return Loaded(f"{where}, {books} book{'s' * (books > 1)}", calls, promises, sum(one.spooled for one in found), rows)
+    rows = sum(one.rows for one in found) / pace.lasts
+    name = f"{where}, {books} book{'s' * (books > 1)}{'' if pace.pause else ', flat out'}"
+    return Loaded(name, calls, promises, sum(one.spooled for one in found), rows)
 
 
 @contextlib.contextmanager
@@ -155,7 +177,12 @@ def measure(numbers: tuple[int, ...], said: Callable[[str], None]) -> list[Loade
             for books in (1, 8) if server else ():
                 said(f"{calls} at once, PostgreSQL, {books}")
                 found.append(hold("PostgreSQL", server.database(), books, calls))
-    return sorted(found, key=lambda one: (one.where, one.calls))
+        said("flat out")
+        flat_out = Pace(0.0, 0.0, FLAT_OUT)
+        found.append(hold("SQLite", f"sqlite:///{name}/flat-out.db", 1, WRITERS, flat_out))
+        for books in (1, 8) if server else ():
+            found.append(hold("PostgreSQL", server.database(), books, WRITERS, flat_out))
+    return sorted(found, key=lambda one: ("flat out" in one.where, one.where, one.calls))
 
 
 def table(found: list[Loaded], load: str) -> Table:
@@ -166,13 +193,14 @@ def table(found: list[Loaded], load: str) -> Table:
         f"Each call promises an announcement of {SAID:g} s, renews it each second, settles it, and begins the next "
         f"{PAUSE:g} s later, for {SECONDS:g} s. Each has a writer and a connection of its own; {PROCESSES} processes "
         f"share them, on {os.cpu_count()} cores with the database. What is shown is what a promise waits for before "
-        "its first sample may play. Spooled: rows that went to the disk beside the ledger first. PostgreSQL runs "
+        f"its first sample may play. Flat out: {WRITERS} calls write without a pause. Spooled: rows that went to the "
+        "disk beside the ledger first. PostgreSQL runs "
         f"without fsync. Every book was verified afterwards. {load}. Limit: with {LIMITED} calls 99 of 100 promises "
         f"take less than {PATIENCE:g} s, and nothing is spooled.",
     )
     for one in found:
         cuts = [percentile(one.promises, percent) for percent in (50, 95, 99)]
-        limited = one.calls <= LIMITED
+        limited = one.calls <= LIMITED and "flat out" not in one.where
         kept = (cuts[-1] or 0.0) < PATIENCE and not one.spooled
         figures = (*map(milliseconds, cuts), f"{len(one.promises)}", f"{one.spooled}", f"{one.rows:.0f}")
         row = (one.where, f"{one.calls}", *figures, f"p99 < {PATIENCE * 1000:g}, 0 spooled" if limited else "")
