@@ -180,8 +180,8 @@ def measure(numbers: tuple[int, ...], said: Callable[[str], None]) -> list[Loade
         said("flat out")
         flat_out = Pace(0.0, 0.0, FLAT_OUT)
         found.append(hold("SQLite", f"sqlite:///{name}/flat-out.db", 1, WRITERS, flat_out))
-        for books in (1, 8) if server else ():
-            found.append(hold("PostgreSQL", server.database(), books, WRITERS, flat_out))
+        split = (1, 8) if server else ()
+        found += [hold("PostgreSQL", server.database(), books, WRITERS, flat_out) for books in split]
     return sorted(found, key=lambda one: ("flat out" in one.where, one.where, one.calls))
 
 

@@ -159,6 +159,10 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
         """Whether the server hears the caller speak, as LiveKit knows it."""
         self._taken_over = False
         """Whether the words of the sound that the server last heard are the floor's: a turn of it is none."""
+        self._ended = False
+        """Whether the server heard the caller stop, where LiveKit makes the turns, and LiveKit has made none of it."""
+        self._unturned: set[str] = set()
+        """Items that the server made of such sound."""
         self._known: set[str] = set()
         """Items that LiveKit put into the model's context."""
         self._not_ours: set[str] = set()
@@ -189,6 +193,10 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
         spoke, self._speaking = self._speaking, False
         if spoke or (self._pushed and not self.server_takes_turns):
             self.clear_audio()
+        if self._ended:  # some servers put such sound into the context themselves
+            self._not_ours |= self._unturned
+            self._taken_over = True
+        self._ended, self._unturned = False, set()
         if spoke:
             self._taken_over = True
             # from here on the server hears silence, and does not say that speech stopped which it has no more
@@ -209,7 +217,8 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
     def commit_audio(self) -> None:
         if self._models.holds():
             return  # it has nothing but silence; an empty turn would be answered
-        self._pushed = False
+        self._pushed = self._ended = False
+        self._unturned.clear()
         self.behind.commit_audio()
         self._models.turn_taken()
 
@@ -240,6 +249,8 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
         self.emit("input_speech_stopped", event)
         if self.server_takes_turns:
             self._models.turn_taken()
+        else:
+            self._ended = True
 
     def _generation_created(self, event: llm.GenerationCreatedEvent) -> None:
         if self._taken_over and not event.user_initiated:
@@ -250,9 +261,12 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
 
     def _item_added(self, event: llm.RemoteItemAddedEvent) -> None:
         item = event.item
-        if self._taken_over and item.id not in self._known and getattr(item, "role", "") == "user":
+        of_sound = item.id not in self._known and getattr(item, "role", "") == "user"
+        if of_sound and self._taken_over:
             self._not_ours.add(item.id)
             return
+        if of_sound and self._ended:
+            self._unturned.add(item.id)
         self.emit("remote_item_added", event)
 
     def _transcribed(self, event: llm.InputTranscriptionCompleted) -> None:
