@@ -4,7 +4,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ._text import ShownFilter
+from ._text import shown
 
 if TYPE_CHECKING:
     from ._session.agent_session import AgentSession
@@ -121,6 +121,23 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# These are all loggers of ours; a filter holds for its own logger only.
-logging.getLogger("hearout").addFilter(ShownFilter())
-logging.getLogger("hearout.ledger").addFilter(ShownFilter())
+class _ShownFilter(logging.Filter):
+    """Lets every record of a logger through, with what acts on a terminal replaced in message and traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change a record only where a sign must be replaced: loggers group records by their arguments."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # the handler says so
+            return True
+        # a line end among the arguments would forge a line of the log
+        one = shown(message).replace("\n", " ") if record.args else shown(message)
+        if one != message:
+            record.msg, record.args = one, ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+for _name in ("hearout", "hearout.ledger"):  # all loggers of ours; a filter holds for its own logger only
+    logging.getLogger(_name).addFilter(_ShownFilter())

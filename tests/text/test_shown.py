@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.ledger_workers import Opened, receipt
+from hearout import _ShownFilter
 from hearout._console.screen import Screen
-from hearout._text import ShownFilter, shown
+from hearout._text import shown
 from hearout.ledger._command import main
 from hearout.receipts._picture import Mark, picture, svg
 
@@ -37,7 +38,7 @@ def acts(text: str) -> list[str]:
 def logged(what: str, *arguments: object, error: Exception | None = None) -> str:
     out = io.StringIO()
     logger = logging.Logger("of-this-test")
-    logger.addFilter(ShownFilter())
+    logger.addFilter(_ShownFilter())
     logger.addHandler(logging.StreamHandler(out))
     logger.error(what, *arguments, exc_info=error)
     return out.getvalue()
@@ -66,13 +67,13 @@ def test_no_sign_of_an_error_acts_on_who_reads_the_log() -> None:
 
 def test_a_message_that_cannot_be_formatted_is_the_handlers() -> None:
     record = logging.LogRecord("x", logging.INFO, "", 0, "%d", ("none",), None)
-    assert ShownFilter().filter(record)
+    assert _ShownFilter().filter(record)
     assert record.args == ("none",)
 
 
 def test_a_record_without_such_signs_keeps_its_arguments() -> None:
     record = logging.LogRecord("x", logging.INFO, "", 0, "%s went", ("Zoë",), None)
-    assert ShownFilter().filter(record)
+    assert _ShownFilter().filter(record)
     assert (record.msg, record.args) == ("%s went", ("Zoë",))
 
 
@@ -85,7 +86,7 @@ def test_every_logger_of_ours_has_the_filter() -> None:
     names = {line.split('getLogger("')[1].split('"')[0] for line in loggers() if 'getLogger("hearout' in line}
     assert names
     for name in names:
-        assert any(isinstance(one, ShownFilter) for one in logging.getLogger(name).filters)
+        assert any(isinstance(one, _ShownFilter) for one in logging.getLogger(name).filters)
 
 
 def loggers() -> list[str]:

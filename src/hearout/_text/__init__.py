@@ -15,7 +15,7 @@ from .sentences import (
     question,
     sentences,
 )
-from .shown import ShownFilter, shown
+from .shown import shown
 from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, has_words, is_echo, join, rest_of, split, tail
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "Language",
     "Lexicon",
     "Piece",
-    "ShownFilter",
     "about",
     "asks",
     "ends_a_sentence",

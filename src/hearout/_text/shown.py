@@ -1,7 +1,5 @@
 """What of a text may reach a terminal, a log or a picture: the one door for what a caller, a model or a file wrote."""
 
-import logging
-
 _KEPT = frozenset("\n\t\u200c\u200d")
 """Line ends; and the joiners, without which Persian, Hindi and some emoji are misspelt."""
 
@@ -21,21 +19,3 @@ def shown(text: str) -> str:
 def _is_space(sign: str) -> bool:
     """Whether a sign is one of the spaces (Zs), which Python counts as not printable."""
     return sign.isspace() and sign > "\x9f" and sign not in "\u2028\u2029"
-
-
-class ShownFilter(logging.Filter):
-    """Lets every record of a logger through, with :func:`shown` applied to its message and its traceback."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record only where a sign must be replaced: loggers group records by their arguments."""
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError):  # the handler says so
-            return True
-        # a line end among the arguments would forge a line of the log
-        one = shown(message).replace("\n", " ") if record.args else shown(message)
-        if one != message:
-            record.msg, record.args = one, ()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = shown(logging.Formatter().formatException(record.exc_info))
-        return True
