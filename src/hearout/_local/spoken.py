@@ -29,8 +29,8 @@ EXAMPLES = (
     {"role": "user", "content": "What can you do?"},
     {"role": "assistant", "content": "I can answer questions in a sentence or two."},
 )
-"""With these before the conversation the answers are short and to the point; without them, they were one to four
-sentences, of which every third was an apology ("I'm sorry for your loss"); 12 questions of two agents."""
+"""Example turns before the conversation: in one run of 12 questions answers were shorter with them, and fewer were
+apologies ("I'm sorry for your loss"). An impression, not a rate."""
 
 _AROUND = 8  # tokens of the chat template around one message (five), and some room
 _ROOM = CONTEXT - TOKENS - _AROUND * (len(EXAMPLES) + 2) - sum(len(one["content"]) for one in EXAMPLES)

@@ -215,9 +215,9 @@ class Failover:
         """Whether LiveKit gave that job this room, by that name, and no other of its kind has come in its place.
 
         A row may be old: a worker wrote it, and somebody who has the database put it back. LiveKit does not list every
-        job that it gave: where the worker answered after the server's own request had timed out (3 s), the agent comes
-        and its dispatch has no job (1.13.5, pkg/agent/client.go, LaunchJob). Of such an agent LiveKit says by its list
-        of participants that it is one of this room; where no agent is left there, nobody can be put out wrongly.
+        job that it gave: seen once, of an agent that had spoken for 3 s (1.13.5; perhaps where the server's own request
+        had timed out, LaunchJob in pkg/agent/client.go). Of such an agent LiveKit says by its list of participants that
+        it is one of this room; where no agent is left there, nobody can be put out wrongly.
         """
         jobs = [job for sent in await livekit.agent_dispatch.list_dispatch(attended.room) for job in sent.state.jobs]
         listed = next((job.state.participant_identity for job in jobs if job.id == attended.job), "")
