@@ -47,21 +47,21 @@ def receipt(id: str) -> Receipt:
 
 async def costs(url: str, rounds: int, folder: Path) -> dict[str, list[float]]:
     """Seconds of each promise, renewal and settlement, one after the other; of each that was in the ledger then."""
-    scribe = LedgerWriter(Ledger(url), spool=folder / "spool", patience=60.0)
+    writer = LedgerWriter(Ledger(url), spool=folder / "spool", patience=60.0)
     found: dict[str, list[float]] = {"promise": [], "renewal": [], "settlement": []}
     for index in range(rounds):
         id = f"u{index}-{time.time_ns()}"
         began = time.perf_counter()
-        assert await scribe.owe("room", id, TEXT, now=time.time()) is Written.LEDGER
+        assert await writer.owe("room", id, TEXT, now=time.time()) is Written.LEDGER
         owed = time.perf_counter()
-        scribe.renew("room", id, played=1.0, now=time.time())
-        await scribe.owed("nobody")  # after it, and next to nothing
+        writer.renew("room", id, played=1.0, now=time.time())
+        await writer.owed("nobody")  # after it, and next to nothing
         renewed = time.perf_counter()
-        assert await scribe.settle(receipt(id), call="room", now=time.time()) is Written.LEDGER
+        assert await writer.settle(receipt(id), call="room", now=time.time()) is Written.LEDGER
         over = time.perf_counter()
         for name, seconds in (("promise", owed - began), ("renewal", renewed - owed), ("settlement", over - renewed)):
             found[name].append(seconds)
-    await scribe.close()
+    await writer.close()
     return found
 
 
@@ -106,7 +106,7 @@ def everywhere(postgres: str | None, *, rounds: int = ROUNDS, rows: int = ROWS) 
 def tables(costs: Sequence[Cost], load: str) -> list[Table]:
     """The tables: what a call waits for, and how fast a book is read."""
     notes = (
-        f"As an agent waits for it: from asyncio, through the scribe's thread, until it is on disk; {load}. None of it "
+        f"As an agent waits for it: from asyncio, through the writer's thread, until it is on disk; {load}. None of it "
         f"is the event loop's own time. Limit: of 100 promises 99 take less than the {PATIENCE:g} s after which an "
         "announcement no longer waits for its own."
     )

@@ -23,7 +23,7 @@ from hearout.testing import (
 
 
 class InTheLoop:
-    """A scribe without a thread. Its clock is the call's."""
+    """A writer without a thread. Its clock is the call's."""
 
     def __init__(self, ledger: Opened, holder: str) -> None:
         self.ledger, self.holder = ledger, holder
@@ -76,7 +76,7 @@ class InTheLoop:
     async def rescues(self, call: str) -> int:
         return self.rescued
 
-    def attend(self, attended: WatchedCall) -> None:
+    def attend(self, watched: WatchedCall) -> None:
         pass
 
     def release(self) -> None:
@@ -93,17 +93,17 @@ class InTheLoop:
 
 def kept(ledger: Opened, holder: str, *acts: Any, text: str = NOTICE, dies: bool = False, **more: Any) -> Any:
     """A call whose agent announces a notice, with its book."""
-    scribe = InTheLoop(ledger, holder)
+    writer = InTheLoop(ledger, holder)
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         session.announce(text, id="notice")
 
     def die(_: Any) -> None:
-        scribe.dies = dies
+        writer.dies = dies
 
     result = call(Do(first_sound(5.6), die), *acts, agent=reading(read), **more)
-    return result, scribe
+    return result, writer
 
 
 def in_the_book(ledger: Opened) -> list[Entry]:
@@ -116,9 +116,9 @@ REPLY = (
 )
 
 
-def replying(scribe: InTheLoop) -> Any:
+def replying(writer: InTheLoop) -> Any:
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         session.generate_reply(instructions="Tell something.", allow_interruptions=False)
 
     return reading(read)
@@ -126,9 +126,9 @@ def replying(scribe: InTheLoop) -> Any:
 
 def dying_reply(ledger: Opened, *acts: Any) -> None:
     """A reply of the model whose agent dies in the middle of it."""
-    scribe = InTheLoop(ledger, "a")
+    writer = InTheLoop(ledger, "a")
 
     def die(_: Any) -> None:
-        scribe.dies = True
+        writer.dies = True
 
-    call(Do(first_sound(6.6), die), *acts, agent=replying(scribe), llm=LLM(answers=(REPLY,)), ends_after=7.5)
+    call(Do(first_sound(6.6), die), *acts, agent=replying(writer), llm=LLM(answers=(REPLY,)), ends_after=7.5)

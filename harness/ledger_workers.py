@@ -150,12 +150,12 @@ def say_and_never_end(url: str, started: Any) -> None:
     """Owe an utterance, play two seconds of it, and go on until killed."""
 
     async def say() -> None:
-        scribe = LedgerWriter(Ledger(url), holder="victim")
-        await scribe.owe(
+        writer = LedgerWriter(Ledger(url), holder="victim")
+        await writer.owe(
             "room", "notice", NOTICE, now=time.time(), agent="Front desk", policy={"redeliver": "from cut"}
         )
-        scribe.renew("room", "notice", played=2.0, now=time.time(), held=[{"text": MINE, "at": 1.2}])
-        (owing,) = await scribe.owed("room")  # after the renewal: everything is done in order
+        writer.renew("room", "notice", played=2.0, now=time.time(), held=[{"text": MINE, "at": 1.2}])
+        (owing,) = await writer.owed("room")  # after the renewal: everything is done in order
         assert owing.played
         started.set()
         await asyncio.sleep(60)

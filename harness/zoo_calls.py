@@ -44,10 +44,10 @@ class Drawn:
 def drawn(seed: int) -> Drawn:
     """The call of a seed."""
     dice = random.Random(f"zoo {seed}")
-    voice = dice.choice([*zoo.VOICES, *zoo.BREAKING])
-    tts = {**zoo.VOICES, **zoo.BREAKING}[voice]
+    voice = dice.choice([*zoo.TTS_KINDS, *zoo.BREAKING])
+    tts = {**zoo.TTS_KINDS, **zoo.BREAKING}[voice]
     tts = replace(tts, faults=tuple(_moved(one, dice) for one in tts.faults))
-    recogniser = dice.choice(list(zoo.RECOGNISERS))
+    recogniser = dice.choice(list(zoo.STT_KINDS))
     text = dice.choice([NOTICE, CONSENT, SECOND])
     asks = text == CONSENT
     return Drawn(
@@ -55,7 +55,7 @@ def drawn(seed: int) -> Drawn:
         voice=voice,
         recogniser=recogniser,
         tts=tts,
-        stt=zoo.RECOGNISERS[recogniser],
+        stt=zoo.STT_KINDS[recogniser],
         text=text,
         by_llm=dice.random() < 0.3,
         question=None if asks or dice.random() < 0.3 else round(dice.uniform(0.3, 4.0), 2),

@@ -253,12 +253,12 @@ def test_where_the_ledger_is_down_it_waits_behind_the_receipt(tmp_path: Path) ->
     ledger.owe("room", "notice", before.text, by="a", now=NOW)
 
     async def say() -> None:
-        scribe = LedgerWriter(Ledger(url), holder="a")
+        writer = LedgerWriter(Ledger(url), holder="a")
         with locked(tmp_path / "receipts.db"):
-            written = scribe.settle(before, call="room", now=NOW + 8, entry="row")
-            scribe.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
+            written = writer.settle(before, call="room", now=NOW + 8, entry="row")
+            writer.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
             assert await written is Written.SPOOLED
-        await scribe.close()
+        await writer.close()
 
     asyncio.run(say())
     assert kinds(ledger) == ["owed", "settled", "amended"]
@@ -269,18 +269,18 @@ def test_a_closed_writer_leaves_its_rows_to_the_next_process(tmp_path: Path) -> 
     url, before = f"sqlite:///{tmp_path}/receipts.db", heard_by(ANN)
 
     async def say() -> None:
-        scribe = LedgerWriter(Ledger(url))
-        await scribe.owe("room", "notice", before.text, now=NOW)
-        scribe.settle(before, call="room", now=NOW + 8, entry="row")
-        scribe.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
-        scribe.amend(heard_by(STAYED), heard_by(STAYED), call="room", now=NOW + 21, settled="row")
-        await scribe.close()
-        scribe.amend(heard_by(STAYED), heard_by(REPORTED), call="room", now=NOW + 22, settled="row")  # spooled
+        writer = LedgerWriter(Ledger(url))
+        await writer.owe("room", "notice", before.text, now=NOW)
+        writer.settle(before, call="room", now=NOW + 8, entry="row")
+        writer.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
+        writer.amend(heard_by(STAYED), heard_by(STAYED), call="room", now=NOW + 21, settled="row")
+        await writer.close()
+        writer.amend(heard_by(STAYED), heard_by(REPORTED), call="room", now=NOW + 22, settled="row")  # spooled
 
     async def next_one() -> None:
-        scribe = LedgerWriter(Ledger(url))
+        writer = LedgerWriter(Ledger(url))
         await until(lambda: len(kinds(ledger)) == 4)
-        await scribe.close()
+        await writer.close()
 
     ledger = Opened(url)
     asyncio.run(say())
@@ -294,8 +294,8 @@ def test_a_close_waits_for_nothing_more_and_adds_what_is_known_in_one_row(tmp_pa
     ledger = Opened(f"sqlite:///{tmp_path}/receipts.db")
 
     async def keep() -> None:
-        scribe: Any = InTheLoop(ledger, "a")
-        book = CallLedger(scribe, "room", agent=lambda: "", progress=lambda _: Progress())
+        writer: Any = InTheLoop(ledger, "a")
+        book = CallLedger(writer, "room", agent=lambda: "", progress=lambda _: Progress())
         book.promise("key", SpeechRequest("notice", receipt().text))
         await book.promised("key")
         book.amend("key", heard_by(STAYED))  # it is not over

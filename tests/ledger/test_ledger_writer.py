@@ -26,7 +26,7 @@ from hearout.ledger import (
     _tables as tables,
 )
 from hearout.ledger import (
-    _writer as scribe,
+    _writer as writer_module,
 )
 from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
 from hearout.ledger._entries import promise
@@ -44,11 +44,11 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "WAIT", 0.2)
-    monkeypatch.setattr(scribe, "RETRY", 0.1)
+    monkeypatch.setattr(writer_module, "RETRY", 0.1)
 
 
 def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any) -> Any:
-    """Do it with a scribe of its own, which is closed at the end."""
+    """Do it with a writer of its own, which is closed at the end."""
 
     async def with_a_scribe() -> Any:
         one = LedgerWriter(Ledger(url), **options)
@@ -129,7 +129,7 @@ def test_who_lost_it_to_another_settles_late_and_changes_nothing(url: str) -> No
 def test_what_comes_while_others_wait_is_written_after_them(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scribe, "RETRY", SLOW)
+    monkeypatch.setattr(writer_module, "RETRY", SLOW)
     Opened(sqlite_url).owed("room")
 
     async def call(one: LedgerWriter) -> None:
@@ -361,7 +361,7 @@ def test_rows_that_a_hanging_ledger_did_not_take_are_on_disk_at_the_end(
         one._ledger.close()  # its next connection waits long
         waits = one.settle(cut_in("first"), call="room", now=NOW)
         one.settle(cut_in("second"), call="room", now=NOW)
-        monkeypatch.setattr(scribe, "CLOSES", 0.1)  # the close does not
+        monkeypatch.setattr(writer_module, "CLOSES", 0.1)  # the close does not
         await one.close()
         assert not waits.done()
         left = next((tmp_path / "receipts.db-spool").iterdir()).read_text()

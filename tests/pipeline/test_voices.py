@@ -33,14 +33,14 @@ LONGEST = 4.2
 """Seconds of the longest sentence, said 25 % slower than usual."""
 
 
-@pytest.mark.parametrize("name", zoo.VOICES)
+@pytest.mark.parametrize("name", zoo.TTS_KINDS)
 def test_a_voice_of_the_zoo_says_all_of_it_once(name: str) -> None:
-    assert_whole(call(tts=zoo.VOICES[name], ends_after=40.0))
+    assert_whole(call(tts=zoo.TTS_KINDS[name], ends_after=40.0))
 
 
-@pytest.mark.parametrize("name", zoo.VOICES)
+@pytest.mark.parametrize("name", zoo.TTS_KINDS)
 def test_a_voice_of_the_zoo_says_a_reply_once(name: str) -> None:
-    assert_whole(call(agent=Thinking, llm=LLM([NOTICE], rate=5.0), tts=zoo.VOICES[name], ends_after=45.0))
+    assert_whole(call(agent=Thinking, llm=LLM([NOTICE], rate=5.0), tts=zoo.TTS_KINDS[name], ends_after=45.0))
 
 
 @pytest.mark.parametrize("name", zoo.BREAKING)

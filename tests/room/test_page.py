@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.witnessing import Wire, honest, receipt, soon
+from harness.fake_page import Wire, honest, receipt, soon
 from hearout import Level
 from hearout._floor import actions as a
 from hearout._floor import events as e
@@ -67,8 +67,8 @@ def test_a_receipt_listener_is_told_of_later_evidence_and_only_then() -> None:
         receipts.on_amended.append(lambda key: told.append((key, receipts.all[0].level)))
         receipts.write(receipt(id="speech_1"))
         listeners: tuple[Listener, ...] = ()
-        witness: Any = types.SimpleNamespace(witnessed=lambda _, known: dataclasses.replace(known, listeners=listeners))
-        receipts.witness = witness
+        seen: Any = types.SimpleNamespace(witnessed=lambda _, known: dataclasses.replace(known, listeners=listeners))
+        receipts.evidence = seen
         receipts.look_again()
         listeners = (Listener("caller", ((0.0, 20.0),)),)
         receipts.look_again()
@@ -174,4 +174,4 @@ def test_a_button_counts_only_as_offered_and_by_the_caller(identity: str, said: 
 
     page = asyncio.run(call())
     assert fed == ([e.ChoicePressed("consent", "yes")] if counts else [])
-    assert page.witness.refused["choice"] == 1
+    assert page.reports.refused["choice"] == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.witnessing import Room, receipt, report, soon
+from harness.fake_page import Room, receipt, report, soon
 from hearout import Level
 from hearout._floor import actions as a
 from hearout._floor import events as e
@@ -23,9 +23,9 @@ def test_a_page_that_is_there_reports_and_never_more_than_was_sent() -> None:
         return room
 
     room = asyncio.run(call())
-    assert room.witness.reported("notice") == 9.9
+    assert room.reports.reported("notice") == 9.9
     assert [method for _, method in room.wire.called] == ["hearout.begin", "hearout.end"]
-    assert not room.witness.refused
+    assert not room.reports.refused
 
 
 def test_a_mark_that_is_sent_late_says_how_late() -> None:
@@ -38,12 +38,12 @@ def test_a_mark_that_is_sent_late_says_how_late() -> None:
     async def call() -> None:
         room = Room(page)
         await room.hello()
-        room.witness.hear(0.0, e.SpeechRequested("notice"))
-        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        room.reports.hear(0.0, e.SpeechRequested("notice"))
+        room.reports.hear(1.0, e.PlayoutStarted("notice"))
         room.now = 1.6
         await soon()
         room.now = 11.2
-        room.witness.hear(11.0, e.PlayoutFinished("notice", 10.0))
+        room.reports.hear(11.0, e.PlayoutFinished("notice", 10.0))
         await soon()
 
     asyncio.run(call())
@@ -57,7 +57,7 @@ def test_a_caller_without_a_page_is_asked_nothing_and_nothing_is_reported() -> N
         return room
 
     room = asyncio.run(call())
-    assert (room.witness.reported("notice"), room.wire.called) == (None, [])
+    assert (room.reports.reported("notice"), room.wire.called) == (None, [])
 
 
 def test_only_the_callers_page_is_a_witness() -> None:
@@ -69,7 +69,7 @@ def test_only_the_callers_page_is_a_witness() -> None:
         return room
 
     room = asyncio.run(call())
-    assert (room.witness.page, room.wire.called, room.witness.refused["hello"]) == (None, [], 1)
+    assert (room.reports.page, room.wire.called, room.reports.refused["hello"]) == (None, [], 1)
 
 
 def test_whoever_comes_before_the_caller_is_linked_is_no_witness() -> None:
@@ -95,7 +95,7 @@ def test_an_absurd_report_changes_nothing_and_is_noted_without_its_text(
 
     with caplog.at_level(logging.INFO, logger="hearout"):
         room = asyncio.run(call())
-    assert (room.witness.reported("notice"), room.witness.refused["report"]) == (None, 1)
+    assert (room.reports.reported("notice"), room.reports.refused["report"]) == (None, 1)
     assert "not counted" in caplog.text
     assert said not in caplog.text
 
@@ -116,7 +116,7 @@ def test_a_report_that_comes_late_changes_nothing(monkeypatch: pytest.MonkeyPatc
         return room
 
     room = asyncio.run(call())
-    assert (room.witness.reported("notice"), room.witness.refused["late"]) == (None, 1)
+    assert (room.reports.reported("notice"), room.reports.refused["late"]) == (None, 1)
 
 
 def test_what_is_said_in_two_stretches_is_reported_in_two() -> None:
@@ -124,16 +124,16 @@ def test_what_is_said_in_two_stretches_is_reported_in_two() -> None:
 
     async def call() -> Room:
         room = Room()
-        room.witness.told.on_report.append(lambda _, seconds: heard.append(seconds))
+        room.reports.listeners.on_report.append(lambda _, seconds: heard.append(seconds))
         await room.hello()
         await room.say(ended=False)
-        room.witness.hear(12.0, e.PlayoutStarted("notice"))
+        room.reports.hear(12.0, e.PlayoutStarted("notice"))
         await soon()
-        room.witness.hear(22.5, e.PlayoutFinished("notice", 20.5))
+        room.reports.hear(22.5, e.PlayoutFinished("notice", 20.5))
         await soon()
         return room
 
-    assert asyncio.run(call()).witness.reported("notice") == 20.0
+    assert asyncio.run(call()).reports.reported("notice") == 20.0
     assert heard == [10.0, 20.0]
 
 
@@ -141,54 +141,54 @@ def test_of_what_is_taken_up_again_only_the_rest_can_be_reported() -> None:
     async def call() -> Room:
         room = Room()
         await room.hello()
-        room.witness.hear(0.0, e.SpeechRequested("notice"))
-        room.witness.hear(1.0, a.Resume("notice", 15.0, "", ""))
-        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        room.reports.hear(0.0, e.SpeechRequested("notice"))
+        room.reports.hear(1.0, a.Resume("notice", 15.0, "", ""))
+        room.reports.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
-        room.witness.hear(6.0, e.PlayoutFinished("notice", 20.0))
+        room.reports.hear(6.0, e.PlayoutFinished("notice", 20.0))
         await soon()
         return room
 
     room = asyncio.run(call())
     # 10 s are reported of a stretch of 5 s.
-    assert (room.witness.reported("notice"), room.witness.refused["report"]) == (None, 1)
+    assert (room.reports.reported("notice"), room.reports.refused["report"]) == (None, 1)
 
 
 def test_a_page_that_comes_in_the_middle_reports_from_then_on() -> None:
     async def call() -> Room:
         room = Room()
-        room.witness.hear(0.0, e.SpeechRequested("notice"))
-        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        room.reports.hear(0.0, e.SpeechRequested("notice"))
+        room.reports.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
         room.now = 3.0
         await room.hello()
         await soon()
-        room.witness.hear(13.0, e.PlayoutFinished("notice", 12.0))
+        room.reports.hear(13.0, e.PlayoutFinished("notice", 12.0))
         await soon()
         return room
 
-    assert asyncio.run(call()).witness.reported("notice") == 10.0
+    assert asyncio.run(call()).reports.reported("notice") == 10.0
 
 
 def test_speech_that_is_stopped_is_reported_as_far_as_it_came() -> None:
     async def call() -> Room:
         room = Room()
         await room.hello()
-        room.witness.hear(0.0, e.SpeechRequested("notice"))
-        room.witness.hear(1.0, e.PlayoutStarted("notice"))
+        room.reports.hear(0.0, e.SpeechRequested("notice"))
+        room.reports.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
-        room.witness.hear(11.0, e.SpeechEnded("notice", interrupted=True))
+        room.reports.hear(11.0, e.SpeechEnded("notice", interrupted=True))
         await soon()
         return room
 
-    assert asyncio.run(call()).witness.reported("notice") == 10.0
+    assert asyncio.run(call()).reports.reported("notice") == 10.0
 
 
 def test_a_page_that_went_with_its_caller_is_asked_nothing_more() -> None:
     async def call() -> Room:
         room = Room()
         await room.hello()
-        room.witness.hear(0.5, e.CallerLeft())
+        room.reports.hear(0.5, e.CallerLeft())
         await room.say()
         return room
 
@@ -200,12 +200,12 @@ def test_an_acknowledgement_that_the_floor_notes_is_told() -> None:
 
     async def call() -> Room:
         room = Room()
-        room.witness.told.on_acknowledged.append(lambda name, at: heard.append((name, at)))
+        room.reports.listeners.on_acknowledged.append(lambda name, at: heard.append((name, at)))
         await room.say()
-        room.witness.hear(14.5, a.NoteAcknowledgement("notice"))
+        room.reports.hear(14.5, a.NoteAcknowledgement("notice"))
         return room
 
-    assert asyncio.run(call()).witness.acknowledged_at("notice") == 14.5
+    assert asyncio.run(call()).reports.acknowledged_at("notice") == 14.5
     assert heard == [("notice", 14.5)]
 
 
@@ -218,12 +218,12 @@ def test_a_closed_witness_waits_for_no_page() -> None:
         room = Room(page)
         await room.hello()
         await room.say()
-        await asyncio.wait_for(room.witness.close(), 1.0)
+        await asyncio.wait_for(room.reports.close(), 1.0)
         with pytest.raises(Refused):
             await room.hello()
         return room
 
-    assert asyncio.run(call()).witness.reported("notice") is None
+    assert asyncio.run(call()).reports.reported("notice") is None
 
 
 def test_what_was_reported_raises_the_level_of_a_caller_who_was_there() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.witnessing import report
+from harness.fake_page import report
 from hearout._room import rendered
 from hearout.errors import ReportError
 

@@ -14,9 +14,9 @@ def earlies(result: Result) -> list[tuple[str, bool]]:
     return [(held.text, held.early) for held, _ in receipts(result)[0].held]
 
 
-@pytest.mark.parametrize("name", zoo.RECOGNISERS)
+@pytest.mark.parametrize("name", zoo.STT_KINDS)
 def test_a_question_is_kept_and_answered_once(name: str) -> None:
-    result = call(Say(first_sound(1.0), COST), stt=zoo.RECOGNISERS[name], ends_after=30.0)
+    result = call(Say(first_sound(1.0), COST), stt=zoo.STT_KINDS[name], ends_after=30.0)
 
     assert (result.kept, len(result.replies), result.false_replies) == (1.0, 1, []), result.describe()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from harness.fake_page import Room, Wire, honest
 from harness.scenes import NOTICE, call, reading, said
-from harness.witnessing import Room, Wire, honest
 from hearout import AgentSession, AnnouncementError, CallerAnswer
 from hearout._floor import actions as a
 from hearout._floor import events as e
@@ -24,11 +24,11 @@ OK = (("acknowledged", "Press OK"),)
 
 
 def offered(choices: tuple[tuple[str, str], ...] = (), keys: str = "") -> Happens:
-    return lambda room: room.witness.hear(11.0, a.OfferChoices("notice", choices, keys))
+    return lambda room: room.reports.hear(11.0, a.OfferChoices("notice", choices, keys))
 
 
 def gone(room: Room) -> None:
-    room.witness.hear(12.0, e.CallerLeft())
+    room.reports.hear(12.0, e.CallerLeft())
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def gone(room: Room) -> None:
         (True, [offered(keys="1")], True),
         (True, [offered(OK), gone], False),
         (False, [offered(keys="1"), gone], False),
-        (True, [lambda room: room.witness.hear(9.0, a.OfferChoices("notice", OK, text="May we?"))], False),
-        (True, [offered(OK), lambda room: room.witness.hear(12.0, a.NoteAcknowledgement("notice"))], False),
+        (True, [lambda room: room.reports.hear(9.0, a.OfferChoices("notice", OK, text="May we?"))], False),
+        (True, [offered(OK), lambda room: room.reports.hear(12.0, a.NoteAcknowledgement("notice"))], False),
     ],
 )
 def test_for_an_acknowledgement_is_waited_where_it_can_be_given(
@@ -54,8 +54,8 @@ def test_for_an_acknowledgement_is_waited_where_it_can_be_given(
             await room.hello()
         for happen in happens:
             happen(room)
-        waited = room.witness.waits_for_acknowledgement("notice")
-        await room.witness.close()
+        waited = room.reports.waits_for_acknowledgement("notice")
+        await room.reports.close()
         return waited
 
     assert asyncio.run(played()) is waits
@@ -64,9 +64,9 @@ def test_for_an_acknowledgement_is_waited_where_it_can_be_given(
 def test_whoever_waits_for_the_page_hears_that_the_caller_is_gone() -> None:
     async def played() -> list[str]:
         room, gone = Room(), []
-        room.witness.told.on_gone.append(lambda: gone.append("gone"))
+        room.reports.listeners.on_gone.append(lambda: gone.append("gone"))
         await room.hello()
-        room.witness.hear(5.0, e.CallerLeft())
+        room.reports.hear(5.0, e.CallerLeft())
         return gone
 
     assert asyncio.run(played()) == ["gone"]
@@ -110,7 +110,7 @@ def test_a_telephone_caller_acknowledges_by_the_key_once_all_was_said() -> None:
     keys = Press(first_sound(1.0), "1"), Press(from_end(1.0), "5"), Press(from_end(2.0), "1")
     result = call(*keys, agent=reading(paged(pages, read)))
 
-    pressed = pages[0].witness.acknowledged_at("notice")
+    pressed = pages[0].reports.acknowledged_at("notice")
     assert pressed == pytest.approx(result.protected[0].end + 2.0, abs=0.1)
 
 
@@ -138,4 +138,4 @@ def test_a_button_of_the_page_answers_a_question() -> None:
     (answer,) = answers
     assert (answer.choice, answer.kind, answer.words) == ("no", Kind.BUTTON, "no")
     assert [one.rule for one in answer.receipt.answers] == ["a button"]
-    assert pages[0].witness.refused["choice"] == 3
+    assert pages[0].reports.refused["choice"] == 3

@@ -27,11 +27,11 @@ def asked(
     ledger: Opened, *acts: Any, dies_at: float | None = None, revoke: str = "", version: str = "1", **more: Any
 ) -> tuple[list[CallerAnswer], list[str]]:
     """The answers and the speech of an agent that asks on entering, and may die so many seconds later."""
-    scribe = InTheLoop(ledger, "the dead one" if dies_at else "the new one")
+    writer = InTheLoop(ledger, "the dead one" if dies_at else "the new one")
     got: list[CallerAnswer] = []
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         answer = await session.ask(
             RECORD, id="consent", version=version, choices=YesNo(keys={"1": "yes"}), repeat="Yes or no?", **more
         )
@@ -39,7 +39,7 @@ def asked(
         await session.announce("Thank you.", id="thanks")
 
     def die(_: Any) -> None:
-        scribe.dies = True
+        writer.dies = True
 
     dying = () if dies_at is None else (Do(first_sound(dies_at), die),)
     result = call(*dying, *acts, agent=reading(read), ends_after=20.0 if dies_at is None else dies_at + 0.5)

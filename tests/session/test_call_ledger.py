@@ -38,7 +38,7 @@ def ledger(tmp_path: Path) -> Opened:
 
 
 def test_an_utterance_is_in_the_ledger_before_its_first_sample(ledger: Opened) -> None:
-    result, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION))
+    result, writer = kept(ledger, "a", Say(first_sound(1.0), QUESTION))
 
     (entry,) = in_the_book(ledger)
     assert entry.receipt is not None
@@ -46,7 +46,7 @@ def test_an_utterance_is_in_the_ledger_before_its_first_sample(ledger: Opened) -
     assert entry.receipt.agent == "Reading"
     assert entry.receipt.gap == pytest.approx(0.0, abs=0.1)
     assert [held.text for held, _ in entry.receipt.held] == [QUESTION]
-    assert len(scribe.owed_at) == 1
+    assert len(writer.owed_at) == 1
     assert verify(ledger).fault is None
     assert result.protected[0].whole
 
@@ -87,22 +87,22 @@ def test_an_agent_cut_off_from_its_room_leaves_its_debts_to_the_next(ledger: Ope
 
     def cut_off(session: AgentSession[Any]) -> None:
         played.append(session._bridge.progress("notice").played)  # type: ignore[union-attr]
-        book = session._bridge.receipts.book  # type: ignore[union-attr]
+        book = session._bridge.receipts.ledger  # type: ignore[union-attr]
         book.attend(WatchedCall("room/1", "room", "1", "job", "agent", "", "", "worker"))  # type: ignore[union-attr]
         book.abandon()  # type: ignore[union-attr]
         session.user_left(known_until=None)
         session.shutdown(drain=False)
 
-    _, scribe = kept(ledger, "a", Say(first_sound(1.0), QUESTION), Do(first_sound(5.65), cut_off))
+    _, writer = kept(ledger, "a", Say(first_sound(1.0), QUESTION), Do(first_sound(5.65), cut_off))
     (owing,) = ledger.owed("room/1")
-    assert (owing.id, owing.holder, scribe.left, scribe.released) == ("notice", "a", False, True)
+    assert (owing.id, owing.holder, writer.left, writer.released) == ("notice", "a", False, True)
     assert [owing.played] == pytest.approx(played)  # and not what it was up to a second before
 
-    result, scribe = kept(ledger, "b")
+    result, writer = kept(ledger, "b")
 
     assert said(result)[0] == NOTICE[NOTICE.index("Your data") :]
     assert result.turns == [QUESTION]
-    assert scribe.left
+    assert writer.left
     assert [entry.receipt and entry.receipt.outcome for entry in in_the_book(ledger)] == [Outcome.FINISHED]
 
 
@@ -124,11 +124,11 @@ def test_what_a_dead_agent_finished_is_not_said_again(ledger: Opened) -> None:
 
 def test_what_is_owed_is_there_for_the_next_agent(ledger: Opened) -> None:
     kept(ledger, "a", dies=True, ends_after=6.0)
-    scribe = InTheLoop(ledger, "b")
+    writer = InTheLoop(ledger, "b")
     seen: list[Any] = []
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         for owing in session.owed:
             await session.announce(owing.text, id=owing.id)
         seen.append(session.owed)
@@ -145,10 +145,10 @@ def test_a_reply_that_a_dead_agent_began_is_visible_and_given_back(ledger: Opene
     assert died.receipt is not None
     assert (died.receipt.outcome, died.receipt.text) == (Outcome.UNKNOWN, REPLY)
 
-    scribe, seen = InTheLoop(ledger, "b"), []
+    writer, seen = InTheLoop(ledger, "b"), []
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         for owing in session.owed:
             seen.append((owing.text, owing.complete))
             await session.announce(owing.text, id=owing.id)
@@ -167,15 +167,15 @@ def test_a_reply_that_a_dead_agent_began_is_visible_and_given_back(ledger: Opene
 
 def test_a_second_agent_that_dies_in_it_leaves_the_text_as_well(ledger: Opened) -> None:
     dying_reply(ledger)
-    scribe = InTheLoop(ledger, "b")
+    writer = InTheLoop(ledger, "b")
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         for owing in session.owed:
             session.announce(owing.text, id=owing.id)
 
     def die(_: Any) -> None:
-        scribe.dies = True
+        writer.dies = True
 
     call(Do(first_sound(4.0), die), agent=reading(read), ends_after=6.0)
 
@@ -193,11 +193,11 @@ def test_nobody_listens_is_in_the_ledger(ledger: Opened) -> None:
 
 
 def test_an_id_announced_again_before_an_answer_is_promised_each_time(ledger: Opened) -> None:
-    scribe = InTheLoop(ledger, "a")
+    writer = InTheLoop(ledger, "a")
     owed: list[str] = []
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         await session.announce(NOTICE, id="notice")
         session.announce("The notice is out of date.", id="notice")
         await asyncio.sleep(0.5)
@@ -217,13 +217,13 @@ def test_what_ended_keeps_its_place_until_its_receipt_is_written(ledger: Opened)
     said = iter([known])
 
     async def keep() -> None:
-        scribe: Any = InTheLoop(ledger, "a")
-        book = CallLedger(scribe, "room/1", agent=lambda: "", progress=lambda _: next(said, Progress()))
+        writer: Any = InTheLoop(ledger, "a")
+        book = CallLedger(writer, "room/1", agent=lambda: "", progress=lambda _: next(said, Progress()))
         book.promise("key", SpeechRequest("notice", NOTICE))
         await asyncio.sleep(3.5 * RENEW)
         (owing,) = ledger.owed("room/1")
         assert (marks(owing.held)[0]["at"], owing.held[1]["text"], owing.played) == (3.2, QUESTION, 5.0)
-        scribe.dies = True
+        writer.dies = True
         await book.close()
 
     virtually(keep)

@@ -31,7 +31,7 @@ class Far:
 
 def far(session: AgentSession[Any]) -> None:
     assert session._bridge is not None
-    session._bridge.receipts.witness = Far()
+    session._bridge.receipts.evidence = Far()
 
 
 @pytest.mark.parametrize("at", [-2.0, 0.1], ids=["while it plays", "in its tail"])

@@ -56,17 +56,17 @@ def play(
 
     The call ends a moment after that; a model that takes its time `begins` so much later.
     """
-    scribe = InTheLoop(ledger, "the dead one" if dies_at else "the new one")
-    scribe.rescued = rescued
+    writer = InTheLoop(ledger, "the dead one" if dies_at else "the new one")
+    writer.rescued = rescued
 
     async def read(session: AgentSession[Any]) -> None:
-        await session._bridge.keep(scribe, "room/1")  # type: ignore[union-attr, arg-type]
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
         await session._bridge.takeover.remind(session.current_agent)  # type: ignore[union-attr]
         for say in saying:
             say(session)
 
     def die(_: Any) -> None:
-        scribe.dies = True
+        writer.dies = True
 
     if dies_at is None:
         return call(*acts, agent=reading(read), **more)

@@ -261,7 +261,7 @@ class Line:
         return np.concatenate(caller), np.concatenate(agent)
 
     async def hang_up(self) -> None:
-        """End the call: the clock stops, and LiveKit's ear gets its end. Does nothing the second time."""
+        """End the call: the clock stops, and LiveKit's STT gets its end. Does nothing the second time."""
         if self._over:
             return
         self._over = True

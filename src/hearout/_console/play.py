@@ -64,7 +64,7 @@ class Player:
         self._call = call
         self._script = script
         self._ends_itself = ends_itself
-        self._voice = LocalTTS()
+        self._tts = LocalTTS()
         self._sounds: dict[Step, Samples] = {}
         self._due = list(script.caller)
         self._quiet_since = 0.0
@@ -81,7 +81,7 @@ class Player:
         """
         for step in self._script.caller:
             if step.act == "say":
-                self._sounds[step] = self._voice.synthesise(cleaned(step.what))
+                self._sounds[step] = self._tts.synthesise(cleaned(step.what))
             elif step.act == "play":
                 self._sounds[step] = read_audio(step.what)
 
@@ -92,7 +92,7 @@ class Player:
             ConsoleError: it is too long.
         """
         if words := cleaned(text):
-            samples = await asyncio.to_thread(self._voice.synthesise, words)
+            samples = await asyncio.to_thread(self._tts.synthesise, words)
             self._call.speak(words, samples)
 
     async def play(self, path: str) -> None:

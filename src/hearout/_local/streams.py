@@ -178,7 +178,7 @@ class Hearing(_Stream):
             await self.send(f"{kind}d")
             if kind == "session.close":
                 raise _Done
-        elif kind != "session.update":  # models and key terms are the cloud's; the local ear has neither
+        elif kind != "session.update":  # models and key terms are the cloud's; the local STT has neither
             raise _Refused(400, f"unknown message type {kind!r}")
 
     async def _tell(self, heard: list[RecognizedLine]) -> None:
@@ -201,7 +201,7 @@ class Speaking(_Stream):
 
     def __init__(self, request: web.Request, limits: Limits) -> None:
         super().__init__(request, limits)
-        self._voice = LocalTTS()
+        self._tts = LocalTTS()
         self._rate = SAMPLE_RATE
         self._texts: asyncio.Queue[str | None] = asyncio.Queue()  # None: the end of an utterance
         self._waiting = 0  # characters
@@ -254,7 +254,7 @@ class Speaking(_Stream):
             await self.close()
 
     async def _say(self, text: str) -> None:
-        parts = self._voice.parts(text)
+        parts = self._tts.parts(text)
         while (part := await _next(parts)) is not None:
             seconds = len(part.audio) / SAMPLE_RATE
             # The voice does not time its words; a sentence (or a part of a long one) it does, exactly.

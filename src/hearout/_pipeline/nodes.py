@@ -46,7 +46,7 @@ class Watcher(Protocol):
     def tool_called(self, handle: SpeechHandle) -> None:
         """The LLM called a tool in it."""
 
-    def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
+    def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
 
 
@@ -90,10 +90,8 @@ class Nodes:
         self._transcribe = agent.transcription_node
         self._retry = retry
         self._tried_think = retry.llm_node(self.think)
-        self._tried_speak = retry.tts_node(self._speak, self._voice)
-        self._tried_default = retry.tts_node(
-            lambda text, model: Agent.default.tts_node(agent, text, model), self._voice
-        )
+        self._tried_speak = retry.tts_node(self._speak, self._tts)
+        self._tried_default = retry.tts_node(lambda text, model: Agent.default.tts_node(agent, text, model), self._tts)
         self._agent = agent
         wrapped: dict[str, Any] = {
             "stt_node": gate.node(agent.stt_node),
@@ -116,13 +114,13 @@ class Nodes:
             else:
                 setattr(self._agent, name, own)
 
-    def _voice(self) -> Any:
+    def _tts(self) -> Any:
         own = self._agent.tts
         return own if is_given(own) else self._agent.session.tts
 
     def speak(self, text: AsyncIterable[str], model: ModelSettings) -> Any:
         """Call the agent's own TTS node; the text that its TTS is given is noted where `GIVEN` says so."""
-        note_given(self._voice())
+        note_given(self._tts())
         return self._speak(text, model)
 
     async def _llm_node(
@@ -131,7 +129,7 @@ class Nodes:
         handle, ready = SPEECH.get(), None
         if handle is not None:
             self._watcher.model_asked(handle)
-            ready = self._watcher.rehearsed(handle)
+            ready = self._watcher.prepared(handle)
         if ready is not None and ready.answers(chat_ctx, tools, model_settings):
             chunks: Any = self._retry.llm_node(lambda *_: ready.chunks())(chat_ctx, tools, model_settings)
         else:
@@ -143,9 +141,9 @@ class Nodes:
 
     async def _tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
         handle = SPEECH.get()
-        ready = None if handle is None else self._watcher.rehearsed(handle)
+        ready = None if handle is None else self._watcher.prepared(handle)
         if handle is not None and ready is not None:
-            frames: Any = self._retry.tts_node(ready.first(self._speak), self._voice)(text, model_settings)
+            frames: Any = self._retry.tts_node(ready.first(self._speak), self._tts)(text, model_settings)
         elif handle is not None and self._watcher.is_spoken_text(handle):
             frames = self._tried_default(text, model_settings)
         else:

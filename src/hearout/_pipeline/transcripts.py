@@ -1,4 +1,4 @@
-"""The agent's ear: lets transcripts through to LiveKit, or keeps them while protected speech is owed.
+"""The transcripts' gate: lets transcripts through to LiveKit, or keeps them while protected speech is owed.
 
 LiveKit 1.8.9 drops a user turn that ends while uninterruptable speech is current (``agent_activity.py``, "skipping
 reply to user input"). So, while the floor holds, no transcript reaches its STT, and no turn ends there.

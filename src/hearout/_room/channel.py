@@ -19,7 +19,7 @@ class Refused(Exception):
 
 
 class Channel(Protocol):
-    """What the witness and the page's news need of a room."""
+    """What the page's reports and its news need of a room."""
 
     def answer(self, method: str, answering: Answering) -> None:
         """Let calls of `method` be answered from now on."""

@@ -27,22 +27,22 @@ class Evidence:
         self._acknowledge = acknowledge
         self._closed = False
         self._news = asyncio.Event()
-        page.witness.told.on_report.append(lambda *_: self._news.set())
-        page.witness.told.on_acknowledged.append(lambda *_: self._news.set())
-        page.witness.told.on_gone.append(self._news.set)
+        page.reports.listeners.on_report.append(lambda *_: self._news.set())
+        page.reports.listeners.on_acknowledged.append(lambda *_: self._news.set())
+        page.reports.listeners.on_gone.append(self._news.set)
 
     def witnessed(self, key: str, receipt: Receipt) -> Receipt:
         """The receipt with what is known now."""
-        return self._page.witness.completed(key, self._room.witnessed(receipt))
+        return self._page.reports.completed(key, self._room.witnessed(receipt))
 
     async def confirm(self, key: str, receipt: Receipt) -> None:
         """Wait for what may still become known of it: a bounded time."""
-        witness = self._page.witness
+        reports = self._page.reports
         await self._room.confirm(receipt)
-        if witness.page is not None:
-            await self._until(lambda: witness.reported(key) is not None, REPORTED)
-        if witness.waits_for_acknowledgement(key):
-            await self._until(lambda: not witness.waits_for_acknowledgement(key), self._acknowledge)
+        if reports.page is not None:
+            await self._until(lambda: reports.reported(key) is not None, REPORTED)
+        if reports.waits_for_acknowledgement(key):
+            await self._until(lambda: not reports.waits_for_acknowledgement(key), self._acknowledge)
 
     def close(self) -> None:
         """Nothing more can become known."""

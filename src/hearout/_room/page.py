@@ -150,10 +150,10 @@ class CallersPage:
         receipt: Callable[[str], Receipt | None],
         feed: Callable[[e.Event], None],
     ) -> None:
-        self.witness = PageReports(wire, now=now, caller=caller)
-        self.witness.told.on_page.append(self._came)
-        self.witness.told.on_report.append(lambda name, _: self.show_receipt(name))
-        self.witness.told.on_acknowledged.append(lambda name, _: self.show_receipt(name))
+        self.reports = PageReports(wire, now=now, caller=caller)
+        self.reports.listeners.on_page.append(self._came)
+        self.reports.listeners.on_report.append(lambda name, _: self.show_receipt(name))
+        self.reports.listeners.on_acknowledged.append(lambda name, _: self.show_receipt(name))
         self._wire = wire
         self._caller = caller
         self._receipt = receipt
@@ -183,7 +183,7 @@ class CallersPage:
 
     def hear(self, at: float, what: e.Event | a.Action) -> None:
         """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""
-        self.witness.hear(at, what)
+        self.reports.hear(at, what)
         match what:
             case a.OfferChoices():
                 self._offered[what.id] = {choice for choice, _ in what.choices}
@@ -199,7 +199,7 @@ class CallersPage:
 
     async def close(self) -> None:
         """Tell what is still to be told, and then nothing more."""
-        await self.witness.close()
+        await self.reports.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._queue.join(), LAST_WORDS)
         self._sending.cancel()
@@ -210,7 +210,7 @@ class CallersPage:
         """The caller pressed a button: what it is worth is the floor's to say."""
         name, choice = _pressed(said)
         if identity != self._caller() or choice not in self._offered.get(name, ()):
-            self.witness.refused["choice"] += 1
+            self.reports.refused["choice"] += 1
             raise Refused("this was not asked of you")
         self._feed(e.ChoicePressed(name, choice))
         return ""
@@ -229,13 +229,13 @@ class CallersPage:
         """Tell its receipt as it is now: a listener for `Receipts.on_amended`."""
         if (receipt := self._receipt(name)) is not None:
             identity = self._caller() or receipt.caller
-            self._note(shown(name, self.witness.completed(name, receipt), identity))
+            self._note(shown(name, self.reports.completed(name, receipt), identity))
 
     def _note(self, message: Message) -> None:
         self._number += 1
         message |= {"n": self._number, "call": self._call}
         self._kept.append(message)
-        if self.witness.page is not None:
+        if self.reports.page is not None:
             self._queue.put_nowait(message)
 
     def _came(self, _: str) -> None:
@@ -246,7 +246,7 @@ class CallersPage:
     async def _send(self) -> None:
         while True:
             message = await self._queue.get()
-            if (page := self.witness.page) is not None:
+            if (page := self.reports.page) is not None:
                 with contextlib.suppress(Refused):  # it is told again when it comes back
                     await self._wire.tell(page, json.dumps(message))
             self._queue.task_done()

@@ -71,7 +71,7 @@ class _Known:
 
 
 @dataclass
-class Told:
+class Listeners:
     """Who wants to know; each is called in the session's event loop.
 
     Args:
@@ -101,7 +101,7 @@ class PageReports:
         """The identity of the page; None where the caller has none, as far as is known."""
         self.refused: Counter[str] = Counter()
         """How often which kind of thing was refused: "report", "late", "hello", "choice"."""
-        self.told = Told()
+        self.listeners = Listeners()
         self._wire = wire
         self._now = now
         self._caller = caller
@@ -146,7 +146,7 @@ class PageReports:
                 self._end_as_it_stands(name, at)
             case e.CallerLeft():
                 self.page, self._gone = None, True
-                for listener in self.told.on_gone:
+                for listener in self.listeners.on_gone:
                     listener()
             case e.CallerReturned():
                 self._gone = False
@@ -154,7 +154,7 @@ class PageReports:
                 self._known(name).offered = offered
             case a.NoteAcknowledgement(id=name):
                 self._known(name).acknowledged_at = at
-                for tell in self.told.on_acknowledged:
+                for tell in self.listeners.on_acknowledged:
                     tell(name, at)
 
     async def close(self) -> None:
@@ -207,7 +207,7 @@ class PageReports:
             return
         logger.debug("%s: %.2f s sent in %.2f s, %.2f s of them rendered", name, sent, passed, seconds)
         known.reported = (known.reported or 0.0) + seconds
-        for listener in self.told.on_report:
+        for listener in self.listeners.on_report:
             listener(name, known.reported)
 
     def _mark(self, name: str, at: float) -> str:
@@ -229,7 +229,7 @@ class PageReports:
             if new and known.stretch is not None:
                 known.stretch.ended.cancel()  # the page that began to watch it is gone
                 self._begin(name, self._now())
-        for listener in self.told.on_page:
+        for listener in self.listeners.on_page:
             listener(identity)
         return ""
 

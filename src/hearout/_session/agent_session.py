@@ -145,13 +145,13 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
     async def _give_up(self, bridge: Bridge) -> None:
         """The session did not start: nothing of it stays but the call, which another agent may be sent to."""
-        if bridge.receipts.book is not None:
-            bridge.receipts.book.abandon()
+        if bridge.receipts.ledger is not None:
+            bridge.receipts.ledger.abandon()
         bridge.close()
         await bridge.settled()
 
     async def _keep_book(self, bridge: Bridge, room: rtc.Room | None) -> None:
-        """Keep the book of this call, where it has one: not where it talks in no room and on no line."""
+        """Keep the ledger of this call, where it has one: not where it talks in no room and on no line."""
         ledger = self._ledger
         if not is_given(ledger):
             real = room is not None or Process.line is not None
@@ -163,9 +163,9 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             words, text = self._choices.words_on_receipt, self._choices.text_on_receipt
             writer = LedgerWriter(ledger, secret=os.environ.get("LIVEKIT_API_SECRET", ""), words=words, text=text)
             await bridge.keep(writer, call, looked_after)
-            if room is not None and looked_after is not None and bridge.receipts.book is not None:
+            if room is not None and looked_after is not None and bridge.receipts.ledger is not None:
                 unheard = lambda: None if bridge.room is None else bridge.room.nobody_hears()  # noqa: E731
-                ConnectionLoss(room, unheard=unheard, abandon=bridge.receipts.book.abandon, written=2 * RENEW)
+                ConnectionLoss(room, unheard=unheard, abandon=bridge.receipts.ledger.abandon, written=2 * RENEW)
 
     @property
     def owed(self) -> tuple[Unfinished, ...]:
@@ -174,14 +174,14 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         An announcement of the same id and text goes on from the sentence in which it was broken off:
         ``session.announce(owing.text, id=owing.id)``.
         """
-        book = None if self._bridge is None else self._bridge.receipts.book
-        return () if book is None else tuple(old.owing for old in book.inherited.values())
+        ledger = None if self._bridge is None else self._bridge.receipts.ledger
+        return () if ledger is None else tuple(old.owing for old in ledger.inherited.values())
 
     @property
-    def witness(self) -> PageReports | None:
+    def page_reports(self) -> PageReports | None:
         """What the caller's page reports of protected speech; None where the session is in no room."""
         page = None if self._bridge is None else self._bridge.page
-        return None if page is None else page.witness
+        return None if page is None else page.reports
 
     def on_floor(self, listener: FloorListener) -> None:
         """Be told everything that the floor is told and decides, as ``listener(at, what)``, before it is done.

@@ -112,7 +112,7 @@ class Announcer:
             AlreadyOwedError: this id is owed.
             AnnouncementError: there is no voice that could speak it.
         """
-        call, book, name = self._call, self._call.receipts.book, asked.id or name_of(asked.text)
+        call, ledger, name = self._call, self._call.receipts.ledger, asked.id or name_of(asked.text)
         words, gone_on = self._gone_on.pop(name, ([], None))
         if gone_on is not None and words == asked.text.split():
             self._repeat_of_another(name, asked)
@@ -121,12 +121,12 @@ class Announcer:
             raise AlreadyOwedError(
                 f"{name!r} is being announced, or waits for it; await it, or use another id",
                 id=name,
-                call="" if book is None else book.call,
+                call="" if ledger is None else ledger.call,
             )
-        if book is not None and (finished := book.said(name, asked.text)) is not None:
+        if ledger is not None and (finished := ledger.said(name, asked.text)) is not None:
             self._repeat_of_another(name, asked)
             return said_before(finished, lambda why: call.feed(e.StopAsked(why, name)))
-        old = None if book is None else book.inherited.get(name)
+        old = None if ledger is None else ledger.inherited.get(name)
         try:
             if old is None:
                 return self._announced(asked)[1]
@@ -151,8 +151,11 @@ class Announcer:
     def say_again(self, action: SayAgain) -> None:
         """Say an announcement again, under an id of its own: the floor asks again where LiveKit cannot now."""
         asked, times = self._repeated[action.id]
-        book, times = self._call.receipts.book, times + 1
-        while book is not None and f"{asked.id}#{times}" in {*book.finished, *book.inherited}:  # a dead agent said it
+        ledger, times = self._call.receipts.ledger, times + 1
+        while ledger is not None and f"{asked.id}#{times}" in {
+            *ledger.finished,
+            *ledger.inherited,
+        }:  # a dead agent said it
             times += 1
         again = dataclasses.replace(asked, id=f"{asked.id}#{times}", repeats=action.id, key="")
         try:
@@ -168,10 +171,10 @@ class Announcer:
         Raises:
             RuntimeError: LiveKit's session is closing, or there is no TTS.
         """
-        book = self._call.receipts.book
-        if book is not None:
-            book.finished.pop(asked.id, None)
-        old = None if book is None else book.inherited.get(asked.id)
+        ledger = self._call.receipts.ledger
+        if ledger is not None:
+            ledger.finished.pop(asked.id, None)
+        old = None if ledger is None else ledger.inherited.get(asked.id)
         self._announced(asked, held=() if old is None else old.held)
 
     def is_mute(self) -> bool:

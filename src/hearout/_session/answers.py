@@ -57,7 +57,7 @@ class Answers:
         self._rehearsed: dict[str, PreparedAnswer] = {}
         self._answering: str | None = None
 
-    def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
+    def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
         return self._rehearsed.get(handle.id)
 

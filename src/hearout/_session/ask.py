@@ -231,12 +231,12 @@ class Asker:
         """
         name = question.id
         if name in self._open:
-            call = "" if self._call.receipts.book is None else self._call.receipts.book.call
+            call = "" if self._call.receipts.ledger is None else self._call.receipts.ledger.call
             raise AlreadyOwedError(f"question {name!r} is open; await it, or use another id", id=name, call=call)
         answered = self._open[name] = (question, asyncio.get_running_loop().create_future())
-        book = self._call.receipts.book
+        ledger = self._call.receipts.ledger
         handle = QuestionHandle(name, answer=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))
-        if book is not None and (before := book.answer(name, question.text, question.version)) is not None:
+        if ledger is not None and (before := ledger.answer(name, question.text, question.version)) is not None:
             self._settle(before)
         elif self._announcer.is_mute():
             del self._open[name]
@@ -284,8 +284,8 @@ class Asker:
                 receipt = dataclasses.replace(receipt, call=known.call, agent=known.agent, caller=known.caller)
             attempts.append(one)
         receipt = dataclasses.replace(receipt, attempts=tuple(attempts))
-        if receipts.book is not None:
-            receipt = receipts.book.asked(receipt)
+        if receipts.ledger is not None:
+            receipt = receipts.ledger.asked(receipt)
         self._settle(receipt)
         for tell in self.on_ended:
             tell(receipt)
@@ -298,8 +298,8 @@ class Asker:
 
     def _revoke(self, receipt: QuestionReceipt) -> None:
         self.all.append(receipt)
-        if (book := self._call.receipts.book) is not None:
-            book.revoked(receipt)
+        if (ledger := self._call.receipts.ledger) is not None:
+            ledger.revoked(receipt)
 
 
 __all__ = ["Asker", "CallerAnswer", "Question", "QuestionHandle"]

@@ -143,8 +143,8 @@ class Bridge:
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
         if id(agent) not in self._nodes:
-            ear = agent.stt if is_given(agent.stt) else self._session.stt
-            if ear is not None and not ear.capabilities.interim_results:
+            recognizer = agent.stt if is_given(agent.stt) else self._session.stt
+            if recognizer is not None and not recognizer.capabilities.interim_results:
                 self.feed(e.PhrasesExpected())
             self._nodes[id(agent)] = Nodes(
                 agent,
@@ -196,8 +196,8 @@ class Bridge:
         self._outbound.leave_room = followed.end
         self.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
-        self.receipts.witness = Evidence(followed, page, acknowledge=self._policy.timeouts.acknowledge)
-        for news in (page.witness.told.on_report, page.witness.told.on_acknowledged):
+        self.receipts.evidence = Evidence(followed, page, acknowledge=self._policy.timeouts.acknowledge)
+        for news in (page.reports.listeners.on_report, page.reports.listeners.on_acknowledged):
             news.append(lambda key, _: self.receipts.look_at(key))
         followed.follow()
 
@@ -229,9 +229,9 @@ class Bridge:
         for nodes in self._nodes.values():
             nodes.unwrap()
         self._session.release()
-        if self.receipts.witness is not None:
+        if self.receipts.evidence is not None:
             self.receipts.look_again()
-            self.receipts.witness.close()
+            self.receipts.evidence.close()
         if self.room is not None and self.page is not None:
             self.room.close()
             self._runner.start(self.page.close())
@@ -244,16 +244,16 @@ class Bridge:
     async def settled(self) -> None:
         """Wait until the call's tasks are done, and its ledger rows written if it is closed."""
         await self._runner.settled()
-        if self.receipts.book is not None and self._closed:
-            await self.receipts.book.close()
+        if self.receipts.ledger is not None and self._closed:
+            await self.receipts.ledger.close()
 
     async def keep(self, writer: LedgerWriter, call: str, watched: WatchedCall | None = None) -> None:
         """Open this call's ledger rows, load what earlier agents left unfinished, register the call for failover."""
-        book = CallLedger(writer, call, agent=self._agent_name, progress=self.progress)
-        await book.inherit()
+        ledger = CallLedger(writer, call, agent=self._agent_name, progress=self.progress)
+        await ledger.inherit()
         if watched is not None:
-            book.attend(watched)
-        self.receipts.book = self._inbound.ledger = self.takeover.book = book
+            ledger.attend(watched)
+        self.receipts.ledger = self._inbound.ledger = self.takeover.ledger = ledger
 
     def _agent_name(self) -> str:
         try:

@@ -132,14 +132,14 @@ class CallLedger:
     """Keeps the book of one call.
 
     Args:
-        scribe: writes.
+        writer: writes.
         call: names the call.
         agent: tells who speaks.
         progress: tells how far an utterance is.
     """
 
     def __init__(
-        self, scribe: LedgerWriter, call: str, *, agent: Callable[[], str], progress: Callable[[str], Progress]
+        self, writer: LedgerWriter, call: str, *, agent: Callable[[], str], progress: Callable[[str], Progress]
     ) -> None:
         self.call = call
         self.inherited: dict[str, UnfinishedUtterance] = {}
@@ -147,29 +147,29 @@ class CallLedger:
         """What dead agents finished in this call, by its id."""
         self.answers: dict[str, QuestionReceipt] = {}
         """The questions that were answered to dead agents in this call, by their ids."""
-        self._scribe = scribe
+        self._writer = writer
         self._agent = agent
         self._progress_now = progress
         self._loop = asyncio.get_running_loop()
         self._rows: dict[str, Row] = {}
         """By the utterance's key, in the order in which they were promised."""
         self._renewal: asyncio.TimerHandle | None = None
-        self._is_attended = self._is_abandoned = False
+        self._is_watched = self._is_abandoned = False
 
     async def inherit(self) -> None:
         """Take over the utterances that dead agents owed in this call, and read which were finished."""
-        for owing in await self._scribe.owed(self.call):
-            taken = await self._scribe.take_over(self.call, owing.id, now=time.time())
+        for owing in await self._writer.owed(self.call):
+            taken = await self._writer.take_over(self.call, owing.id, now=time.time())
             if taken is not None:
                 self.inherited[taken.id] = _inherited(taken)
         if self.inherited:
             self._renew()
-        elif not await self._scribe.rescues(self.call):
+        elif not await self._writer.rescues(self.call):
             return  # an agent that comes second into a call of living ones begins at the beginning
-        for entry in await self._scribe.entries(self.call, now=time.time()):
+        for entry in await self._writer.entries(self.call, now=time.time()):
             if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
                 self.finished[entry.id] = _with_words(entry.receipt, entry.said)
-        for question in await self._scribe.questions(self.call):
+        for question in await self._writer.questions(self.call):
             if question.outcome is AskOutcome.ANSWERED and not question.revoked:
                 self.answers[question.id] = question
 
@@ -189,13 +189,13 @@ class CallLedger:
         if self._is_abandoned:
             return receipt
         receipt = replace(receipt, call=self.call, entry=secrets.token_hex(16))
-        self._scribe.asked(receipt, now=time.time())
+        self._writer.asked(receipt, now=time.time())
         return receipt
 
     def revoked(self, receipt: QuestionReceipt) -> None:
         """Write down that a choice does not hold any more."""
         if receipt.entry:
-            self._scribe.revoked(receipt)
+            self._writer.revoked(receipt)
 
     def said(self, name: str, text: str | None = None) -> Receipt | None:
         """The receipt of what a dead agent said to its end, and was to say so; asked once for each.
@@ -212,12 +212,12 @@ class CallLedger:
     def let_go(self, name: str) -> None:
         """Let an utterance of a dead agent lie: the ledger keeps the row, the words held over it are settled here."""
         old = self.inherited.pop(name)
-        self._scribe.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
+        self._writer.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
 
-    def attend(self, attended: WatchedCall) -> None:
+    def attend(self, watched: WatchedCall) -> None:
         """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
-        self._is_attended = True
-        self._scribe.attend(attended)
+        self._is_watched = True
+        self._writer.attend(watched)
 
     def abandon(self) -> None:
         """This agent reaches nobody any more, and the call goes on: it leaves the book as one that died, for the next.
@@ -225,10 +225,10 @@ class CallLedger:
         What is owed is written a last time, with how far it was; nothing is settled. Where nobody looks after the call,
         none would come, and it is settled as ever.
         """
-        if self._is_attended and not self._is_abandoned:
+        if self._is_watched and not self._is_abandoned:
             self._renew()
             self._is_abandoned = True
-            self._scribe.release()
+            self._writer.release()
 
     def promise(self, key: str, asked: SpeechRequest) -> None:
         """It is owed from now on; what was taken over is owed already."""
@@ -295,19 +295,19 @@ class CallLedger:
         self._rows.clear()
         await asyncio.gather(*promises, return_exceptions=True)
         if not self._is_abandoned:
-            self._scribe.leave(self.call)
-        await self._scribe.close()
+            self._writer.leave(self.call)
+        await self._writer.close()
 
     def _in_state(self, *states: RowState) -> list[Row]:
         return [row for row in self._rows.values() if row.state in states]
 
     async def _owe(self, asked: SpeechRequest) -> None:
         try:
-            await self._scribe.owe(
+            await self._writer.owe(
                 self.call, asked.id, asked.text, now=time.time(), agent=self._agent(), policy=_policy(asked)
             )
         except AlreadyOwedError:
-            if await self._scribe.take_over(self.call, asked.id, now=time.time()) is None:
+            if await self._writer.take_over(self.call, asked.id, now=time.time()) is None:
                 logger.warning("utterance %r is owed by another agent in this call, too", asked.id)
 
     def _write(self, row: Row) -> None:
@@ -317,10 +317,10 @@ class CallLedger:
         row.promise, row.progress = None, Progress()  # a long call keeps no words of what is over
         if self._is_abandoned or row.receipt is None:
             return
-        if self._scribe.words is Retention.OMIT and row.receipt.held:  # for an agent that takes the call over
+        if self._writer.words is Retention.OMIT and row.receipt.held:  # for an agent that takes the call over
             self._renew_row(row, progress, [held for held, _ in row.receipt.held])
         row.entry, row.written = secrets.token_hex(16), row.receipt
-        self._scribe.settle(row.receipt, call=self.call, now=time.time(), entry=row.entry)
+        self._writer.settle(row.receipt, call=self.call, now=time.time(), entry=row.entry)
 
     def _add(self, row: Row) -> None:
         """Write what has become known of a row that is settled."""
@@ -328,7 +328,7 @@ class CallLedger:
         if self._is_abandoned or row.written is None or row.receipt is None:
             return
         before, row.written = row.written, row.receipt
-        self._scribe.amend(before, row.receipt, call=self.call, now=time.time(), settled=row.entry)
+        self._writer.amend(before, row.receipt, call=self.call, now=time.time(), settled=row.entry)
 
     def _renew(self) -> None:
         if self._is_abandoned:
@@ -336,7 +336,7 @@ class CallLedger:
         unsettled = self._in_state(RowState.OWED, RowState.OVER)
         self._renewal = self._loop.call_later(RENEW, self._renew) if unsettled or self.inherited else None
         for name, old in self.inherited.items():
-            self._scribe.renew(self.call, name, played=old.owing.played, now=time.time())
+            self._writer.renew(self.call, name, played=old.owing.played, now=time.time())
         for key, row in self._rows.items():
             if row.state is RowState.OWED and (known := self._progress_now(key)) != Progress():
                 row.progress = known  # the floor has let go of what ended, while the receipt waits for evidence
@@ -348,7 +348,7 @@ class CallLedger:
         so_far = mark(at=now.resumes_at, characters=now.characters, text=text, complete=now.complete)
         said = [{"kind": one.kind.value, "at": one.at, "text": one.text} for one in held]
         played = now.played if row.receipt is None else row.receipt.played
-        self._scribe.renew(self.call, row.id, played=played, now=time.time(), held=[so_far, *said])
+        self._writer.renew(self.call, row.id, played=played, now=time.time(), held=[so_far, *said])
 
 
 def _same(text: str, known: str, known_sha256: str) -> bool:

@@ -42,9 +42,9 @@ class CallReceipts:
         start: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self.all: list[Receipt] = []
-        self.book: CallLedger | None = None
-        """The ledger's book of this call; None while there is none."""
-        self.witness: EvidenceSource | None = None
+        self.ledger: CallLedger | None = None
+        """The rows of this call in the ledger; None while there is none."""
+        self.evidence: EvidenceSource | None = None
         """Who knows who was there; None where there is no room."""
         self.on_amended: list[Callable[[str], None]] = []
         """Called with the key of an utterance when more has become known than its receipt said."""
@@ -70,15 +70,15 @@ class CallReceipts:
     def write(self, receipt: Receipt) -> None:
         """An utterance is over; the floor calls it by its key."""
         key, asked = receipt.id, self.speeches.written(receipt.id)
-        call = self.book.call if self.book is not None else ""
+        call = self.ledger.call if self.ledger is not None else ""
         receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
         self._number[key] = len(self.all)
-        self.all.append(receipt if self.witness is None else self.witness.witnessed(key, receipt))
-        if self.witness is None:
+        self.all.append(receipt if self.evidence is None else self.evidence.witnessed(key, receipt))
+        if self.evidence is None:
             self._settle(key)
         else:
             self.unsettled += 1
-            self._start(self._confirmed(key, self.witness))
+            self._start(self._confirmed(key, self.evidence))
 
     def look_again(self, *, since: float = -math.inf) -> None:
         """Look again at the evidence for utterances that ended since a second of the call."""
@@ -89,26 +89,26 @@ class CallReceipts:
 
     def look_at(self, key: str) -> None:
         """Look at the evidence for an utterance again; does nothing while it is not over."""
-        if self.witness is None or (receipt := self.of(key)) is None:
+        if self.evidence is None or (receipt := self.of(key)) is None:
             return
-        known = self.witness.witnessed(key, receipt)
+        known = self.evidence.witnessed(key, receipt)
         if known != receipt:
             self.all[self._number[key]] = known
             for tell in self.on_amended:
                 tell(key)
-            if self.book is not None:
-                self.book.amend(key, known)
+            if self.ledger is not None:
+                self.ledger.amend(key, known)
 
     def reopen(self, key: str, of: str) -> None:
         """The caller missed the end of an utterance: it is owed again, under another key."""
         asked = self.speeches.reopen(key, of)
-        if self.book is not None:
-            self.book.promise_again(key, of, asked)
+        if self.ledger is not None:
+            self.ledger.promise_again(key, of, asked)
 
-    async def _confirmed(self, key: str, witness: EvidenceSource) -> None:
+    async def _confirmed(self, key: str, evidence: EvidenceSource) -> None:
         """Wait for the evidence of the caller's presence at the end, which comes a moment later; then settle."""
         try:
-            await witness.confirm(key, self.all[self._number[key]])
+            await evidence.confirm(key, self.all[self._number[key]])
             self.look_at(key)
         finally:
             self.unsettled -= 1
@@ -117,9 +117,9 @@ class CallReceipts:
     def _settle(self, key: str) -> None:
         receipt = self.all[self._number[key]]
         metrics.settled(receipt)
-        if self.book is not None:
+        if self.ledger is not None:
             answer = receipt.gap is None and any(fate is Fate.DELIVERED for _, fate in receipt.held)
-            self.book.settle(key, receipt, answer=answer)
+            self.ledger.settle(key, receipt, answer=answer)
         if (waiting := self._awaited.pop(key, None)) is not None and not waiting.done():
             waiting.set_result(receipt)
         for tell in self.on_settled:
@@ -130,5 +130,5 @@ class CallReceipts:
         metrics.answered(seconds)
         number = self._number[key]
         self.all[number] = receipt = dataclasses.replace(self.all[number], gap=seconds)
-        if self.book is not None:
-            self.book.answered(key, receipt)
+        if self.ledger is not None:
+            self.ledger.answered(key, receipt)

@@ -331,8 +331,8 @@ class Inbound:
     def tool_called(self, handle: SpeechHandle) -> None:
         self._of(handle, lambda speech: self._feed(e.ToolCalled(speech.id)))
 
-    def rehearsed(self, handle: SpeechHandle) -> PreparedAnswer | None:
-        return self._answers.rehearsed(handle)
+    def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
+        return self._answers.prepared(handle)
 
     async def may_play(self, handle: SpeechHandle) -> None:
         if self.ledger is not None and (speech := self._speeches[handle]) is not None:

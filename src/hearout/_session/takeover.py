@@ -60,7 +60,7 @@ class Takeover:
         *,
         feed: Callable[[e.Event], None],
     ) -> None:
-        self.book: CallLedger | None = None
+        self.ledger: CallLedger | None = None
         """Of the call; None while there is none."""
         self._session = session
         self._announcer = announcer
@@ -72,15 +72,15 @@ class Takeover:
 
     async def remind(self, agent: Agent) -> None:
         """Put the words of the dead agents and of their caller into the new agent's chat context."""
-        if self.book is None or not (self.book.finished or self.book.inherited):
+        if self.ledger is None or not (self.ledger.finished or self.ledger.inherited):
             return
         context = agent.chat_ctx.copy()
-        for receipt in self.book.finished.values():
+        for receipt in self.ledger.finished.values():
             if receipt.text:
                 context.add_message(role="assistant", content=receipt.text)
             if said := words.join(held.text for held, fate in receipt.held if fate is Fate.DELIVERED):
                 context.add_message(role="user", content=said)
-        for old in self.book.inherited.values():
+        for old in self.ledger.inherited.values():
             if before := old.owing.text[: old.characters]:
                 context.add_message(role="assistant", content=before)
         await agent.update_chat_ctx(context)
@@ -96,7 +96,7 @@ class Takeover:
             finally:
                 entry.clear()
                 _ENTRIES.reset(token)
-                for old in list(self.book.inherited.values()) if self.book is not None else ():
+                for old in list(self.ledger.inherited.values()) if self.ledger is not None else ():
                     if old.owing.id in self._asked_again:
                         asyncio.get_running_loop().call_soon(self._give_words, old)  # once its speech is the floor's
                     else:
@@ -124,18 +124,18 @@ class Takeover:
 
     def _give_words(self, old: UnfinishedUtterance) -> None:
         """Give the words over a reply that is made afresh to the new reply; answer them at once where no reply came."""
-        if self.book is not None and old.owing.id in self.book.inherited:
+        if self.ledger is not None and old.owing.id in self.ledger.inherited:
             self._hand_over(old, "")
             return
         for text in old.held:
             self._feed(e.EarlierWords(text))
 
     def _instead(self, name: str, text: str | None = None) -> SpeechHandle | None:
-        if self.book is None:
+        if self.ledger is None:
             return None
-        if self.book.said(name, text) is not None:
+        if self.ledger.said(name, text) is not None:
             return self._session.say(_nothing(), allow_interruptions=True, add_to_chat_ctx=False)
-        if (old := self.book.inherited.get(name)) is None:
+        if (old := self.ledger.inherited.get(name)) is None:
             return None
         if text is not None and old.is_of(text):
             return self._go_on(old, text)
@@ -146,7 +146,7 @@ class Takeover:
 
     def resume_unfinished(self, name: str) -> None:
         """The floor's decision on what nobody asked for: the rest of it is said."""
-        if self.book is None or (old := self.book.inherited.get(name)) is None:
+        if self.ledger is None or (old := self.ledger.inherited.get(name)) is None:
             return
         try:
             self._go_on(old, old.owing.text if old.owing.complete else _whole_sentences(old.owing.text))
@@ -155,9 +155,9 @@ class Takeover:
 
     def skip_unfinished(self, name: str) -> None:
         """Leave a dead agent's utterance unsaid, as the floor decided; the words said over it are the floor's."""
-        if self.book is not None:
+        if self.ledger is not None:
             logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
-            self.book.let_go(name)
+            self.ledger.let_go(name)
 
     def _go_on(self, old: UnfinishedUtterance, text: str) -> SpeechHandle:
         return self._announcer.go_on(old.after_mark(replace(old.asked, text=text)), held=old.held)

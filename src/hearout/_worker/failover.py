@@ -78,7 +78,7 @@ class Failover:
 
     def __init__(self, server: AgentServer, ledger: Ledger, worker: str, secret: str) -> None:
         self._server = server
-        self._custody = CallRegistry(ledger, secret)
+        self._registry = CallRegistry(ledger, secret)
         self._worker = worker
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hearout-rescue")
         self._beat = 0
@@ -118,7 +118,7 @@ class Failover:
         """Look once into the ledger, and begin what there is to do."""
         self._beat += 1
         try:
-            seen = await self._asked(lambda: self._custody.look(worker=self._worker, beat=self._beat))
+            seen = await self._asked(lambda: self._registry.look(worker=self._worker, beat=self._beat))
         except LedgerError as error:
             if not self._down:
                 logger.error("%s; until it is back, no call whose agent dies gets another", error)
@@ -133,14 +133,14 @@ class Failover:
         beats = dict.fromkeys((one.worker for one in seen.calls), UNLISTED) | dict(seen.beats)
         self._beats = {worker: self._seen(worker, beat, now) for worker, beat in beats.items()}
         jobs = self._jobs  # after the look: a job that began meanwhile is not a dead one
-        for attended in seen.calls:
-            if attended.job:
-                self._claimed.pop(attended.call, None)
-                del self._in_vain[attended.call]
-            if self._is_orphan(attended, jobs, now) and attended.call not in self._tended:
-                task = asyncio.create_task(self._tend(attended))
-                self._tended[attended.call] = task
-                task.add_done_callback(lambda _, call=attended.call: self._tended.pop(call))  # type: ignore[misc]
+        for watched in seen.calls:
+            if watched.job:
+                self._claimed.pop(watched.call, None)
+                del self._in_vain[watched.call]
+            if self._is_orphan(watched, jobs, now) and watched.call not in self._tended:
+                task = asyncio.create_task(self._tend(watched))
+                self._tended[watched.call] = task
+                task.add_done_callback(lambda _, call=watched.call: self._tended.pop(call))  # type: ignore[misc]
 
     async def tended(self) -> None:
         """Wait until what was begun is done."""
@@ -150,68 +150,66 @@ class Failover:
         before, since, looks = self._beats.get(worker, (None, now, 0))
         return (beat, since, looks + 1) if beat == before else (beat, now, 0)
 
-    def _is_orphan(self, attended: WatchedCall, jobs: frozenset[str], now: float) -> bool:
-        if attended.worker == self._worker:
-            if attended.job:
-                return attended.job not in jobs
-            return now >= self._claimed.get(attended.call, (0.0, ""))[0]
-        if attended.worker == NOBODY:
+    def _is_orphan(self, watched: WatchedCall, jobs: frozenset[str], now: float) -> bool:
+        if watched.worker == self._worker:
+            if watched.job:
+                return watched.job not in jobs
+            return now >= self._claimed.get(watched.call, (0.0, ""))[0]
+        if watched.worker == NOBODY:
             return True
-        _, since, looks = self._beats[attended.worker]
+        _, since, looks = self._beats[watched.worker]
         return looks >= LOOKS and now >= since + DEAD
 
-    async def _tend(self, attended: WatchedCall) -> None:
+    async def _tend(self, watched: WatchedCall) -> None:
         """Do the steps that are due for one call with a dead agent. A listed call is looked at again later."""
         try:
             # by HTTPS_PROXY, as LiveKit's worker goes
             async with aiohttp.ClientSession(trust_env=True) as web, api.LiveKitAPI(session=web) as livekit:
-                await self._send_an_agent(livekit, attended)
+                await self._send_an_agent(livekit, watched)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
-            logger.error("room %r lost its agent, and no other could be sent: %s", attended.room, error)
-            self._claimed.pop(attended.call, None)
+            logger.error("room %r lost its agent, and no other could be sent: %s", watched.room, error)
+            self._claimed.pop(watched.call, None)
             # what took this worker's agent out of the room may be what keeps this one from the server
             with contextlib.suppress(LedgerError):
-                await self._asked(lambda: self._custody.release(attended, by=self._worker))
+                await self._asked(lambda: self._registry.release(watched, by=self._worker))
             await asyncio.sleep(LOOK)
 
-    async def _send_an_agent(self, livekit: api.LiveKitAPI, attended: WatchedCall) -> None:
-        rooms = await livekit.room.list_rooms(api.ListRoomsRequest(names=[attended.room]))
-        if not any(room.sid == attended.sid for room in rooms.rooms):
-            await self._strike_off(attended)  # everybody has gone
+    async def _send_an_agent(self, livekit: api.LiveKitAPI, watched: WatchedCall) -> None:
+        rooms = await livekit.room.list_rooms(api.ListRoomsRequest(names=[watched.room]))
+        if not any(room.sid == watched.sid for room in rooms.rooms):
+            await self._strike_off(watched)  # everybody has gone
             return
-        people = await livekit.room.list_participants(api.ListParticipantsRequest(room=attended.room))
+        people = await livekit.room.list_participants(api.ListParticipantsRequest(room=watched.room))
         if all(person.kind in _NO_CALLERS for person in people.participants):
             await asyncio.sleep(LOOK)  # they may return
             return
         here = {person.identity for person in people.participants if person.kind == api.ParticipantInfo.Kind.AGENT}
-        if attended.job and not await self._is_of_that_room(livekit, attended, here):
-            await self._strike_off(attended)
+        if watched.job and not await self._is_of_that_room(livekit, watched, here):
+            await self._strike_off(watched)
             return
-        if not attended.job and here - {attended.identity}:
+        if not watched.job and here - {watched.identity}:
             return  # the one that was sent is there, and its session has not begun
-        if (attended.rescues >= RESCUES and attended.job) or self._in_vain[attended.call] >= IN_VAIN:
-            logger.error("room %r was sent %d agents; no other is", attended.room, attended.rescues)
-            await self._strike_off(attended)
+        if (watched.rescues >= RESCUES and watched.job) or self._in_vain[watched.call] >= IN_VAIN:
+            logger.error("room %r was sent %d agents; no other is", watched.room, watched.rescues)
+            await self._strike_off(watched)
             return
-        if not await self._asked(lambda: self._custody.claim(attended, by=self._worker)):
+        if not await self._asked(lambda: self._registry.claim(watched, by=self._worker)):
             return  # another worker does it
-        self._in_vain[attended.call] += not attended.job
-        _, before = self._claimed.get(attended.call, (0.0, ""))
-        self._claimed[attended.call] = time.monotonic() + PATIENCE, ""
-        number = attended.rescues + bool(attended.job)
-        logger.warning("room %r lost its agent; another is sent (%d of %d)", attended.room, number, RESCUES)
+        self._in_vain[watched.call] += not watched.job
+        _, before = self._claimed.get(watched.call, (0.0, ""))
+        self._claimed[watched.call] = time.monotonic() + PATIENCE, ""
+        number = watched.rescues + bool(watched.job)
+        logger.warning("room %r lost its agent; another is sent (%d of %d)", watched.room, number, RESCUES)
         if before:
             with contextlib.suppress(api.TwirpError):  # it may be over
-                await livekit.agent_dispatch.delete_dispatch(before, attended.room)
-        if attended.identity in here:
-            await self._put_out(livekit, attended)
-        wanted = api.CreateAgentDispatchRequest(
-            agent_name=attended.name, room=attended.room, metadata=attended.metadata
-        )
+                await livekit.agent_dispatch.delete_dispatch(before, watched.room)
+        if watched.identity in here:
+            await self._put_out(livekit, watched)
+        wanted = api.CreateAgentDispatchRequest(agent_name=watched.name, room=watched.room, metadata=watched.metadata)
         sent = await livekit.agent_dispatch.create_dispatch(wanted)
-        self._claimed[attended.call] = self._claimed[attended.call][0], sent.id
+        self._claimed[watched.call] = self._claimed[watched.call][0], sent.id
 
-    async def _is_of_that_room(self, livekit: api.LiveKitAPI, attended: WatchedCall, here: set[str]) -> bool:
+    async def _is_of_that_room(self, livekit: api.LiveKitAPI, watched: WatchedCall, here: set[str]) -> bool:
         """Whether LiveKit gave that job this room, by that name, and no other of its kind has come in its place.
 
         A row may be old: a worker wrote it, and somebody who has the database put it back. LiveKit does not list every
@@ -219,28 +217,28 @@ class Failover:
         had timed out, LaunchJob in pkg/agent/client.go). Of such an agent LiveKit says by its list of participants that
         it is one of this room; where no agent is left there, nobody can be put out wrongly.
         """
-        jobs = [job for sent in await livekit.agent_dispatch.list_dispatch(attended.room) for job in sent.state.jobs]
-        listed = next((job.state.participant_identity for job in jobs if job.id == attended.job), "")
-        identity = listed or (attended.identity if attended.identity in here or not here else "")
-        if identity != attended.identity:
-            logger.error("LiveKit gave room %r no such agent; nobody is put out, and none is sent", attended.room)
+        jobs = [job for sent in await livekit.agent_dispatch.list_dispatch(watched.room) for job in sent.state.jobs]
+        listed = next((job.state.participant_identity for job in jobs if job.id == watched.job), "")
+        identity = listed or (watched.identity if watched.identity in here or not here else "")
+        if identity != watched.identity:
+            logger.error("LiveKit gave room %r no such agent; nobody is put out, and none is sent", watched.room)
             return False
-        others = {job.state.participant_identity for job in jobs if job.agent_name == attended.name} - {identity}
+        others = {job.state.participant_identity for job in jobs if job.agent_name == watched.name} - {identity}
         if others & here:
-            logger.warning("room %r has another agent by now; none is sent", attended.room)
+            logger.warning("room %r has another agent by now; none is sent", watched.room)
         return not others & here
 
-    async def _put_out(self, livekit: api.LiveKitAPI, attended: WatchedCall) -> None:
+    async def _put_out(self, livekit: api.LiveKitAPI, watched: WatchedCall) -> None:
         """See to it that the agent is gone before another comes: should it live after all, two would speak."""
-        gone = api.RoomParticipantIdentity(room=attended.room, identity=attended.identity)
+        gone = api.RoomParticipantIdentity(room=watched.room, identity=watched.identity)
         try:
             await livekit.room.remove_participant(gone)
         except api.TwirpError as error:
             if error.code != api.TwirpErrorCode.NOT_FOUND:  # LiveKit may have missed it by itself meanwhile
                 raise
 
-    async def _strike_off(self, attended: WatchedCall) -> None:
-        await self._asked(lambda: self._custody.leave(attended.call, job=attended.job))
+    async def _strike_off(self, watched: WatchedCall) -> None:
+        await self._asked(lambda: self._registry.leave(watched.call, job=watched.job))
 
     async def _asked(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -92,11 +92,11 @@ class CallRegistry:
         self._key = hashlib.sha256(b"hearout calls\0" + secret.encode()).digest()
         self._told: set[str] = set()
 
-    def attend(self, attended: WatchedCall) -> None:
+    def attend(self, watched: WatchedCall) -> None:
         """An agent has this call now; how often it was rescued is kept."""
         with self._ledger.transaction() as connection:
-            there = self._found(connection, attended.call)
-            self._put(connection, replace(attended, rescues=0 if there is None else there.rescues))
+            there = self._found(connection, watched.call)
+            self._put(connection, replace(watched, rescues=0 if there is None else there.rescues))
 
     def rescues(self, call: str) -> int:
         """How often this call was sent another agent."""
@@ -125,30 +125,30 @@ class CallRegistry:
             gone = LEASES.c.until < now - meanwhile.TAKEN_UP
             return meanwhile.end(connection, self._book, gone, LEASES.c.call.not_in(held(connection, self._book, now)))
 
-    def claim(self, attended: WatchedCall, *, by: str) -> bool:
+    def claim(self, watched: WatchedCall, *, by: str) -> bool:
         """Take over a call as it was seen; of several workers that try, one gets True.
 
         What its agent owed is that one's no longer, should it live: it renews and settles nothing any more. Only a call
         that an agent had counts as rescued: one that waits for an agent is sent another where none came.
         """
-        mine = replace(attended, worker=by, job="", rescues=attended.rescues + bool(attended.job))
+        mine = replace(watched, worker=by, job="", rescues=watched.rescues + bool(watched.job))
         its_leases = (
             LEASES.c.book == self._book,
-            of_call(LEASES.c.call, self._book, attended.call),
-            LEASES.c.holder == attended.holder,
+            of_call(LEASES.c.call, self._book, watched.call),
+            LEASES.c.holder == watched.holder,
         )
         with self._ledger.transaction() as connection:
-            here = (*self._of(attended.call, attended.job), CALLS.c.worker == attended.worker)
+            here = (*self._of(watched.call, watched.job), CALLS.c.worker == watched.worker)
             if connection.execute(CALLS.update().where(*here).values(self._values(mine))).rowcount == 0:
                 return False
             connection.execute(LEASES.update().where(*its_leases).values(until=0.0, holder=by))
             return True
 
-    def release(self, attended: WatchedCall, *, by: str) -> None:
+    def release(self, watched: WatchedCall, *, by: str) -> None:
         """A worker that can do nothing for its call lets any other take it over."""
         with self._ledger.transaction() as connection:
-            there = self._found(connection, attended.call)
-            if there is not None and there.worker == by and there.job in (attended.job, ""):
+            there = self._found(connection, watched.call)
+            if there is not None and there.worker == by and there.job in (watched.job, ""):
                 self._put(connection, replace(there, worker=NOBODY))  # not one whose agent has come meanwhile
 
     def look(self, *, worker: str, beat: int) -> Seen:

@@ -18,7 +18,7 @@ from ._tables import CALLS, FORGOTTEN, LEASES, NAMES, ROWS, SAID, WORKERS
 FORGETS_LATE = 30 * 86400.0
 """Seconds for which a call that was forgotten is known again, should something of it wait in a spool that long."""
 
-ATTENDED = 60.0
+WATCHED = 60.0
 """Seconds since its last beat in which a worker counts as alive, and its calls as going on."""
 
 
@@ -42,10 +42,10 @@ def name_of(connection: sa.Connection, book: str, call: str) -> CallName | None:
 def held(connection: sa.Connection, book: str, now: float) -> set[str]:
     """The calls that somebody has now: an agent says something in them, or a worker that lives looks after them."""
     saying = sa.select(LEASES.c.call).where(LEASES.c.book == book, LEASES.c.until > now)
-    lives = sa.select(WORKERS.c.worker).where(WORKERS.c.book == book, WORKERS.c.at > now - ATTENDED)
+    lives = sa.select(WORKERS.c.worker).where(WORKERS.c.book == book, WORKERS.c.at > now - WATCHED)
     calls = sa.select(NAMES.c.call).join(CALLS, sa.and_(CALLS.c.book == NAMES.c.book, CALLS.c.call == NAMES.c.name))
-    attended = calls.where(NAMES.c.book == book, CALLS.c.worker.in_(lives))
-    return set(connection.execute(saying.union(attended)).scalars())
+    watched = calls.where(NAMES.c.book == book, CALLS.c.worker.in_(lives))
+    return set(connection.execute(saying.union(watched)).scalars())
 
 
 def something(*, text: bool) -> sa.ColumnElement[bool]:

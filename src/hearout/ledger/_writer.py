@@ -61,7 +61,7 @@ class _Listing(Enum):
     """What the workers that look after each other's calls are told of this process's one."""
 
     NONE = "none"
-    ATTENDED = "attended"
+    WATCHED = "watched"
     LEFT = "left"
     RELEASED = "released"
 
@@ -127,7 +127,7 @@ class LedgerWriter:
         self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
         self._leases: dict[tuple[str, str], Lease] = {}
         self._calls = CallRegistry(ledger, secret)
-        self._attended: WatchedCall | None = None
+        self._watched: WatchedCall | None = None
         self._anchors = Anchors(ledger.anchors) if ledger.anchors else None
         self._anchored_at, self._is_anchored = time.monotonic(), True
         self._wanted = self._listed = _Listing.NONE
@@ -247,10 +247,10 @@ class LedgerWriter:
         """How often a call was sent another agent; 0 where the ledger is down, which is logged."""
         return await self._ask(lambda: self._calls.rescues(call), 0)
 
-    def attend(self, attended: WatchedCall) -> None:
+    def attend(self, watched: WatchedCall) -> None:
         """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
-        self._attended = dataclasses.replace(attended, holder=self.holder)
-        self._want(_Listing.ATTENDED)
+        self._watched = dataclasses.replace(watched, holder=self.holder)
+        self._want(_Listing.WATCHED)
 
     def leave(self, call: str) -> None:
         """The call is over, and needs no other agent; the words that were kept for one go."""
@@ -408,7 +408,7 @@ class LedgerWriter:
             self._anchors.wait(CLOSES / 3)  # one that is on its way is of less than this one will be
             self._anchor()
             self._anchors.wait(ANSWERS)
-        if self._listed is _Listing.ATTENDED is not self._wanted:
+        if self._listed is _Listing.WATCHED is not self._wanted:
             logger.error("the ledger could not be told that the call is over; if its caller stays, it is sent an agent")
 
     def _end_call(self) -> None:
@@ -436,15 +436,15 @@ class LedgerWriter:
     def _list(self) -> None:
         """Bring what the workers are told of the call up to what is wanted."""
         wanted = self._wanted
-        if self._attended is None or self._listed is wanted or time.monotonic() < self._down_until:
+        if self._watched is None or self._listed is wanted or time.monotonic() < self._down_until:
             return
         try:
-            if wanted is _Listing.ATTENDED:
-                self._calls.attend(self._attended)
+            if wanted is _Listing.WATCHED:
+                self._calls.attend(self._watched)
             elif wanted is _Listing.LEFT:
-                self._calls.leave(self._attended.call, job=self._attended.job)
+                self._calls.leave(self._watched.call, job=self._watched.job)
             elif wanted is _Listing.RELEASED:
-                self._calls.release(self._attended, by=self._attended.worker)
+                self._calls.release(self._watched, by=self._watched.worker)
             self._listed = wanted
         except LedgerError as error:
             self._is_down(error)

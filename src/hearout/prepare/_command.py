@@ -83,10 +83,10 @@ def parser() -> argparse.ArgumentParser:
 async def _all(orders: Sequence[Order], out: Path, *, force: bool) -> list[Prepared]:
     outcomes = []
     for models, some in groupby(orders, key=lambda one: (one.choices.tts, one.choices.voice, one.choices.stt)):
-        async with opened(*models) as (voice, ear):
+        async with opened(*models) as (voice, recognizer):
             for order in some:
                 try:
-                    what, announcement = await prepare(order, voice, ear, out, force=force)
+                    what, announcement = await prepare(order, voice, recognizer, out, force=force)
                     outcomes.append(Prepared(order, what.value, announcement))
                 except AnnouncementError as error:
                     what_else = "refused" if isinstance(error, MisspokenError) else "failed"

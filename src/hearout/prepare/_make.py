@@ -59,14 +59,14 @@ class SpokenDraft:
 
 
 async def prepare(
-    order: Order, voice: TextToSpeech, ear: SpeechToText, folder: Path, *, force: bool = False
+    order: Order, voice: TextToSpeech, recognizer: SpeechToText, folder: Path, *, force: bool = False
 ) -> tuple[Done, Announcement]:
     """Make an announcement, unless it is there already with the same text, voice, model and loudness.
 
     Args:
         order: what is to be said, and how.
         voice: who speaks.
-        ear: who checks.
+        recognizer: who checks.
         folder: where it is stored; made if it is missing.
         force: make it anew, whatever is there.
 
@@ -81,7 +81,7 @@ async def prepare(
     spoken = await _speak(sentences, voice, order)
     try:
         level = levelled(spoken.audio, order.choices.lufs)
-        checked = check.compared(" ".join(sentences), await ear.transcribe(level.pcm))
+        checked = check.compared(" ".join(sentences), await recognizer.transcribe(level.pcm))
     except AnnouncementError as error:
         raise AnnouncementError(f"{order.id}: {error}") from error
     if checked.wer > order.choices.wer_limit:

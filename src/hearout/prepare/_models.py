@@ -99,7 +99,7 @@ class LiveKitTextToSpeech:
     """
 
     def __init__(self, voice: tts.TTS[Any], name: str = "") -> None:
-        self._voice = voice
+        self._tts = voice
         self.name = name or "default"
         self.model = f"{voice.provider} {voice.model}"
 
@@ -108,7 +108,7 @@ class LiveKitTextToSpeech:
         aligned: list[Aligned] = []
         resampler: rtc.AudioResampler | None = None
         try:
-            async with self._voice.synthesize(text) as stream:
+            async with self._tts.synthesize(text) as stream:
                 async for made in stream:
                     frame = made.frame
                     aligned += _times(frame)
@@ -130,24 +130,24 @@ class LiveKitSpeechToText:
     """Any of LiveKit's STTs.
 
     Args:
-        ear: the plugin's object.
+        stt_plugin: the plugin's object.
     """
 
-    def __init__(self, ear: stt.STT[Any]) -> None:
-        self._ear = ear
+    def __init__(self, stt_plugin: stt.STT[Any]) -> None:
+        self._stt = stt_plugin
 
     async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
         frame = rtc.AudioFrame(pcm.tobytes(), SAMPLE_RATE, 1, len(pcm))
         try:
-            if not self._ear.capabilities.streaming:
-                return _text(await self._ear.recognize(frame))
-            async with self._ear.stream() as stream:
+            if not self._stt.capabilities.streaming:
+                return _text(await self._stt.recognize(frame))
+            async with self._stt.stream() as stream:
                 stream.push_frame(frame)
                 stream.end_input()
                 finals = [_text(event) async for event in stream if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT]
             return " ".join(finals)
         except APIError as error:
-            raise AnnouncementError(f"the STT {self._ear.model} failed: {error}; try again") from error
+            raise AnnouncementError(f"the STT {self._stt.model} failed: {error}; try again") from error
 
 
 @asynccontextmanager
@@ -169,20 +169,22 @@ async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[T
             raise AnnouncementError(f"--voice {voice}: {what}; leave --voice out")
     async with http_context.open():
         speaker: TextToSpeech = (
-            LocalTextToSpeech() if speaks == LOCAL else LiveKitTextToSpeech(_voice(speaks, voice), voice)
+            LocalTextToSpeech() if speaks == LOCAL else LiveKitTextToSpeech(_tts_plugin(speaks, voice), voice)
         )
-        ear: SpeechToText = LocalSpeechToText() if listens == LOCAL else LiveKitSpeechToText(_ear(listens))
-        yield speaker, ear
+        recognizer: SpeechToText = (
+            LocalSpeechToText() if listens == LOCAL else LiveKitSpeechToText(_stt_plugin(listens))
+        )
+        yield speaker, recognizer
 
 
-def _voice(speaks: str, voice: str) -> tts.TTS[Any]:
+def _tts_plugin(speaks: str, voice: str) -> tts.TTS[Any]:
     made = _model(f"{speaks}:{voice}" if voice else speaks, inference.TTS)
     if not isinstance(made, tts.TTS):
         raise AnnouncementError(f"{speaks}: it returned a {type(made).__name__}, LiveKit's TTS is needed")
     return made
 
 
-def _ear(listens: str) -> stt.STT[Any]:
+def _stt_plugin(listens: str) -> stt.STT[Any]:
     made = _model(listens, inference.STT)
     if not isinstance(made, stt.STT):
         raise AnnouncementError(f"{listens}: it returned a {type(made).__name__}, LiveKit's STT is needed")

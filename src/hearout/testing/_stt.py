@@ -20,7 +20,7 @@ from ._sound import (
 )
 
 ENOUGH = 0.6
-"""Share of a word that must have reached the ear for it to be understood."""
+"""Share of a word that must have reached the STT for it to be understood."""
 
 BREATH = 3.0
 """Seconds between two phrases up to which an STT that restates takes them for one."""
@@ -102,7 +102,7 @@ class ScriptedSTT(stt.STT[Any]):
     async def _recognize_impl(
         self, buffer: AudioBuffer, *, language: NotGivenOr[str] = NOT_GIVEN, conn_options: APIConnectOptions
     ) -> stt.SpeechEvent:
-        raise NotImplementedError("the scripted ear only streams")
+        raise NotImplementedError("the scripted STT only streams")
 
 
 class _SttStream(stt.RecognizeStream):

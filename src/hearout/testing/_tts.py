@@ -166,7 +166,7 @@ class _Mouth:
 
     def __init__(self, scripted: ScriptedTTS, emitter: tts.AudioEmitter) -> None:
         self.synthesis, self._fault = scripted.begin()
-        self._voice = scripted.voice
+        self._scripted = scripted.voice
         self._emitter = emitter
         self._blocks = 0
         self.ended = False
@@ -176,7 +176,7 @@ class _Mouth:
         current, fault = self.synthesis, self._fault
         words = spoken(sentence).split()
         current.text = " ".join([*current.text.split(), *words])
-        if self._voice.dead:
+        if self._scripted.dead:
             raise APIConnectionError("the voice is dead")
         if fault is None:
             await self._sound(words)
@@ -195,7 +195,7 @@ class _Mouth:
 
     async def _sound(self, words: list[str]) -> None:
         """Make the sound of `words`, at the TTS's speed, a word at a time."""
-        voice, rate = self._voice, self._voice.sample_rate
+        voice, rate = self._scripted, self._scripted.sample_rate
         for word in words:
             blocks = self.synthesis.blocks(word)
             if voice.aligned:
@@ -212,9 +212,9 @@ class _Mouth:
 
     async def close(self) -> None:
         """Wait until the stream ends."""
-        if self._voice.closes_after:
+        if self._scripted.closes_after:
             self._emitter.flush()
-            await asyncio.sleep(self._voice.closes_after)
+            await asyncio.sleep(self._scripted.closes_after)
 
 
 class _Sentence(tts.ChunkedStream):

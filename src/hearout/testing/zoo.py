@@ -2,7 +2,7 @@
 
 A team that knows its services picks the members that are like them; the tests of hearout pick at random::
 
-    Call(agent=MyAgent, tts=zoo.VOICES["sampled"], stt=zoo.RECOGNISERS["whole phrases, 4 s late"]).play()
+    Call(agent=MyAgent, tts=zoo.TTS_KINDS["sampled"], stt=zoo.STT_KINDS["whole phrases, 4 s late"]).play()
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from ._llm import Reply, UseTool
 from ._stt import STT
 from ._tts import TTS, TTSFault
 
-VOICES: Mapping[str, TTS] = {
+TTS_KINDS: Mapping[str, TTS] = {
     "usual": TTS(),
     "first sound after 3 s": TTS(first_audio=3.0),
     "first sound after 9 s": TTS(first_audio=9.0),
@@ -46,7 +46,7 @@ BREAKING: Mapping[str, TTS] = {
 }
 """Voices that break off once or twice; what is missing can be said."""
 
-RECOGNISERS: Mapping[str, STT] = {
+STT_KINDS: Mapping[str, STT] = {
     "usual": STT(),
     "whole phrases, 0.5 s late": STT(interim=None, pause=0.6, final=0.5),
     "whole phrases, 2 s late": STT(interim=None, pause=0.6, final=2.0),

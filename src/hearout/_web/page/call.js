@@ -1,6 +1,6 @@
 // One call: the room, the microphone, the agent's sound, and what the agent tells.
 import { Trouble } from "./microphone.js";
-import { Witness } from "./witness.js";
+import { Report } from "./report.js";
 
 const { ConnectionState, DisconnectReason, Room, RoomEvent, ParticipantKind, Track } = window.LivekitClient;
 
@@ -21,7 +21,7 @@ export class Call {
   constructor(view, { ended, deserted }) {
     this.view = view;
     this.room = new Room({ disconnectOnPageLeave: true });
-    this.witness = new Witness(this.room);
+    this.report = new Report(this.room);
     this.microphone = null;
     this.wanted = false; // whether this end hung up
     this.joined = this.returned = false;
@@ -69,7 +69,7 @@ export class Call {
     clearTimeout(this.late);
     this.greeting = null;
     this.microphone?.close();
-    this.witness.close();
+    this.report.close();
     if (this.joined) {
       this.joined = false;
       this.notEnded(this.wanted ? "left" : how);
@@ -82,9 +82,9 @@ export class Call {
     room.on(RoomEvent.ParticipantDisconnected, (participant) => this.gone(participant));
     room.on(RoomEvent.ParticipantAttributesChanged, (_, participant) => this.state(participant));
     room.on(RoomEvent.TrackSubscribed, (track, _, participant) => {
-      if (track.kind === Track.Kind.Audio && isAgent(participant)) this.witness.listenTo(track);
+      if (track.kind === Track.Kind.Audio && isAgent(participant)) this.report.listenTo(track);
     });
-    room.on(RoomEvent.TrackUnsubscribed, (track) => this.witness.listenNoMore(track));
+    room.on(RoomEvent.TrackUnsubscribed, (track) => this.report.listenNoMore(track));
     room.on(RoomEvent.AudioPlaybackStatusChanged, () => this.sound());
     for (const event of [RoomEvent.SignalReconnecting, RoomEvent.Reconnecting]) {
       room.on(event, () => view.status("The connection is lost; trying again ..."));

@@ -68,19 +68,19 @@ class Room:
         self.now = 0.0
         self.wire = Wire(page)
         self.caller = caller
-        self.witness = PageReports(self.wire, now=lambda: self.now, caller=lambda: self.caller)
+        self.reports = PageReports(self.wire, now=lambda: self.now, caller=lambda: self.caller)
 
     async def hello(self, identity: str = "caller") -> str:
         return await self.wire.methods["hearout.hello"](identity, "")
 
     async def say(self, *, seconds: float = 10.0, name: str = "notice", ended: bool = True) -> None:
         """One utterance from the first sample to the last, and the page's messages."""
-        self.witness.hear(0.0, e.SpeechRequested(name))
-        self.witness.hear(1.0, e.PlayoutStarted(name))
+        self.reports.hear(0.0, e.SpeechRequested(name))
+        self.reports.hear(1.0, e.PlayoutStarted(name))
         await soon()
-        self.witness.hear(1.0 + seconds, e.PlayoutFinished(name, seconds))
+        self.reports.hear(1.0 + seconds, e.PlayoutFinished(name, seconds))
         if ended:
-            self.witness.hear(1.0 + seconds, e.SpeechEnded(name))
+            self.reports.hear(1.0 + seconds, e.SpeechEnded(name))
         await soon()
 
 

@@ -1,11 +1,11 @@
-// The witness: what this browser really rendered of the agent's sound. It counts what the browser counts, and says when
+// The report: what this browser really rendered of the agent's sound. It counts what the browser counts, and says when
 // the sound was off; it cannot know whether the loudspeaker is on.
 
 const LOOKS = 100; // ms from one look at the counters to the next
 const KEPT = 5_000; // ms for which they are remembered: a mark may tell of a moment that is over
 const BUFFER = { least: 0.02, usual: 0.1, most: 0.5 }; // seconds that sound waits in the browser before it is played
 
-export class Witness {
+export class Report {
   constructor(room) {
     this.room = room;
     this.track = null;
