@@ -115,8 +115,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         )
         if self._bridge is not None and not self._bridge.may_close.is_set():
             return cast(RunResult[Any] | None, await super().start(agent, **started))
-        bridge, self._grace_task = Bridge(self, self._choices), None
-        self._bridge = bridge
+        bridge = self._bridge = Bridge(self, self._choices)
         bridge.listeners.extend(self._floor_listeners)
         try:
             await self._keep_book(bridge, arguments.get("room"))
@@ -326,7 +325,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             raise settings.stock_has_no(what)
         if self._bridge is None:
             raise FloorClosedError(f"{what} needs a session that runs: await session.start(…) first")
-        self._check_open(self._bridge)
+        self._bridge.check_open()
         self.check_protected(tts=tts)
         return self._bridge
 
@@ -350,23 +349,19 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         known = text if isinstance(text, str) else ""
         if self._bridge is None:
             return super().say(text, **arguments)
-        self._check_open(self._bridge)
-        if not self._bridge.speeches.is_wished and (instead := self._bridge.takeover.saying(known)) is not None:
-            return instead
-        with self._bridge.speeches.wished(SpeechRequest(text=known, context=arguments.get("add_to_chat_ctx", True))):
-            return super().say(text, **arguments)
+        asked = SpeechRequest(text=known, context=arguments.get("add_to_chat_ctx", True))
+        with self._bridge.while_open():
+            if not self._bridge.speeches.is_wished and (instead := self._bridge.takeover.saying(known)) is not None:
+                return instead
+            with self._bridge.speeches.wished(asked):
+                return super().say(text, **arguments)
 
     def generate_reply(self, **arguments: Any) -> SpeechHandle:
         """As LiveKit's; in the place of an agent that died, what that one had begun to say of it is gone on with."""
         if self._bridge is None:
             return super().generate_reply(**arguments)
-        self._check_open(self._bridge)
-        return self._bridge.takeover.reply(super().generate_reply, arguments)
-
-    def _check_open(self, bridge: Bridge) -> None:
-        """Refuse as LiveKit's session does once it is closing; hearout finishes owed speech first."""
-        if bridge.floor.closing.refuses or self._grace_task is not None:
-            raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
+        with self._bridge.while_open():
+            return self._bridge.takeover.reply(super().generate_reply, arguments)
 
     def commit_user_turn(
         self, *, transcript_timeout: float = 2.0, stt_flush_duration: float = 2.0, skip_reply: bool = False
@@ -482,7 +477,8 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             self._bridge.feed(ShutdownAsked(drain=True))
         if self._bridge is None or not (self._bridge.is_owing or (self._bridge.floor.holding and not drain)):
             super().shutdown(drain=drain)
-        elif self._grace_task is None:
+        elif not self._bridge.finishing:
+            self._bridge.finishing = True
             self._grace_task = asyncio.create_task(self._shut_down_in_grace(self._bridge, drain=drain))
 
     async def _shut_down_in_grace(self, bridge: Bridge, *, drain: bool) -> None:

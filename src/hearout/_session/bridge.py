@@ -1,6 +1,7 @@
 """Builds the parts between one LiveKit session and its floor, wires and ends them."""
 
-from collections.abc import AsyncIterable
+import contextlib
+from collections.abc import AsyncIterable, Iterator
 from typing import Any
 
 from livekit import rtc
@@ -21,6 +22,7 @@ from .._room.evidence import Evidence
 from .._room.page import CallersPage
 from .._room.participants import Participants
 from .._room.streams import StreamGuard
+from ..errors import FloorClosedError
 from ..ledger import LedgerWriter
 from ..ledger._calls import WatchedCall
 from ..policy import Policy
@@ -55,7 +57,7 @@ class Bridge:
         self._meter: PlayoutMeter | None = None
         self._audio: CallerAudio | None = None
         self._streams: StreamGuard | None = None
-        self._closed = False
+        self._closed = self.finishing = False  # finishing: a shutdown waits for what is owed, and nothing new is said
         self.floor = Floor(policy)
         self._runner = runner = Runner(self.floor)
         self.feed = runner.feed
@@ -68,7 +70,7 @@ class Bridge:
         self._inbound = inbound
         self._retry = self._retrying(policy)
         self.announcer = Announcer(session, self)
-        self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed)
+        self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed, ended=lambda: self.is_ending)
         self.asker = Asker(self, self.announcer, self._answers.answer_aside)
         self._outbound = Outbound(
             session,
@@ -126,6 +128,36 @@ class Bridge:
     def is_owing(self) -> bool:
         """Whether protected speech is owed, or its last sample is still on its way to the caller."""
         return self.receipts.unsettled > 0 or self.floor.is_owing
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the session was told to close, or is closed; or the caller will not return."""
+        closing = self.floor.closing
+        return self._closed or closing.shutdown_at is not None or closing.is_gone_for_good(self.now)
+
+    def check_open(self) -> None:
+        """Refuse as LiveKit's session does once it is closing; hearout finishes owed speech first.
+
+        Raises:
+            FloorClosedError: the session is closing.
+        """
+        if self.floor.closing.refuses or self.finishing:
+            raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
+
+    @contextlib.contextmanager
+    def while_open(self) -> Iterator[None]:
+        """Something is said in this block, which LiveKit refuses as well once the session is closing.
+
+        Raises:
+            FloorClosedError: the session is closing or closed.
+        """
+        self.check_open()
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, FloorClosedError) or not self.is_ending:
+                raise
+            raise FloorClosedError("the session is closing or closed: nothing more can be said in it") from error
 
     def progress(self, key: str) -> Progress:
         """How far an utterance is now."""

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
-from livekit.agents import Agent, JobContext
+from livekit.agents import Agent, JobContext, ToolError
 from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .. import _text as words
@@ -50,6 +50,7 @@ class Takeover:
         announcer: says what is owed.
         speeches: of the session.
         feed: tells the floor, which decides what is said of what nobody asked for again.
+        ended: tells whether the call is over, or about to be.
     """
 
     def __init__(
@@ -59,13 +60,14 @@ class Takeover:
         speeches: Speeches,
         *,
         feed: Callable[[e.Event], None],
+        ended: Callable[[], bool],
     ) -> None:
         self.ledger: CallLedger | None = None
         """Of the call; None while there is none."""
         self._session = session
         self._announcer = announcer
         self._speeches = speeches
-        self._feed = feed
+        self._feed, self._ended = feed, ended
         self._replies: dict[str, int] = {}
         self._asked_again: set[str] = set()
         """What is made afresh, for the dead agent had not got to the end of its text."""
@@ -86,13 +88,22 @@ class Takeover:
         await agent.update_chat_ctx(context)
 
     def entering(self, on_enter: Enters) -> Enters:
-        """An agent's `on_enter`, after which what is still owed is said."""
+        """An agent's `on_enter`, after which what is still owed is said.
+
+        It is over, and not failed, where the call ended meanwhile: what an agent waits for in there (an answer, the end
+        of an announcement) comes then, and what it does next LiveKit's session refuses, as ours does. LiveKit would
+        log an error, and nobody awaits its task (1.8.9).
+        """
 
         async def entered() -> None:
             entry: list[object] = [self]
             token = _ENTRIES.set(entry)
             try:
                 await on_enter()
+            except (RuntimeError, ToolError) as error:  # the latter ends an `AgentTask`
+                if not self._ended():
+                    raise
+                logger.info("the call ended in on_enter; what that did next was refused (%s)", type(error).__name__)
             finally:
                 entry.clear()
                 _ENTRIES.reset(token)
