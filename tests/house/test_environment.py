@@ -17,7 +17,7 @@ from hearout import __main__ as commands
 SOURCE = ROOT / "src" / "hearout"
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 DOCUMENTS = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
-OWN = {"HEAROUT_ATTACHED", "HEAROUT_WORKER", "LIVEKIT_KEYS"}
+OWN = {"HEAROUT_ATTACHED", "HEAROUT_PAGE", "HEAROUT_WORKER", "LIVEKIT_KEYS"}
 """What a worker tells its own jobs, and `web` its own livekit-server; nobody else sets it."""
 
 

@@ -39,7 +39,9 @@ def test_a_page_gets_each_version_of_a_receipt_and_a_late_page_gets_all() -> Non
     async def call() -> Wire:
         wire = Wire(honest)
         written = receipt(caller="caller", listeners=(Listener("caller", ((0.0, 20.0),)),))
-        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written, feed=print)
+        page = CallersPage(
+            wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written, feed=print, shows_all=True
+        )
         page.hear(0.0, e.SpeechRequested("notice"))
         await wire.methods["hearout.hello"]("caller", "")
         page.hear(1.0, e.PlayoutStarted("notice"))
@@ -84,7 +86,9 @@ def test_a_receipts_message_is_short_and_without_the_callers_words() -> None:
     async def call() -> Wire:
         wire = Wire(honest)
         written = receipt(held=((Held("my secret", 2.0), Fate.DELIVERED),), text="long " * 10_000)
-        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written, feed=print)
+        page = CallersPage(
+            wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: written, feed=print, shows_all=True
+        )
         await wire.methods["hearout.hello"]("caller", "")
         page.hear(1.0, e.WordsHeard("w" * 100_000))
         page.hear(11.0, a.WriteReceipt(written))
@@ -110,6 +114,23 @@ def test_nothing_is_told_to_a_stranger_or_without_a_page() -> None:
         return wire
 
     assert asyncio.run(call()).told == []
+
+
+def test_only_the_page_of_web_is_told_the_callers_words_and_receipts() -> None:
+    async def call() -> Wire:
+        wire = Wire(honest)
+        page = CallersPage(wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: receipt(), feed=print)
+        await wire.methods["hearout.hello"]("caller", "")
+        page.hear(1.0, e.WordsHeard("my secret"))
+        page.hear(2.0, e.SpeechRequested("notice"))
+        page.hear(3.0, a.OfferChoices("consent", CHOICES, text="Dürfen wir?"))
+        page.hear(4.0, a.WriteReceipt(receipt()))
+        await soon()
+        await page.close()
+        return wire
+
+    messages = [message for _, message in asyncio.run(call()).told]
+    assert [message["what"] for message in messages] == ["choices"]
 
 
 CHOICES = (("yes", "ja"), ("no", "nein"))

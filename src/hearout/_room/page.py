@@ -1,7 +1,7 @@
 """The caller's web page: the news of the call for the page, and the page's reports.
 
-Whoever the agent's caller is may have a page; it says so by calling `hearout.hello`. It is told what the floor is told
-and decides, in small objects of JSON, and nobody else in the room is.
+The caller's page calls `hearout.hello`. It is told what its caller is asked, in small objects of JSON; nobody else in
+the room is. The page of `web` is told all that the floor is told and decides.
 """
 
 import asyncio
@@ -24,6 +24,9 @@ from .page_reports import PageReports
 
 CHOOSE = "hearout.choose"
 """What a page asks of the agent: to note that its caller pressed a button."""
+
+ASKED = frozenset({"choices", "asks", "acknowledged", "decided"})
+"""Of the messages, those that any page needs, for its buttons."""
 
 KEPT = 300
 """Messages kept for a page that comes late, or comes back."""
@@ -139,6 +142,7 @@ class CallersPage:
         caller: the identity of the caller; None while there is none.
         receipt: the newest receipt of an utterance, by its id on the floor; None where none is written.
         feed: tells the floor what the caller pressed.
+        shows_all: whether the page is told the whole call, as the one of `web` is, or only what its caller is asked.
     """
 
     def __init__(
@@ -149,7 +153,9 @@ class CallersPage:
         caller: Callable[[], str | None],
         receipt: Callable[[str], Receipt | None],
         feed: Callable[[e.Event], None],
+        shows_all: bool = False,
     ) -> None:
+        self._shows_all = shows_all
         self.reports = PageReports(wire, now=now, caller=caller)
         self.reports.listeners.on_page.append(self._came)
         self.reports.listeners.on_report.append(lambda name, _: self.show_receipt(name))
@@ -177,9 +183,10 @@ class CallersPage:
         caller: Callable[[], str | None],
         receipt: Callable[[str], Receipt | None],
         feed: Callable[[e.Event], None],
+        shows_all: bool,
     ) -> "CallersPage":
         """As the constructor, for a page in this room, which the agent need not have joined yet."""
-        return cls(RoomChannel(room), now=now, caller=caller, receipt=receipt, feed=feed)
+        return cls(RoomChannel(room), now=now, caller=caller, receipt=receipt, feed=feed, shows_all=shows_all)
 
     def hear(self, at: float, what: e.Event | a.Action) -> None:
         """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""
@@ -232,6 +239,8 @@ class CallersPage:
             self._note(shown(name, self.reports.completed(name, receipt), identity))
 
     def _note(self, message: Message) -> None:
+        if not self._shows_all and message["what"] not in ASKED:
+            return
         self._number += 1
         message |= {"n": self._number, "call": self._call}
         self._kept.append(message)

@@ -33,6 +33,7 @@ from .call_ledger import CallLedger
 from .call_receipts import CallReceipts
 from .inbound import Inbound
 from .outbound import Outbound
+from .process import page_shows_all
 from .realtime import RealtimeDoors
 from .runner import FloorListener, Runner
 from .speeches import Speeches
@@ -224,6 +225,7 @@ class Bridge:
             caller=lambda: followed.caller or None,
             receipt=self.receipts.of,
             feed=self.feed,
+            shows_all=page_shows_all(),
         )
         self._outbound.leave_room = followed.end
         self.listeners.append(page.hear)

@@ -20,6 +20,10 @@ ATTACHED = "HEAROUT_ATTACHED"
 """Set by a worker that runs with `hearout.attach`, for its own jobs."""
 
 
+PAGE = "HEAROUT_PAGE"
+"""Set by `web`: its page shows the whole call to its caller, not only what they are asked."""
+
+
 class LocalLine(Protocol):
     """What takes the place of a room: the console's line, or a test's."""
 
@@ -46,6 +50,11 @@ def use_line(line: LocalLine | None, *, call: str = "") -> None:
 def use_stock() -> None:
     """Let the sessions of this process behave as LiveKit's own, for comparison: no settings, no floor."""
     Process.stock = True
+
+
+def page_shows_all() -> bool:
+    """Whether the caller's page shows the call itself: the caller's words, what is owed, each receipt."""
+    return PAGE in os.environ
 
 
 def call_in(room: rtc.Room | None) -> str:

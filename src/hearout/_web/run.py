@@ -14,6 +14,7 @@ from aiohttp import web as http
 from livekit.agents import AgentServer
 
 from .._local import choice as voices
+from .._session.process import PAGE
 from ..errors import WebError
 from . import rooms as room_server
 from . import site
@@ -44,7 +45,7 @@ def web(server: AgentServer, *, host: str, port: int, choice: voices.Choice) -> 
     with contextlib.ExitStack() as held:
         taken = held.enter_context(listening(host, port))
         rooms = held.enter_context(_rooms(host))
-        os.environ.update(rooms.environment)
+        os.environ.update(rooms.environment | {PAGE: "whole call"})
         print(choice.because, flush=True)  # noqa: T201
         _prepare(server, rooms)
         asyncio.run(_Service(server, rooms, host, taken).run())
