@@ -68,7 +68,7 @@ server.setup_fnc = load
 
 
 class Recogniser(stt.STT[Any]):
-    """Knows what callers say, and when: each sound of theirs is :data:`QUESTION`, once it has ended."""
+    """An STT that writes :data:`QUESTION` whenever a caller's sound has ended."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -224,6 +224,6 @@ def empty_loop(seconds: float = 5.0) -> str:
 
 
 def answered(costs: dict[str, Cost]) -> str:
-    """How many of the calls were answered, so that it is seen that what is compared did its work."""
+    """The number of calls that were answered: proof that each compared session did its work."""
     calls = SESSIONS * mean(len(cost.core) for cost in costs.values())
     return "Answered: " + ", ".join(f"{peer} {cost.answers} of {calls:.0f}" for peer, cost in costs.items())

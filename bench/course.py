@@ -31,7 +31,7 @@ _SILENCE = np.zeros(FRAME, np.int16)
 
 
 class Course:
-    """One call, 20 ms after 20 ms: give it what the agent has just played, and it gives the caller's next sound.
+    """One call in steps of 20 ms: takes the agent's sound of a step, gives the caller's next one.
 
     The caller's sound begins with the agent's first loud sample, so that the same WAV means the same for every peer.
 

@@ -46,7 +46,7 @@ SHORT = NOTICES[0], NOTICES[1]
 
 @dataclass(frozen=True)
 class Case:
-    """A recording and what is true of it: `kept`, the share of speech that is in it; the rest in ms."""
+    """A recording and the truth about it: `kept` is the share of speech in it, the rest is in ms."""
 
     kept: float
     front: float
@@ -223,7 +223,7 @@ def twice(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Sa
 
 
 def stuttered(notice: Samples, other: Samples, rng: np.random.Generator) -> tuple[Samples, Mask]:
-    """Half the announcement is missing, and what came before it is heard again in its place."""
+    """Half the announcement is missing; the sound before the hole is heard again in its place."""
     size = len(notice) // 4
     start = int(rng.uniform(0.25, 0.7) * len(notice))
     size = min(size, start, len(notice) - start)

@@ -1,4 +1,4 @@
-"""What the ledger costs: what a call waits for when it promises and settles, and how fast a book is read."""
+"""The ledger's cost: the wait of a call that promises and settles, and the speed of reading a book."""
 
 import asyncio
 import tempfile
@@ -97,7 +97,7 @@ def measure(name: str, url: str, folder: Path, *, rounds: int = ROUNDS, rows: in
 
 
 def everywhere(postgres: str | None, *, rounds: int = ROUNDS, rows: int = ROWS) -> list[Cost]:
-    """What it costs on SQLite, in a new folder, and on PostgreSQL where a URL of an empty database is given."""
+    """The ledger's cost on SQLite, in a new folder, and on PostgreSQL where a URL of an empty database is given."""
     with tempfile.TemporaryDirectory(prefix="hearout-bench-") as name:
         where = {"SQLite": f"sqlite:///{name}/receipts.db"} | ({"PostgreSQL": postgres} if postgres else {})
         return [measure(one, url, Path(name), rounds=rounds, rows=rows) for one, url in where.items()]

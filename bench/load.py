@@ -82,7 +82,7 @@ class Said:
 
     @property
     def in_full(self) -> bool:
-        """Whether the caller heard all of it, by the judge's own limits."""
+        """Whether the caller heard the whole announcement, by the judge's own limits."""
         return self.found is not None and self.found.in_full
 
 
@@ -104,7 +104,7 @@ class Round:
 
     @property
     def faults(self) -> list[str]:
-        """What was not as it must be, in words; nothing where all was well."""
+        """The faults of a round, in words; empty where there were none."""
         all_of_them = len(self.calls)
         counts = {"delivered in full": sum(call.in_full for call in self.calls)}
         if self.peer == peers.HEAROUT:
@@ -208,7 +208,7 @@ class Held:
                 rooms.wait(self._written(room, "here").exists, JOINED, "no agent came")
 
     def _is_warm(self) -> bool:
-        """Whether a process is ready for the next call: else it would wait for that, and not for the machine."""
+        """Whether a process is ready for the next call, which would otherwise wait for the process."""
         try:
             rooms.wait_until_warm(self.worker)
         except TimeoutError:

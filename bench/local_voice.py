@@ -72,7 +72,7 @@ def hold(call: str, peer: str, folder: Path) -> Held:
 
 
 def agent_sound(folder: Path) -> tuple[npt.NDArray[np.int16], int]:
-    """What the agent said in the call whose files are in `folder`, and its sample rate."""
+    """The agent's sound in the call whose files are in `folder`, and the sample rate in Hz."""
     with wave.open(str(folder / "call.wav")) as file:
         both = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2)
         return both[:, 1], file.getframerate()

@@ -56,7 +56,7 @@ STAGES = ("claimed", "attended", "heard")
 
 @dataclass(frozen=True)
 class Kill:
-    """What became of one call, in seconds from the kill; None where it did not within :data:`RESCUED`.
+    """The stages of one call after the kill, in seconds from it; None for a stage not reached within :data:`RESCUED`.
 
     Attributes:
         case: what was killed.

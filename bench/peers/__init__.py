@@ -1,4 +1,4 @@
-"""Who is compared: LiveKit's session as it comes, LiveKit's at its strongest, and hearout's."""
+"""The peers: LiveKit's session as installed, LiveKit's at its strongest, and hearout's."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ STRONGEST_ARGUMENTS: Mapping[str, Any] = {
 
 
 class KeptWords:
-    """What a team can build on LiveKit 1.8.9 so that it answers what was said over protected speech.
+    """LiveKit 1.8.9 as a team can build on it, so that words said over protected speech are answered.
 
     Turns are detected by hand while such speech is owed, and committed once after it: at once where the caller has
     been silent for a second; with the STT's last word awaited where not; by LiveKit itself where the caller

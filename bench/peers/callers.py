@@ -181,7 +181,7 @@ class Studio:
         return edges(self.spoken(notice))
 
     def caller(self, scene: Scene, turn: int) -> tuple[Samples, list[tuple[float, float]]]:
-        """What the caller says from the announcement's first sound on, and when each line begins and ends in it.
+        """The caller's sound from the announcement's first sound on, and where each line begins and ends.
 
         Args:
             scene: which call.
