@@ -4,10 +4,10 @@ Run it with `python uninterruptable.py console`; `dev`, `start` and `connect` jo
 """
 
 from dotenv import load_dotenv
-from livekit.agents import Agent, AgentServer, JobContext, JobProcess, inference
+from livekit.agents import AgentServer, JobContext, JobProcess, inference
 from livekit.plugins import silero
 
-from hearout import AgentSession, cli
+from hearout import Agent, AgentSession, cli
 
 load_dotenv()
 

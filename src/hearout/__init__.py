@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ._text import shown
 
 if TYPE_CHECKING:
+    from ._session.agent import Agent, AgentTask
     from ._session.agent_session import AgentSession
     from ._session.announce import AnnouncementHandle
     from ._session.ask import CallerAnswer, QuestionHandle
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from .receipts import AskOutcome, Basis, Cause, Fate, Held, Level, Outcome, QuestionReceipt, Receipt
 
 __all__ = [
+    "Agent",
     "AgentSession",
+    "AgentTask",
     "AlreadyOwedError",
     "Announcement",
     "AnnouncementError",
@@ -81,6 +84,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "_session.agent": ("Agent", "AgentTask"),
     "_session.agent_session": ("AgentSession",),
     "_session.announce": ("AnnouncementHandle",),
     "_session.ask": ("CallerAnswer", "QuestionHandle"),

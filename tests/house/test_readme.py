@@ -43,7 +43,7 @@ def test_the_import_that_is_shown_is_the_agents_own() -> None:
     (policy,) = re.findall(r"```python\n(.*?)```", SETTINGS, re.DOTALL)
     exec(policy.replace("session =", "session = lambda:"), {})
     agent = (ROOT / "uninterruptable.py").read_text()
-    assert "from hearout import AgentSession, cli" in agent
+    assert "from hearout import Agent, AgentSession, cli" in agent
     assert PYTHON[0].splitlines()[0] in agent
 
 

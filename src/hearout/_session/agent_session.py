@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import AsyncIterable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from livekit import rtc
 from livekit.agents import Agent, AgentEvent, UserInputTranscribedEvent, get_job_context
@@ -44,6 +44,7 @@ from .call_ledger import RENEW
 from .process import Process, call_in, say_what_was_never_tried
 from .realtime import RealtimeDoors
 from .runner import FloorListener
+from .signatures import SessionArguments, Userdata_T, signed_as
 from .speeches import SpeechRequest
 from .takeover import watched_call
 
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 _GLANCE = 0.02
 """Seconds from one look at what is owed to the next: a frame."""
 
-Userdata_T = TypeVar("Userdata_T")
 YES_NO = YesNo()
 
 
@@ -80,7 +80,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         policy: Policy | None = None,
         ledger: NotGivenOr[Ledger | None] = NOT_GIVEN,
         strict: bool = False,
-        **arguments: Any,
+        **arguments: Unpack[SessionArguments[Userdata_T]],
     ) -> None:
         self._stock = Process.stock
         self._strict = strict
@@ -93,7 +93,8 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         holds = lambda: self._bridge is not None and self._bridge.floor.holding  # noqa: E731
         super().__init__(holds=None if self._stock else holds, **given)
 
-    async def start(self, agent: Agent, **arguments: Any) -> RunResult[Any] | None:  # type: ignore[override]
+    @signed_as(LiveKitSession.start)
+    async def start(self, agent: Agent, **arguments: Any) -> RunResult[Any] | None:
         """Start the session, as LiveKit's; in the console it starts on the console's line instead of the room.
 
         Where it runs already, nothing happens, as in LiveKit's.
@@ -344,6 +345,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             self._bridge.feed(StopAsked(reason))
             await asyncio.sleep(0)
 
+    @signed_as(LiveKitSession.say)
     def say(self, text: str | AsyncIterable[str], **arguments: Any) -> SpeechHandle:
         """As LiveKit's; speech that may not be interrupted is owed, and its text is known from the beginning."""
         known = text if isinstance(text, str) else ""
@@ -356,6 +358,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             with self._bridge.speeches.wished(asked):
                 return super().say(text, **arguments)
 
+    @signed_as(LiveKitSession.generate_reply)
     def generate_reply(self, **arguments: Any) -> SpeechHandle:
         """As LiveKit's; in the place of an agent that died, what that one had begun to say of it is gone on with."""
         if self._bridge is None:
@@ -387,6 +390,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             self._bridge.feed(TurnCleared())
         super().clear_user_turn()
 
+    @signed_as(LiveKitSession.update_options)
     def update_options(self, **options: Any) -> None:
         """As LiveKit's; while LiveKit must end no turn by itself, another turn detection waits until it may."""
         if (
@@ -482,13 +486,11 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             self._grace_task = asyncio.create_task(self._shut_down_in_grace(self._bridge, drain=drain))
 
     async def _shut_down_in_grace(self, bridge: Bridge, *, drain: bool) -> None:
-        if not drain:
-            bridge.feed(ShutdownAsked())
-        await bridge.may_close.wait()
-        await bridge.settled()
+        await self._grace(bridge, asks=not drain)
         super().shutdown(drain=drain)
 
-    async def _grace(self, bridge: Bridge) -> None:
-        bridge.feed(ShutdownAsked())
+    async def _grace(self, bridge: Bridge, *, asks: bool = True) -> None:
+        if asks:
+            bridge.feed(ShutdownAsked())
         await bridge.may_close.wait()
         await bridge.settled()

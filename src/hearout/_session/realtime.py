@@ -1,7 +1,7 @@
 """Realtime models at every door of a session: checked, put behind the floor, and their speech protected."""
 
 from collections.abc import AsyncIterable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from livekit.agents import Agent, SpeechCreatedEvent
 from livekit.agents import AgentSession as LiveKitSession
@@ -12,8 +12,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .._pipeline.realtime import RealtimeModels, RealtimeProxy
 from ..errors import SettingsError
-
-Userdata_T = TypeVar("Userdata_T")
+from .signatures import Userdata_T, signed_as
 
 
 class RealtimeDoors(LiveKitSession[Userdata_T]):
@@ -108,6 +107,7 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         own = agent.allow_interruptions
         return bool(own if is_given(own) else self.options.interruption["enabled"])
 
+    @signed_as(LiveKitSession.say)
     def say(self, text: str | AsyncIterable[str], **arguments: Any) -> SpeechHandle:
         """As LiveKit's; beside a realtime model, what may not be interrupted is said by the TTS, word for word.
 
@@ -120,6 +120,7 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         self.check_protected(allowed=chosen, tts=not is_given(arguments.get("audio", NOT_GIVEN)))
         return _flagged(super().say(text, **arguments), chosen)
 
+    @signed_as(LiveKitSession.generate_reply)
     def generate_reply(self, **arguments: Any) -> SpeechHandle:
         """As LiveKit's.
 
