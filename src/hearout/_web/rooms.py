@@ -54,8 +54,9 @@ def program() -> str:
     found = shutil.which("livekit-server") or (str(built.resolve()) if built.is_file() else None)
     if found is None:
         raise WebError(
-            "livekit-server is neither on PATH nor in .tools/; run `make livekit`, which builds it (needs Go), or "
-            "set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET for a server that runs elsewhere"
+            "livekit-server is neither on PATH nor in .tools/; install it (docs.livekit.io, self-hosting), or run "
+            "`make livekit` in a checkout of hearout, which builds it (needs Go), or set LIVEKIT_URL, LIVEKIT_API_KEY "
+            "and LIVEKIT_API_SECRET for a server that runs elsewhere"
         )
     return found
 

@@ -25,7 +25,10 @@ def check() -> None:
         WebError: LiveKit's client is missing; says how to get it.
     """
     if not CLIENT.is_file():
-        raise WebError("the page needs LiveKit's client for browsers, which is not here; run `make page` (needs npm)")
+        raise WebError(
+            "the page needs LiveKit's client for browsers, which this installation was built without; in a checkout of "
+            "hearout run `make page` (needs npm), and install from there"
+        )
 
 
 class Site:
