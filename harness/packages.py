@@ -121,7 +121,7 @@ def use(here: Environment, one: Use) -> None:
 
 
 def refused(here: Environment, one: Use) -> None:
-    """Ask for what an extra brings where it is missing: it is named, and how to get it."""
+    """Ask for what a missing extra brings: the answer names the extra, and how to get it."""
     ended, printed = here.type(*one.command, **one.environ)
     if not ended or "hearout[" not in printed or "Traceback" in printed:
         raise SystemExit(f"{' '.join(one.command)}: ended with {ended}, and should name an extra\n{printed}")

@@ -18,7 +18,7 @@ def steps() -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run them; the first that fails ends it, with its exit status."""
+    """Run the steps, until one fails; end with the exit status of that one."""
     for step in steps():
         if (command := step.get("run")) is None:
             print(f"- {step['uses']}: left to GitHub", flush=True)
