@@ -12,7 +12,8 @@ from livekit.agents import Agent, ModelSettings
 from harness.scenes import NOTICE, QUESTION, SECOND, Announcing, Thinking, Uninterruptable, call, receipts
 from hearout import Outcome
 from hearout._pipeline.loudness import Loudness
-from hearout._pipeline.pace import Pace, letters, open_tags
+from hearout._pipeline.pace import Pace, letters
+from hearout._text import open_tags
 from hearout.testing import LLM, TTS, Result, Say, TTSFault, first_sound
 
 LONGEST = 8.5
@@ -36,21 +37,6 @@ def assert_whole(result: Result, *, number: int = 0, again: float = LONGEST) -> 
 
 
 # Markup
-
-
-@pytest.mark.parametrize(
-    ("text", "tags"),
-    [
-        ("<speak>Hello <prosody rate='slow'>my", "<speak><prosody rate='slow'>"),
-        ("<speak>Hello <prosody>my</prosody> friend", "<speak>"),
-        ('One. <break time="1s"/> Two. <break time="1s">', ""),
-        ("If x < 5 and y > 3 then", ""),
-        ("<b>one</i> two", "<b>"),
-        ("<b><i>one</b> two", ""),
-    ],
-)
-def test_the_tags_that_a_text_leaves_open(text: str, tags: str) -> None:
-    assert open_tags(text) == tags
 
 
 @pytest.mark.parametrize("after", [0.1, 0.3, 0.5, 0.7, 0.9, 1.0])

@@ -145,7 +145,7 @@ class _Reader:
             if re.match(r"\s*\[\[\s*caller\s*\]\]", text):
                 entry += 1
                 found = at if entry == number else found
-            named = field is not None and re.match(rf"\s*\[*\s*[\"']?{re.escape(field)}\b", text)
+            named = field is not None and re.match(rf"\s*+\[*+\s*+[\"']?{re.escape(field)}\b", text)
             if named and (number is None or entry == number):
                 return at
         return found

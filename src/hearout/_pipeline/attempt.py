@@ -11,7 +11,7 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 from .. import _text as words
 from .given import GIVEN, Given
 from .loudness import Loudness
-from .pace import Pace, letters, letters_at_least, open_tags, unmarked
+from .pace import Pace, letters, letters_at_least
 from .pace import place as placed
 from .replay import ReplayBuffer
 
@@ -188,9 +188,9 @@ class TtsAttempt:
 
     def _timed(self, text: str) -> list[PlacedText]:
         found: list[PlacedText] = []
-        at, spoken = self.begins, unmarked(text)
+        at, spoken = self.begins, words.unmarked(text)
         for start, end, piece in self._times:
-            said = unmarked(piece).strip()
+            said = words.unmarked(piece).strip()
             first = spoken.find(said, at)
             if said and first >= 0:
                 at = first + len(said)
@@ -207,7 +207,7 @@ class TtsAttempt:
         async for piece in self._text.read():
             before, rest, left = before + piece[:left], piece[left:], max(0, left - len(piece))
             if rest:
-                yield open_tags(before) + rest
+                yield words.open_tags(before) + rest
                 before = ""
 
 

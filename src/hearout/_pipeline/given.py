@@ -11,7 +11,7 @@ from typing import Any
 
 from livekit.agents import tts
 
-from .pace import open_tags
+from .._text import open_tags
 
 
 class Given:

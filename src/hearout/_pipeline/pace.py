@@ -5,10 +5,8 @@ import re
 import statistics
 import unicodedata
 
-_MARKUP = re.compile(r"<[/?!a-zA-Z][^<>]*>")
-_TAG = re.compile(r"<(/?)([a-zA-Z][\w:.-]*)[^<>]*?(/?)>")
-_EMPTY = frozenset({"break", "br"})
-"""Tags that enclose nothing, and that people write without closing them."""
+from .._text import outside, unmarked
+
 _LINK = re.compile(r"https?://\S+")
 
 DIGIT, WIDE = 4, 3
@@ -33,40 +31,21 @@ SHORT = 12
 
 def letters(text: str) -> float:
     """How many letters of a text take time to say: without markup (SSML)."""
-    return sum(map(_weight, " ".join(_MARKUP.sub(" ", text).split())))
+    return sum(map(_weight, " ".join(unmarked(text).split())))
 
 
 def letters_at_least(text: str) -> float:
     """The same without links, which a TTS may say in short or not at all, and with no more than one for a digit."""
-    counted = " ".join(_LINK.sub(" ", _MARKUP.sub(" ", text)).split())
+    counted = " ".join(_LINK.sub(" ", unmarked(text)).split())
     return sum(1.0 if one.isdigit() else _weight(one) for one in counted)
-
-
-def unmarked(text: str) -> str:
-    """The text with spaces in the place of its markup (SSML): each word stands where it stood."""
-    return _MARKUP.sub(lambda match: " " * len(match.group()), text)
-
-
-def open_tags(text: str) -> str:
-    """The SSML tags that a text opens and does not close. The rest of the text needs them before it."""
-    found: list[tuple[str, str]] = []
-    for match in _TAG.finditer(text):
-        closes, name, empty = match.groups()
-        if closes and any(name == one for one, _ in found):
-            while found.pop()[0] != name:
-                pass
-        elif not closes and not empty and name not in _EMPTY:
-            found.append((name, match.group()))
-    return "".join(tag for _, tag in found)
 
 
 def place(text: str, count: float) -> int:
     """The character of a text before which so many letters stand."""
-    for match in re.finditer(_MARKUP.pattern + "|.", text, re.DOTALL):
-        if len(match.group()) == 1:
-            count -= _weight(match.group())
+    for at, sign in outside(text):
+        count -= _weight(sign)
         if count < 0:
-            return match.start()
+            return at
     return len(text)
 
 

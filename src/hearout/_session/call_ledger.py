@@ -5,7 +5,6 @@ What a dead agent owed in the same call is taken over at the start; what it had 
 
 import asyncio
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from .._floor.state import Progress
+from .._text import unmarked
 from ..errors import AlreadyOwedError
 from ..ledger import LedgerWriter, Unfinished
 from ..ledger._calls import WatchedCall
@@ -360,7 +360,7 @@ def _same(text: str, known: str, known_sha256: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return "".join(one for one in re.sub(r"<[^<>]*>", "", text) if one.isalnum())
+    return "".join(one for one in unmarked(text) if one.isalnum())
 
 
 def _policy(asked: SpeechRequest) -> Mapping[str, Any]:

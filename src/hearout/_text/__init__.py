@@ -6,6 +6,7 @@ It imports nothing else of ours, and one library: ICU (`icu4py`), when the first
 from .language import CODES, MEANINGS, UNKNOWN, Language, every_language, language
 from .lexicon import Clause, Lexicon, Piece
 from .listening import is_backchannel
+from .markup import has_words, open_tags, outside, unmarked
 from .sentences import (
     asks,
     ends_a_sentence,
@@ -16,7 +17,7 @@ from .sentences import (
     sentences,
 )
 from .shown import shown
-from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, has_words, is_echo, join, rest_of, split, tail
+from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, is_echo, join, rest_of, split, tail
 
 __all__ = [
     "CODES",
@@ -41,10 +42,13 @@ __all__ = [
     "join",
     "language",
     "may_be_answered",
+    "open_tags",
+    "outside",
     "question",
     "rest_of",
     "sentences",
     "shown",
     "split",
     "tail",
+    "unmarked",
 ]

@@ -91,14 +91,6 @@ def in_one_plane(text: str) -> str:
     return "".join(sign if sign <= "\uffff" else "一" if sign.isalnum() else "\ufffc" for sign in text)
 
 
-_MARKUP = re.compile(r"<[/?!a-zA-Z][^<>]*>")
-
-
-def has_words(text: str) -> bool:
-    """Whether a text has a letter or a digit outside of its markup (SSML)."""
-    return any(sign.isalnum() for sign in _MARKUP.sub(" ", text))
-
-
 def split(text: str) -> list[str]:
     """The words of a text as they are compared, without punctuation."""
     return [word.text for word in words_in(text)]

@@ -14,7 +14,7 @@ from ..errors import AnnouncementError
 
 _MONEY = re.compile(r"([$£€])(\d[\d,]*)(?:\.(\d\d))?(?!\d|\.\d)")
 _UNITS = {"$": ("dollars", "cents"), "£": ("pounds", "pence"), "€": ("euros", "cents")}
-_ORDINAL = re.compile(r"\b(\d[\d,]*)(?:st|nd|rd|th)\b")
+_ORDINAL = re.compile(r"\b(\d[\d,]*+)((?:st|nd|rd|th)\b)?")
 _YEAR = re.compile(r"(?<![\d.,])(1[89]\d\d|20[1-9]\d)(?![\d.,]*\d)")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _LETTERS = re.compile(r"\b\w(?: \w\b)+")
@@ -78,7 +78,7 @@ def spoken(text: str) -> list[str]:
     """
     text = normalize(speakable(text))
     text = _MONEY.sub(_money, text)
-    text = _ORDINAL.sub(lambda match: numbers.ordinal(_whole(match[1])), text)
+    text = _ORDINAL.sub(lambda match: numbers.ordinal(_whole(match[1])) if match[2] else match[0], text)
     text = _YEAR.sub(lambda match: numbers.year(int(match[1])), text)
     text = _NUMBER.sub(_number, text).replace("%", " percent ")
     text = unicodedata.normalize("NFKD", text.casefold())

@@ -11,10 +11,10 @@ from typing import Any
 from livekit.agents import APIConnectionError, APIConnectOptions, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, TimedString
 
+from .._text import unmarked
 from ..errors import CallError
 from ._sound import AGENT_RATE, BLOCK, RATES, synthesis
 
-_MARKUP = re.compile(r"<[^<>]*>")
 _LINK = re.compile(r"https?://\S+")
 
 
@@ -93,7 +93,7 @@ class TTS:
 
 def spoken(text: str) -> str:
     """The words of a text that is given to a TTS: all but its markup (SSML)."""
-    return " ".join(_MARKUP.sub(" ", text).split())
+    return " ".join(unmarked(text).split())
 
 
 @dataclass
