@@ -63,7 +63,7 @@ def _of(node: ast.AST, module: str) -> str:
 
 
 def _text(node: ast.expr, where: str) -> str:
-    """A pattern as it is written; what is put into it is one word."""
+    """The pattern as the source writes it, with one word for each expression in it."""
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "word" for part in node.values)
     assert isinstance(node, ast.Constant), f"{where}: write the pattern as it is, so that its time can be tried"
@@ -104,7 +104,7 @@ def hostile(pattern: str) -> Iterator[Callable[[int], str]]:
 
 
 def seconds(use: Callable[[str], object], text: str, *, times: int = 1) -> float:
-    """What it takes this thread at the least, however busy the machine is."""
+    """The seconds of this thread for one use, the least of several: others on the machine do not count."""
     took = []
     for _ in range(times):
         before = time.thread_time()
