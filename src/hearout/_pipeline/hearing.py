@@ -1,9 +1,10 @@
 """The caller's sound as it was said: for the STT node, where LiveKit puts silence in its place.
 
 While the echo canceller of a caller's page warms up (``aec_warmup_duration``, 3 s by default), LiveKit 1.8.9 gives the
-STT silence for as long as the agent speaks, protected or not (``agent_activity.py``, ``push_audio``). Its VAD goes on
-hearing. What a caller says over protected speech must not be lost, so the STT hears it then; over speech that may be
-interrupted, the warm-up stays as LiveKit has it.
+STT silence for as long as the agent speaks, protected or not (``agent_activity.py``, ``push_audio``). It does so anew
+for each caller that it links, and so for one who returns. Its VAD goes on hearing. What a caller says over protected
+speech must not be lost, so the STT hears it then; over speech that may be interrupted, the warm-up stays as LiveKit has
+it.
 """
 
 from collections import deque
@@ -12,43 +13,74 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from livekit import rtc
 from livekit.agents.voice import io
 
-KEPT = 100
-"""Frames that an STT node may be behind; of 50 ms, as a room's are: 5 s."""
+KEPT = 600
+"""Frames that an STT node may be behind; of 50 ms, as a room's are: 30 s. What a client recorded before its call was
+connected comes all at once."""
 
 
-class CallerAudio(io.AudioInput):
-    """Stands before the session's audio input, and remembers what the STT node has not had yet.
+class CallerAudio:
+    """The caller's frames on their way to the STT node; remembers those that the node has not had yet.
+
+    LiveKit asks for the node's audio before a room's input exists, and an input may be replaced in mid-call. So this
+    stands for every input of a session, and looks at each frame.
 
     Args:
-        source: the session's audio input.
         hears: whether the STT hears the caller now, whatever LiveKit gives it.
     """
 
-    def __init__(self, source: io.AudioInput, *, hears: Callable[[], bool]) -> None:
-        super().__init__(label="hearout", source=source)
+    def __init__(self, *, hears: Callable[[], bool]) -> None:
         self._hears = hears
         self._upcoming: deque[rtc.AudioFrame] = deque(maxlen=KEPT)
+        self._input: _Noted | None = None
+
+    def before(self, source: io.AudioInput) -> io.AudioInput:
+        """The input that the session is to have in place of `source`: the same, if it is that one already."""
+        if source is not self._input:
+            if isinstance(source, _Noted):
+                source = source.behind  # of an earlier start of the session, or put back by its user
+            self._input = _Noted(source, self._came)
+        return self._input
+
+    def _came(self, frame: rtc.AudioFrame, by: "_Noted") -> None:
+        if by is self._input:  # its user may have put another input around an earlier one
+            self._upcoming.append(frame)
+
+    async def restored(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+        """The frames for the STT node in place of `audio`: while it hears the caller, each that came, once."""
+        self._upcoming.clear()  # another node had it, or none
+        async for frame in audio:
+            originals = self._up_to(frame)
+            for one in originals if self._hears() else [frame]:
+                yield one
+
+    def _up_to(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
+        """The original of a frame that LiveKit passes on, in order: the frame itself, or silence of the same length.
+
+        Before it come those that LiveKit dropped: it does while one agent hands over to another.
+        """
+        waiting = list(self._upcoming)
+        place = next((at for at, one in enumerate(waiting) if one is frame), None)
+        if place is None:
+            place = next((at for at, one in enumerate(waiting) if _shape(one) == _shape(frame)), None)
+        return [frame] if place is None else [self._upcoming.popleft() for _ in range(place + 1)]
+
+
+class _Noted(io.AudioInput):
+    """An input whose frames are noted as they come.
+
+    Args:
+        behind: the input.
+        came: called with each frame, and this.
+    """
+
+    def __init__(self, behind: io.AudioInput, came: Callable[[rtc.AudioFrame, "_Noted"], None]) -> None:
+        super().__init__(label="hearout", source=behind)
+        self.behind = behind
+        self._came = came
 
     async def __anext__(self) -> rtc.AudioFrame:
         frame = await super().__anext__()
-        self._upcoming.append(frame)
-        return frame
-
-    async def restored(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
-        """What the STT node gets in place of `audio`."""
-        async for frame in audio:
-            original = self._original(frame)
-            yield original if self._hears() else frame
-
-    def _original(self, frame: rtc.AudioFrame) -> rtc.AudioFrame:
-        """The original of a frame that LiveKit passes on, in order: LiveKit gives the frame or silence of the same
-        length."""
-        if any(one is frame for one in self._upcoming):
-            while self._upcoming.popleft() is not frame:
-                pass  # what came while no agent listened
-            return frame
-        if self._upcoming and _shape(self._upcoming[0]) == _shape(frame):
-            return self._upcoming.popleft()
+        self._came(frame, self)
         return frame
 
 

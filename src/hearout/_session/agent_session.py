@@ -124,13 +124,11 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             bridge.wrap(agent)
             if (room := given.get("room")) is not None:
                 bridge.follow(room)
-            bridge.listen_in()
             result = cast(RunResult[Any] | None, await super().start(agent, **started))
         except BaseException:
             await self._give_up(bridge)
             raise
-        bridge.listen_in()
-        bridge.meter_playout()
+        bridge.stand_between()
         return result
 
     @property

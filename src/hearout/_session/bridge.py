@@ -1,7 +1,7 @@
 """Builds the parts between one LiveKit session and its floor, wires and ends them."""
 
 import contextlib
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from livekit import rtc
@@ -56,18 +56,18 @@ class Bridge:
         self._policy = policy
         self._nodes: dict[int, Nodes] = {}
         self._meter: PlayoutMeter | None = None
-        self._audio: CallerAudio | None = None
         self._streams: StreamGuard | None = None
         self._closed = self.finishing = False  # finishing: a shutdown waits for what is owed, and nothing new is said
         self.floor = Floor(policy)
+        self._audio = CallerAudio(hears=lambda: self.floor.holding)
         self._runner = runner = Runner(self.floor)
         self.feed = runner.feed
         self.speeches = Speeches()
         self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=runner.start)
-        self._gate = TranscriptGate(lambda event: self._inbound.keeps(event), restored=self._restored)
+        self._gate = TranscriptGate(lambda event: self._inbound.keeps(event), restored=self._audio.restored)
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=runner.start)
         inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
-        inbound.on_speech, inbound.on_hand_over = self.meter_playout, self._wrap_current
+        inbound.on_speech, inbound.on_hand_over = self.stand_between, self._wrap_current
         self._inbound = inbound
         self._retry = self._retrying(policy)
         self.announcer = Announcer(session, self)
@@ -193,20 +193,14 @@ class Bridge:
     def _wrap_current(self) -> None:
         self.wrap(self._session.current_agent)
 
-    def listen_in(self) -> None:
-        """Stand before the session's audio input, whichever it is now."""
+    def stand_between(self) -> None:
+        """Stand before the session's audio input and its audio output, whichever they are now."""
         source = self._session.input.audio
-        if source is not None and source is not self._audio:
-            if isinstance(source, CallerAudio) and source.source is not None:
-                source = source.source  # of an earlier start of the session
-            self._audio = CallerAudio(source, hears=lambda: self.floor.holding)
-            self._session.input.audio = self._audio
+        if source is not None and (ours := self._audio.before(source)) is not source:
+            self._session.input.audio = ours
+        self._meter_playout()
 
-    def _restored(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterable[rtc.AudioFrame]:
-        return audio if self._audio is None else self._audio.restored(audio)
-
-    def meter_playout(self) -> None:
-        """Stand before the session's audio output, whichever it is now."""
+    def _meter_playout(self) -> None:
         output = self._session.output.audio
         if output is not None and output is not self._meter:
             if isinstance(output, PlayoutMeter):
