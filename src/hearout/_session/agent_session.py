@@ -119,7 +119,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         bridge = self._bridge = Bridge(self, self._choices)
         bridge.listeners.extend(self._floor_listeners)
         try:
-            await self._keep_book(bridge, arguments.get("room"))
+            await self._open_ledger(bridge, arguments.get("room"))
             await bridge.takeover.remind(agent)
             bridge.wrap(agent)
             if (room := given.get("room")) is not None:
@@ -148,7 +148,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         bridge.close()
         await bridge.settled()
 
-    async def _keep_book(self, bridge: Bridge, room: rtc.Room | None) -> None:
+    async def _open_ledger(self, bridge: Bridge, room: rtc.Room | None) -> None:
         """Keep the ledger of this call, where it has one: not where it talks in no room and on no line."""
         ledger = self._ledger
         if not is_given(ledger):
@@ -184,7 +184,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     def on_floor(self, listener: FloorListener) -> None:
         """Be told everything that the floor is told and decides, as ``listener(at, what)``, before it is done.
 
-        What a listener raises is logged; it changes nothing.
+        What a listener raises is logged; it changes nothing. Events and actions are private: for logs and debugging.
 
         Args:
             listener: called in the session's event loop with the seconds since its start and an event
