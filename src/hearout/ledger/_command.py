@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._text import shown
+from .._text.progress import Progress, silent
 from ..errors import HearoutError, LedgerError
 from ..receipts import Level, Outcome, Receipt
 from ..receipts._codec import (
@@ -53,6 +54,7 @@ def main(
     *,
     clock: Callable[[], float] = time.time,
     serve: Run = _no_page,
+    progress: Progress = silent,
 ) -> int:
     """Run the command.
 
@@ -61,6 +63,7 @@ def main(
         environ: where ``HEAROUT_LEDGER``, ``HEAROUT_BOOK`` and ``HEAROUT_LEDGER_KEY`` are looked up.
         clock: the time, in seconds since 1970, UTC.
         serve: serves the page of ``hearout receipts serve``.
+        progress: shows how far `verify` is.
 
     Returns:
         the exit status: 0; 1 when it failed or a row is bad; 2 for a wrong call.
@@ -72,7 +75,7 @@ def main(
         options = _parser(environ or {}, serve).parse_args(arguments)
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
-    options.now, options.status = clock(), 0
+    options.now, options.status, options.progress = clock(), 0, progress
     try:
         return int(options.run(options))
     except HearoutError as error:
@@ -266,12 +269,14 @@ def _verify(options: argparse.Namespace) -> int:
         verifier = load_verifier(options.key)
     if options.file is not None:
         known = [] if options.anchors is None else anchors(options.anchors)
-        name, verdict = verify_export(options.file, verifier=verifier, head=options.head, anchors=known)
+        with options.progress("checking rows") as told:
+            name, verdict = verify_export(options.file, verifier=verifier, head=options.head, anchors=known, told=told)
     else:
         name, ledger = options.book, _opened(options)
         try:
             known = [] if options.anchors is None else anchors(options.anchors, name)
-            verdict = book.verify(ledger, verifier=verifier, head=options.head, anchors=known)
+            with options.progress("checking rows") as told:
+                verdict = book.verify(ledger, verifier=verifier, head=options.head, anchors=known, told=told)
         finally:
             ledger.close()
     options.status = 1 if verdict.fault else 0

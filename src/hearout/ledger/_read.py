@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .._text.progress import Told, counted
 from ..errors import LedgerError
 from ..receipts import Outcome, Receipt
 from ..receipts._codec import Json, from_json
@@ -258,6 +259,7 @@ def verify(
     verifier: Verifier | None = None,
     head: str | None = None,
     anchors: Sequence[Checkpoint] = (),
+    told: Told = lambda _done, _of: None,
 ) -> ChainVerdict:
     """Check every row of a book: hash, place after the row before, words and names beside, signature; and the head.
 
@@ -266,6 +268,7 @@ def verify(
         verifier: every row, and the head, must be signed with its key; None looks at no signature.
         head: a hash that was noted before: it must be there still.
         anchors: what the book was before (:func:`hearout.ledger._checkpoint.anchors`): it must have begun so.
+        told: how many rows were checked so far, and of how many.
     """
     said = sa.select(ROWS.c.seq, ROWS.c.content)
     said = said.where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.FORGOTTEN.value)
@@ -275,17 +278,18 @@ def verify(
             return [(int(row.seq), str(row.content)) for row in connection.execute(said)]
 
     checker = Checker(verifier, head, Forgettings(forgettings), anchors)
-    return checker.verdict(_first_fault(ledger, checker))
+    return checker.verdict(_first_fault(ledger, checker, told))
 
 
-def _first_fault(ledger: Ledger, checker: Checker) -> Fault | None:
+def _first_fault(ledger: Ledger, checker: Checker, told: Told) -> Fault | None:
     """Others may append meanwhile: the rows up to the head are one book, and what follows them another look's."""
     try:
         end = ledger.checkpoint()
     except DamagedHeadError:
         fault = checker.first_fault(map(_link, _rows(ledger)))
         return fault or Fault(checker.rows, f"row {checker.rows}", "the book's head, which is to fit it, was changed")
-    links = map(_link, _rows(ledger, until=None if end is None else end.size))
+    until = None if end is None else end.size
+    links = counted(map(_link, _rows(ledger, until=until)), until or 0, told)
     if (fault := checker.first_fault(links)) is not None:
         return fault
     if end is not None and checker.rows < end.size:

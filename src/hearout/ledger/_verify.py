@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .._text.progress import Told, counted
 from ..errors import LedgerError
 from ..receipts._codec import Json
 from ._chain import GENESIS, CallName, Plaintext, mismatch, row_hash
@@ -303,12 +304,13 @@ def verify_export(
     verifier: Verifier | None = None,
     head: str | None = None,
     anchors: Sequence[Checkpoint] = (),
+    told: Told = lambda _done, _of: None,
 ) -> tuple[str, ChainVerdict]:
     """Check what was exported: a whole book, as :func:`hearout.ledger._read.verify` does in the database, or one call.
 
     Args:
         path: what was exported: one row a line, then the checkpoint.
-        verifier, head, anchors: as there.
+        verifier, head, anchors, told: as there.
 
     Returns:
         The book's name, and what was found. Of one call, its rows are shown to be in the book that had the checkpoint.
@@ -327,7 +329,7 @@ def verify_export(
     if last is not None and rows and all(row.proof is not None for row in rows):
         return book, _part(lines[:-1], last, Checker(verifier, head, forgotten), anchors, verifier)
     checker = Checker(verifier, head, forgotten, anchors)
-    fault = _first_fault(lines[:-1] if last is not None else lines, book, checker)
+    fault = _first_fault(counted(lines[:-1] if last is not None else lines, len(lines), told), book, checker)
     if fault is None:
         end = None if last is None else last.checkpoint
         is_end = end is not None and end.book == book and checker.is_now(end)
@@ -335,7 +337,7 @@ def verify_export(
     return book, checker.verdict(fault)
 
 
-def _first_fault(lines: Sequence["Link | End | str"], book: str, checker: Checker) -> Fault | None:
+def _first_fault(lines: Iterable["Link | End | str"], book: str, checker: Checker) -> Fault | None:
     for number, link in enumerate(lines, 1):
         if not isinstance(link, Link):
             what = link if isinstance(link, str) else "the checkpoint is not at its end"

@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._text import shown
+from .._text.progress import Progress, silent
 from ._audio import MeasureError, read
 from ._judge import GAP_MS, IN_FULL, Measured, measure
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], progress: Progress = silent) -> int:
     """Print how much of an announcement is in a recording; the exit status.
 
     0: it was delivered in full; 1: it was not; 2: it could not be measured, standard error says why.
     """
     options = parser().parse_args(argv)
     try:
-        recording, announcement = read(options.recording, options.channel), read(options.announcement)
-        measured = measure(recording, announcement)
+        with progress("looking for the announcement"):
+            recording, announcement = read(options.recording, options.channel), read(options.announcement)
+            measured = measure(recording, announcement)
         if options.picture:
             from ._picture import draw  # matplotlib is an extra
 

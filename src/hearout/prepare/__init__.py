@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Sequence
 
+from .._text.progress import Progress, silent
 
-def main(argv: Sequence[str]) -> int:
+
+def main(argv: Sequence[str], progress: Progress = silent) -> int:
     """Make the announcements that the arguments name; the exit status, as of :func:`hearout.prepare._command.main`."""
     try:
         from ._command import main as run  # the TTS, the STT and the meters are extras
@@ -15,7 +17,7 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    return run(argv)
+    return run(argv, progress)
 
 
 __all__ = ["main"]

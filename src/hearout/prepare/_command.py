@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._text import shown
+from .._text.progress import Progress, Told, silent
 from ..announcement import FOLDER, Announcement, default_folder
 from ..errors import AnnouncementError, LocalVoiceMissingError, MisspokenError
 from ._make import prepare
@@ -28,7 +29,7 @@ class Prepared:
     error: str = ""
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], progress: Progress = silent) -> int:
     """Make the announcements; the exit status.
 
     0: all are there; 1: the audio of at least one does not say its text; 2: at least one could not be made, or the
@@ -39,7 +40,8 @@ def main(argv: Sequence[str]) -> int:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     try:
         orders = read(options.files, given)
-        outcomes = asyncio.run(_all(orders, options.out, force=options.force))
+        with progress("making announcements") as told:
+            outcomes = asyncio.run(_all(orders, options.out, force=options.force, told=told))
     except (AnnouncementError, LocalVoiceMissingError) as error:
         print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 2
@@ -80,11 +82,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-async def _all(orders: Sequence[Order], out: Path, *, force: bool) -> list[Prepared]:
-    outcomes = []
+async def _all(orders: Sequence[Order], out: Path, *, force: bool, told: Told) -> list[Prepared]:
+    outcomes: list[Prepared] = []
     for models, some in groupby(orders, key=lambda one: (one.choices.tts, one.choices.voice, one.choices.stt)):
         async with opened(*models) as (voice, recognizer):
             for order in some:
+                told(len(outcomes), len(orders))
                 try:
                     what, announcement = await prepare(order, voice, recognizer, out, force=force)
                     outcomes.append(Prepared(order, what.value, announcement))
