@@ -49,10 +49,16 @@ class Asked:
     """What acknowledges it, and when it was pressed."""
     acknowledged: list[float] = field(default_factory=list)
     returned: int = 0
+    machine: bool = False
+    """Whether an answering machine is at the telephone."""
+    to_a_machine: list[a.EndQuestion | a.NoteAcknowledgement] = field(default_factory=list)
+    """What was decided while it was."""
 
     def apply(self, event: e.Event) -> None:
         """Feed one event, and answer what the floor decides as a session does."""
         for action in self.floor.apply(event, self.at):
+            if self.machine and isinstance(action, a.EndQuestion | a.NoteAcknowledgement):
+                self.to_a_machine.append(action)
             match action:
                 case a.AskQuestion():
                     number = self.attempts[action.id] = self.attempts.get(action.id, 0) + 1
@@ -103,7 +109,7 @@ class Asked:
     def press(self, event: e.KeysPressed | e.ChoicePressed, text: str) -> None:
         """The caller presses a key or a button."""
         self.said.append((self.at, text))
-        if text in ("7", "acknowledged"):
+        if text in ("7", "acknowledged") and not self.machine:
             self.pressed.append((self.at, text))
         self.apply(event)
 
@@ -141,6 +147,7 @@ class Asked:
             self.returned += 1
             self.apply(e.CallerLeft())
             self.wait(self.draw.choice((1.0, 30.0)))
+            self.machine = False
             self.apply(e.CallerReturned())
         elif kind < 0.92:
             self.apply(e.ShutdownAsked(drain=self.draw.random() < 0.5))
@@ -148,6 +155,9 @@ class Asked:
             self.apply(e.StopAsked("a person pressed stop"))
         elif kind < 0.96 and self.events:
             self.apply(e.QuestionFailed(self.draw.choice(list(self.events))))
+        elif kind < 0.98:
+            self.machine = self.draw.random() < 0.7
+            self.apply(e.AnsweredBy(machine=self.machine))
         else:
             self.apply(e.TextTyped("yes"))
             self.said.append((self.at, "yes"))
@@ -260,6 +270,13 @@ def acknowledged_once_and_after_its_end(call: Asked) -> None:
     buttons = [at for at, text in call.pressed if text == "acknowledged" and at >= (call.notice_over or at)]
     if call.notice_over is not None and buttons:
         assert call.acknowledged, "a press was lost"
+
+
+def a_machine_answers_nothing(call: Asked) -> None:
+    """Q7: while an answering machine is at the telephone, nothing is answered and nothing acknowledged."""
+    for one in call.to_a_machine:
+        assert isinstance(one, a.EndQuestion), "a machine acknowledged"
+        assert (one.receipt.choice, one.receipt.outcome) == ("", AskOutcome.MACHINE), one.receipt
 
 
 CONSENT_GIVEN = QuestionReceipt(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ._session.announce import AnnouncementHandle
     from ._session.ask import CallerAnswer, QuestionHandle
     from ._session.asking import Aside, Choices, Digits, Silence, YesNo
+    from ._session.callee import Callee
     from ._worker.attach import attach
     from .announcement import Announcement
     from .errors import (
@@ -51,6 +52,7 @@ __all__ = [
     "Aside",
     "AskOutcome",
     "Basis",
+    "Callee",
     "CallerAnswer",
     "Cause",
     "Choices",
@@ -88,6 +90,7 @@ _NAMES = {
     "_session.agent_session": ("AgentSession",),
     "_session.announce": ("AnnouncementHandle",),
     "_session.ask": ("CallerAnswer", "QuestionHandle"),
+    "_session.callee": ("Callee",),
     "_worker.attach": ("attach",),
     "announcement": ("Announcement",),
     "_session.asking": ("Aside", "Choices", "Digits", "Silence", "YesNo"),

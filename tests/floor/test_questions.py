@@ -19,6 +19,7 @@ LAWS = (
     laws.asked_as_often_as_allowed,
     laws.what_was_said_is_recorded,
     laws.acknowledged_once_and_after_its_end,
+    laws.a_machine_answers_nothing,
 )
 
 
@@ -102,6 +103,16 @@ MUTANTS: dict[str, tuple[str, str, Callable[[laws.Asked], None]]] = {
         "del self._due[name]\n",
         "pass\n",
         laws.acknowledged_once_and_after_its_end,
+    ),
+    "asks a machine": (
+        "if self._heard.by_machine and not is_being_said:",
+        "if False:",
+        laws.a_machine_answers_nothing,
+    ),
+    "lets a machine acknowledge": (
+        "if self._heard.by_machine:\n            fate = Fate.MACHINE",
+        "if False:\n            fate = Fate.MACHINE",
+        laws.a_machine_answers_nothing,
     ),
     "takes no button for an acknowledgement": (
         "event.choice == ACKNOWLEDGED and event.id in self._due",

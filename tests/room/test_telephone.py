@@ -50,6 +50,27 @@ def test_a_telephone_that_sends_nothing_is_not_present() -> None:
     assert left(played).known_until == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.parametrize("known_after", [False, True])
+def test_an_answering_machine_is_nobody_present(known_after: bool) -> None:  # noqa: FBT001 - by pytest
+    async def play(call: Scene) -> None:
+        phone = await picked_up(call)
+        await call.until(4.0)
+        if not known_after:
+            call.follows.answered_by(machine=True)
+        await call.until(8.0)
+        call.receipt(2.0, 7.0)
+        call.follows.answered_by(machine=True)
+        await call.until(9.0)
+        call.follows.answered_by(machine=False)
+        await call.until(14.0)
+        call.receipt(10.0, 13.0)
+        await phone.leaves(BYE)
+
+    machine, person = scene(play).receipts
+    assert (machine.listeners, machine.level) == ((), Level.PLAYED)
+    assert person.level is Level.PRESENT
+
+
 def test_a_telephone_is_present_from_pick_up_to_its_last_packet() -> None:
     async def play(call: Scene) -> None:
         phone = await picked_up(call)

@@ -342,6 +342,13 @@ class KeysPressed:
 
 
 @dataclass(frozen=True)
+class AnsweredBy:
+    """An answering machine has been at the far end from the beginning; or a person is, from now on."""
+
+    machine: bool
+
+
+@dataclass(frozen=True)
 class ChoicePressed:
     """The caller pressed a button that `OfferChoices` named: of this question or utterance, and for this choice."""
 
@@ -445,6 +452,7 @@ Event: TypeAlias = (
     | TextTyped
     | KeysPressed
     | ChoicePressed
+    | AnsweredBy
     | CallerLeft
     | CallerReturned
     | StopAsked

@@ -167,9 +167,11 @@ class Floor:
             case e.CallerLeft():
                 self._held_words.talking = False
                 self.closing.left(at, event.known_until, event.cause)
+            case e.AnsweredBy():
+                self._questions.answered_by(machine=event.machine)
             case e.CallerReturned():
-                self.closing.returned()
-                self._call_ended = False
+                self._held_words.by_machine = False
+                self.closing.gone_at, self._call_ended = None, False
             case e.ReplyStarted():
                 self._gap.answer_began_at = at
             case e.ShutdownAsked():
@@ -238,7 +240,8 @@ class Floor:
             self._cut_in(said)
 
     def _cut_in(self, said: HeldPiece) -> None:
-        if (one := self._queue.current()) is not None and not said.is_echo:
+        ignored = said.is_echo or self._held_words.by_machine
+        if (one := self._queue.current()) is not None and not ignored:
             one.cut_by_words(said.held.text, said.held.at, said.known_at, idle=said.is_idle)
             self._breaks_in = not one.made and not said.is_idle
 

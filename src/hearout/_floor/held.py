@@ -176,6 +176,8 @@ class HeldWords:
     """Whether the sound that goes on was taken for a noise."""
     commit: Commit | None = None
     """What the program asked for last and has not got."""
+    by_machine: bool = False
+    """Whether an answering machine is at the far end, whose words count for nothing."""
 
     @property
     def words_from(self) -> float | None:
@@ -324,6 +326,9 @@ class HeldWords:
 
     def add(self, piece: HeldPiece) -> None:
         """Hold a text; beyond `PIECES` as a part of the last one if they are alike; what is too much, not at all."""
+        if self.by_machine:
+            self.settled.append((piece.held, Fate.MACHINE, piece.owner))
+            return
         goes_on = len(self.said) >= PIECES and self._goes_on(piece)
         if self._is_too_much(piece, goes_on=goes_on):
             self.settled.append((piece.held, Fate.TOO_MUCH, piece.owner))

@@ -43,17 +43,20 @@ class Pressed:
             owner: the utterance over which it was.
             holding: whether it is put on record.
         """
-        cuts, of = False, ""
         if isinstance(event, e.KeysPressed):
-            held = Held(event.digits, at, Kind.PRESSED)
-            cuts = owner in self._queue.open() and owner.cut_by_keys(event.digits)
+            held, of, keys = Held(event.digits, at, Kind.PRESSED), "", event.digits
         else:
-            held, of = Held(event.choice, at, Kind.BUTTON), event.id
-        answers = not cuts and self._questions.pressed(held, of)
-        if not (cuts or answers):
+            held, of, keys = Held(event.choice, at, Kind.BUTTON), event.id, ""
+        fate = Fate.RECORDED
+        if self._heard.by_machine:
+            fate = Fate.MACHINE
+        elif owner in self._queue.open() and owner.cut_by_keys(keys):
+            fate = Fate.CUT_IN
+        elif self._questions.pressed(held, of):
+            fate = Fate.JUDGED
+        else:
             self._acknowledge(event)
         if holding:
-            fate = Fate.CUT_IN if cuts else Fate.JUDGED if answers else Fate.RECORDED
             self._heard.settled.append((held, fate, owner))
 
     def _acknowledge(self, event: e.KeysPressed | e.ChoicePressed) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from .. import _text as words
 from ..policy import Policy
-from ..receipts import AskAttempt, AskOutcome, Basis, Fate, GivenAnswer, Held, Kind, Outcome, QuestionReceipt
+from ..receipts import AskAttempt, AskOutcome, Basis, Cause, Fate, GivenAnswer, Held, Kind, Outcome, QuestionReceipt
 from . import actions as a
 from . import events as e
 from .actions import Action
@@ -209,6 +209,14 @@ class Questions:
         for one in self._open:
             one.stopped |= one.asked.id == name or (name is None and one is self._open[0] and not self._queue.open())
 
+    def answered_by(self, *, machine: bool) -> None:
+        """A person is at the far end, or an answering machine, which is asked nothing; what it said is no answer."""
+        self._heard.by_machine = machine
+        if machine:
+            self._heard.settle_all(Fate.MACHINE)
+            for one in filter(None, [one.utterance for one in self._open]):
+                one.stop(Outcome.CUT_IN, "an answering machine is at the telephone", Cause.MACHINE)
+
     def pressed(self, pressed: Held, of: str = "") -> bool:
         """Whether what is pressed now is an answer; what is none is too early, or one of too many.
 
@@ -260,6 +268,8 @@ class Questions:
     def _ending(self, one: OpenQuestion, at: float) -> AskOutcome | None:
         utterance = one.utterance
         is_being_said = utterance is not None and utterance.is_open
+        if self._heard.by_machine and not is_being_said:
+            return AskOutcome.MACHINE
         if self._closing.is_gone_for_good(at):
             return AskOutcome.CALLER_GONE
         if self._closing.shutdown_at is not None and not is_being_said:

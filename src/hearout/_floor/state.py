@@ -259,10 +259,6 @@ class Closing:
         if self.gone_at is None:
             self.gone_at, self.known_until, self.cause = at, known_until, cause
 
-    def returned(self) -> None:
-        """The caller is back."""
-        self.gone_at = None
-
     def asked(self, at: float, *, drain: bool) -> None:
         """A shutdown was asked for; only one that does not drain cuts anything, after its grace."""
         self.shutdown_at = at if self.shutdown_at is None else self.shutdown_at

@@ -265,6 +265,13 @@ class Participants:
                 self._presence.hears(identity, self._host.now)
             raise
 
+    def answered_by(self, *, machine: bool) -> None:
+        """A machine has listened from the beginning: nobody was present; or a person listens from now on."""
+        self._presence.hears(self.caller, self._host.now)
+        if machine:
+            self._presence.deaf(self.caller, 0.0)
+        self._amend()
+
     def caller_now(self) -> str:
         """The identity of the caller; empty while there is none."""
         self._look()
@@ -409,6 +416,7 @@ class Participants:
             self._grant(linked.identity)
         if self._gone:
             self._gone, self._needs_lead_in = False, True
+            self._presence.hears(linked.identity, self._host.now)  # not a machine's call, nor transferred, any more
             self._host.feed(e.CallerReturned())
 
     def _is_here(self, person: rtc.RemoteParticipant) -> bool:

@@ -155,8 +155,8 @@ class Presence:
 
     def hears(self, identity: str, at: float) -> None:
         """They hear the room again."""
-        stay = self._stays[identity]
-        stay.deaf = [(since, min(until, at)) for since, until in stay.deaf]
+        if (stay := self._stays.get(identity)) is not None:
+            stay.deaf = [(since, min(until, at)) for since, until in stay.deaf if since < at]
 
     def known_until(self, identity: str) -> float | None:
         """Their last sign of life; None for somebody who never was there."""

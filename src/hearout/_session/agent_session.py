@@ -41,6 +41,7 @@ from .ask import Question, QuestionHandle
 from .asking import Aside, Choices, Digits, Silence, YesNo
 from .bridge import Bridge
 from .call_ledger import RENEW
+from .callee import Callee
 from .process import Process, call_in, say_what_was_never_tried
 from .realtime import RealtimeDoors
 from .runner import FloorListener
@@ -212,11 +213,15 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         if self._bridge is not None:
             self._bridge.feed(KeysPressed(digits))
 
+    def answered_by(self, callee: Callee) -> None:
+        """A machine answered the call, or a person did; LiveKit's own detection (``AMD``) is followed without this."""
+        if self._bridge is not None:
+            self._bridge.callee.answered_by(callee)
+
     def user_left(self, *, known_until: float | None = None) -> None:
         """The user is gone: nobody is spoken to, so protected speech stops. It stays owed.
 
-        What was played since `known_until`, in seconds since the session's start, was played to nobody.
-        """
+        What was played since `known_until`, in seconds since the session's start, was played to nobody."""
         if self._bridge is not None:
             self._bridge.feed(CallerLeft(known_until))
 

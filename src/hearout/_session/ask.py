@@ -36,7 +36,7 @@ class CallerAnswer:
     """
 
     receipt: QuestionReceipt
-    _revoke: Callable[[QuestionReceipt], None] = field(repr=False, compare=False)
+    _revoke: Callable[[QuestionReceipt], QuestionReceipt] = field(repr=False, compare=False)
 
     @property
     def choice(self) -> str:
@@ -72,15 +72,18 @@ class CallerAnswer:
     def revoke(self, reason: str) -> "CallerAnswer":
         """The choice does not hold any more: the caller took it back. The ledger gets a row that says so.
 
+        Of an answer without a choice nothing is revoked, and of a revoked one nothing more: the first reason stands.
+
         Args:
             reason: goes on the record.
 
         Returns:
             the same answer, revoked.
         """
+        if not self.choice or self.receipt.revoked:
+            return self
         revoked = dataclasses.replace(self.receipt, revoked=reason or "revoked", revoked_at=time.time())
-        self._revoke(revoked)
-        return dataclasses.replace(self, receipt=revoked)
+        return dataclasses.replace(self, receipt=self._revoke(revoked))
 
 
 class QuestionHandle:
@@ -266,6 +269,11 @@ class Asker:
         """The question has ended; its attempts' receipts are written in this step of the loop, after this."""
         asyncio.get_running_loop().call_soon(self._complete, receipt)
 
+    def revoke_all(self, reason: str) -> None:
+        """Nobody made the choices that were made in this call; the reason goes on each record."""
+        for receipt in list(self.all):
+            CallerAnswer(receipt, self._revoke).revoke(reason)
+
     def close(self) -> None:
         """Nothing more is asked: what waits is over."""
         for question, _ in list(self._open.values()):
@@ -296,10 +304,15 @@ class Asker:
         if not waiting.done():
             waiting.set_result(CallerAnswer(receipt, self._revoke))
 
-    def _revoke(self, receipt: QuestionReceipt) -> None:
+    def _revoke(self, receipt: QuestionReceipt) -> QuestionReceipt:
+        """Revoke the choice of a question; the record of that, or the one with which it was revoked before."""
+        same = (one for one in self.all if (one.id, one.decided_at) == (receipt.id, receipt.decided_at))
+        if (before := next((one for one in same if one.revoked), None)) is not None:
+            return before
         self.all.append(receipt)
         if (ledger := self._call.receipts.ledger) is not None:
             ledger.revoked(receipt)
+        return receipt
 
 
 __all__ = ["Asker", "CallerAnswer", "Question", "QuestionHandle"]

@@ -31,6 +31,7 @@ from .answers import Answers
 from .ask import Asker
 from .call_ledger import CallLedger
 from .call_receipts import CallReceipts
+from .callee import CalleeWatch
 from .inbound import Inbound
 from .outbound import Outbound
 from .process import page_shows_all
@@ -91,7 +92,9 @@ class Bridge:
         session.on("close", self._session_closed)
 
     def _wire(self) -> None:
-        session, modes = self._session, self._runner.modes
+        session, modes, inbound = self._session, self._runner.modes, self._inbound
+        self.callee = CalleeWatch(session, feed=self.feed, room=lambda: self.room, revoke=self.asker.revoke_all)
+        inbound.on_words, inbound.waits_for_livekit = self.callee.heard, self.callee.is_awaited
         self._runner.perform, self._runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
         modes[e.TurnsByHand] = self._outbound.turns_end_by_hand
         modes[e.TurnsBySound] = lambda: session.hears_sound

@@ -61,6 +61,10 @@ class Inbound:
         """Called when LiveKit has made a speech, before it plays."""
         self.on_hand_over: Callable[[], None] = lambda: None
         """Called when another agent speaks from now on."""
+        self.on_words: Callable[[str], None] = lambda _: None
+        """Called with each final transcript that is held."""
+        self.waits_for_livekit: Callable[[], bool] = lambda: False
+        """Whether LiveKit lets nobody speak yet."""
         self.ledger: CallLedger | None = None
         """The call's rows in the ledger: an utterance is promised there before it may play."""
         self._session = session
@@ -178,6 +182,7 @@ class Inbound:
                 self._feed(e.SpeechSuspended(speech.id))
 
     def _user_state_changed(self, event: UserStateChangedEvent) -> None:
+        self.waits_for_livekit()
         self._look_for_flips()
         if event.new_state == "speaking":
             self._feed(e.CallerStarted())
@@ -210,6 +215,8 @@ class Inbound:
             if self._session.user_state != "speaking":
                 self._session.reset_away_timer()  # as LiveKit does for a transcript: the VAD may have missed it
         self._feed(self._heard(event) if final else e.WordsGuessed(heard.text, str(heard.language or "")))
+        if final:
+            self.on_words(heard.text)
         self._session.emit(
             "user_input_transcribed",
             UserInputTranscribedEvent(
@@ -284,10 +291,10 @@ class Inbound:
         )
 
     def look_for_queued(self) -> None:
-        """What waits behind speech that is not the floor's has a longer time to begin."""
-        current = self._session.current_speech
+        """What waits behind speech that is not the floor's, or for LiveKit, has a longer time to begin."""
+        current, waits = self._session.current_speech, self.waits_for_livekit()
         for speech in self._speeches:
-            if current is not None and current is not speech.handle and not speech.own_text:
+            if waits or (current is not None and current is not speech.handle and not speech.own_text):
                 self._feed(e.SpeechQueued(speech.id))
 
     # The agent's nodes and the audio output

@@ -22,6 +22,8 @@ class AskOutcome(Enum):
     """Nothing was said to it the last time that it was asked."""
     UNCLEAR = "unclear"
     """What was said the last time was no answer."""
+    MACHINE = "answering machine"
+    """No person is at the telephone: nothing that is said or pressed there is an answer."""
     CALLER_GONE = "caller gone"
     CUT_IN = "cut in"
     """Somebody who was allowed to stopped it."""

@@ -10,6 +10,7 @@ const FATES = {
   echo: "the agent's own echo",
   repeated: "said again by the recogniser",
   "too much": "left out: too much was typed",
+  machine: "an answering machine",
   "caller gone": "held → you were gone",
   "shut down": "held → the call ended",
 };
