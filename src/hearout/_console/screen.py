@@ -18,21 +18,21 @@ from .._text import shown
 from .call import CallLog
 
 HELP = """\
-Type, and press Enter: your words are spoken to the agent at once, over it if it
-speaks.
+Type, and press Enter: your words are spoken at once, over the agent's as well.
   /play FILE    play a WAV file to the agent
   /keys 123#    press telephone keys
   /hangup       end the call
   /help         this text
 Ctrl+C ends the call and writes its files; pressed again, it ends at once."""
 
+# The caller's side in magenta: beside red it is the one of the 16 colours that is read on black and on white.
 _NAMES = {
-    "agent": ("agent", "bold yellow"),
-    "caller": ("you", "bold green"),
-    "heard": ("heard", "green"),
+    "agent": ("agent", "bold"),
+    "caller": ("you", "bold magenta"),
+    "heard": ("heard", "magenta"),
     "held": ("held", "magenta"),
-    "turn": ("turn", "cyan"),
-    "gap": ("gap", "cyan"),
+    "turn": ("turn", ""),
+    "gap": ("gap", ""),
     "note": ("", "dim"),
     "error": ("", "bold red"),
 }
@@ -107,9 +107,17 @@ class Screen:
             state = f"agent speaks{' (protected)' if protected else ''} {bar} {segment.played:.0f}{length}"
         else:
             state = {"thinking": "agent thinks"}.get(self.call.line.session.agent_state, "the floor is yours")
-        heard = f" · hears “{self.call.guess}”" if self.call.guess else ""
         held = sum(1 for words in self.call.held if words.fate == "held")
-        waiting = f" · {held} held" if held else ""
-        spoken = " ".join(self.call.caption.split())[-(self._width - 4) :]
-        words = f" “{spoken}”\n" if spoken else ""
-        return shown(f"{words} {state}{waiting}{heard}"[: len(words) + self._width])
+        line = f" {state}{f' · {held} held' if held else ''}"
+        spoken = tail(self.call.caption, self._width - 4)
+        hears = tail(self.call.guess, self._width - len(line) - len(" · hears “”"))
+        return shown("".join((f" “{spoken}”\n" if spoken else "", line, f" · hears “{hears}”" if hears else "")))
+
+
+def tail(text: str, width: int) -> str:
+    """The last words of a text that fit into so many characters, after “…” where some are left out."""
+    said = " ".join(text.split())
+    if len(said) <= width:
+        return said
+    kept = said[-(width - 1) :].partition(" ")[2] or said[-(width - 2) :]
+    return f"… {kept}" if width > 10 else ""
