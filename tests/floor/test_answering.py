@@ -1,6 +1,7 @@
 """What an answer to a question is: a table of phrasings for each language, and the rules one by one.
 
-The tables are in ``tests/floor/answers/``: the phrasings by what they are.
+The tables are in ``tests/floor/answers/``: the phrasings by what they are; ``strangers.toml`` has those that somebody
+would try who wants to see a wrong yes.
 """
 
 import tomllib
@@ -22,6 +23,13 @@ ROWS = [
     for meaning, phrases in table.items()
     for phrase in phrases
 ]
+STRANGERS: dict[str, dict[str, list[str]]] = tomllib.loads(FOLDER.with_name("strangers.toml").read_text("utf-8"))
+TRIED = [
+    (code, phrase, meaning)
+    for code, table in STRANGERS.items()
+    for meaning, phrases in table.items()
+    for phrase in phrases
+]
 ENGLISH = words.language("en")
 
 
@@ -29,6 +37,23 @@ ENGLISH = words.language("en")
 def test_a_phrasing_means_what_the_table_says(code: str, phrase: str, meaning: str) -> None:
     verdict = judge(phrase, words.language(code))
     assert (verdict.meaning.value, phrase) == (meaning, phrase), verdict.rule
+
+
+@pytest.mark.parametrize(("code", "phrase", "meaning"), TRIED)
+def test_what_strangers_try_is_no_wrong_yes_and_no_wrong_no(code: str, phrase: str, meaning: str) -> None:
+    verdict = judge(phrase, words.language(code))
+    found = verdict.meaning.value if verdict.meaning in (Meaning.YES, Meaning.NO) else "neither"
+    assert (found, phrase) == (meaning, phrase), verdict.rule
+
+
+@pytest.mark.parametrize("code", words.CODES)
+def test_a_yes_that_breaks_off_at_a_condition_is_none(code: str) -> None:
+    language = words.language(code)
+    conditions = [one for one in language.conditions if judge(one, language).meaning is not Meaning.YES]  # "si" is "sí"
+    assert len(conditions) >= 3
+    for condition in conditions:
+        for more in (f"{language.yes[0]} {condition}", f"{language.yes[0]}, {condition}"):
+            assert judge(more, language).meaning is not Meaning.YES, more
 
 
 @pytest.mark.parametrize("code", words.CODES)
@@ -96,7 +121,9 @@ def test_in_an_unknown_language_nothing_is_an_answer() -> None:
         ("I do not refuse", Verdict(Meaning.UNCLEAR, "a double negation")),
         ("maybe", Verdict(Meaning.UNCLEAR, "words that are neither yes nor no")),
         ("yes banana", Verdict(Meaning.UNCLEAR, "words that are not understood")),
-        ("if", Verdict(Meaning.UNCLEAR, "no answer in it")),
+        ("if", Verdict(Meaning.UNCLEAR, "a condition")),
+        ("yes if", Verdict(Meaning.UNCLEAR, "a condition")),
+        ("yes, if…", Verdict(Meaning.UNCLEAR, "a condition")),
         ("peter if you like no", Verdict(Meaning.NO, "a refusal")),
     ],
 )

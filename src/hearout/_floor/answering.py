@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from .._text import MEANINGS, Clause, Language, Lexicon, Piece
 
-RULES = "1"
+RULES = "2"
 """The version of the rules and of their words: it stands on each receipt of an answer."""
 
 NEAR = 3
@@ -131,7 +131,8 @@ class _Reading:
             if "questions" in piece.meanings and at_its_place:
                 self._asks = True
                 return pieces[: min(number, begins)]
-            if "conditions" in piece.meanings and number + 1 < len(pieces):  # what nothing follows is none
+            is_cut_off = number + 1 == len(pieces) and not piece.meanings & {"yes", "fillers"}
+            if "conditions" in piece.meanings and (number + 1 < len(pieces) or is_cut_off):
                 self._doubted = "a condition"
                 ends = number if number <= begins else ends
         if clause.asks:
