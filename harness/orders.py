@@ -73,7 +73,7 @@ class Call:
         if isinstance(event, e.WordsHeard | e.WordsGuessed):
             took = self.floor.takes(event.text, self.at)
             if not took:
-                event = e.WordsLeftToLiveKit() if isinstance(event, e.WordsHeard) else e.AlarmRang()
+                event = e.WordsLeftToLiveKit(event) if isinstance(event, e.WordsHeard) else e.AlarmRang()
         self._witness(event)
         actions = self.floor.apply(event, self.at)
         for action in actions:

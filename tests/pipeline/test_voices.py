@@ -5,9 +5,9 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 import pytest
-from livekit.agents import Agent, ModelSettings
+from livekit.agents import Agent, ModelSettings, llm
 
-from harness.scenes import NOTICE, QUESTION, Announcing, Thinking, call, receipts, said
+from harness.scenes import NOTICE, QUESTION, Announcing, Thinking, Uninterruptable, call, receipts, said
 from hearout import Outcome
 from hearout.receipts import Cause
 from hearout.testing import LLM, TTS, HangUp, Reply, Result, Return, Say, TTSFault, first_sound, zoo
@@ -78,6 +78,14 @@ class Structured(Agent):
         return Agent.default.tts_node(self, field(), model_settings)
 
 
+class Shown(Structured):
+    """The same field is what its transcript shows, as in LiveKit's example of structured output."""
+
+    async def transcription_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> Any:
+        written = "".join([str(piece) async for piece in text])
+        yield json.loads(written)["response"] if written.startswith("{") else written
+
+
 OBJECT = json.dumps({"mood": "calm", "response": NOTICE})
 BREAKS = TTS(faults=(TTSFault(0, after=0.6),))
 
@@ -88,6 +96,33 @@ def test_of_structured_output_the_spoken_field_is_what_counts(voice: TTS) -> Non
 
     assert_whole(result, again=LONGEST)
     assert receipts(result)[0].text == NOTICE
+
+
+def test_an_answer_after_structured_output_is_prepared() -> None:
+    answer = json.dumps({"response": "That is noted."})
+    result = call(
+        Say(first_sound(1.0), QUESTION),
+        agent=Shown,
+        llm=LLM([Reply(OBJECT, spoken=NOTICE), Reply(answer, spoken="That is noted.")]),
+    )
+
+    assert result.gaps[0] <= 0.05, result.describe()
+    assert len(result.requests) == 2
+
+
+class Hooked(Uninterruptable):
+    """Its hook adds something, so that the LLM is asked afresh."""
+
+    async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
+        turn_ctx.add_message(role="system", content="The caller is a customer of ours.")
+
+
+def test_an_answer_that_is_asked_for_afresh_is_said_once() -> None:
+    answer = "That is noted. Thank you for calling us about this today."
+    result = call(Say(first_sound(4.5), QUESTION), agent=Hooked, llm=LLM([answer], rate=5.0))
+
+    assert (result.replies[0].delivered, result.replies[0].repeated) == (1.0, 0.0), result.describe()
+    assert receipts(result)[1].outcome is Outcome.FINISHED
 
 
 def test_structured_output_is_resumed_for_a_caller_who_was_gone() -> None:

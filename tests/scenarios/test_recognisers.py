@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from harness.scenes import CONSENT, NOTICE, Announcing, call, receipts
-from hearout.testing import STT, Noise, Result, Say, first_sound, from_end, zoo
+from harness.scenes import CONSENT, NOTICE, QUESTION, Announcing, Thinking, Uninterruptable, call, receipts
+from hearout.testing import LLM, STT, Noise, Result, Say, first_sound, from_end, zoo
 
 COST, LONG = "what does it cost", "and how long"
 
@@ -79,3 +79,38 @@ def test_words_that_the_vad_misses_are_kept() -> None:
     result = call(Say(first_sound(1.0), COST, noticed=False))
 
     assert (result.kept, len(result.replies)) == (1.0, 1), result.describe()
+
+
+# A final that restates the one before, or comes twice
+
+
+def test_held_words_that_come_again_after_the_speech_are_no_second_turn() -> None:
+    result = call(Say(first_sound(5.1), QUESTION), Say(first_sound(9.4), COST), stt=STT(restates=True))
+
+    assert result.turns == [QUESTION, COST], result.describe()
+    assert [len(one.replies) for one in result.answered] == [1, 1]
+
+
+def test_words_from_before_the_speech_that_come_again_are_not_held_twice() -> None:
+    calls = (Say(first_sound(9.0), QUESTION), Say(first_sound(11.9), COST))
+    result = call(*calls, agent=Uninterruptable, stt=STT(restates=True))
+
+    assert [fate.value for held, fate in receipts(result)[1].held] == ["repeated", "delivered"], result.describe()
+    assert result.turns == [QUESTION, COST]
+
+
+def test_what_was_never_held_and_is_restated_is_livekits() -> None:
+    result = call(Say(10.0, QUESTION), Say(12.9, COST), stt=STT(restates=True))
+
+    assert result.turns[-1] == f"{QUESTION} {COST}", result.describe()
+
+
+def test_a_doubled_yes_is_early_both_times_though_the_llm_still_writes() -> None:
+    result = call(
+        Say(first_sound(0.8), "yes I agree"),
+        agent=Thinking,
+        llm=LLM([CONSENT, "Fine."], rate=5.0),
+        stt=STT(doubles=True),
+    )
+
+    assert earlies(result) == [("yes I agree", True), ("yes I agree", True)], result.describe()

@@ -284,7 +284,13 @@ class UnfinishedFound:
 
 @dataclass(frozen=True)
 class WordsLeftToLiveKit:
-    """A final transcript went to LiveKit, which will make a turn of it."""
+    """A final transcript went to LiveKit, which will make a turn of it.
+
+    Args:
+        heard: all of it; None for what the floor gave back.
+    """
+
+    heard: WordsHeard | None = None
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class Floor:
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
         self._pressed = Pressed(self._questions, self._queue, self._held_words)
         self._repeats = Repeats(self._held_words)
+        self.new_for_livekit = self._held_words.new_for_livekit
         self._shut_down = self._call_ended = False
         """Whether `FinishShutdown` was given, and `EndCall`."""
 
@@ -147,7 +148,7 @@ class Floor:
                 self._expected_since, self._freed_at = None, at
             case e.WordsLeftToLiveKit():
                 self._livekits.passed = not self._held_words.by_sound
-                self._held_words.passed(at)
+                self._held_words.passed(at, event.heard)
             case e.PhrasesExpected():
                 self._held_words.first_wait = self.policy.timeouts.phrase
             case e.TurnTaken():
@@ -264,8 +265,7 @@ class Floor:
             self._record_fates,  # after every rule that settles words, before the receipt that lists them
             self._write_receipts,  # an utterance is over, and none of its held words is open
             lambda at: self._gap.settle(at),  # the receipt is there, so that the gap can be added to it
-            self._release,  # after the receipts: LiveKit may speak from here on
-            # when LiveKit is released
+            self._release,  # after the receipts: LiveKit may speak from here on, and what comes again be said
             lambda at: self._repeats.settle(at, free=self._is_free, passed=self._livekits.passed),
             self._end,  # last: only when nothing above has anything left to do
         )

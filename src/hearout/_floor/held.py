@@ -8,6 +8,7 @@ from ..policy import Answer
 from ..receipts import Fate, Held, Kind
 from . import events as e
 from .actions import Release
+from .restated import LastFinal
 from .typed import CHARACTERS
 from .utterance import Utterance
 
@@ -21,9 +22,6 @@ REPEAT_WINDOW = 10.0
 
 NEWEST = 60.0
 """Seconds in which the end of a long interim transcript was said: 400 characters, at 7 in a second."""
-
-SAME = 0.1
-"""Seconds within which two finals begin that are of the same words, or come if their STT gives no times."""
 
 LATE = 1.25
 """By how much the next final may take longer than the slowest one of this call."""
@@ -166,8 +164,7 @@ class HeldWords:
     """What is decided, and not yet recorded."""
     repeat: tuple[str, float] | None = None
     """What was settled by its guess, and until when its final may come."""
-    last_final: tuple[e.WordsHeard, float] | None = None
-    """The last final that was held, and when it came."""
+    last_final: LastFinal = field(default_factory=LastFinal)
     by_hand: bool = False
     """Whether only the program ends the caller's turns."""
     by_sound: bool = False
@@ -304,14 +301,14 @@ class HeldWords:
         """Note a final transcript; the new words in it as a piece, None where there are none."""
         text, self.worded_at, self.taken_for_noise = event.text, at, False
         new = self._not_restated(event, at)
-        before, self.last_final = self.last_final, (event, at)
+        before = self.last_final.note(event, at, is_held=True)
         if before is not None and not words.split(new):
             self._note_repeated(text, event.began or self.began(at), owner)
             return None
         began = self._explained(event, at)
         piece = self._spoken(text, began, at, owner, after_question=after_question)
         if before is not None and new != text:
-            self._note_repeated(before[0].text, began, owner)
+            self._note_repeated(before, began, owner)
         elif (new := self._new_in(text, at)) != text and self.repeat is not None:
             self._note_repeated(self.repeat[0], piece.held.at, owner)
         self.repeat = None
@@ -351,8 +348,10 @@ class HeldWords:
         began = self.began(at) if text == self.guess else max(self.began(at), at - NEWEST)
         return HeldPiece(Held(text, began), owner, at, self.language, after_question)
 
-    def passed(self, at: float) -> None:
+    def passed(self, at: float, event: e.WordsHeard | None = None) -> None:
         """A final transcript went to LiveKit."""
+        if event is not None:
+            self.last_final.note(event, at, is_held=self.new_for_livekit(event, at) != event.text)
         self.final_at = at
         self.forget(at)
 
@@ -371,16 +370,11 @@ class HeldWords:
         return at < until and words.rest_of(text, said) is not None
 
     def _not_restated(self, event: e.WordsHeard, at: float) -> str:
-        """The part of a final that is not in the one before: STTs may give it twice, or begin the next with it."""
-        if self.last_final is None:
-            return event.text
-        (before, came), text = self.last_final, event.text
-        if event.began is not None and before.began is not None:
-            said_again = abs(event.began - before.began) < SAME
-        else:  # without times: at once, where no other sound can have been these words
-            said_again = at - came < SAME and not self.sounds and not self.wordless and text == before.text
-        rest = words.rest_of(text, before.text) if said_again else None
-        return rest if rest is not None else text
+        return self.last_final.new_in(event, at, alone=not self.sounds and not self.wordless)
+
+    def new_for_livekit(self, event: e.WordsHeard, at: float) -> str:
+        """What of a final that goes to LiveKit was not held before."""
+        return self._not_restated(event, at) if self.last_final.is_held else event.text
 
     def _new_in(self, text: str, at: float) -> str:
         """The part of a text that was not settled by an earlier interim transcript."""

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import _text as words
 from ..policy import (
@@ -11,7 +11,7 @@ from ..policy import (
     Policy,
     Redeliver,
 )
-from ..receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
+from ..receipts import Attempt, Cause, Fate, Held, Kind, Outcome, Receipt
 from ..receipts._receipt import (
     SHORT,
 )
@@ -452,6 +452,11 @@ class Utterance:
         if fate is not Fate.TOO_MUCH or all(known is not fate for _, known in self.held):
             self.held.append((held, fate))
 
+    def _marked(self, held: Held) -> Held:
+        """Mark held words that were decided before the text was known: only now it tells whether they were early."""
+        is_early = held.early or (held.kind is Kind.SPOKEN and self.is_early(held.at))
+        return held if is_early is held.early else replace(held, early=is_early)
+
     def _length(self) -> float | None:
         """How long all of it is, where that is known: the TTS said that there is no more."""
         known = self.complete and self.failure is None and not self._more_follows and self.made > 0.0
@@ -471,7 +476,7 @@ class Utterance:
             played=self.played,
             made=self.made,
             text=self.text,
-            held=tuple(self.held),
+            held=tuple((self._marked(one), fate) for one, fate in self.held),
             sounds=self.sounds,
             attempts=tuple(self.attempts),
             holes=tuple(self.holes),

@@ -31,6 +31,9 @@ class Watcher(Protocol):
     def text_known(self, handle: SpeechHandle, text: str) -> None:
         """So much of the text of a speech is known, as the LLM or the program wrote it; each time the new piece."""
 
+    def text_shown(self, handle: SpeechHandle, text: str) -> None:
+        """The agent's transcription node gave this piece: LiveKit puts it into the chat context."""
+
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
         """The TTS was given this text so far for one piece of the speech; all of the piece, when `complete`."""
 
@@ -168,6 +171,8 @@ class Nodes:
                 yield piece
 
         async for piece in iterated(self._transcribe(noted(), model_settings)):
+            if handle is not None:
+                self._watcher.text_shown(handle, str(piece))
             yield piece
 
     async def _on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:

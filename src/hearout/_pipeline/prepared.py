@@ -52,6 +52,7 @@ class PreparedAnswer:
         self._words: ReplayBuffer[str] = ReplayBuffer()
         """What LiveKit would give the agent's TTS node."""
         self._given = Given(lambda text, complete: None)
+        self._is_asked_for = False
         self._frames: ReplayBuffer[rtc.AudioFrame] = ReplayBuffer()
         self._tasks = [
             asyncio.create_task(record(lambda: think(context, tools, ModelSettings()), self._chunks, self._note)),
@@ -72,7 +73,8 @@ class PreparedAnswer:
         return False
 
     def chunks(self) -> AsyncIterator[llm.ChatChunk | str | FlushSentinel]:
-        """What the LLM said."""
+        """What the LLM said, as the answer to the turn."""
+        self._is_asked_for = True
         return self._chunks.read()
 
     def first(self, otherwise: TtsNode) -> TtsNode:
@@ -110,9 +112,14 @@ class PreparedAnswer:
             await asyncio.gather(taking, return_exceptions=True)
 
     async def _same(self, came: ReplayBuffer[str]) -> bool:
-        """Whether the text that comes is the prepared one; known with its first words while the LLM still speaks."""
+        """Whether the text that comes is the prepared one; known with its first words while the LLM still speaks.
+
+        Of an LLM that was asked afresh it is never: it may begin alike, and go on later or otherwise.
+        """
         heard = ""
         async for piece in came.read():
+            if not self._is_asked_for:
+                return False
             heard += piece
             prepared = "".join(self._words.items)
             if not (prepared.startswith(heard) or (heard.startswith(prepared) and not self._words.whole.is_set())):

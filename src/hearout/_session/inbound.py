@@ -207,7 +207,7 @@ class Inbound:
             if final and heard.text.strip():
                 if self._session.realtime is not None:
                     self._session.realtime.heard(event)
-                self._feed(e.WordsLeftToLiveKit())
+                return self._left_to_livekit(event)
             return False
         self._answers.caller_speaks(heard.language)
         if heard.text.strip():
@@ -224,6 +224,16 @@ class Inbound:
             ),
         )
         return True
+
+    def _left_to_livekit(self, event: stt.SpeechEvent) -> bool:
+        """Leave a final to LiveKit, without the words that were held before; whether there are no others in it."""
+        heard, now = self._heard(event), self._runner.now
+        new = self._runner.floor.new_for_livekit(heard, now)
+        if not new.strip():
+            return True
+        event.alternatives[0].text = new
+        self._feed(e.WordsLeftToLiveKit(heard))
+        return False
 
     def take_over(self) -> bool:
         """The floor holds: the words of the caller's sound of which a realtime model made no turn are held words.
@@ -308,6 +318,12 @@ class Inbound:
             self._feed(e.TextKnown(speech.id, speech.text))
         if self._session.output.audio is None:
             self._feed(e.TextSent(speech.id))
+
+    def text_shown(self, handle: SpeechHandle, text: str) -> None:
+        def shown(speech: SpeechAttempt) -> None:
+            speech.shown += text
+
+        self._of(handle, shown)
 
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
         if text:

@@ -66,6 +66,7 @@ class SpeechAttempt:
         asked: what was asked for.
         text: of the utterance, as far as it is known: as it was written.
         spoken: what the TTS was given in this attempt, piece for piece.
+        shown: what the agent's transcription node made of the text that is not in the chat context yet.
     """
 
     id: str
@@ -73,6 +74,7 @@ class SpeechAttempt:
     asked: SpeechRequest
     text: str = field(default="", repr=False)
     spoken: dict[int, str] = field(default_factory=dict, repr=False)
+    shown: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         self._in_context = len(self.asked.before)
@@ -81,12 +83,12 @@ class SpeechAttempt:
         """Note that the LLM is asked, for a reply or after a tool: the text so far is in the chat context by now."""
         if self.own_text:
             self.text += " "
-            self._in_context = len(self.text)
+            self._in_context, self.shown = len(self.text), ""
 
     @property
     def new_text(self) -> str:
-        """The text of the speech that is not in the chat context yet."""
-        return self.text[self._in_context :]
+        """The text of the speech that is not in the chat context yet, as LiveKit will put it there."""
+        return self.shown or self.text[self._in_context :]
 
     @property
     def begins_at(self) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -10,6 +11,9 @@ from typing import Any, TypeAlias
 from livekit.agents import APIConnectionError, APIConnectOptions, NotGivenOr, llm
 from livekit.agents.llm import ChatChunk, ChatContext, ChoiceDelta, FunctionToolCall, LLMStream, Tool, ToolChoice
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
+
+LETTERS = 6
+"""Characters of a usual word, the space after it included."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +92,26 @@ class LLM:
         answers: one for each request in order (the last one again and again), or a function of the chat context.
         first_token: seconds to the first word.
         rate: words a second from then on.
+        piece: characters that come at a time, whatever they tear apart; None: a word.
     """
 
     answers: Answers = repeat
     first_token: float = 0.4
     rate: float = 50.0
+    piece: int | None = None
 
     def reply(self, number: int, context: ChatContext) -> Reply:
         """The answer to request `number`, counted from 0."""
         answer = self.answers(context) if callable(self.answers) else self.answers[min(number, len(self.answers) - 1)]
         return Reply(answer) if isinstance(answer, str) else answer
+
+    def pieces(self, reply: Reply) -> list[str]:
+        """What comes of an answer, one after the other."""
+        words = re.findall(r"\s*\S+", reply.text)[: reply.max_words]
+        if self.piece is None:
+            return words
+        text = "".join(words)
+        return [text[begin : begin + self.piece] for begin in range(0, len(text), self.piece)]
 
 
 class ScriptedLLM(llm.LLM[Any]):
@@ -149,19 +163,19 @@ class _LlmStream(LLMStream):
     async def _run(self) -> None:
         self._attempt += 1
         reply = self._request.reply
-        words = reply.text.split()
-        limit = len(words) if reply.max_words is None else min(reply.max_words, len(words))
-        breaks_at = None if reply.breaks_after is None or self._broken else math.floor(reply.breaks_after * len(words))
-        stalls_at = math.floor(reply.stall_after * len(words)) if reply.stall else None
+        pieces = self._script.pieces(reply)
+        pause = (1 if self._script.piece is None else self._script.piece / LETTERS) / self._script.rate
+        breaks_at = None if reply.breaks_after is None or self._broken else math.floor(reply.breaks_after * len(pieces))
+        stalls_at = math.floor(reply.stall_after * len(pieces)) if reply.stall else None
         await asyncio.sleep(self._script.first_token)
-        for index, word in enumerate(words[:limit]):
+        for index, piece in enumerate(pieces):
             if index == breaks_at:
                 break
             if index == stalls_at:
                 await self._stall(reply.stall)
             if index:
-                await asyncio.sleep(1 / self._script.rate)
-            self._send(ChoiceDelta(role="assistant", content=word if index == 0 else " " + word))
+                await asyncio.sleep(pause)
+            self._send(ChoiceDelta(role="assistant", content=piece))
         if breaks_at is not None:
             self._broken = True  # the second try goes through
             raise APIConnectionError("the model broke off", retryable=reply.retryable)

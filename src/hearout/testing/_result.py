@@ -198,9 +198,7 @@ def utterances(
     for index, stretches in sorted(by_segment.items()):
         made = {one.synthesis: syntheses[one.synthesis - 1] for one in stretches}
         asked_before = min(one.at for one in made.values())
-        by_sentence = not all(one.voice.streaming for one in made.values())
-        begins = made[min(made)].text if by_sentence else _longest(one.text for one in made.values())
-        request = _request(begins, asked_before, requests)
+        request = _request(made[min(made)].text, asked_before, requests)
         intended = _wanted(request) if request is not None else _given(made)
         new: Counter[str] = Counter()
         if request is not None:

@@ -67,6 +67,10 @@ REPLIES: Mapping[str, Reply] = {
     "markdown": Reply(
         "That is **very** important. Thank you for calling.", spoken="That is very important. Thank you for calling."
     ),
+    "a list": Reply(
+        "Two things:\n\n- **First**, your [terms](https://example.com/terms).\n- Then `nothing` more.",
+        spoken="Two things: First, your terms. Then nothing more.",
+    ),
     "emoji": Reply("That is noted. \U0001f60a Thank you.", spoken="That is noted. Thank you."),
     "SSML": Reply('One moment. <break time="200ms"/> Your number is <say-as interpret-as="digits">77</say-as> now.'),
     "structured": Reply(
