@@ -242,7 +242,7 @@ def test_the_gap_to_the_answer_is_on_the_utterance_that_was_spoken_over() -> Non
     floor = playing()
     told(floor, (2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost")), *ended())
 
-    assert told(floor, (7.25, e.ReplyStarted())) == [NoteGap("n1", 0.25)]
+    assert told(floor, (7.25, e.ReplyStarted())) == [NoteGap("n1", ended_at=7.0, began_at=7.25)]
     assert told(floor, (9.0, e.ReplyStarted())) == []
 
 

@@ -11,6 +11,7 @@ from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from harness.scenes import Announcing
 from hearout import AgentSession
+from hearout._pipeline.awake import Awake
 from hearout._pipeline.playout import PlayoutMeter
 from hearout.testing import Call
 from hearout.testing._clock import run
@@ -63,7 +64,7 @@ def played(lead: float, played_to: float, *, progress: bool = False, stops_at: f
         sink, heard = Sink(), Heard()
         leads = iter((lead, 0.0))
         speech: Any = types.SimpleNamespace(id="speech", add_done_callback=lambda _: None)
-        tap = PlayoutMeter(sink, speaking=lambda: speech, listener=heard, lead_in=lambda: next(leads))  # type: ignore[arg-type]
+        tap = PlayoutMeter(sink, speaking=lambda: speech, listener=heard, awake=Awake(), lead_in=lambda: next(leads))  # type: ignore[arg-type]
         told: list[float] = []
         tap.on("playback_finished", lambda event: told.append(event.playback_position))
         await tap.capture_frame(SECOND)
@@ -126,7 +127,7 @@ def test_a_session_leaves_no_task_of_livekits_captions_behind_the_meter() -> Non
 def test_captions_that_another_session_shows_stay_open() -> None:
     async def main() -> tuple[bool, bool]:
         captions = paced(Sink())
-        meter = PlayoutMeter(captions.audio_output, speaking=lambda: None, listener=Heard())  # type: ignore[arg-type]
+        meter = PlayoutMeter(captions.audio_output, speaking=lambda: None, listener=Heard(), awake=Awake())  # type: ignore[arg-type]
         await meter.aclose()
         captions.rotate_segment()
         await captions.barrier()

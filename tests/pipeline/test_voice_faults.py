@@ -11,6 +11,7 @@ from livekit.agents.voice import SpeechHandle
 
 from harness.scenes import NOTICE, Announcing, Thinking, call, ours, receipts, said
 from hearout import Outcome, Policy
+from hearout._pipeline.awake import Awake
 from hearout._pipeline.retry import SPEECH, Patience, Retry, TtsNode
 from hearout.policy import Timeouts
 from hearout.receipts import Cause
@@ -98,7 +99,7 @@ class Narrated:
     def __init__(self, node: TtsNode) -> None:
         self.failures: list[str] = []
         self.text_ended = False
-        retry = Retry(tries=3, patience=Patience(10.0, 2.0, 5.0), left=lambda *_: 0.0, watcher=self)
+        retry = Retry(tries=3, patience=Patience(10.0, 2.0, 5.0), left=lambda *_: 0.0, watcher=self, awake=Awake())
         self._speak = retry.tts_node(node)
 
     def failed(self, handle: SpeechHandle, what: str) -> None:

@@ -217,10 +217,17 @@ class WriteReceipt:
 
 @dataclass(frozen=True)
 class NoteGap:
-    """Note the gap: the words over an utterance were answered so many seconds after its end; its receipt is written."""
+    """Note the gap from an utterance's end to the first sample of the answer to the words over it, in seconds of the
+    call; its receipt is written."""
 
     id: str
-    seconds: float
+    ended_at: float
+    began_at: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.began_at - self.ended_at
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,10 @@ class SpeechSuspended:
 
 @dataclass(frozen=True)
 class VoiceFailed:
-    """The TTS, or the LLM, gave up: a part of it will not be said. `what` is ``"voice"`` or ``"model"``."""
+    """The TTS or the LLM gave up: a part of it will not be said.
+
+    `what` is the `Cause`: ``"voice"``, ``"model"``, or ``"stood still"`` where that broke off whatever was tried.
+    """
 
     id: str
     what: str
@@ -411,6 +414,13 @@ class SessionClosed:
 
 
 @dataclass(frozen=True)
+class StoodStill:
+    """The agent's event loop stood still for so many seconds until now, while something was waited for."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class AlarmRang:
     """The time that the floor asked for has come."""
 
@@ -464,5 +474,6 @@ Event: TypeAlias = (
     | StopAsked
     | ShutdownAsked
     | SessionClosed
+    | StoodStill
     | AlarmRang
 )

@@ -179,6 +179,8 @@ class Floor:
                 self.closing.asked(at, drain=event.drain)
             case e.SessionClosed():
                 self._queue.shut_down(at)
+            case e.StoodStill():
+                self._queue.stood_still(event.seconds)
             case e.UnfinishedFound():
                 self._arrived.append(event)
             case e.StopAsked():

@@ -86,6 +86,11 @@ class Queue:
                 return one
         return None
 
+    def stood_still(self, seconds: float) -> None:
+        """The agent's event loop stood still for so long."""
+        for one in self.all:
+            one.stood_still += seconds
+
     def shut_down(self, at: float) -> None:
         """The session is closed: nothing is said any more."""
         for one in self.open(suspended=True):
@@ -176,8 +181,7 @@ class Gap:
         """Note it once the answer has begun."""
         if self.answer_began_at is not None:
             if self.utterance is not None:
-                name, ended_at = self.utterance
-                yield NoteGap(name, self.answer_began_at - ended_at)
+                yield NoteGap(*self.utterance, self.answer_began_at)
             self.utterance = self.answer_began_at = None
 
 

@@ -13,7 +13,7 @@ from ..receipts import Cause
 from . import events as e
 from .actions import Action
 from .answering import Expected
-from .floor import Floor
+from .awake import AwakeFloor
 
 Step: TypeAlias = tuple[float, e.Event | Action]
 """When, in seconds from the call's start, and what happened or was decided."""
@@ -35,7 +35,7 @@ def replayed(lines: Iterable[str], policy: Policy | None = None) -> Iterator[tup
         lines: of the trace.
         policy: of the call's session.
     """
-    floor = Floor(policy)
+    floor = AwakeFloor(policy)
     due: list[str] = []
     for text in lines:
         step = json.loads(text)

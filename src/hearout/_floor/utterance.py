@@ -38,7 +38,6 @@ purpose."""
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
 
-
 LEFT: Mapping[Cause | None, tuple[Outcome, str]] = {
     None: (Outcome.CALLER_GONE, "the caller left"),
     Cause.TRANSFERRED: (Outcome.CALLER_GONE, "the caller's telephone was transferred"),
@@ -51,6 +50,13 @@ LEFT: Mapping[Cause | None, tuple[Outcome, str]] = {
     Cause.AGENT_REPLACED: (Outcome.SHUT_DOWN, "another participant took the agent's identity"),
 }
 """How an utterance ends when the caller cannot be reached, and in which words: by the cause."""
+
+
+def gave_up(what: str) -> str:
+    """What a `VoiceFailed` of this cause says, in words."""
+    if what == Cause.STOOD_STILL.value:
+        return "the agent's event loop stood still, and what was tried meanwhile broke off"
+    return f"the {what} gave up"
 
 
 @dataclass
@@ -86,6 +92,7 @@ class Utterance:
     cause: Cause | None = None
     ended_at: float | None = None
     sounds: int = 0
+    stood_still: float = 0.0
     held: list[tuple[Held, Fate]] = field(default_factory=list)
     holes: list[tuple[float, float]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
@@ -171,7 +178,7 @@ class Utterance:
             case e.SpeechSuspended():
                 self.suspended = True
             case e.VoiceFailed():
-                self.failure = self.failure or (f"the {event.what} gave up", Cause(event.what))
+                self.failure = self.failure or (gave_up(event.what), Cause(event.what))
             case _:
                 assert isinstance(event, e.SpeechEnded)
                 self._end(at, interrupted=event.interrupted)
@@ -244,7 +251,7 @@ class Utterance:
         """The same utterance under another id, as it was when the caller was last known to be there: broken off."""
         again = copy.copy(self)
         again.id, again.repeats = name, self.repeats or self.id
-        again.asked_at, again.sounds, again.held = at, 0, []
+        again.asked_at, again.sounds, again.stood_still, again.held = at, 0, 0.0, []
         again.attempts, again.holes = self.attempts[:-1], list(self.holes)
         again.alignment = copy.deepcopy(self.alignment)
         again.outcome, again._told_at = None, None
@@ -478,6 +485,7 @@ class Utterance:
             text=self.text,
             held=tuple((self._marked(one), fate) for one, fate in self.held),
             sounds=self.sounds,
+            stood_still=self.stood_still,
             attempts=tuple(self.attempts),
             holes=tuple(self.holes),
             expected=self._length(),

@@ -9,6 +9,7 @@ from livekit import rtc
 from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT, TimedString
 
 from .. import _text as words
+from .awake import Awake
 from .given import GIVEN, Given
 from .loudness import Loudness
 from .pace import Pace, letters, letters_at_least
@@ -38,6 +39,7 @@ class TtsAttempt:
         begins: the character of the text at which this try begins; what is before has been said.
         cut: whether `begins` counts in the node's own text, because it uses no TTS of LiveKit.
         note: called with the text that the TTS was given, and with whether that is ``complete``.
+        awake: tells how long the loop really ran.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class TtsAttempt:
         begins: int,
         cut: bool,
         note: Callable[..., None],
+        awake: Awake,
     ) -> None:
+        self._awake = awake
         self._clock = asyncio.get_running_loop().time
         self._text = text
         self._note_text = note
@@ -90,7 +94,7 @@ class TtsAttempt:
     def came(self, frame: rtc.AudioFrame, before: float) -> rtc.AudioFrame:
         """Note a frame; with its times counted from the beginning of the piece, `before` seconds before this try."""
         if self.first_sound is None and self._asked_at is not None:
-            self.first_sound = self._clock() - self._asked_at
+            self.first_sound = self._awake.since(self._asked_at)
         times = [one for one in frame.userdata.get(USERDATA_TIMED_TRANSCRIPT, ()) if isinstance(one, TimedString)]
         for one in times:
             if isinstance(one.start_time, float | int):

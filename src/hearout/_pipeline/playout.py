@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from livekit import rtc
 from livekit.agents.voice import SpeechHandle, io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
+
+from .awake import Awake
 
 REPORTS = 1.0
 """Seconds within which a sink that lives reports the end of what was cleared."""
@@ -44,6 +47,7 @@ class PlayoutMeter(io.AudioOutput):
         sink: the session's audio output.
         speaking: whose audio is being captured: called in LiveKit's task for it.
         listener: who wants to know.
+        awake: tells how long the loop really ran.
         lead_in: asked when a stretch begins: seconds of silence to play before it, which are no part of it.
     """
 
@@ -53,6 +57,7 @@ class PlayoutMeter(io.AudioOutput):
         *,
         speaking: Callable[[], SpeechHandle | None],
         listener: PlayoutObserver,
+        awake: Awake,
         lead_in: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__(
@@ -63,6 +68,7 @@ class PlayoutMeter(io.AudioOutput):
         )
         self._speaking = speaking
         self._listener = listener
+        self._awake = awake
         self._lead_in = lead_in
         self._leads: dict[str, float] = {}
         self._starting: asyncio.TimerHandle | None = None
@@ -128,7 +134,7 @@ class PlayoutMeter(io.AudioOutput):
 
     def clear_buffer(self) -> None:
         self.sink.clear_buffer()
-        asyncio.get_running_loop().call_later(REPORTS, self._end_for_the_sink, self._ended)
+        self._awake.later(REPORTS, partial(self._end_for_the_sink, self._ended))
 
     async def aclose(self) -> None:
         """Close the transcript synchronizers behind this meter; call it when the session is closed.

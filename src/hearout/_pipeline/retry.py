@@ -20,6 +20,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .. import _text as words
 from .attempt import ROUNDING, TtsAttempt
+from .awake import Awake
 from .given import note_given
 from .pace import Pace
 from .replay import ReplayBuffer, iterated, record
@@ -27,6 +28,9 @@ from .replay import ReplayBuffer, iterated, record
 SPEECH: ContextVar[SpeechHandle | None] = ContextVar("hearout_speech", default=None)
 """Which speech a node works for. Set when LiveKit announces the speech, so that its tasks inherit it: LiveKit calls a
 node without saying for which speech, and prepares one while another plays."""
+
+STOOD_STILL = "stood still"
+"""What is to blame where the event loop stood still during each of the tries that broke off."""
 
 AT_ONCE = 0.05
 """Seconds within which LiveKit's fallback adapter ends its stream after it lost the TTS that was speaking."""
@@ -42,7 +46,7 @@ class RetryWatcher(Protocol):
         """The ``"voice"`` or the ``"model"`` broke off, and is asked again."""
 
     def given_up(self, handle: SpeechHandle, what: str) -> None:
-        """A part of the speech will not be said."""
+        """A part of the speech will not be said; `what` may also be `STOOD_STILL`."""
 
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
         """The TTS was given this text so far for one piece of the speech; all of the piece, when `complete`."""
@@ -79,6 +83,7 @@ class Retry:
         patience: how long it may give no sound.
         left: seconds that have not left the audio output, of those of a speech that were made.
         watcher: who is told.
+        awake: tells how long the loop really ran: a try that broke off while it stood still has not failed.
     """
 
     def __init__(
@@ -88,11 +93,13 @@ class Retry:
         patience: Patience,
         left: Callable[[SpeechHandle, float], float],
         watcher: RetryWatcher,
+        awake: Awake,
     ) -> None:
         self.tries = tries
         self.patience = patience
         self.left = left
         self.watcher = watcher
+        self.awake = awake
         self._paces: dict[int, Pace] = {}
         self._made: dict[str, float] = {}
         self._pieces = 0
@@ -116,9 +123,10 @@ class Retry:
             self._pieces += 1
             piece = _Piece(self, lambda given: iterated(original(given, model)), kept, pace, number=self._pieces)
             try:
-                async with aclosing(piece.watched(tool) if _protected() else piece.plain()) as frames:
-                    async for frame in frames:
-                        yield frame
+                with self.awake.watching():
+                    async with aclosing(piece.watched(tool) if _protected() else piece.plain()) as frames:
+                        async for frame in frames:
+                            yield frame
             finally:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
@@ -142,17 +150,21 @@ class Retry:
             chat_ctx: llm.ChatContext, tools: list[llm.Tool], model: ModelSettings
         ) -> AsyncIterator[llm.ChatChunk | str | FlushSentinel]:
             handle, said = _protected(), _Said()
-            try:
-                async for chunk in iterated(original(chat_ctx, tools, model)):
-                    if handle is None or not isinstance(chunk, llm.ChatChunk) or said.is_new(chunk):
-                        yield chunk
-                    elif said.contradicted:
-                        self.watcher.given_up(handle, "model")
-                        return
-            except APIError:
-                if handle is not None:
-                    self.watcher.given_up(handle, "model")
-                raise
+            time = asyncio.get_running_loop().time
+            with self.awake.watching():
+                asked_at = time()
+                try:
+                    async for chunk in iterated(original(chat_ctx, tools, model)):
+                        asked_at = time()
+                        if handle is None or not isinstance(chunk, llm.ChatChunk) or said.is_new(chunk):
+                            yield chunk
+                        elif said.contradicted:
+                            self.watcher.given_up(handle, "model")
+                            return
+                except APIError:
+                    if handle is not None:
+                        self.watcher.given_up(handle, STOOD_STILL if self.awake.stood_still(asked_at) else "model")
+                    raise
 
         return think
 
@@ -188,6 +200,9 @@ class _Piece:
         self._is_said = self._doubted = False
         self._lost_at = float("-inf")
         self._loop = asyncio.get_running_loop()
+        self._awake = retry.awake
+        self._began_at = self._loop.time()
+        self._forgiven = 0
 
     async def plain(self) -> AsyncGenerator[rtc.AudioFrame, None]:
         """The frames of one try, whatever becomes of it."""
@@ -218,11 +233,13 @@ class _Piece:
                 except _BrokeOffError:
                     if self._is_said:
                         return
+                    self._forgive()
                     if self._tries < self._retry.tries:
                         self._retry.watcher.failed(self._speech, "voice")
                         continue
                     # Not raised: LiveKit would call the speech finished while its audio still plays (1.8.9, say()).
-                    self._retry.watcher.given_up(self._speech, "voice")
+                    stood_still = self._awake.stood_still(self._began_at)
+                    self._retry.watcher.given_up(self._speech, STOOD_STILL if stood_still else "voice")
                 return
         finally:
             if isinstance(voice, tts.FallbackAdapter):
@@ -234,7 +251,17 @@ class _Piece:
 
     def _begin(self) -> TtsAttempt:
         self._tries += 1
-        return TtsAttempt(self._speak, self._text, begins=self._begins, cut=self._cut, note=self._note)
+        self._began_at = self._loop.time()
+        return TtsAttempt(
+            self._speak, self._text, begins=self._begins, cut=self._cut, note=self._note, awake=self._awake
+        )
+
+    def _forgive(self) -> None:
+        """A try during which the loop stood still does not count; as many as may be made are forgiven."""
+        if self._forgiven < self._retry.tries and self._awake.stood_still(self._began_at):
+            self._forgiven += 1
+            self._tries -= 1
+            self._began_at = self._loop.time()
 
     def _note(self, text: str, *, complete: bool) -> None:
         if self._handle is not None and len(text) >= self._known:
@@ -275,6 +302,7 @@ class _Piece:
                 text = trying[-1].text[self._begins :]
                 for one in [one for one in trying if one.upcoming.done()]:
                     if self._failed(one):
+                        self._forgive()
                         trying.remove(one)
                         await one.close()
                     else:
@@ -310,7 +338,7 @@ class _Piece:
         """Seconds since the last try could have said all; 0 while the LLM writes: its silence is not the TTS's."""
         if self._text.whole_at is None:
             return 0.0
-        return self._loop.time() + ROUNDING - max(self._text.whole_at, trying[-1].began_at)
+        return self._awake.since(max(self._text.whole_at, trying[-1].began_at)) + ROUNDING
 
     def _patience_with_it(self) -> float:
         patience = self._retry.patience
@@ -362,9 +390,9 @@ class _Piece:
         patience, began = self._retry.patience, self._loop.time()
         seconds = max(patience.end if lacks is None else patience.pause, 1.5 * self._pace.pause)
         last = self._tries >= self._retry.tries and lacks is not False
-        await asyncio.wait({attempt.upcoming}, timeout=max(seconds, patience.first) if last else seconds)
-        if attempt.upcoming.done() or self._left() > 0:
-            self._pace.pause = max(self._pace.pause, self._loop.time() - began)
+        came = await self._awake.wait({attempt.upcoming}, max(seconds, patience.first) if last else seconds)
+        if came or self._left() > 0:
+            self._pace.pause = max(self._pace.pause, self._awake.since(began))
             return False
         if lacks or attempt.waits_for_text or (lacks is None and not self._doubted):
             self._doubted = True
@@ -381,7 +409,7 @@ class _Piece:
 
     def _ended(self, attempt: TtsAttempt) -> bool:
         """Its stream ended: False, if that was all."""
-        lost = self._loop.time() - self._lost_at < AT_ONCE
+        lost = self._awake.since(self._lost_at) < AT_ONCE
         if attempt.seconds and (lost or not self._text.whole.is_set() or attempt.lacks(self._pace)):
             self._lost_at = float("-inf")
             raise _BrokeOffError

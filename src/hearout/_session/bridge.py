@@ -11,7 +11,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .. import _text as words
 from .._floor import events as e
-from .._floor.floor import Floor
+from .._floor.awake import AwakeFloor
 from .._floor.state import Progress
 from .._pipeline.hearing import CallerAudio
 from .._pipeline.nodes import Nodes
@@ -59,7 +59,7 @@ class Bridge:
         self._meter: PlayoutMeter | None = None
         self._streams: StreamGuard | None = None
         self._closed = self.finishing = False  # finishing: a shutdown waits for what is owed, and nothing new is said
-        self.floor = Floor(policy)
+        self.floor = AwakeFloor(policy)
         self._audio = CallerAudio(hears=lambda: self.floor.holding)
         self._runner = runner = Runner(self.floor)
         self.feed = runner.feed
@@ -116,6 +116,7 @@ class Bridge:
             patience=Patience(waits.voice, waits.stall, waits.close),
             left=lambda handle, made: 0.0 if self._meter is None else self._meter.left(handle, made),
             watcher=self._inbound,
+            awake=self._runner.awake,
         )
 
     @property
@@ -209,7 +210,9 @@ class Bridge:
             if isinstance(output, PlayoutMeter):
                 output = output.sink  # of an earlier start of the session
             lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
-            self._meter = PlayoutMeter(output, speaking=SPEECH.get, listener=self._inbound, lead_in=lead_in)
+            self._meter = PlayoutMeter(
+                output, speaking=SPEECH.get, listener=self._inbound, awake=self._runner.awake, lead_in=lead_in
+            )
             self._session.output.audio = self._meter
 
     def follow(self, room: rtc.Room) -> None:

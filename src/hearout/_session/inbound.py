@@ -25,6 +25,7 @@ from livekit.agents.voice.events import EventTypes
 
 from .. import _text as words
 from .._floor import events as e
+from .._floor.utterance import gave_up
 from .._pipeline.prepared import PreparedAnswer
 from .._pipeline.retry import SPEECH
 from .._pipeline.transcripts import TranscriptGate
@@ -387,6 +388,6 @@ class Inbound:
         logger.warning("the %s broke off in protected speech %s; it is asked again", what, handle.id)
 
     def given_up(self, handle: SpeechHandle, what: str) -> None:
-        logger.error("the %s gave up: a part of protected speech %s will not be said", what, handle.id)
+        logger.error("a part of protected speech %s will not be said: %s", handle.id, gave_up(what))
         if (speech := self._speeches[handle]) is not None:
             self._feed(e.VoiceFailed(speech.id, what))

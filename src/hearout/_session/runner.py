@@ -9,6 +9,7 @@ from typing import Any
 from .._floor import actions as a
 from .._floor import events as e
 from .._floor.floor import Floor
+from .._pipeline.awake import Awake
 
 logger = logging.getLogger("hearout")
 
@@ -34,6 +35,10 @@ class Runner:
         self.before_alarm: Callable[[], None] = lambda: None
         """Called before the floor is told that its alarm rang."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self.awake = Awake()
+        """Tells how long the loop really ran."""
+        self.awake.on_standstill = self._stood_still
+        self._watches = False
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._upcoming: deque[tuple[e.Event, float]] = deque()
@@ -56,6 +61,7 @@ class Runner:
             event: what happened.
             at: when, in seconds from the session's begin; now, where it is None.
         """
+        self.awake.look()
         self._upcoming.append((event, self.now if at is None else at))
         if self._feeding:
             return
@@ -100,15 +106,25 @@ class Runner:
         self.closed = True
         self._set_alarm()
 
+    def _stood_still(self, seconds: float) -> None:
+        logger.warning("the event loop stood still for %.1f s, by a blocking call or a stopped process", seconds)
+        self.feed(e.StoodStill(seconds))
+
     def _set_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        at = self.floor.next_alarm
-        if at is not None and not self.closed:
+        at = None if self.closed else self.floor.next_alarm
+        if at is not None:
             self._alarm = self._loop.call_at(self._began + at, self._ring, at)
+        if (at is not None) is not self._watches:
+            self._watches = at is not None
+            (self.awake.watch if self._watches else self.awake.rest)()
 
     def _ring(self, at: float) -> None:
+        self.awake.look()
+        if (due := self.floor.next_alarm) is None or due > at:
+            return  # the loop stood still: the floor was told so, and has another alarm
         self.before_alarm()
         # not a rounding error before its time: it would ring again and again
         self.feed(e.AlarmRang(), at=max(at, self.now))

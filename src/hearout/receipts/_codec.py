@@ -64,6 +64,7 @@ def to_json(receipt: Receipt, *, words: Retention = Retention.KEEP, text: Retent
         "level": str(receipt.level),
         "gap": receipt.gap,
         "sounds": receipt.sounds,
+        "stood_still": receipt.stood_still,
         "text_sha256": receipt.text_sha256,
         "held": [_held(held, fate, words) for held, fate in receipt.held],
     }
@@ -101,6 +102,7 @@ def from_json(document: object) -> Receipt:
         text=text,
         held=tuple(map(_read_held, read.several("held"))),
         sounds=int(read.number("sounds")),
+        stood_still=read.number_or_none("stood_still") or 0.0,
         call=read.text("call"),
         agent=read.text("agent"),
         caller=read.text("caller"),

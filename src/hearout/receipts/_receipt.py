@@ -122,6 +122,8 @@ class Cause(Enum):
     MODEL = "model"
     SINK = "sink"
     NOBODY_LISTENING = "nobody listening"
+    STOOD_STILL = "stood still"
+    """The agent's own event loop did, and what it waited for broke off meanwhile."""
     REJECTED = "rejected"
     """Busy, or declined."""
     NOT_ANSWERED = "not answered"
@@ -240,6 +242,8 @@ class Receipt:
         cause: what ended it, when it did not finish; None also of a caller who left by themselves.
         cut_in_by: who cut in: an identity, or "operator"; empty otherwise.
         gap: seconds from its last sample to the answer's first; None when there was no answer.
+        stood_still: seconds for which the agent's event loop did not run while the utterance was owed; nobody else's
+            failure. `docs/receipts.md` says what that can be.
         omitted_text: the SHA-256 of a text that was left out of the record.
         extra: what a newer version of hearout wrote into the record, kept for it.
     """
@@ -265,6 +269,7 @@ class Receipt:
     cause: Cause | None = None
     cut_in_by: str = ""
     gap: float | None = None
+    stood_still: float = 0.0
     omitted_text: str = field(default="", repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
