@@ -22,7 +22,6 @@ from hearout._floor.awake import TIMES, AwakeFloor, AwakeTime
 from hearout.policy import Timeouts
 from hearout.receipts import Cause, Outcome, Receipt
 from hearout.receipts._question import QuestionReceipt
-from tests.floor.test_laws import law, orders
 
 LENGTHS = frozenset({"begins_at", "expected", "every", "seconds", "since", "patience", "wait", "confidence"}) | {
     *("stood_still", "played", "made", "gap", "after")
@@ -31,13 +30,6 @@ LENGTHS = frozenset({"begins_at", "expected", "every", "seconds", "since", "pati
 LATER = frozenset({"revoked_at", "starts_from", "delay"})
 """Those that the floor leaves empty, or that follow from others."""
 TEXT = "This call is recorded. Do you agree to that?"
-
-
-# L12: a standstill, with all that follows it as much later, changes nothing but the seconds.
-@law
-@given(orders, st.integers(0, 1000))
-def test_a_standstill_changes_nothing_but_the_seconds(order: bytes, cut: int) -> None:
-    stood_still_and_not(order, cut)
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 50.0), st.floats(0.5, 400.0)), max_size=6), st.floats(0.0, 300.0))
@@ -204,3 +196,9 @@ def test_each_number_of_an_event_or_action_is_known_as_seconds_or_not() -> None:
     told_later = {of for of in found if of.startswith("Listener.")}
     assert not {of for of, name in found.items() if name not in TIMES | LENGTHS | LATER} - told_later
     assert set(found.values()) >= TIMES
+
+
+def test_a_transcript_is_taken_or_left_by_the_awake_second() -> None:
+    floor, _ = stands(*PLAYING, (61.0, e.StoodStill(60.0)))
+
+    assert floor.takes("hello there", 61.5)

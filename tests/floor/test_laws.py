@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import laws
+from harness.laws_awake import stood_still_and_not
 from harness.orders import late_event, played, to_its_end, vanished
 
 ORDERS = int(os.environ.get("HEAROUT_ORDERS", "2000"))
@@ -83,6 +84,13 @@ def test_where_turns_end_by_hand_nothing_commits_by_itself(order: bytes) -> None
 @given(orders)
 def test_a_model_that_hears_sound_is_given_words(order: bytes) -> None:
     laws.who_hears_sound_is_given_words(to_its_end(order))
+
+
+# L12: a standstill of the event loop, with all that follows it as much later, changes nothing but the seconds.
+@law
+@given(orders, st.integers(0, 1000))
+def test_a_standstill_changes_nothing_but_the_seconds(order: bytes, cut: int) -> None:
+    stood_still_and_not(order, cut)
 
 
 # L8: what a dead agent owed is gone on with, or left; what was said over it has its one fate either way (L1).

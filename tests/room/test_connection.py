@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from livekit import rtc
 
+from hearout._pipeline.awake import Awake
 from hearout._room import connection
 from hearout._room.connection import CUT_OFF, ConnectionLoss, is_cut_off
 from hearout.testing._clock import run
@@ -20,7 +21,13 @@ class Played:
         self.room: Any = rtc.EventEmitter()
         self.done: list[str] = []
         note = self.done.append
-        ConnectionLoss(self.room, unheard=lambda: note("unheard"), abandon=lambda: note("abandoned"), written=WRITTEN)
+        ConnectionLoss(
+            self.room,
+            unheard=lambda: note("unheard"),
+            abandon=lambda: note("abandoned"),
+            later=Awake().later,
+            written=WRITTEN,
+        )
 
     def shutdown(self, *, reason: str) -> None:
         self.done.append("job ended")
@@ -36,6 +43,8 @@ def played(monkeypatch: pytest.MonkeyPatch, *happens: Any) -> list[str]:
         for one in happens:
             if isinstance(one, float):
                 await asyncio.sleep(one)
+            elif callable(one):
+                one()
             else:
                 call.room.emit(*one)
         done: list[str] = call.done
@@ -82,3 +91,11 @@ def test_a_lost_room_is_left_at_once_unless_the_agent_was_removed(
 )
 def test_only_who_was_taken_out_of_the_room_by_nobody_is_cut_off(reason: Any, cut_off: bool) -> None:  # noqa: FBT001
     assert is_cut_off(reason) is cut_off
+
+
+def test_an_agent_whose_loop_stands_still_meanwhile_keeps_its_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stand_still() -> None:
+        loop: Any = asyncio.get_running_loop()
+        loop.stand_still(30.0)
+
+    assert played(monkeypatch, 2.0, ("reconnecting",), 1.0, stand_still, 0.5, ("reconnected",), 60.0) == []

@@ -85,6 +85,7 @@ class AwakeFloor(Floor):
     def apply(self, event: e.Event, at: float) -> list[Action]:
         if isinstance(event, e.StoodStill):
             self._time.stood_still(at, event.seconds)
+            self._queue.stood_still(event.seconds)
         if not self._time:
             return super().apply(event, at)
         actions = super().apply(_moved(event, self._time.awake), self._time.awake(at))

@@ -179,8 +179,6 @@ class Floor:
                 self.closing.asked(at, drain=event.drain)
             case e.SessionClosed():
                 self._queue.shut_down(at)
-            case e.StoodStill():
-                self._queue.stood_still(event.seconds)
             case e.UnfinishedFound():
                 self._arrived.append(event)
             case e.StopAsked():
@@ -189,7 +187,7 @@ class Floor:
                 for one in self._queue.open(suspended=True):
                     if event.id in (one.id, one.repeats) or (event.id is None and one is self._queue.current()):
                         one.stop(Outcome.CUT_IN, f"operator: {event.reason}", Cause.OPERATOR)
-            case e.AlarmRang() | e.TurnCommitted():
+            case e.AlarmRang() | e.StoodStill() | e.TurnCommitted():
                 pass
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
                 self._note_sound(event, at)

@@ -4,8 +4,8 @@ LiveKit (rtc 1.1.21) notices a dead network after 14 to 21 s, and then tries for
 has missed the agent by then, and the caller hears silence.
 """
 
-import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 from livekit import rtc
 from livekit.agents import get_job_context
@@ -30,6 +30,13 @@ def is_cut_off(reason: rtc.DisconnectReason.ValueType) -> bool:
     return reason not in _AS_WANTED
 
 
+class Waiting(Protocol):
+    """Something that comes later."""
+
+    def cancel(self) -> None:
+        """It does not come any more."""
+
+
 class ConnectionLoss:
     """Watches the connection of one agent whose call is registered for failover.
 
@@ -37,24 +44,32 @@ class ConnectionLoss:
         room: LiveKit's.
         unheard: called when nobody hears the agent any more.
         abandon: leaves the call's ledger rows as an agent that died leaves them.
+        later: calls back after so many seconds in which the event loop ran.
         written: seconds after `unheard` in which what is owed by it is in the ledger, with where it begins.
     """
 
     def __init__(
-        self, room: rtc.Room, *, unheard: Callable[[], None], abandon: Callable[[], None], written: float
+        self,
+        room: rtc.Room,
+        *,
+        unheard: Callable[[], None],
+        abandon: Callable[[], None],
+        later: Callable[[float, Callable[[], None]], Waiting],
+        written: float,
     ) -> None:
         self._unheard = unheard
         self._abandon = abandon
+        self._later = later
         self._written = written
         self._job = get_job_context(required=False)
-        self._waits: asyncio.TimerHandle | None = None
+        self._waits: Waiting | None = None
         room.on("reconnecting", self._reconnecting)
         room.on("reconnected", self._stop_waiting)
         room.on("disconnected", self._disconnected)
 
     def _reconnecting(self) -> None:
         if self._waits is None:  # a try after another is the same outage
-            self._waits = asyncio.get_running_loop().call_later(CUT_OFF, self._leave)
+            self._waits = self._later(CUT_OFF, self._leave)
 
     def _stop_waiting(self) -> None:
         if self._waits is not None:
@@ -68,7 +83,7 @@ class ConnectionLoss:
 
     def _leave(self) -> None:
         self._unheard()
-        self._waits = asyncio.get_running_loop().call_later(self._written, self._end)
+        self._waits = self._later(self._written, self._end)
 
     def _end(self) -> None:
         self._abandon()

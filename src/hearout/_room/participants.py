@@ -137,7 +137,9 @@ class Participants:
         self._lost: set[str] = set()
         self._put_out_by: Cause | None = None
         """Why the agent itself is not in the room any more, where somebody put it out."""
-        self._rings_since: float | None = None
+        self._rang = self._not_subscribed = 0.0
+        """Seconds for which the caller's telephone rang, and for which the caller might have subscribed. Ticks are
+        counted, so that a loop that stands still makes neither longer."""
         self._needs_lead_in = True
         self._noted = Noted()
         self._watched: dict[str, list[asyncio.Task[None]]] = {}
@@ -411,7 +413,7 @@ class Participants:
                     self._presence.came(person.identity, self._host.now, by_signs=is_telephone(person))
         if linked is None or not self._is_here(linked):
             return
-        self._rings_since = None
+        self._rang = 0.0
         if self._granted != linked.identity and not self._open:
             self._grant(linked.identity)
         if self._gone:
@@ -431,12 +433,14 @@ class Participants:
         self._room.local_participant.set_track_subscription_permissions(
             allow_all_participants=False, participant_permissions=[only]
         )
-        asyncio.get_running_loop().call_later(self._policy.timeouts.listener, self._open_anyway, identity)
+        self._not_subscribed = 0.0
 
-    def _open_anyway(self, identity: str) -> None:
-        if not self._open and identity == self._granted and self._is_open():
+    def _open_anyway(self) -> None:
+        """The caller does not subscribe, whom the others wait for."""
+        self._not_subscribed += BEAT
+        if self._granted and not self._open and self._not_subscribed > self._policy.timeouts.listener:
             logger.warning("the caller has not subscribed to the agent's track; others may now")
-            self._open, self._deaf = True, identity
+            self._open, self._deaf = True, self._granted
             self._room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
 
     def _open_to_everybody(self) -> None:
@@ -468,17 +472,17 @@ class Participants:
             self._look()
             self._presence.listed(self._host.now)
             await self._own_line.look(self._host.now)
+            self._open_anyway()
             self._ring()
             self._amend()
 
     def _ring(self) -> None:
         """A telephone that rings keeps what is to be said waiting: that is a sign of life of it, for a time."""
-        now = self._host.now
         ringing = [one for one in self._people() if one.identity == self.caller and not self._is_here(one)]
         if self._open or self._granted or not ringing:
             return
-        self._rings_since = now if self._rings_since is None else self._rings_since
-        if now < self._rings_since + self._policy.timeouts.ring:
+        self._rang += BEAT
+        if self._rang <= self._policy.timeouts.ring:
             for speech in self._host.speeches:
                 self._host.feed(e.SpeechQueued(speech.id))
         elif not self._gone:

@@ -164,7 +164,8 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             await bridge.keep(writer, call, looked_after)
             if room is not None and looked_after is not None and bridge.receipts.ledger is not None:
                 unheard = lambda: None if bridge.room is None else bridge.room.nobody_hears()  # noqa: E731
-                ConnectionLoss(room, unheard=unheard, abandon=bridge.receipts.ledger.abandon, written=2 * RENEW)
+                abandon, later = bridge.receipts.ledger.abandon, bridge.later
+                ConnectionLoss(room, unheard=unheard, abandon=abandon, later=later, written=2 * RENEW)
 
     @property
     def owed(self) -> tuple[Unfinished, ...]:

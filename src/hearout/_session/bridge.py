@@ -62,7 +62,7 @@ class Bridge:
         self.floor = AwakeFloor(policy)
         self._audio = CallerAudio(hears=lambda: self.floor.holding)
         self._runner = runner = Runner(self.floor)
-        self.feed = runner.feed
+        self.feed, self.later = runner.feed, runner.awake.later
         self.speeches = Speeches()
         self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=runner.start)
         self._gate = TranscriptGate(lambda event: self._inbound.keeps(event), restored=self._audio.restored)

@@ -51,6 +51,7 @@ class Telemetry:
             "hearout.played_seconds": receipt.played,
             "hearout.length_seconds": receipt.length,
             "hearout.attempts": len(receipt.attempts),
+            "hearout.stood_still_seconds": receipt.stood_still or None,
             "hearout.held": len(receipt.held),
         }
         told |= {f"hearout.held.{fate.value.replace(' ', '_')}": number for fate, number in fates.items()}

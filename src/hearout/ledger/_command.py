@@ -489,5 +489,7 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
         yield "caller", f"{held.at:.2f} s: {said} ({held.kind.value}) → {fate.value}"
     if receipt.sounds:
         yield "sounds", f"{receipt.sounds} without words"
+    if receipt.stood_still:
+        yield "stood still", f"the agent's event loop, for {receipt.stood_still:.1f} s meanwhile"
     if receipt.gap is not None:
         yield "gap", f"{receipt.gap:.3f} s to the answer"
