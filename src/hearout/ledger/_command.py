@@ -450,7 +450,7 @@ def _details(entry: Entry) -> list[str]:
         facts.append(("amended", f"{_time(entry.amended)} UTC: more became known of who heard it"))
     *before, last = map(str, entry.rows)
     rows = f"{', '.join(before)} and {last}" if before else last
-    facts.append(("rows", rows + (", written later: the ledger was down" if entry.spooled else "")))
+    facts.append(("rows", rows + (", written later: the ledger took too long, or was down" if entry.spooled else "")))
     facts += (
         _facts(entry.receipt) if entry.receipt else [("standing", f"{entry.standing}, {entry.played:.1f} s played")]
     )

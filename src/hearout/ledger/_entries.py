@@ -139,7 +139,7 @@ class Entry:
         rows: its rows in the book: the promise, the receipt, what was added to that.
         receipt: its receipt; of a process that died, what is known of it; None while it is being said.
         played: seconds that are known to have been played.
-        spooled: whether the ledger was down then, so that a row was appended later.
+        spooled: whether the ledger took too long or was down, so that a row was appended later.
         amended: when something was last added to its receipt, in seconds since 1970, UTC; None when nothing was.
         said: while the call goes on, the words of each entry of the receipt's `held`, where it keeps none: for the
             agent that takes the call over, and for nobody else.

@@ -184,7 +184,7 @@ function receipt(one) {
     ...told.listeners.map((who) => [`${who.identity} present`, seconds(who.present)]),
     ["sounds", told.sounds === 0 ? "" : `${told.sounds} without words`],
     ["stood still", told.stood_still ? `the agent's event loop, for ${told.stood_still.toFixed(1)} s meanwhile` : ""],
-    ["rows", `${one.rows.join(", ")}${one.spooled ? ", written later: the ledger was down" : ""}`],
+    ["rows", `${one.rows.join(", ")}${one.spooled ? ", written later: the ledger took too long, or was down" : ""}`],
     ["amended", one.amended === null ? "" : `${moment(one.amended)} UTC: more became known of who heard it`],
     ["SHA-256 of the text", make("code", "", told.text_sha256)],
   ], "fine"));
