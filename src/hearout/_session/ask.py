@@ -19,6 +19,7 @@ from ..receipts import AskOutcome, Held, Kind, QuestionReceipt
 from .announce import Announcer
 from .asking import Aside, Choices, Digits, Silence, YesNo
 from .call_receipts import CallReceipts
+from .silence import Silences
 from .speeches import SpeechRequest
 
 logger = logging.getLogger("hearout")
@@ -224,6 +225,7 @@ class Asker:
         self._answer = answer
         self._open: dict[str, tuple[Question, asyncio.Future[CallerAnswer]]] = {}
         self._asked: dict[str, int] = {}
+        self._silences = Silences(call.receipts, self._revoke_implied)
 
     def ask(self, question: Question) -> QuestionHandle:
         """Ask it; one that a dead agent's caller answered in this call stays answered.
@@ -267,7 +269,17 @@ class Asker:
 
     def ended(self, receipt: QuestionReceipt) -> None:
         """The question has ended; its attempts' receipts are written in this step of the loop, after this."""
-        asyncio.get_running_loop().call_soon(self._complete, receipt)
+        if self._silences.must_be_witnessed(receipt):
+            self._call.receipts.start(self._complete_silence(receipt))
+        else:
+            asyncio.get_running_loop().call_soon(self._complete, receipt)
+
+    async def _complete_silence(self, receipt: QuestionReceipt) -> None:
+        self._complete(await self._silences.witnessed(receipt))
+
+    def _revoke_implied(self, name: str, decided_at: float, reason: str) -> None:
+        for receipt in [one for one in self.all if (one.id, one.decided_at) == (name, decided_at)]:
+            CallerAnswer(receipt, self._revoke).revoke(reason)
 
     def revoke_all(self, reason: str) -> None:
         """Nobody made the choices that were made in this call; the reason goes on each record."""

@@ -50,9 +50,11 @@ class CallReceipts:
         """Called with the key of an utterance when more has become known than its receipt said."""
         self.on_settled: list[Callable[[Receipt], None]] = []
         """Called with each receipt, once, when what could be waited for is known."""
+        self.on_looked: list[Callable[[], None]] = []
+        """Called when more may have become known of who was there."""
         self.unsettled = 0
         """Receipts that are written and not done: what may still become known is waited for, and the tail."""
-        self._start = start
+        self.start = start
         self.speeches = speeches
         self._agent = agent
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
@@ -78,10 +80,12 @@ class CallReceipts:
             self._settle(key)
         else:
             self.unsettled += 1
-            self._start(self._confirmed(key, self.evidence))
+            self.start(self._confirmed(key, self.evidence))
 
     def look_again(self, *, since: float = -math.inf) -> None:
         """Look again at the evidence for utterances that ended since a second of the call."""
+        for tell in self.on_looked:
+            tell()
         for key, number in reversed(self._number.items()):
             if self.all[number].ended_at < since:
                 return
