@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from harness.ledger_workers import NOTICE, NOW, Opened, receipt
+from harness.ledger_workers import NOTICE, NOW, Opened, cut_in, receipt
 from harness.questions import CONSENT_GIVEN, CONSENT_SILENT
 from hearout.ledger import Ledger
+from hearout.ledger._asked import answered_too_early
 from hearout.ledger._command import main
 from hearout.ledger._questions import asked_record, questions, revoked_record
 from hearout.ledger._read import rows, verify
@@ -32,9 +33,9 @@ def run(ledger: Ledger, *arguments: str) -> int:
 def test_the_list_says_who_was_asked_what_they_said_and_when(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(book, "--asked", "consent") == 0
     head, first, second = capsys.readouterr().out.splitlines()
-    assert head.split() == ["decided", "(UTC)", "call", "choice", "basis", "said"]
-    assert first.split()[2:] == ["room-1", "yes", "given", "yes", "(yes)"]
-    assert second.split()[2:] == ["room-2", "silent", "none"]
+    assert head.split() == ["decided", "(UTC)", "call", "version", "choice", "basis", "said"]
+    assert first.split()[2:] == ["room-1", "3", "yes", "given", "yes", "(yes)"]
+    assert second.split()[2:] == ["room-2", "3", "silent", "none"]
 
 
 def test_the_list_of_a_question_may_be_json(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +49,7 @@ def test_the_list_of_a_question_may_be_json(book: Opened, capsys: pytest.Capture
 
 def test_a_question_that_nobody_was_asked_is_said_so(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(book, "--asked", "another") == 0
-    assert capsys.readouterr().out.startswith("Nobody was asked 'another'")
+    assert capsys.readouterr().out.startswith("No question 'another' has ended")
 
 
 def test_a_call_that_was_answered_before_the_notice_is_found(url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,3 +94,64 @@ def test_a_forgotten_call_keeps_the_choice_of_a_question_and_no_name(book: Opene
     assert (found.choice, found.revoked_at, found.answers[0].text) == ("yes", NOW + 60, "")
     assert "1705551234" not in str(found) + str(list(rows(book)))
     assert verify(book).fault is None
+
+
+def test_the_first_revocation_of_two_stands(book: Opened) -> None:
+    for number, reason in enumerate(("the caller called back", "a mistake")):
+        revoked = replace(CONSENT_GIVEN, revoked=reason, revoked_at=NOW + 90 + number)
+        book.append(revoked_record(revoked, by="ab"[number]))
+
+    given, _ = [receipt for _, receipt in questions(book)]
+    assert (given.revoked, given.revoked_at) == ("the caller called back", NOW + 90)
+    assert verify(book).fault is None
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+@pytest.mark.parametrize(
+    ("ids", "early"),
+    [
+        (("notice#2",), []),
+        (("notice#2", "notice#3"), []),
+        (("notice-2",), ["room-1"]),
+        (("notice#two",), ["room-1"]),
+        ((), ["room-1"]),
+    ],
+)
+def test_a_notice_that_was_said_again_counts(
+    book: Opened,
+    ids: tuple[str, ...],
+    early: list[str],
+    *,
+    forgotten: bool,
+) -> None:
+    book.owe("room-1", "notice", NOTICE, by="a", now=NOW - 40)
+    book.settle(replace(cut_in("notice"), held=()), call="room-1", by="a", now=NOW - 31)
+    for id in ids:
+        book.owe("room-1", id, NOTICE, by="a", now=NOW - 20)
+        book.settle(receipt(id, held=()), call="room-1", by="a", now=NOW - 11)
+    if forgotten:
+        book.forget("room-1", by="ann", now=NOW + 100)
+
+    found = [call for call, _ in answered_too_early(book, "notice", now=NOW + 7200)]
+    assert len(found) == len(early)
+    assert forgotten or found == early
+
+
+def test_an_unfinished_notice_discloses_nothing(book: Opened) -> None:
+    book.owe("room-1", "notice", NOTICE, by="a", now=NOW - 40)
+    book.renew("room-1", "notice", by="a", played=6.9, now=NOW - 32)
+
+    assert [call for call, _ in answered_too_early(book, "notice", now=NOW + 7200)] == ["room-1"]
+
+
+def test_calls_one_after_the_other_in_one_room_are_told_apart(url: str) -> None:
+    ledger = Opened(url)
+    for number, said in enumerate((True, False)):
+        call, at = f"room/RM_{number}", NOW + 100 * number
+        if said:
+            ledger.owe(call, "notice", NOTICE, by="a", now=at)
+            ledger.settle(receipt("notice", held=()), call=call, by="a", now=at + 9)
+        asked = replace(CONSENT_GIVEN, call=call, entry=f"e{number}")
+        ledger.append(asked_record(asked, by="a", now=at + 20, text=Retention.KEEP))
+
+    assert [call for call, _ in answered_too_early(ledger, "notice", now=NOW + 7200)] == ["room/RM_1"]

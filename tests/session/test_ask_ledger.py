@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.kept_in_loop import InTheLoop
-from harness.ledger_workers import Opened
+from harness.ledger_workers import Opened, kinds
 from harness.scenes import call, reading, said
 from hearout import AgentSession, AskOutcome, CallerAnswer, QuestionReceipt, Retention, YesNo
 from hearout.ledger._questions import questions
@@ -48,6 +48,10 @@ def asked(
 
 def rows(ledger: Opened) -> list[QuestionReceipt]:
     return [receipt for _, receipt in questions(ledger)]
+
+
+def count(ledger: Opened, kind: str) -> int:
+    return kinds(ledger).count(kind)
 
 
 def test_an_answer_is_a_row_with_its_words_and_the_rule(ledger: Opened) -> None:
@@ -125,6 +129,36 @@ def test_an_open_question_is_asked_again_by_the_next_agent(ledger: Opened, dies_
 
 def test_a_revoked_answer_is_asked_for_again_after_a_crash(ledger: Opened) -> None:
     asked(ledger, Say(first_sound(ASKED + 1.0), "yes"), revoke="a mistake", dies_at=ASKED + 4.0)
+    _, spoken = asked(ledger, Say(first_sound(ASKED + 1.0), "no"))
+
+    assert spoken[0] == RECORD
+
+
+def test_an_answer_is_revoked_once(ledger: Opened) -> None:
+    (given,), _ = asked(ledger, Say(first_sound(ASKED + 1.0), "yes"), revoke="first")
+
+    again = given.revoke("second")
+    assert (again.receipt.revoked, [one.revoked for one in rows(ledger)]) == ("first", ["first"])
+    assert count(ledger, "revoked") == 1
+
+
+def test_the_answer_of_a_dead_agents_caller_is_revoked_by_the_next(ledger: Opened) -> None:
+    asked(ledger, Say(first_sound(ASKED + 1.0), "yes"), dies_at=ASKED + 4.0)
+    asked(ledger, revoke="the caller took it back")
+
+    assert [(one.choice, one.revoked) for one in rows(ledger)] == [("yes", "the caller took it back")]
+
+
+def test_no_choice_is_no_choice_to_revoke(ledger: Opened) -> None:
+    (silent,), _ = asked(ledger, revoke="nothing", wait=2.0, attempts=1)
+
+    assert (silent.outcome, silent.receipt.revoked) == (AskOutcome.SILENT, "")
+    assert count(ledger, "revoked") == 0
+
+
+def test_an_older_yes_does_not_stand_for_a_newer_answer_that_was_revoked(ledger: Opened) -> None:
+    asked(ledger, Say(first_sound(ASKED + 1.0), "yes"))
+    asked(ledger, Say(first_sound(ASKED + 1.0), "no"), revoke="a mistake", dies_at=ASKED + 4.0)
     _, spoken = asked(ledger, Say(first_sound(ASKED + 1.0), "no"))
 
     assert spoken[0] == RECORD

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from livekit.agents import Agent
 
+from harness.kept_in_loop import InTheLoop
+from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, call, reading
 from hearout import AgentSession, AnnouncementError, Outcome
-from hearout.testing import TTS, Noise, Result, Say, first_sound
+from hearout.testing import TTS, Do, Noise, Result, Say, _clock, first_sound
 from hearout.testing._script import Act
 
 LENGTH = TTS().seconds(NOTICE)
@@ -100,3 +103,32 @@ def test_times_that_make_no_sense_are_refused(every: Any) -> None:
 
     call(agent=reading(read))
     assert len(refused) == 1
+
+
+@pytest.mark.parametrize(("away", "due"), [(3.0, EVERY - 3.0), (EVERY + 20.0, 0.0), (-5.0, EVERY)])
+def test_the_next_agent_says_it_when_it_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: float, due: float
+) -> None:
+    ledger = Opened(f"sqlite:///{tmp_path}/receipts.db")
+
+    def one_call(holder: str, dies_at: float | None) -> Result:
+        writer = InTheLoop(ledger, holder)
+
+        async def read(session: AgentSession[Any]) -> None:
+            await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
+            session.announce(NOTICE, id="recording", every=EVERY)
+            session.say("I am with you.")
+
+        def die(_: Any) -> None:
+            writer.dies = True
+
+        acts = () if dies_at is None else (Do(first_sound(dies_at), die),)
+        return call(*acts, agent=reading(read), ends_after=60.0 if dies_at is None else dies_at + 0.5)
+
+    first = one_call("a", LENGTH + 2.0)
+    end = notices(first)[0].end
+    monkeypatch.setattr(_clock, "EPOCH", _clock.EPOCH + end + away)  # when the next agent begins
+    result = one_call("b", None)
+
+    assert notices(result)[0].start == pytest.approx(max(due, result.utterances[0].end + 1.0), abs=1.5)
+    assert names(result)[0] == "recording#2"

@@ -51,7 +51,7 @@ class RepeatAsked:
     """What another agent said, or began to say, comes again: for the first time so many seconds from now."""
 
     id: str
-    every: float
+    due_in: float
 
 
 @dataclass(frozen=True)

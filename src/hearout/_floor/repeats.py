@@ -60,7 +60,7 @@ class Repeats:
     def note(self, event: e.RepeatAsked | e.AgentChanged | e.TurnTaken, at: float) -> None:
         """Another agent's announcement comes again; the agent has a turn to answer, or becomes busy or idle."""
         if isinstance(event, e.RepeatAsked):
-            self._due[event.id] = _Due(at + event.every, None)
+            self._due[event.id] = _Due(at + event.due_in, None)
         elif isinstance(event, e.TurnTaken):
             self._has_a_turn = True
         else:

@@ -146,7 +146,8 @@ class Announcer:
         """Let come again what another agent said, or began to say."""
         if asked.every:
             self._repeated[name] = (dataclasses.replace(asked, id=name), 1)
-            self._call.feed(e.RepeatAsked(name, asked.every))
+            ledger = self._call.receipts.ledger
+            self._call.feed(e.RepeatAsked(name, asked.every if ledger is None else ledger.due_in(name, asked.every)))
 
     def say_again(self, action: SayAgain) -> None:
         """Say an announcement again, under an id of its own: the floor asks again where LiveKit cannot now."""

@@ -145,6 +145,8 @@ class CallLedger:
         self.inherited: dict[str, UnfinishedUtterance] = {}
         self.finished: dict[str, Receipt] = {}
         """What dead agents finished in this call, by its id."""
+        self._said_at: dict[str, float] = {}
+        """When dead agents ended what they finished, in seconds since 1970, by its id."""
         self.answers: dict[str, QuestionReceipt] = {}
         """The questions that were answered to dead agents in this call, by their ids."""
         self._writer = writer
@@ -169,7 +171,9 @@ class CallLedger:
         for entry in await self._writer.entries(self.call, now=time.time()):
             if entry.receipt is not None and entry.receipt.outcome is Outcome.FINISHED:
                 self.finished[entry.id] = _with_words(entry.receipt, entry.said)
+                self._said_at[entry.id] = entry.ended or 0.0
         for question in await self._writer.questions(self.call):
+            self.answers.pop(question.id, None)  # it was asked again since
             if question.outcome is AskOutcome.ANSWERED and not question.revoked:
                 self.answers[question.id] = question
 
@@ -208,6 +212,18 @@ class CallLedger:
         if receipt is None or (text is not None and not _same(text, receipt.text, receipt.text_sha256)):
             return None
         return self.finished.pop(name)
+
+    def due_in(self, name: str, every: float) -> float:
+        """Seconds until what dead agents said again and again is due; 0 where it is overdue.
+
+        Args:
+            name: of its first utterance.
+            every: seconds from its end to when it comes again.
+        """
+        repeats = [one for one in (*self._said_at, *self.inherited) if one == name or one.startswith(f"{name}#")]
+        if not repeats or any(one in self.inherited for one in repeats):
+            return every  # it is said now
+        return min(every, max(0.0, every - (time.time() - max(self._said_at[one] for one in repeats))))
 
     def let_go(self, name: str) -> None:
         """Let an utterance of a dead agent lie: the ledger keeps the row, the words held over it are settled here."""

@@ -44,8 +44,8 @@ def answered_too_early(ledger: Ledger, id: str, *, now: float, call: str | None 
     for entry in entries(ledger, now=now, call=call):
         if entry.receipt is None:
             continue
-        if entry.id == id and entry.receipt.outcome is Outcome.FINISHED:
-            played[entry.call] = min(_ended(entry), played.get(entry.call, float("inf")))
+        if entry.is_of(id) and entry.receipt.outcome is Outcome.FINISHED:
+            played[entry.call] = min(entry.ended or 0.0, played.get(entry.call, float("inf")))
         if (answered := _answered(entry)) is not None:
             first[entry.call] = min((answered, f"what was said over {entry.id}"), first.get(entry.call, _NEVER))
     for at, receipt in questions(ledger, call=call):
@@ -59,15 +59,8 @@ def answered_too_early(ledger: Ledger, id: str, *, now: float, call: str | None 
 _NEVER = (float("inf"), "")
 
 
-def _ended(entry: Entry) -> float:
-    """When it ended, in seconds since 1970: when it was promised, and how long after that."""
-    assert entry.receipt is not None
-    begun = entry.asked if entry.asked is not None else (entry.over or 0.0)
-    return begun + entry.receipt.ended_at - entry.receipt.asked_at
-
-
 def _answered(entry: Entry) -> float | None:
     """When the words held over an utterance were answered; None where they were not."""
     assert entry.receipt is not None
     delivered = any(fate is Fate.DELIVERED for _, fate in entry.receipt.held)
-    return _ended(entry) + (entry.receipt.gap or 0.0) if delivered else None
+    return (entry.ended or 0.0) + (entry.receipt.gap or 0.0) if delivered else None

@@ -223,14 +223,15 @@ def _list_asked(options: argparse.Namespace) -> int:
     if options.json:
         _say([json.dumps([question_json(at, receipt) for at, receipt in found], indent=2)])
         return 0
-    head = f"{'decided (UTC)':<19} {'call':<14} {'choice':<14} {'basis':<8} said"
+    head = f"{'decided (UTC)':<19} {'call':<14} {'version':<7} {'choice':<14} {'basis':<8} said"
     lines = []
     for at, receipt in found:
         choice, basis, said = question_line(receipt)
         lines.append(
-            f"{_time(at):<19} {_cut(receipt.call, 14)} {_cut(choice, 14)} {basis:<8} {_cut(said, 21)}".rstrip()
+            f"{_time(at):<19} {_cut(receipt.call, 14)} {_cut(receipt.version, 7)} {_cut(choice, 14)} {basis:<8} "
+            f"{_cut(said, 21)}".rstrip()
         )
-    _say([head, *lines] if lines else [f"Nobody was asked {options.asked!r} in book {options.book!r}."])
+    _say([head, *lines] if lines else [f"No question {options.asked!r} has ended in book {options.book!r}."])
     return 0
 
 

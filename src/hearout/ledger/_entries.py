@@ -158,6 +158,19 @@ class Entry:
     said: tuple[str, ...] = field(default=(), repr=False)
 
     @property
+    def ended(self) -> float | None:
+        """When its last sound ended, in seconds since 1970, by the clock of who promised it; None without a receipt."""
+        if self.receipt is None:
+            return None
+        begun = self.asked if self.asked is not None else (self.over or 0.0)
+        return begun + self.receipt.ended_at - self.receipt.asked_at
+
+    def is_of(self, id: str) -> bool:
+        """Whether this is that utterance, or one of its repeats: ``"notice"``, ``"notice#2"``."""
+        name, _, number = self.id.rpartition("#")
+        return self.id == id or (name == id and number.isdecimal())
+
+    @property
     def standing(self) -> str:
         """Its outcome; "owed" or "playing" while a living process has it."""
         if self.receipt is not None:

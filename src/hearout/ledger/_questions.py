@@ -54,7 +54,7 @@ def questions(
     Raises:
         LedgerError: as for every method of `Ledger`.
     """
-    revoked = {row.of: row for row in _rows(ledger, RowKind.REVOKED, call, id)}
+    revoked = {row.of: row for row in reversed(_rows(ledger, RowKind.REVOKED, call, id))}  # the first one stands
     for row in _rows(ledger, RowKind.ASKED, call, id):
         caller = tuple(json.loads(row.caller)) if row.caller else None
         said = Plaintext(row.salt, caller, json.loads(row.text) if row.text else None)
