@@ -69,7 +69,7 @@ def test_a_dead_line_implies_nothing(until: float) -> None:
     assert revoked == [""]
 
 
-def test_an_implied_yes_is_revoked_when_the_caller_proves_to_have_been_away() -> None:
+def test_an_implied_yes_is_revoked_when_the_caller_was_away_after_all() -> None:
     def found_out(session: Any) -> None:
         session._bridge.receipts.evidence.until = ASKED + 2.0
         session._bridge.receipts.look_again(since=0.0)
