@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from livekit.agents import function_tool
+from livekit.agents import Agent, function_tool
+from livekit.agents.beta.tools import EndCallTool, end_call
 
 from harness.scenes import NOTICE, Thinking, call, reading
-from hearout import AgentSession, FloorClosedError, SettingsError
+from hearout import AgentSession, FloorClosedError, Outcome, SettingsError
 from hearout.receipts import Receipt
 from hearout.testing import LLM, Do, Reply, UseTool, from_end
 
@@ -118,3 +119,57 @@ def test_a_tool_of_a_protected_reply_can_hang_up() -> None:
     assert result.protected[0].whole
     assert result.closed is not None
     assert result.closed[0] < 20.0
+
+
+class Job:
+    """LiveKit's job, which `EndCallTool` ends when the session has closed: the room is deleted from then on."""
+
+    def __init__(self) -> None:
+        self.ended_at: list[float] = []
+
+    def add_shutdown_callback(self, _delete_room: Any) -> None:
+        """Nothing is deleted here: when it may be is looked at."""
+
+    def shutdown(self, reason: str = "") -> None:
+        self.ended_at.append(asyncio.get_running_loop().time())
+
+
+class Ending(Agent):
+    """Ends the call by LiveKit's tool; its replies are protected, or the goodbye alone."""
+
+    def __init__(self, tool: EndCallTool, *, protected: bool) -> None:
+        chosen = {"allow_interruptions": False} if protected else {}
+        super().__init__(instructions="Answer briefly.", tools=[tool], **chosen)  # type: ignore[arg-type]
+
+    async def on_enter(self) -> None:
+        session: AgentSession[Any] = self.session  # type: ignore[assignment]
+        far(session)
+        session.generate_reply(instructions="End the call.")
+
+
+async def say_goodbye(event: Any) -> None:
+    """The goodbye is an announcement, and the tool's own reply is left out."""
+    event.ctx.session.announce(NOTICE, id="goodbye")
+    event.output = None
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_livekits_end_call_tool_says_a_protected_goodbye_whole(
+    monkeypatch: pytest.MonkeyPatch, *, announced: bool
+) -> None:
+    job, began = Job(), list[float]()
+    monkeypatch.setattr(end_call, "get_job_context", lambda: job)
+    tool = EndCallTool(on_tool_completed=say_goodbye) if announced else EndCallTool()
+    replies = LLM([Reply("Very well.", tools=(UseTool("end_call"),)), Reply(NOTICE)])
+
+    def begins(session: Any) -> None:
+        began.append(asyncio.get_running_loop().time())
+
+    result = call(Do(0.0, begins), agent=lambda: Ending(tool, protected=not announced), llm=replies, ends_after=40.0)
+
+    goodbye = result.protected[-1]
+    assert goodbye.said == NOTICE
+    assert goodbye.whole
+    assert job.ended_at[0] - began[0] >= goodbye.end + TAIL - 0.05
+    assert result.session.receipts[-1].outcome is Outcome.FINISHED
+    assert not [line for line in result.warnings if "playback_finished" in line or "never retrieved" in line]

@@ -159,7 +159,7 @@ class Entry:
 
     @property
     def ended(self) -> float | None:
-        """When its last sound ended, in seconds since 1970, by the clock of who promised it; None without a receipt."""
+        """When its last sound ended, in seconds since 1970, by the promise's clock; None without a receipt."""
         if self.receipt is None:
             return None
         begun = self.asked if self.asked is not None else (self.over or 0.0)
