@@ -17,6 +17,7 @@ from harness import ROOT
 from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 from hearout.ledger import Ledger
 from hearout.ledger import _tables as tables
+from hearout.ledger._arguments import FLAGS
 from hearout.ledger._command import COMMANDS, main
 from hearout.receipts import Attempt, Cause, Fate, Held, Kind, Level, Listener, Outcome
 from hearout.receipts._codec import (
@@ -395,3 +396,41 @@ def test_the_documentation_says_what_each_level_outcome_and_cause_is(member: Enu
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_documentation_names_each_command(command: str) -> None:
     assert f"\n| `{command}" in DOCUMENTATION
+
+
+ORDERS = [
+    (["--ledger", "URL", "verify"], ["verify", "--ledger", "URL"]),
+    (["--ledger=URL", "--book", "main", "verify", "--json"], ["verify", "--ledger", "URL", "--json"]),
+    (["--json", "--ledger", "URL", "list"], ["list", "--json", "--ledger", "URL"]),
+    (["--call", "verify", "--ledger", "URL"], ["list", "--call", "verify", "--ledger", "URL"]),
+    (["--ledger", "URL", "show", "notice", "--json"], ["show", "--json", "--ledger", "URL", "notice"]),
+    (["--chain", "--ledger", "URL", "export"], ["export", "--chain", "--ledger", "URL"]),
+    (["--led", "URL", "anchor"], ["anchor", "--led", "URL"]),
+    (["--ledger", "URL", "--older-than", "90d", "expire"], ["expire", "--older-than", "90d", "--ledger", "URL"]),
+    (["--text", "--ledger", "URL", "forget", "room"], ["forget", "room", "--text", "--ledger", "URL"]),
+    (["--nothing", "--ledger", "URL", "verify"], ["verify", "--nothing", "--ledger", "URL"]),
+    (["--ledger", "URL", "nothing"], ["list", "--ledger", "URL", "nothing"]),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), ORDERS, ids=lambda words: " ".join(words))
+def test_options_may_stand_before_the_command_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], one: list[str], other: list[str]
+) -> None:
+    told = []
+    for number, words in enumerate((one, other)):
+        book = Opened(f"sqlite:///{tmp_path}/{number}.db")
+        book.settle(receipt("notice", call="room"), call="room", by="a", now=NOW, entry="e" * 32)
+        status = main([word.replace("URL", book.url) for word in words], clock=lambda: NOW)
+        out = capsys.readouterr()
+        told.append((status, len(out.out.splitlines()), out.err.replace(f"{number}.db", "")))
+    assert told[0] == told[1]
+    assert told[0][0] == (2 if "nothing" in " ".join(one) else 0)
+
+
+def test_no_option_without_a_value_is_taken_for_one_with(capsys: pytest.CaptureFixture[str]) -> None:
+    found = set()
+    for command in COMMANDS:
+        main([command, "--help"])
+        found |= set(re.findall(r"\[(--?[a-z-]+)\]|\| (--[a-z-]+)\]", capsys.readouterr().out))
+    assert {one for pair in found for one in pair if one} == set(FLAGS) - {"--help"}

@@ -1,9 +1,27 @@
-"""Values of `hearout receipts`'s arguments: moments, ages and choices, each refused with a sentence."""
+"""Arguments of `hearout receipts`: their order, and moments, ages and choices, each refused with a sentence."""
 
 import argparse
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+
+FLAGS = ("-h", "--help", "--json", "--chain", "--vcon", "--text")
+"""The options that take no value."""
+
+
+def command_first(arguments: Sequence[str], commands: Sequence[str]) -> list[str]:
+    """Put the command before the options, wherever it stands among them; `list` where there is none."""
+    takes_value = False
+    for number, word in enumerate(arguments):
+        if word.startswith("-"):
+            takes_value = "=" not in word and not any(flag.startswith(word) for flag in FLAGS)
+        elif takes_value:
+            takes_value = False
+        elif word in commands:
+            return [word, *arguments[:number], *arguments[number + 1 :]]
+        else:
+            break
+    return list(arguments) if arguments and arguments[0] in ("-h", "--help") else ["list", *arguments]
 
 
 def moment(text: str) -> float:

@@ -29,7 +29,7 @@ from . import (
     Mode,
 )
 from . import _read as book
-from ._arguments import age, moment, some_of
+from ._arguments import age, command_first, moment, some_of
 from ._asked import answered_too_early, question_json, question_line
 from ._checkpoint import Signer, Verifier, anchors, key_line
 from ._questions import questions
@@ -68,11 +68,8 @@ def main(
     Returns:
         the exit status: 0; 1 when it failed or a row is bad; 2 for a wrong call.
     """
-    arguments = list(argv)
-    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help")):
-        arguments.insert(0, "list")
     try:
-        options = _parser(environ or {}, serve).parse_args(arguments)
+        options = _parser(environ or {}, serve).parse_args(command_first(argv, COMMANDS))
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
     options.now, options.status, options.progress = clock(), 0, progress
