@@ -69,9 +69,10 @@ test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other call
 
 test-all: test test-rest ## run all tests; what a machine lacks is skipped and named
 
-nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each (about 10 minutes)
+nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each, and 3,000 hostile documents for each reader (about 15 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 	@HEAROUT_ZOO_CALLS=2000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_zoo.py
+	@HEAROUT_FUZZ=3000 $(BIN)/python -m pytest --timeout 3600 tests/attacks
 	@HEAROUT_ASK_CALLS=3000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_ask_judged.py
 
 compatibility: $(TOOLS) ## run the tests in virtual time on each Python here, oldest and newest LiveKit: docs/compatibility.md

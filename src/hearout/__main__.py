@@ -73,7 +73,8 @@ def main(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
     if name not in COMMANDS:
         wanted = name in ("-h", "--help")
-        print(usage() if wanted else f"{usage()}\n\nerror: {_complaint(name)}", file=None if wanted else sys.stderr)
+        told = usage() if wanted else f"{usage()}\n\nerror: {_complaint(name)}"
+        print(shown(told), file=None if wanted else sys.stderr)
         return 0 if wanted else 2
     try:
         command = importlib.import_module(COMMANDS[name][0])

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import io
-import json
 import os
 import wave
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -15,6 +14,7 @@ import numpy as np
 from livekit import rtc
 from livekit.agents import tokenize
 
+from ._text import read_json
 from .errors import AnnouncementError
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class Announcement:
         wav = path.parent / manifest.wav()
         pcm, rate = _audio(wav, manifest.get("wav_sha256", str))
         text = manifest.get("text", str)
-        if hashlib.sha256(text.encode()).hexdigest() != manifest.get("text_sha256", str):
+        if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != manifest.get("text_sha256", str):
             raise AnnouncementError(f"{path}: its text was changed after the audio was made; {_AGAIN}")
         return cls(
             id=manifest.get("id", str),
@@ -212,8 +212,8 @@ class _Manifest:
     @classmethod
     def read(cls, path: Path) -> Self:
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            fields = read_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
             raise AnnouncementError(f"{path}: this is no whole manifest ({error}); {_AGAIN}") from error
         except FileNotFoundError:
             raise
@@ -241,7 +241,7 @@ class _Manifest:
     def wav(self) -> str:
         """The WAV's name; a file beside the manifest, whatever the manifest says."""
         name = self.get("wav", str)
-        if Path(name).name != name:
+        if Path(name).name != name or name in ("", "..") or not name.isprintable():
             raise self._wrong("wav")
         return name
 
@@ -262,7 +262,12 @@ class _Manifest:
 
 def _audio(path: Path, sha256: str) -> tuple[bytes, int]:
     """The samples of a WAV file (mono, 16 bit) and their rate in Hz."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise AnnouncementError(f"{path}: cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != sha256:
         raise AnnouncementError(f"{path}: the audio was changed after it was checked against its text; {_AGAIN}")
     try:
@@ -271,9 +276,11 @@ def _audio(path: Path, sha256: str) -> tuple[bytes, int]:
             pcm = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
         raise AnnouncementError(f"{path}: this is no WAV file of PCM samples ({error}); {_AGAIN}") from error
-    if (channels, width) != (1, 2):
+    if len(pcm) % (channels * width):
+        raise AnnouncementError(f"{path}: its last sample is cut; {_AGAIN}")
+    if (channels, width) != (1, 2) or not rate:
         raise AnnouncementError(
-            f"{path}: mono with 16 bit is needed, it has {channels} channels with {8 * width} bit; {_AGAIN}"
+            f"{path}: mono with 16 bit is needed, it has {channels} channels of {8 * width} bit, {rate} Hz; {_AGAIN}"
         )
     return pcm, rate
 

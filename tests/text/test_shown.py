@@ -1,5 +1,6 @@
 """What a caller, a model or a file wrote acts on no terminal and no log."""
 
+import ast
 import io
 import logging
 import subprocess
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from harness.ledger_workers import Opened, receipt
 from hearout import _ShownFilter
 from hearout._console.screen import Screen
-from hearout._text import shown
+from hearout._text import apart, shown, without_secrets
 from hearout.ledger._command import main
 from hearout.receipts._picture import Mark, picture, svg
 
@@ -134,3 +135,54 @@ def test_an_error_of_the_command_line_acts_on_nothing(tmp_path: Path) -> None:
 def test_the_picture_of_a_call_has_none_of_them() -> None:
     drawn = svg(picture(("caller",), [Mark("caller", 0, 9, HOSTILE, "caller", HOSTILE)], []), title=HOSTILE)
     assert acts(drawn) == []
+
+
+NOT_ON_A_TERMINAL = {("_local/llama.py", "report"): "a pipe to the process that started it"}
+"""Where else `print` writes to, by the name of its `file`."""
+
+
+def test_every_print_shows_its_text_by_this_function() -> None:
+    source = Path(str(sys.modules["hearout"].__file__)).parent
+    found = [(path, call) for path in sorted(source.rglob("*.py")) for call in prints(path)]
+    assert len(found) > 10
+    for path, call in found:
+        file = next((ast.unparse(one.value) for one in call.keywords if one.arg == "file"), "")
+        if (str(path.relative_to(source)), file) not in NOT_ON_A_TERMINAL:
+            assert all(is_shown(one) for one in call.args), f"{path}:{call.lineno}: print(shown(…)), whatever is in it"
+
+
+def prints(path: Path) -> list[ast.Call]:
+    """The calls that write to a terminal, but for those of the console's `rich`, which its own test holds."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return [one for one in calls if ast.unparse(one.func) in ("print", "sys.stdout.write", "sys.stderr.write")]
+
+
+def is_shown(argument: ast.expr) -> bool:
+    """Whether an argument is a text of ours, or went through `shown`."""
+    if isinstance(argument, ast.Constant):
+        return True
+    return isinstance(argument, ast.Call) and ast.unparse(argument.func) == "shown"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://ann:s3cret@host:8/v1", "http://host:8/v1"),
+        ("http://ann:s3@cret@host/v1", "http://host/v1"),
+        ("http://ann:s3cret#@host/v1", "http://host/v1"),
+        ("http://ann:s3cret?@host/v1", "http://…"),
+        ("http://host/v1?u=a@b&p=s3cret", "http://…"),
+        ("http://host/v1?p=s3cret", "http://host/v1"),
+        ("http://host/v1#s3cret", "http://host/v1"),
+        ("ann:s3cret@host", "…"),
+        ("sqlite:////var/lib/receipts.db", "sqlite:////var/lib/receipts.db"),
+    ],
+)
+def test_a_url_is_shown_without_who_enters_and_without_its_query(url: str, told: str) -> None:
+    assert without_secrets(url) == told
+
+
+def test_who_enters_is_kept_apart_from_the_url() -> None:
+    assert apart("http://ann:s%40@[::1]:8/v1?a=b") == ("http://[::1]:8/v1?a=b", ("ann", "s@"))
+    assert apart("http://ann@host") == ("http://host", ("ann", ""))
+    assert apart("https://host/v1") == ("https://host/v1", None)

@@ -59,7 +59,7 @@ def read(path: Path) -> Script:
         raise ScriptError(f"{path}: cannot be read ({_reason(error)})", path=str(path)) from error
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ScriptError(f"{path}: {error}", path=str(path)) from error
     return _Reader(path, text).script(tables)
 

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 
+from .._text import without_secrets
 from ..errors import ConsoleError
 
 LIVEKIT = ("LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
@@ -30,13 +31,13 @@ class Upstream:
     """Any server that speaks the OpenAI protocol.
 
     Attributes:
-        url: its base, with ``/v1`` where it has one.
+        url: its base, with ``/v1`` where it has one; a password may stand in it.
         model: what to ask it for, whatever the agent file names; "" to pass that on.
         key: its API key; "" for none.
         setting: the variable that named it, for messages.
     """
 
-    url: str
+    url: str = field(repr=False)
     model: str = ""
     key: str = field(default="", repr=False)
     setting: str = "HEAROUT_LLM_URL"
@@ -67,7 +68,7 @@ def choose(environment: Mapping[str, str]) -> Choice:
     llm = answers(environment)
     if url := environment.get("LIVEKIT_INFERENCE_URL", ""):
         _is_url(url, "LIVEKIT_INFERENCE_URL")
-        return Choice(Where.GIVEN, f"models: those at {url} (LIVEKIT_INFERENCE_URL is set)")
+        return Choice(Where.GIVEN, f"models: those at {without_secrets(url)} (LIVEKIT_INFERENCE_URL is set)")
     if "LIVEKIT_INFERENCE_API_KEY" in environment:
         return Choice(Where.CLOUD, "models: LiveKit Cloud's (LIVEKIT_INFERENCE_API_KEY is set)")
     if ".livekit.cloud" in environment.get("LIVEKIT_URL", ""):
@@ -94,7 +95,7 @@ def answers(environment: Mapping[str, str]) -> BuiltIn | Upstream:
     if llm in (one.value for one in BuiltIn):
         return BuiltIn(llm)
     if llm and not llm.startswith(("http://", "https://")):
-        raise ConsoleError(f"HEAROUT_LLM is {llm!r}; it is script, smollm2, or the URL of a model server (http://…)")
+        raise ConsoleError("HEAROUT_LLM is neither script nor smollm2, nor the URL of a model server (http://…)")
     model, key = environment.get("HEAROUT_LLM_MODEL", ""), environment.get("HEAROUT_LLM_KEY", "")
     if llm or url:
         return Upstream(llm or url, model, key, "HEAROUT_LLM" if llm else "HEAROUT_LLM_URL")
@@ -112,4 +113,4 @@ def _whole(environment: Mapping[str, str], names: tuple[str, ...]) -> None:
 
 def _is_url(url: str, name: str) -> None:
     if not url.startswith(("http://", "https://", "ws://", "wss://")):
-        raise ConsoleError(f"{name} is {url!r}, which is no URL; it begins with http:// or https://")
+        raise ConsoleError(f"{name} is no URL; it begins with http:// or https://")

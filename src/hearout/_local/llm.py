@@ -44,7 +44,7 @@ def reply(messages: Sequence[Mapping[str, Any]]) -> str:
     asked = _last_turn(messages)
     if not asked:
         return "Hello. What can I do for you?"
-    instructions = [_text(message) for message in messages if message.get("role") in ("system", "developer")]
+    instructions = [text_of(message) for message in messages if message.get("role") in ("system", "developer")]
     if instructions and EARLY in instructions[-1]:
         return "You answered before I had put my question, so let me ask it again. Do you agree?"
     if _LONG.search(asked) and _BORING.search(asked) and _TELL.search(asked):
@@ -71,14 +71,16 @@ def _last_turn(messages: Sequence[Mapping[str, Any]]) -> str:
     turn: list[str] = []
     for message in reversed(messages):
         if message.get("role") == "user":
-            turn.append(_text(message))
+            turn.append(text_of(message))
         elif message.get("role") in ("assistant", "tool") and turn:
             break
     return " ".join(" ".join(reversed(turn)).split())
 
 
-def _text(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
+def text_of(message: Mapping[str, Any]) -> str:
+    """The text of a message, in one piece; empty where it has none."""
+    content = message.get("content")
     if isinstance(content, str):
         return content
-    return " ".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    parts = [one.get("text", "") for one in content if isinstance(one, Mapping)] if isinstance(content, list) else []
+    return " ".join(part for part in parts if isinstance(part, str))

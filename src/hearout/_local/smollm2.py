@@ -14,10 +14,11 @@ from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .._text import read_json
 from ..errors import ConsoleError
 from .choice import Upstream
 from .spoken import CONTEXT, WholeSentences, request
-from .upstream import Server
+from .upstream import Server, choices
 
 MODEL = "SmolLM2-135M"
 
@@ -122,7 +123,7 @@ class SmolLM2:
         text = ""
         async for event in self.events(body):
             if event != b"[DONE]":
-                head = json.loads(event)
+                head = read_json(event)
                 text += _piece(head)
         message = {"index": 0, "message": {"role": "assistant", "content": text.strip()}, "finish_reason": "stop"}
         return json.dumps({**head, "object": "chat.completion", "choices": [message]}).encode()
@@ -139,8 +140,8 @@ class SmolLM2:
             async for event in events:
                 if event == b"[DONE]":
                     break
-                fields = json.loads(event)
-                is_whole = is_whole or any(one.get("finish_reason") == "stop" for one in fields.get("choices", ()))
+                fields = read_json(event)
+                is_whole = is_whole or any(one.get("finish_reason") == "stop" for one in choices(fields))
                 head = {"id": fields.get("id"), "object": "chat.completion.chunk", "created": fields.get("created")}
                 head["model"] = body.get("model", MODEL)
                 if said := answer.take(_piece(fields)):
@@ -158,7 +159,9 @@ class SmolLM2:
 
 
 def _piece(fields: Mapping[str, Any]) -> str:
-    return "".join(one.get("delta", {}).get("content") or "" for one in fields.get("choices", ()))
+    deltas = [one.get("delta") for one in choices(fields)]
+    said = [delta.get("content") for delta in deltas if isinstance(delta, dict)]
+    return "".join(text for text in said if isinstance(text, str))
 
 
 def _event(head: Mapping[str, Any], delta: Mapping[str, Any], reason: str | None = None) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._text.sentences import sentences
+from .llm import text_of
 
 CONTEXT = 4096
 """Tokens that the model is given room for. It was trained for 8192; half of it takes 90 MB less."""
@@ -120,9 +121,8 @@ def _parts(messages: Sequence[Mapping[str, Any]]) -> tuple[str, list[dict[str, s
 
 
 def _text(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
-    parts = [content] if isinstance(content, str) else [str(one.get("text", "")) for one in content if "text" in one]
-    return " ".join(" ".join(parts).split())
+    text = " ".join(text_of(message).split())
+    return text.encode("utf-8", "replace").decode()  # no half of a surrogate pair: sizes are counted in bytes
 
 
 def _size(text: str) -> int:

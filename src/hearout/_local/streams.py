@@ -2,9 +2,7 @@
 
 import asyncio
 import base64
-import binascii
 import contextlib
-import json
 import logging
 import re
 import secrets
@@ -18,6 +16,7 @@ import numpy as np
 from aiohttp import WSMessage, WSMsgType, web
 from livekit import rtc
 
+from .._text import read_json
 from .stt import Listening, RecognizedLine
 from .tts import (
     SAMPLE_RATE,
@@ -137,8 +136,8 @@ class _Stream(ABC):
         if len(message.data) > self._limits.message_bytes:
             raise _Refused(413, f"a message is longer than {self._limits.message_bytes} bytes")
         try:
-            fields = json.loads(message.data)
-        except (ValueError, RecursionError):
+            fields = read_json(message.data)
+        except ValueError:
             raise _Refused(400, "a message is not JSON") from None
         if not isinstance(fields, dict):
             raise _Refused(400, "a message is not a JSON object")
@@ -291,7 +290,7 @@ def _sample_rate(settings: Mapping[str, Any], default: int) -> int:
 def _samples(message: dict[str, Any]) -> Any:
     try:
         raw = base64.b64decode(str(message.get("audio", "")), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii's, or of what is not ASCII
         raise _Refused(400, "audio: base64 is needed") from None
     if len(raw) % 2:
         raise _Refused(400, "audio: 16-bit samples are needed")

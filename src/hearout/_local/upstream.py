@@ -1,12 +1,12 @@
 """A model server that the user named: asked in the OpenAI protocol, and what may go wrong with it put into words."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import openai
 
+from .._text import apart, read_json
 from .choice import Upstream
 
 CONNECT, STALL = 5.0, 30.0
@@ -86,13 +86,16 @@ class Server:
 
     def _asked(self, body: Mapping[str, Any]) -> Any:
         if self._client is None:
+            url, enters = apart(self._upstream.url)  # the client's library logs each request's URL
             self._client = openai.AsyncOpenAI(
-                base_url=self._upstream.url,
+                base_url=url,
                 api_key=self._upstream.key.strip()
                 or "none",  # the client insists on one; servers without keys ignore it
                 max_retries=0,
                 timeout=openai.Timeout(None, connect=CONNECT),
-                http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),  # words go to no other host
+                http_client=openai.DefaultAsyncHttpxClient(
+                    follow_redirects=False, auth=enters
+                ),  # words go to no other host
             )
         model = self._upstream.model or body.get("model")
         return self._client.chat.completions.with_streaming_response.create(**{**body, "model": model})
@@ -107,13 +110,18 @@ def _finishes(event: str, setting: str) -> bool:
     if event == "[DONE]":
         return True
     try:
-        fields = json.loads(event)
+        fields = read_json(event)
     except ValueError:
         fields = None
     if not isinstance(fields, dict) or "error" in fields:
         raise Trouble("broke off", f"the server at {setting}", "an error in the answer")
-    choices = fields.get("choices") or []
-    return any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
+    return any(choice.get("finish_reason") for choice in choices(fields))
+
+
+def choices(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The choices of an event; what is none of the protocol's is left out."""
+    found = fields.get("choices")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _trouble(error: Exception, setting: str) -> Trouble:

@@ -17,6 +17,7 @@ from livekit import rtc
 
 from .._floor import actions as a
 from .._floor import events as e
+from .._text import read_json
 from ..receipts import Kind, Level, QuestionReceipt, Receipt
 from . import rendered
 from .channel import Channel, Refused, RoomChannel
@@ -264,8 +265,8 @@ class CallersPage:
 def _pressed(said: str) -> tuple[str, str]:
     """Of what a page says that a button was pressed, and which choice; empty where it says nothing of the kind."""
     try:
-        told = json.loads(said) if len(said) <= rendered.MOST else {}
+        told = read_json(said) if len(said) <= rendered.MOST else {}
         name, choice = told["id"], told["choice"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return "", ""
     return (name, choice) if isinstance(name, str) and isinstance(choice, str) else ("", "")

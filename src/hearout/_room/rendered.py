@@ -5,9 +5,9 @@ of them it had to make up (``concealedSamples``, the silent ones too). What is l
 same when the element is muted, so the page says that beside them.
 """
 
-import json
 from typing import Any, NoReturn
 
+from .._text import read_json
 from ..errors import ReportError
 
 SAMPLE_RATE = 48_000
@@ -52,8 +52,8 @@ def _fields(report: str) -> dict[str, Any]:
     if len(report.encode("utf-8", "surrogatepass")) > MOST:
         _refuse(f"it is longer than {MOST} bytes")
     try:
-        fields = json.loads(report)
-    except (ValueError, RecursionError):
+        fields = read_json(report)
+    except ValueError:
         fields = None
     if not isinstance(fields, dict):
         _refuse("it is no object of JSON")

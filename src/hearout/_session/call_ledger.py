@@ -397,5 +397,6 @@ def _with_words(receipt: Receipt, said: Sequence[str]) -> Receipt:
 def _inherited(owing: Unfinished) -> UnfinishedUtterance:
     at = marks(owing.held)
     seconds, characters = (at[-1]["at"], at[-1]["characters"]) if at else (0.0, 0)
-    said = tuple(str(one["text"]) for one in owing.held if one.get("kind") in ("spoken", "typed") and one.get("text"))
+    held = [one for one in owing.held if isinstance(one, Mapping)]
+    said = tuple(str(one["text"]) for one in held if one.get("kind") in ("spoken", "typed") and one.get("text"))
     return UnfinishedUtterance(owing, float(seconds), int(characters), said)

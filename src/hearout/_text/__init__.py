@@ -3,6 +3,7 @@
 It imports nothing else of ours, and one library: ICU (`icu4py`), when the first text is looked at.
 """
 
+from .foreign import read_json
 from .language import CODES, MEANINGS, UNKNOWN, Language, every_language, language
 from .lexicon import Clause, Lexicon, Piece
 from .listening import is_backchannel
@@ -16,7 +17,7 @@ from .sentences import (
     question,
     sentences,
 )
-from .shown import shown
+from .shown import apart, shown, without_secrets
 from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, is_echo, join, rest_of, split, tail
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Lexicon",
     "Piece",
     "about",
+    "apart",
     "asks",
     "ends_a_sentence",
     "every_language",
@@ -45,10 +47,12 @@ __all__ = [
     "open_tags",
     "outside",
     "question",
+    "read_json",
     "rest_of",
     "sentences",
     "shown",
     "split",
     "tail",
     "unmarked",
+    "without_secrets",
 ]

@@ -36,7 +36,7 @@ def guarding(*, loopback: bool, headers: Callable[[web.Request], Mapping[str, st
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if loopback and urlsplit(f"//{request.host}").hostname not in LOOPBACK:
+        if loopback and host_of(request) not in LOOPBACK:
             answer: web.StreamResponse = web.Response(status=421, text="This page is at 127.0.0.1 only.\n")
         else:
             try:
@@ -48,6 +48,13 @@ def guarding(*, loopback: bool, headers: Callable[[web.Request], Mapping[str, st
         return answer
 
     return guarded
+
+
+def host_of(request: web.Request) -> str:
+    """The host's name that a request is made to, without its port; empty where that makes no sense."""
+    with contextlib.suppress(ValueError):
+        return urlsplit(f"//{request.host}").hostname or ""
+    return ""
 
 
 def file(path: Path) -> Handler:

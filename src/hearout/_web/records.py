@@ -1,11 +1,11 @@
 """What `hearout receipts serve` shows of a ledger: its calls, and one call on one clock, as objects of JSON."""
 
-import json
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .._text import read_json
 from ..ledger import Entry, Ledger
 from ..ledger._questions import questions
 from ..ledger._read import entries
@@ -246,10 +246,10 @@ class Recordings:
     def session_at(recording: Path) -> float | None:
         """The second of a recording at which the session's seconds begin; None where no timeline beside it says so."""
         try:
-            read = json.loads((recording.parent / "timeline.json").read_text("utf-8"))
-            return float(read["session_at"])
+            at = read_json((recording.parent / "timeline.json").read_text("utf-8"))["session_at"]
         except (OSError, ValueError, LookupError, TypeError):
             return None
+        return float(at) if isinstance(at, int | float) else None
 
 
 LEVELS = tuple(str(level) for level in Level)

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from .._text import shown
 from ..errors import HearoutError
 from ..ledger import Ledger, Mode
 from ..ledger._checkpoint import Verifier, anchors
@@ -200,6 +201,6 @@ async def _run(app: web.Application, taken: socket.socket) -> None:
     with contextlib.closing(taken):
         await web.SockSite(pages, taken).start()
         where = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        print(f"Open {where} to look at the receipts. Nothing is changed. Ctrl-C ends it.", flush=True)  # noqa: T201
+        print(shown(f"Open {where} to look at the receipts. Nothing is changed. Ctrl-C ends it."), flush=True)  # noqa: T201
         await stopped.wait()
         await pages.cleanup()

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import WebError
@@ -33,9 +33,9 @@ class Rooms:
         port: that the page's browser finds it at under the page's own host name; None where `url` is for browsers too.
     """
 
-    url: str
+    url: str = field(repr=False)
     key: str
-    secret: str
+    secret: str = field(repr=False)
     port: int | None = None
 
     @property

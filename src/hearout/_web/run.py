@@ -15,6 +15,7 @@ from livekit.agents import AgentServer
 
 from .._local import choice as voices
 from .._session.process import PAGE
+from .._text import shown
 from ..errors import WebError
 from . import rooms as room_server
 from . import site
@@ -46,7 +47,7 @@ def web(server: AgentServer, *, host: str, port: int, choice: voices.Choice) -> 
         taken = held.enter_context(listening(host, port))
         rooms = held.enter_context(_rooms(host))
         os.environ.update(rooms.environment | {PAGE: "whole call"})
-        print(choice.because, flush=True)  # noqa: T201
+        print(shown(choice.because), flush=True)  # noqa: T201
         _prepare(server, rooms)
         asyncio.run(_Service(server, rooms, host, taken).run())
     return 0
@@ -121,7 +122,7 @@ class _Service:
     def _say_where(self) -> None:
         port = self._listening.getsockname()[1]
         host = f"[{self._host}]" if ":" in self._host else self._host
-        print(f"Open http://{host}:{port} and talk. Ctrl-C ends it.", flush=True)  # noqa: T201
+        print(shown(f"Open http://{host}:{port} and talk. Ctrl-C ends it."), flush=True)  # noqa: T201
         if not is_loopback(self._host):
             logger.warning("browsers give a page its microphone over https only; put a proxy with TLS before this one")
 

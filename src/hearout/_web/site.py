@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from .._text import without_secrets
 from ..errors import WebError
-from .loopback import LOOPBACK, file, guarding, is_loopback
+from .loopback import LOOPBACK, file, guarding, host_of, is_loopback
 from .rooms import Rooms
 from .tokens import LIVES, Allowance, token
 
@@ -70,8 +71,11 @@ class Site:
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         """A token for a new visitor, given to this page only."""
-        origin = urlsplit(request.headers.get("Origin", ""))
-        if origin.netloc != request.host or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        own = [f"{scheme}://{request.host}" for scheme in ("http", "https")]
+        if (
+            request.headers.get("Origin") not in own
+            or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
+        ):
             raise web.HTTPForbidden(reason="Tokens are for this page only")
         # from this machine comes whoever tries it out here, or everybody whom a proxy on it lets through
         address = None if is_loopback(request.remote or "") else request.remote
@@ -84,8 +88,8 @@ class Site:
     def _url(self, request: web.Request) -> str:
         """Where the visitor's browser finds the rooms: our own server under the name that it knows this machine by."""
         if self._rooms.port is None:
-            return self._rooms.url
-        host = urlsplit(f"//{request.host}").hostname or "127.0.0.1"
+            return without_secrets(self._rooms.url)  # a visitor's browser is told it
+        host = host_of(request) or "127.0.0.1"
         return f"ws://{f'[{host}]' if ':' in host else host}:{self._rooms.port}"
 
 

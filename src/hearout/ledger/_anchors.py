@@ -12,8 +12,9 @@ from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
+from .._text import apart
 from ._checkpoint import Checkpoint
 
 logger = logging.getLogger("hearout.ledger")
@@ -87,11 +88,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _post(url: str, line: str) -> None:
-    parts, headers = urlsplit(url), {"Content-Type": "application/json"}
-    if parts.username is not None:  # urllib takes it for a part of the host's name
-        known = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(known.encode()).decode()}"
-    url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    headers = {"Content-Type": "application/json"}
+    url, enters = apart(url)  # urllib takes who enters for a part of the host's name
+    if enters is not None:
+        headers["Authorization"] = f"Basic {base64.b64encode(':'.join(enters).encode()).decode()}"
     request = urllib.request.Request(url, line.encode(), headers)
     opener = urllib.request.build_opener(_NoRedirect)
     answer: Any

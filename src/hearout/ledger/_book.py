@@ -1,6 +1,5 @@
 """One book of the ledger: rows are appended to its chain, and what is owed is found there again."""
 
-import json
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .._text import read_json, without_secrets
 from ..errors import AlreadyOwedError, LedgerError
 from ..policy import Retention
 from ..receipts._codec import Json
@@ -18,7 +18,7 @@ from . import _names as names
 from . import _tables as tables
 from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
 from ._checkpoint import Checkpoint, Signer, Verifier
-from ._entries import LEASE, Record, RowKind, Unfinished, told
+from ._entries import LEASE, Record, RowKind, Unfinished, unfinished
 from ._merkle import Tree
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, Mode, of_call
 
@@ -117,7 +117,7 @@ class Ledger:
     @property
     def name(self) -> str:
         """The database, as it may be shown: without a password."""
-        return sa.make_url(self.url).render_as_string(hide_password=True)
+        return without_secrets(self.url)
 
     def close(self) -> None:
         """Close its connections; it may be used again."""
@@ -294,8 +294,8 @@ class Ledger:
 
     def _tree(self, size: int, peaks: str) -> Tree:
         try:
-            return Tree(int(size), map(bytes.fromhex, json.loads(peaks)))
-        except (ValueError, TypeError) as error:
+            return Tree(int(size), map(bytes.fromhex, read_json(peaks)))
+        except (ValueError, TypeError, OverflowError) as error:
             raise DamagedHeadError(f"the head of book {self.book!r} was changed: it fits no {size} rows") from error
 
     def _check_head(self, row: sa.Row[Any], tree: Tree) -> None:
@@ -453,7 +453,7 @@ class Ledger:
         query = query.order_by(OWED.c.seq)
         open_ones = (OWED.c.book == self.book, OWED.c.kind == RowKind.OWED.value, ~IS_SETTLED)
         found = connection.execute(query.where(*open_ones, *which)).all()
-        return [(int(row.seq), _owing(row)) for row in found]
+        return [(int(row.seq), owing) for row in found if (owing := unfinished(row)) is not None]
 
     def _wipe(self) -> None:
         """Take what was removed out of the database's files as far as it can be: see docs/receipts.md."""
@@ -465,28 +465,6 @@ class Ledger:
             else:
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     connection.exec_driver_sql("VACUUM hearout_said, hearout_names, hearout_leases, hearout_calls")
-
-
-def _owing(row: sa.Row[Any]) -> Unfinished:
-    content, held = json.loads(row.content), tuple(json.loads(row.held or "[]"))
-    text = (json.loads(row.text) if row.text else "", True)
-    text = text if text[0] else told(held) or ("", False)
-    return Unfinished(
-        call=row.name or row.call,
-        id=row.utterance,
-        agent=content["agent"],
-        text=text[0],
-        policy=content["policy"],
-        asked=row.at,
-        holder=row.holder or "",
-        played=row.played or 0.0,
-        held=held,
-        until=row.until or 0.0,
-        attempts=row.n,
-        entry=row.entry,
-        complete=text[1],
-        text_sha256=content.get("text_sha256", ""),
-    )
 
 
 def new_holder(host: str, pid: int) -> str:

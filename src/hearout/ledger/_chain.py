@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._text import read_json
 from ..policy import Retention
 from ..receipts._codec import Json, sha256
 from ._merkle import leaf_hash
@@ -18,6 +19,18 @@ GENESIS = "0" * 64
 def canonical(document: Any) -> str:
     """The one way to write it as JSON: names in order, no spaces, ASCII only."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def parsed(content: str) -> Json:
+    """A row's content.
+
+    Raises:
+        ValueError, TypeError: it is no object of JSON.
+    """
+    document = read_json(content)
+    if not isinstance(document, dict):
+        raise TypeError("no object")
+    return document
 
 
 def row_hash(book: str, seq: int, before: str, content: str) -> str:

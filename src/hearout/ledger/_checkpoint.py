@@ -8,13 +8,13 @@ nothing before it was cut off or rewritten.
 import base64
 import binascii
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from .._text import read_json
 from ..errors import LedgerError
 
 ED25519 = b"\x01"
@@ -22,6 +22,10 @@ ED25519 = b"\x01"
 
 ANCHOR = "hearout.anchor"
 """What an anchor's line calls itself: other lines of a log are passed over."""
+
+
+LAST = 2.5e11
+"""Seconds since 1970 that no calendar goes beyond."""
 
 
 class Signer(Protocol):
@@ -127,6 +131,8 @@ class Checkpoint:
                 raise LedgerError(f"its field {name} is missing or wrong")
         if not all(re.fullmatch("[0-9a-f]{64}", line[name]) for name in ("root", "head")) or line["size"] < 0:
             raise LedgerError("its root, head or size is wrong")
+        if not 0 <= line["at"] < LAST:
+            raise LedgerError("its time is wrong")
         return cls(**{name: line[name] for name in kinds})
 
 
@@ -162,8 +168,8 @@ def _read(path: Path, lines: Iterable[str]) -> Iterator[Checkpoint]:
         if ANCHOR not in line:
             continue
         try:
-            yield Checkpoint.from_json(json.loads(line[line.index("{") :]))
-        except (LedgerError, ValueError, RecursionError) as error:
+            yield Checkpoint.from_json(read_json(line[line.index("{") :]))
+        except (LedgerError, ValueError) as error:
             what = str(error) if isinstance(error, LedgerError) else "it cannot be read"
             raise LedgerError(f"line {number} of {path} is a damaged anchor: {what}") from error
 

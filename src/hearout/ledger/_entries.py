@@ -1,19 +1,23 @@
 """Records, which are appended to the ledger, and entries, which are read from it."""
 
 import json
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from .._text import read_json
 from ..errors import LedgerError
 from ..policy import Retention
 from ..receipts import Listener, Receipt
 from ..receipts import _spans as spans
 from ..receipts._codec import Json, listener_from_json, sha256, to_json
 from ..receipts._receipt import SHORT
-from ._chain import Plaintext, canonical, seal
+from ._chain import Plaintext, canonical, parsed, seal
+
+logger = logging.getLogger("hearout.ledger")
 
 LEASE = 5.0
 """Seconds for which an utterance counts as being said after it was last renewed: five renewals may be missed."""
@@ -191,8 +195,13 @@ def mark(*, at: float, characters: int, text: str | None = None, complete: bool 
 
 
 def marks(held: Sequence[Any]) -> list[Json]:
-    """The marks among what was `held`."""
-    return [dict(one) for one in held if isinstance(one, Mapping) and one.get("kind") == "mark"]
+    """The marks among what was `held`; what somebody changed is none."""
+    return [dict(one) for one in held if isinstance(one, Mapping) and one.get("kind") == "mark" and _is_mark(one)]
+
+
+def _is_mark(one: Mapping[str, Any]) -> bool:
+    numbers = all(isinstance(one.get(name), int | float) for name in ("at", "characters"))
+    return numbers and isinstance(one.get("text", ""), str)
 
 
 def told(held: Sequence[Any]) -> tuple[str, bool] | None:
@@ -204,6 +213,39 @@ def told(held: Sequence[Any]) -> tuple[str, bool] | None:
 def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
     """What is left of what was `held` when the caller's words are removed, and with `text` the agent's own."""
     return [{name: one[name] for name in one if not text or name != "text"} for one in marks(held)]
+
+
+def unfinished(row: Any) -> Unfinished | None:
+    """What a row owes; None where the row was changed, which holds up no other."""
+    try:
+        content, held = parsed(row.content), tuple(read_json(row.held or "[]"))
+        text = (read_json(row.text) if row.text else "", True)
+        text = text if text[0] else told(held) or ("", False)
+        return _as_promised(row, content, held, text)
+    except (ValueError, TypeError, LookupError):
+        logger.error("row %d cannot be read: it was changed; nobody takes over what it owes", row.seq)
+        return None
+
+
+def _as_promised(row: Any, content: Json, held: Sequence[Any], text: tuple[str, bool]) -> Unfinished:
+    if not isinstance(content["policy"], dict) or not all(isinstance(one, str) for one in (text[0], content["agent"])):
+        raise TypeError("a promise has a policy, an agent and a text")
+    return Unfinished(
+        call=row.name or row.call,
+        id=row.utterance,
+        agent=content["agent"],
+        text=text[0],
+        policy=content["policy"],
+        asked=row.at,
+        holder=row.holder or "",
+        played=row.played or 0.0,
+        held=held,
+        until=row.until or 0.0,
+        attempts=row.n,
+        entry=row.entry,
+        complete=text[1],
+        text_sha256=content.get("text_sha256", ""),
+    )
 
 
 def promise(

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .._text import read_json
 from ._chain import canonical
 from ._entries import marks
 from ._tables import LEASES, ROWS, SAID
@@ -61,7 +62,7 @@ def end(connection: sa.Connection, book: str, *which: sa.ColumnElement[bool]) ->
 
 def said_over(held: str | None) -> tuple[str, ...]:
     """The words that stand with the lease of what is settled, in order; of each entry of the receipt's `held` one."""
-    return tuple(str(one.get("text", "")) for one in json.loads(held or "[]") if isinstance(one, Mapping))
+    return tuple(str(one.get("text", "")) for one in read_json(held or "[]") if isinstance(one, Mapping))
 
 
 def _said(held: Sequence[Any]) -> list[Any]:

@@ -1,6 +1,5 @@
 """Reading a book: what was said to whom, whether any row was changed, and every row for keeping elsewhere."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -8,18 +7,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .._text import read_json
 from .._text.progress import Told, counted
 from ..errors import LedgerError
 from ..receipts import Outcome, Receipt
 from ..receipts._codec import Json, from_json
 from ._book import DamagedHeadError, Ledger
-from ._chain import CallName, Plaintext, renamed, unseal
+from ._chain import CallName, Plaintext, parsed, renamed, unseal
 from ._checkpoint import Checkpoint, Verifier
 from ._entries import Entry, RowKind, amended, told
 from ._meanwhile import said_over
 from ._merkle import Forest
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call
-from ._verify import ChainVerdict, Checker, Fault, Forgettings, Link, parsed
+from ._verify import ChainVerdict, Checker, Fault, Forgettings, Link, plaintext
 
 CHUNK = 1000
 """Rows that are read at once."""
@@ -51,9 +51,11 @@ def entries(
                 promised, settled = (first, last) if row.kind == RowKind.OWED.value else (None, first)
                 yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now)
             except (ValueError, TypeError, LookupError) as error:
-                raise LedgerError(
-                    f"row {row.seq} cannot be read: it was changed; run hearout receipts verify"
-                ) from error
+                raise _changed(row.seq) from error
+
+
+def _changed(seq: int) -> LedgerError:
+    return LedgerError(f"row {seq} cannot be read: it was changed; run hearout receipts verify")
 
 
 def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int, list[sa.Row[Any]]]:
@@ -131,7 +133,7 @@ def known_content(content: str, row: sa.Row[Any], beside: str) -> Json:
     Raises:
         ValueError, TypeError, LookupError: it was changed.
     """
-    names = json.loads(getattr(row, beside) or "{}")
+    names = read_json(getattr(row, beside) or "{}")
     document = parsed(content)
     if row.name is not None:
         names |= {document["call"]: row.name}
@@ -148,7 +150,7 @@ def _entry(
         beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
         receipt = reduce(amended, added, from_json(unseal(last["receipt"], beside)))
     elif now >= (row.until or 0.0):
-        so_far = told(json.loads(row.held or "[]"))
+        so_far = told(read_json(row.held or "[]"))
         receipt = _died(row, said.text or (so_far[0] if so_far else ""), first or {})
     return Entry(
         call=row.name or row.call,
@@ -185,12 +187,17 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
 
 
 def _said(salt: str | None, caller: str | None, text: str | None, names: str | None = None) -> Plaintext:
-    return Plaintext(
-        salt,
-        tuple(json.loads(caller)) if caller else None,
-        json.loads(text) if text else None,
-        json.loads(names) if names else None,
-    )
+    """What stands beside a row.
+
+    Raises:
+        ValueError: it was changed.
+    """
+    fields = {
+        name: read_json(one) if one else None for name, one in (("caller", caller), ("text", text), ("names", names))
+    }
+    if (said := plaintext({"salt": salt, **fields})) is None:
+        raise ValueError("what is beside it")
+    return said
 
 
 def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoint] = ()) -> Iterator[Json]:
@@ -214,7 +221,10 @@ def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoin
         with ledger.transaction() as connection:
             forest = Forest([bytes.fromhex(one) for one in connection.execute(hashes).scalars()])
     for row in _rows(ledger, call=call, until=end.size):
-        said = _said(row.salt, row.caller, row.text, row.names)
+        try:
+            said = _said(row.salt, row.caller, row.text, row.names)
+        except ValueError as error:
+            raise _changed(row.seq) from error
         proof = forest.inclusion(row.seq - 1) if forest is not None and call is not None else None
         yield {
             "book": row.book,
@@ -312,7 +322,7 @@ def _first_fault(ledger: Ledger, checker: Checker, told: Told) -> Fault | None:
 def _link(row: sa.Row[Any]) -> Link:
     try:
         said: Plaintext | None = _said(row.salt, row.caller, row.text, row.names)
-    except (ValueError, TypeError):
+    except ValueError:
         said = None
     columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}
     name = None if row.name is None else CallName(row.call_salt, row.name)

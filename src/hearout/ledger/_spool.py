@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from .._text import read_json
 from ._entries import Record, Written
 
 logger = logging.getLogger("hearout.ledger")
@@ -163,7 +164,7 @@ def _read(path: Path) -> Iterator[Record]:
         if not line:
             continue
         try:
-            yield Record.from_json(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            yield Record.from_json(read_json(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
             _write_aside(path.parent / ASIDE / path.name, line)
             logger.error("line %d of %s cannot be read as a record; it is set aside", number, path.name)

@@ -198,11 +198,11 @@ def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
         name = parsed.get_backend_name()
-    except (exc.ArgumentError, exc.NoSuchModuleError) as error:
+    except (exc.ArgumentError, exc.NoSuchModuleError, ValueError):
         raise LedgerError(
             "the ledger's URL makes no sense; for a file write sqlite:///receipts.db, "
             "for PostgreSQL postgresql://user@host/database"
-        ) from error
+        ) from None  # what it is made of may be a password
     if name not in ("sqlite", "postgresql"):
         raise LedgerError(f"the ledger cannot be kept in {name}; use a sqlite:// or postgresql:// URL")
     if name == "sqlite" and parsed.database in (None, "", ":memory:"):

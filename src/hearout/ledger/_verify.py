@@ -1,6 +1,5 @@
 """Whether rows are as they were written, each after the one before: the same rules for a database and for an export."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .._text import read_json
 from .._text.progress import Told, counted
 from ..errors import LedgerError
 from ..receipts._codec import Json
-from ._chain import GENESIS, CallName, Plaintext, mismatch, row_hash
+from ._chain import GENESIS, CallName, Plaintext, mismatch, parsed, row_hash
 from ._checkpoint import ANCHOR, Checkpoint, Verifier
 from ._entries import RowKind
 from ._merkle import Tree, is_beginning, is_included
@@ -268,18 +268,6 @@ def _unknown(rows: int, signed: int, anchored: int, *, is_checked: bool) -> Iter
     yield "whether an agent wrote what was so"
 
 
-def parsed(content: str) -> Json:
-    """A row's content.
-
-    Raises:
-        ValueError, TypeError: it is no object of JSON.
-    """
-    document = json.loads(content)
-    if not isinstance(document, dict):
-        raise TypeError("no object")
-    return document
-
-
 # What was exported (``hearout receipts export --chain``), checked without its database
 
 FIELDS = {"book": str, "seq": int, "before": str, "hash": str, "content": str, "said": dict}
@@ -413,7 +401,7 @@ def _links(path: Path) -> Iterator[Link | End | str]:
     """The rows and the end of an export; a sentence in the place of a line that is neither."""
     for line in _lines(path):
         try:
-            document = json.loads(line)
+            document = read_json(line)
             is_end = isinstance(document, dict) and document.get("schema") == ANCHOR
             yield _end(document) if is_end else _link(document)
         except (ValueError, TypeError, LookupError, RecursionError, LedgerError) as error:
@@ -436,7 +424,7 @@ def _link(row: Any) -> Link:
             raise _NoRow(f"its field {name} is wrong")
     own = (row["book"], row["seq"], row["before"], row["hash"], row["content"], row.get("key"), row.get("signature"))
     proof = None if row.get("proof") is None else _hashes(row["proof"], "proof")
-    return Link(*own, said=_said(row["said"]), name=_name(row.get("call")), proof=proof)
+    return Link(*own, said=plaintext(row["said"]), name=_name(row.get("call")), proof=proof)
 
 
 def _end(line: dict[str, Any]) -> End:
@@ -461,7 +449,8 @@ def _name(fields: Any) -> CallName | None:
     return CallName(fields["salt"], fields["name"])
 
 
-def _said(fields: dict[str, Any]) -> Plaintext | None:
+def plaintext(fields: Mapping[str, Any]) -> Plaintext | None:
+    """What stands beside a row; None where that was changed."""
     salt, caller, text, names = (fields.get(name) for name in ("salt", "caller", "text", "names"))
     words = caller is None or (isinstance(caller, list) and all(isinstance(one, str) for one in caller))
     people = names is None or (isinstance(names, dict) and all(isinstance(one, str) for one in names.values()))

@@ -28,7 +28,7 @@ def main(argv: Sequence[str], progress: Progress = silent) -> int:
     except MeasureError as error:
         print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 2
-    print(measured.to_json() if options.json else told(measured))  # noqa: T201
+    print(shown(measured.to_json() if options.json else told(measured)))  # noqa: T201
     return 0 if measured.in_full else 1
 
 

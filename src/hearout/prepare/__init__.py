@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from .._text import shown
 from .._text.progress import Progress, silent
 
 
@@ -11,11 +12,8 @@ def main(argv: Sequence[str], progress: Progress = silent) -> int:
     try:
         from ._command import main as run  # the TTS, the STT and the meters are extras
     except ModuleNotFoundError as error:
-        print(  # noqa: T201
-            f"error: hearout prepare needs {error.name}, which is not installed; "
-            "run: pip install 'hearout[local,prepare]'",
-            file=sys.stderr,
-        )
+        why = f"error: hearout prepare needs {error.name}, which is not installed"
+        print(shown(f"{why}; run: pip install 'hearout[local,prepare]'"), file=sys.stderr)  # noqa: T201
         return 2
     return run(argv, progress)
 

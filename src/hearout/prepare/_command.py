@@ -48,7 +48,7 @@ def main(argv: Sequence[str], progress: Progress = silent) -> int:
     for outcome in outcomes:
         if outcome.error:
             print(shown(f"{outcome.what}: {outcome.error}"), file=sys.stderr)  # noqa: T201
-    print(_json(outcomes) if options.json else shown(_table(outcomes)))  # noqa: T201
+    print(shown(_json(outcomes) if options.json else _table(outcomes)))  # noqa: T201
     whats = {outcome.what for outcome in outcomes}
     return 2 if "failed" in whats else 1 if "refused" in whats else 0
 

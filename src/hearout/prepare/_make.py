@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from hibari import Hibari
 
+from .._text import read_json
 from ..announcement import (
     SCHEMA,
     Announcement,
@@ -206,7 +207,7 @@ def _store(folder: Path, manifest: dict[str, Any], pcm: npt.NDArray[np.int16]) -
 def _names_wav(path: Path) -> str:
     """The audio that the manifest at `path` names, if it is one of ours; whatever state the manifest is in."""
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-        name = str(json.loads(path.read_text(encoding="utf-8")).get("wav", ""))
+        name = str(read_json(path.read_text(encoding="utf-8")).get("wav", ""))
         if re.fullmatch(rf"{re.escape(path.stem)}-[0-9a-f]{{12}}\.wav", name):
             return name
     return ""

@@ -9,6 +9,9 @@ from typing import Any
 
 from ..errors import AnnouncementError
 
+MOST = 10**6
+"""More than any number in an order."""
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -93,7 +96,7 @@ def _content(path: Path) -> str:
 def _from_toml(path: Path, text: str, given: Mapping[str, Any]) -> Iterator[Order]:
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise AnnouncementError(f"{path}: this is no TOML ({error})") from error
     announcements = tables.pop("announcement", None)
     if not isinstance(announcements, dict) or not announcements:
@@ -115,6 +118,8 @@ def _options(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         number = kinds[name] is float and isinstance(value, int) and not isinstance(value, bool)
         if not number and not isinstance(value, kinds[name]):
             raise AnnouncementError(f"{path}: {name} is {value!r}, a {kinds[name].__name__} is needed")
+        if number and abs(value) > MOST:
+            raise AnnouncementError(f"{path}: {name} is too large a number")
         options[name] = value
     return options
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeAlias, TypeVar
@@ -184,7 +185,7 @@ class Reader:
 
     def number(self, name: str) -> float:
         value = self._field(name, (int, float), "a number")
-        if not math.isfinite(value):
+        if not _is_finite(value):
             raise ReceiptError(f"field {name} of {self._of} must be a finite number", field=name)
         return float(value)
 
@@ -215,20 +216,27 @@ class Reader:
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
+
+
+def version_in(text: object) -> tuple[int, int] | None:
+    """The major and the minor version in a text like "1.0"; None where it is none."""
+    found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", text) if isinstance(text, str) else None
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def _read_version(version: object) -> tuple[int, int]:
-    major, dot, minor = version.partition(".") if isinstance(version, str) else ("", "", "")
-    if not (dot and major.isdecimal() and minor.isdecimal()):
-        raise ReceiptError(
-            f"field version of the receipt must be like {_version(VERSION)!r}, not {version!r}", field="version"
-        )
-    if int(major) > VERSION[0]:
+    read = version_in(version)
+    if read is None:
+        raise ReceiptError(f"field version of the receipt must be like {_version(VERSION)!r}", field="version")
+    if read[0] > VERSION[0]:
         raise ReceiptError(
             f"the receipt has version {version}, and this hearout reads {VERSION[0]}.x only; read it with a newer one"
         )
-    return int(major), int(minor)
+    return read
 
 
 def _read_attempt(document: object) -> Attempt:

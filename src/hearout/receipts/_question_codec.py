@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ..errors import ReceiptError
-from ._codec import Json, Reader, sha256
+from ._codec import Json, Reader, sha256, version_in
 from ._question import AskAttempt, AskOutcome, Basis, GivenAnswer, QuestionReceipt
 from ._receipt import Kind
 
@@ -47,8 +47,8 @@ def question_from_json(document: object) -> QuestionReceipt:
     if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
         raise ReceiptError(f"this is no question's record: its field schema is not {SCHEMA!r}", field="schema")
     read = Reader(document, "the question's record")
-    major, dot, minor = read.text("version").partition(".")
-    if not (dot and major.isdecimal() and minor.isdecimal()) or int(major) > VERSION[0]:
+    version = version_in(read.text("version"))
+    if version is None or version[0] > VERSION[0]:
         raise ReceiptError(f"this hearout reads questions of version {VERSION[0]}.x only", field="version")
     text, hashed = read.text("text", default=""), read.text("text_sha256")
     if text and sha256(text) != hashed:
