@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from harness.ledger_workers import SECRET, Opened
 from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
-from hearout.ledger._tables import CALLS
+from hearout.ledger._tables import CALLS, SCHEMA, WORKERS
 
 CALL = WatchedCall("room/RM_1", "room", "RM_1", "job-1", "agent-1", "desk", "as before", worker="a", holder="a-job")
 FORGED: dict[str, Any] = {
@@ -72,3 +72,29 @@ def test_what_the_workers_do_to_a_row_each_other_believe(url: str) -> None:
     assert seen(other) == (replace(CALL, job="job-2", rescues=1),)
     assert other.leave(CALL.call, job="job-2")
     assert seen(one) == ()
+
+
+@pytest.mark.parametrize("forged", [{"beat": 8}, {"worker": "c"}, {"mac": ""}, {"book": "other"}])
+def test_a_beat_that_no_worker_wrote_is_no_sign_of_life(
+    url: str, forged: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Opened(url)
+    registry = CallRegistry(ledger, SECRET)
+    registry.look(worker="a", beat=7)
+    assert registry.look(worker="b", beat=1).beats == {"a": 7, "b": 1}
+    with ledger.transaction() as connection:
+        connection.execute(WORKERS.update().where(WORKERS.c.worker == "a").values(forged))
+
+    assert registry.look(worker="b", beat=2).beats == {"b": 2}
+    if "book" not in forged:
+        assert "hearout_workers was written by none of these workers" in caplog.text
+    assert CallRegistry(Opened(url, "other"), SECRET).look(worker="b", beat=1).beats == {"b": 1}
+    assert CallRegistry(ledger, "another secret").look(worker="d", beat=1).beats == {"d": 1}
+
+
+def test_a_ledger_whose_beats_had_no_mac_gets_one(url: str) -> None:
+    with Opened(url).transaction() as connection:
+        connection.exec_driver_sql("ALTER TABLE hearout_workers DROP COLUMN mac")
+        connection.execute(SCHEMA.update().values(version=3))
+
+    assert CallRegistry(Opened(url), SECRET).look(worker="a", beat=1).beats == {"a": 1}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import sqlalchemy as sa
 from livekit import api
 
 from harness.ledger_workers import SECRET, Opened
@@ -23,7 +24,7 @@ from hearout._worker.failover import (
 )
 from hearout.errors import LedgerDownError
 from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
-from hearout.ledger._tables import CALLS
+from hearout.ledger._tables import CALLS, WORKERS
 
 CALL = WatchedCall("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
 AGENT, PERSON = api.ParticipantInfo.Kind.AGENT, api.ParticipantInfo.Kind.STANDARD
@@ -401,6 +402,26 @@ def test_a_row_that_somebody_forged_removes_nobody_and_sends_nobody(play: Any) -
             await workers.look("a", "b", jobs=("job-1",))
 
     assert play(do) == []
+
+
+@pytest.mark.parametrize("forged", ["a greater beat", "an older row put back"])
+def test_a_forged_beat_does_not_keep_a_dead_agents_call(play: Any, forged: str) -> None:
+    async def do(workers: Workers) -> None:
+        rows: list[dict[str, Any]] = []
+        workers.custody.attend(CALL)
+        for _ in range(3):  # its worker lives
+            await workers.look("a", "b", jobs=("job-1",))
+            with workers.ledger.transaction() as connection:
+                row = connection.execute(sa.select(WORKERS).where(WORKERS.c.worker == "a")).mappings().one()
+                rows.append(dict(row))
+        for number in range(LOOKS + 8):  # and is dead
+            with workers.ledger.transaction() as connection:
+                values = {"beat": 100 + number} if forged == "a greater beat" else rows[number % 2]
+                connection.execute(WORKERS.update().where(WORKERS.c.worker == "a").values(values))
+            workers.now += LOOK
+            await workers.look("b")
+
+    assert play(do) == SENT
 
 
 def test_an_agent_that_livekit_never_gave_that_room_is_not_put_out(play: Any) -> None:

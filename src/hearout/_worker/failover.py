@@ -148,7 +148,9 @@ class Failover:
 
     def _seen(self, worker: str, beat: int, now: float) -> tuple[int, float, int]:
         before, since, looks = self._beats.get(worker, (None, now, 0))
-        return (beat, since, looks + 1) if beat == before else (beat, now, 0)
+        if before is None or beat > before:
+            return beat, now, 0
+        return before, since, looks + 1  # an older row that somebody put back is no sign of life
 
     def _is_orphan(self, watched: WatchedCall, jobs: frozenset[str], now: float) -> bool:
         if watched.worker == self._worker:

@@ -75,8 +75,9 @@ class Seen:
 class CallRegistry:
     """The calls of one book. Every method is one transaction, and blocks.
 
-    A row makes workers act: they put an agent out of a room, and send another with its metadata. So each carries a MAC
-    with what all workers share and the database does not have; a row without one that fits is nobody's.
+    A row makes workers act: they put an agent out of a room, and send another with its metadata; a beat keeps them from
+    it. So each carries a MAC with what all workers share and the database does not have; a row without one that fits is
+    nobody's.
 
     Args:
         ledger: whose database and book they are in.
@@ -90,7 +91,7 @@ class CallRegistry:
         self._ledger = ledger
         self._book = ledger.book
         self._key = hashlib.sha256(b"hearout calls\0" + secret.encode()).digest()
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def attend(self, watched: WatchedCall) -> None:
         """An agent has this call now; how often it was rescued is kept."""
@@ -156,19 +157,21 @@ class CallRegistry:
 
         Args:
             worker: names this one.
-            beat: another number than the last time.
+            beat: a greater number than the last time.
         """
         now = time.time()
         listed = (WORKERS.c.book == self._book, WORKERS.c.worker == worker)
         old = (WORKERS.c.book == self._book, WORKERS.c.at < now - WORKERS_KEPT)
         with self._ledger.transaction() as connection:
-            if connection.execute(WORKERS.update().where(*listed).values(beat=beat, at=now)).rowcount == 0:
+            mine = {"beat": beat, "at": now, "mac": self._signed(["worker", self._book, worker, beat])}
+            if connection.execute(WORKERS.update().where(*listed).values(mine)).rowcount == 0:
                 connection.execute(WORKERS.delete().where(*old))
-                connection.execute(WORKERS.insert().values(book=self._book, worker=worker, beat=beat, at=now))
-            beats = connection.execute(sa.select(WORKERS.c.worker, WORKERS.c.beat).where(WORKERS.c.book == self._book))
+                connection.execute(WORKERS.insert().values(book=self._book, worker=worker, **mine))
+            beats = connection.execute(sa.select(WORKERS).where(WORKERS.c.book == self._book))
+            lives = {str(row.worker): int(row.beat) for row in beats if self._is_beat(row)}
             calls = connection.execute(sa.select(CALLS).where(CALLS.c.book == self._book)).mappings()
             seen = [one for row in calls if (one := self._authentic(dict(row))) is not None]
-            return Seen({str(row.worker): int(row.beat) for row in beats}, tuple(seen))
+            return Seen(lives, tuple(seen))
 
     def retire(self, worker: str) -> None:
         """This worker ends by itself: it is listed no longer."""
@@ -190,20 +193,32 @@ class CallRegistry:
         return values | {"book": self._book, "mac": self._mac(values)}
 
     def _mac(self, values: Mapping[str, Any]) -> str:
-        signed = canonical([self._book, *(values[name] for name in WatchedCall.__match_args__)])
-        return hmac.new(self._key, signed.encode(), hashlib.sha256).hexdigest()
+        return self._signed([self._book, *(values[name] for name in WatchedCall.__match_args__)])
+
+    def _signed(self, what: list[Any]) -> str:
+        return hmac.new(self._key, canonical(what).encode(), hashlib.sha256).hexdigest()
+
+    def _is_beat(self, row: Any) -> bool:
+        """Whether that worker, or another that has the secret, wrote this beat."""
+        return self._fits(row.mac, self._signed(["worker", self._book, row.worker, row.beat]), "workers", row.worker)
+
+    def _fits(self, there: object, mac: str, table: str, name: str) -> bool:
+        if hmac.compare_digest(str(there).encode(), mac.encode()):
+            return True
+        if (table, name) not in self._told:
+            self._told.add((table, name))
+            logger.error(
+                "a row of hearout_%s was written by none of these workers, and is passed over; do all have the same "
+                "LIVEKIT_API_SECRET?",
+                table,
+            )
+        return False
 
     def _authentic(self, row: Mapping[str, Any]) -> WatchedCall | None:
         """The call of a row that a worker wrote; None for one that somebody else did."""
-        if hmac.compare_digest(str(row["mac"]).encode(), self._mac(row).encode()):
-            return WatchedCall(**{name: row[name] for name in WatchedCall.__match_args__})
-        if row["call"] not in self._told:
-            self._told.add(row["call"])
-            logger.error(
-                "a row of hearout_calls was written by none of these workers, and is passed over; do all have the same "
-                "LIVEKIT_API_SECRET?"
-            )
-        return None
+        if not self._fits(row["mac"], self._mac(row), "calls", row["call"]):
+            return None
+        return WatchedCall(**{name: row[name] for name in WatchedCall.__match_args__})
 
     def _of(self, call: str, job: str) -> tuple[sa.ColumnElement[bool], ...]:
         return CALLS.c.book == self._book, CALLS.c.call == plain(call), CALLS.c.job == job

@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from ..errors import LedgerDownError, LedgerError
 from ._chain import plain
 
-VERSION = 3
+VERSION = 4
 """The version of the tables below. A database with a newer one is refused."""
 
 WAIT = 2.0
@@ -142,11 +142,16 @@ WORKERS = sa.Table(
     sa.Column("worker", sa.Text, primary_key=True),
     sa.Column("beat", sa.BigInteger, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
+    sa.Column("mac", sa.Text, nullable=False, server_default=""),
 )
-"""The workers that look after each other's calls. `beat` changes as long as they live."""
+"""The workers that look after each other's calls. `beat` grows as long as they live; `mac`: of it and of the worker."""
 
 
-MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {}
+def _sign_beats(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE hearout_workers ADD COLUMN mac TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {3: _sign_beats}
 """From each older version to the next one; run in one transaction. None leads from before 0.1.0, whose rows were hashed
 otherwise."""
 
