@@ -88,6 +88,7 @@ def test_no_receipt_claims_more_than_was_heard_and_none_misses_what_was() -> Non
     for seed in range(CALLS):
         result, receipt, heard, again = judged(seed)
         told = f"call {seed}: {receipt}\n{result.describe()}"
+        assert not [line for line in result.warnings if "playback_finished" in line], told
         assert receipt.played <= heard + again + ONE_WORD, told
         if receipt.level >= Level.PLAYED or receipt.outcome is Outcome.FINISHED:
             assert heard >= LENGTH - SHORT - ONE_WORD, told

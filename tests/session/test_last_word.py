@@ -13,6 +13,8 @@ from hearout.receipts import Receipt
 from hearout.testing import LLM, Do, Reply, UseTool, from_end
 
 TAIL = 0.5
+LONG = 6.0
+"""A tail that LiveKit's own close cannot cover."""
 LIVEKIT = 2.0
 """Seconds that LiveKit's own close takes (1.8.9)."""
 
@@ -20,19 +22,22 @@ LIVEKIT = 2.0
 class Far:
     """A caller whom the last sample reaches a tail after it left."""
 
+    def __init__(self, tail: float = TAIL) -> None:
+        self._tail = tail
+
     def witnessed(self, _key: str, receipt: Receipt) -> Receipt:
         return receipt
 
     async def confirm(self, _key: str, _receipt: Receipt) -> None:
-        await asyncio.sleep(TAIL)
+        await asyncio.sleep(self._tail)
 
     def close(self) -> None:
         """Nothing more can become known."""
 
 
-def far(session: AgentSession[Any]) -> None:
+def far(session: AgentSession[Any], tail: float = TAIL) -> None:
     assert session._bridge is not None
-    session._bridge.receipts.evidence = Far()
+    session._bridge.receipts.evidence = Far(tail)
 
 
 @pytest.mark.parametrize("at", [-2.0, 0.1], ids=["while it plays", "in its tail"])
@@ -143,7 +148,7 @@ class Ending(Agent):
 
     async def on_enter(self) -> None:
         session: AgentSession[Any] = self.session  # type: ignore[assignment]
-        far(session)
+        far(session, LONG)
         session.generate_reply(instructions="End the call.")
 
 
@@ -170,6 +175,6 @@ def test_livekits_end_call_tool_says_a_protected_goodbye_whole(
     goodbye = result.protected[-1]
     assert goodbye.said == NOTICE
     assert goodbye.whole
-    assert job.ended_at[0] - began[0] >= goodbye.end + TAIL - 0.05
+    assert job.ended_at[0] - began[0] >= goodbye.end + LONG - 0.05
     assert result.session.receipts[-1].outcome is Outcome.FINISHED
     assert not [line for line in result.warnings if "playback_finished" in line or "never retrieved" in line]

@@ -182,11 +182,14 @@ class PlayoutMeter(io.AudioOutput):
             self._never_started()
             played = self._played[handle.id] = self._played.get(handle.id, 0.0) + playback_position
             self._listener.playout_finished(handle, played)
-        super().on_playback_finished(
-            playback_position=playback_position,
-            interrupted=interrupted,
-            synchronized_transcript=synchronized_transcript,
-        )
+        # LiveKit waits for no end of what its sink never took, nor for a second one, and warns of both. By a private
+        # name: there is no public one for what it waits for (1.8.9)
+        if self._pending_playback_count > 0:
+            super().on_playback_finished(
+                playback_position=playback_position,
+                interrupted=interrupted,
+                synchronized_transcript=synchronized_transcript,
+            )
 
     def _start(self, handle: SpeechHandle) -> None:
         """The lead-in is over."""
