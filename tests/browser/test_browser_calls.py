@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -122,6 +123,14 @@ def test_words_that_a_muted_caller_types_are_held_and_answered(site: Site) -> No
     assert page.locator("#lanes .caller").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     (receipt,) = site.notes(page).receipts
+    page.get_by_role("button", name="Hang up").click()
+    drawn = page.get_by_alt_text("What was said in the call, over time: the words are above")
+    drawn.wait_for(timeout=5_000)
+    page.screenshot(path=site.folder / "over.png", full_page=True)
+    picture = unquote(drawn.get_attribute("src") or "")
+    assert all(text in picture for text in ("You said", "held → answered"))
+    assert drawn.evaluate("image => image.naturalWidth") > 200
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.close()
     assert [(held.text, held.kind, fate.value) for held, fate in receipt.held] == [(TYPED, Kind.TYPED, "delivered")]
     arrived = hearing.judged(SHORT)

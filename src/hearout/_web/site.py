@@ -9,6 +9,7 @@ from aiohttp import web
 
 from .._text import without_secrets
 from ..errors import WebError
+from . import drawing
 from .loopback import LOOPBACK, file, guarding, host_of, is_loopback
 from .rooms import Rooms
 from .tokens import LIVES, Allowance, token
@@ -50,13 +51,14 @@ class Site:
     def app(self) -> web.Application:
         """The site, to be served."""
         app = web.Application(
-            middlewares=[guarding(loopback=self._loopback, headers=self._headers)], client_max_size=1024
+            middlewares=[guarding(loopback=self._loopback, headers=self._headers)], client_max_size=drawing.LARGEST
         )
         app.router.add_get("/", file(PAGE / "index.html"))
         for path in sorted(PAGE.iterdir()):
             app.router.add_get(f"/{path.name}", file(path))
         app.router.add_get("/livekit-client.umd.js", file(CLIENT))
         app.router.add_post("/token", self._token)
+        app.router.add_post("/picture.svg", self._picture)
         return app
 
     def _headers(self, request: web.Request) -> dict[str, str]:
@@ -71,12 +73,7 @@ class Site:
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         """A token for a new visitor, given to this page only."""
-        own = [f"{scheme}://{request.host}" for scheme in ("http", "https")]
-        if (
-            request.headers.get("Origin") not in own
-            or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
-        ):
-            raise web.HTTPForbidden(reason="Tokens are for this page only")
+        _only_from_this_page(request)
         # from this machine comes whoever tries it out here, or everybody whom a proxy on it lets through
         address = None if is_loopback(request.remote or "") else request.remote
         if not self._allowance.take(address, self._clock()):
@@ -85,12 +82,30 @@ class Site:
         seconds = LIVES.total_seconds()
         return web.json_response({"url": self._url(request), "token": token(self._rooms), "seconds": seconds})
 
+    async def _picture(self, request: web.Request) -> web.StreamResponse:
+        """What this page saw of a call, as a picture."""
+        _only_from_this_page(request)
+        try:
+            shown = drawing.drawn(await request.json())
+        except (ValueError, TypeError, LookupError) as error:
+            raise web.HTTPBadRequest(reason="That is no call") from error
+        return web.Response(text=shown, content_type="image/svg+xml")
+
     def _url(self, request: web.Request) -> str:
         """Where the visitor's browser finds the rooms: our own server under the name that it knows this machine by."""
         if self._rooms.port is None:
             return without_secrets(self._rooms.url)  # a visitor's browser is told it
         host = host_of(request) or "127.0.0.1"
         return f"ws://{f'[{host}]' if ':' in host else host}:{self._rooms.port}"
+
+
+def _only_from_this_page(request: web.Request) -> None:
+    own = [f"{scheme}://{request.host}" for scheme in ("http", "https")]
+    if (
+        request.headers.get("Origin") not in own
+        or request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
+    ):
+        raise web.HTTPForbidden(reason="This is for this page only")
 
 
 def _reachable(url: str) -> list[str]:

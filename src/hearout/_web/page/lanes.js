@@ -22,6 +22,7 @@ export class Lanes {
     this.began = null;
     this.segments = new Map(); // by LiveKit's segment: the entry
     this.caller = []; // what the caller said: {entry, text, segment, final, held, settled}
+    this.times = new Map(); // of each entry: the seconds at which it began, and last grew
     [this.beside, this.next] = [null, 1]; // the agent's newest entry with the rows that it takes; the next free row
   }
 
@@ -30,16 +31,48 @@ export class Lanes {
     this.began = performance.now();
     this.segments.clear();
     this.caller = [];
+    this.times.clear();
     [this.beside, this.next] = [null, 1];
+  }
+
+  get now() {
+    return (performance.now() - this.began) / 1000;
+  }
+
+  says(entry, text) {
+    write(entry, text);
+    this.times.get(entry)[1] = this.now;
+  }
+
+  // What is drawn when the call is over; of a question that was decided, what was chosen is at its last asking.
+  drawn(decided) {
+    const said = [...this.times].filter(([entry]) => entry.isConnected).map(([entry, [start, end]]) => {
+      const [lane, text] = [entry.classList.contains("agent") ? "agent" : "caller", entry.querySelector(".text").textContent];
+      const badge = entry.querySelector(".badge");
+      const note = lane === "caller" && badge !== null ? badge.textContent : "";
+      const kind = badge === null ? lane : lane === "agent" ? "protected" : "held";
+      return { lane, start, end, text, kind, note };
+    });
+    for (const { text, choice, outcome } of decided) {
+      const asked = said.filter((one) => one.lane === "agent" && alike(one.text, text));
+      for (const one of asked) one.kind = "question";
+      if (asked.length > 0) asked.at(-1).note = `asked → ${choice || outcome}`;
+    }
+    return said;
   }
 
   agentSays(segment, text) {
     const entry = this.segments.get(segment) ?? this.add("agent", "Agent", segment);
-    write(entry, text);
+    this.says(entry, text);
   }
 
   mark(segment, word) {
     badge(this.segments.get(segment), "protected", word);
+  }
+
+  protectNewest() {
+    const [entry, [began]] = [...this.times].findLast(([one]) => one.classList.contains("agent")) ?? [undefined, [0]];
+    if (this.now - began < 1) badge(entry, "protected", "protected");
   }
 
   callerSays(segment, text, final) {
@@ -60,7 +93,7 @@ export class Lanes {
     if (words.final && !final) return; // a guess that came late
     [words.text, words.final] = [text, final];
     entry.classList.toggle("guess", !final);
-    write(entry, text);
+    this.says(entry, text);
     if (text.trim() === "") this.remove(words);
   }
 
@@ -123,7 +156,8 @@ export class Lanes {
     head.className = "head";
     const who = document.createElement("b");
     who.textContent = name;
-    head.append(who, ` ${clock((performance.now() - this.began) / 1000)}`);
+    this.times.set(entry, [this.now, this.now]);
+    head.append(who, ` ${clock(this.now)}`);
     const text = document.createElement("div");
     text.className = "text";
     entry.append(head, text);

@@ -66,6 +66,15 @@ async function join() {
   }
 }
 
+// The page's server draws what this page saw. Without it nothing is missing: the words are above.
+async function draw() {
+  const whole = view.whole();
+  if (whole === null) return;
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch("picture.svg", { method: "POST", headers, body: JSON.stringify(whole) }).catch(() => null);
+  if (answer?.ok && call === null) view.draw(await answer.text());
+}
+
 async function hangUp() {
   forget();
   await call.leave();
@@ -85,6 +94,7 @@ function ended(how) {
   const later = how === "lost" && kept() === null ? "late" : how;
   view.left(label());
   view.status(AFTER[later]);
+  draw();
   setTimeout(() => {
     if (call === null && !joining && later === "lost" && kept() === null) {
       view.left(label());

@@ -18,6 +18,8 @@ export class View {
       agentSpeaks: () => this.spoken() !== undefined || this.agentState === "speaking",
     });
     this.receipts = new Receipts(found("receipts"), found("no-receipts"));
+    this.picture = found("picture");
+    [this.decided, this.moments] = [[], []]; // of the call: the questions that were decided, and the cuts
     this.forget();
     setInterval(() => this.tick(), 250);
   }
@@ -66,6 +68,8 @@ export class View {
     this.status("Allow the microphone if the browser asks for it.");
     this.lanes.begin();
     this.receipts.begin();
+    this.picture.hidden = true;
+    [this.decided, this.moments] = [[], []];
     this.asked.replaceChildren();
   }
 
@@ -89,6 +93,18 @@ export class View {
     this.asked.replaceChildren();
     for (const kind of ["sound", "microphone", "agent"]) this.tell(kind, null);
     this.floor();
+  }
+
+  // What the call was, for its picture: null where nothing was said.
+  whole() {
+    const said = this.lanes.began === null ? [] : this.lanes.drawn(this.decided);
+    const wide = Math.max(this.lanes.list.clientWidth, 280);
+    return said.length === 0 ? null : { wide, said, moments: this.moments };
+  }
+
+  draw(svg) {
+    this.picture.querySelector("img").src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+    this.picture.hidden = false;
   }
 
   muted(is) {
@@ -230,6 +246,7 @@ export class View {
         break;
       case "playing":
         if (speech !== undefined) [speech.playing, speech.began] = [true, performance.now()];
+        if (speech !== undefined) this.lanes.protectNewest(); // whose caption may have come before this
         break;
       case "played":
         if (speech !== undefined) speech.playing = false;
@@ -258,8 +275,12 @@ export class View {
       case "decided":
         this.askedOf(message.id)?.remove();
         this.receipts.decided(message);
+        this.decided.push(message);
         break;
       case "receipt":
+        if (message.outcome === "cut in" && !this.receipts.cards.has(`said ${message.id}`)) {
+          this.moments.push({ at: this.lanes.now, text: "cut in" });
+        }
         this.receipts.show(message);
         break;
     }
