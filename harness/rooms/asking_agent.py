@@ -1,13 +1,16 @@
 """An agent file for real calls of `ask()`: one question, a word about the answer, and the end of the call.
 
 ``ROOM_WAIT`` is the question's `wait` in seconds, ``ROOM_STAYS`` the seconds for which the agent stays after its last
-word.
+word. With ``ROOM_ENDS=tool`` nothing is asked: LiveKit's `EndCallTool` says goodbye and ends the call.
 """
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from typing import Any
 
-from livekit.agents import Agent, AgentServer, JobContext, JobProcess, inference
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess, inference, llm
+from livekit.agents.beta.tools import EndCallTool
 from livekit.plugins import silero
 
 from hearout import AgentSession, YesNo, cli
@@ -47,6 +50,23 @@ class Asking(Agent):
             await self.session.hang_up()
 
 
+class Ending(Agent):
+    """Its model calls the tool, and says goodbye when that has answered; neither may be interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Answer briefly.", tools=[EndCallTool()], allow_interruptions=False)
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="End the call.")
+
+    async def llm_node(self, chat_ctx: llm.ChatContext, *_: Any) -> AsyncIterator[llm.ChatChunk | str]:  # type: ignore[override]
+        if any(item.type == "function_call_output" for item in chat_ctx.items):
+            yield GOODBYE
+            return
+        call = llm.FunctionToolCall(name="end_call", arguments="{}", call_id="1")
+        yield llm.ChatChunk(id="1", delta=llm.ChoiceDelta(role="assistant", tool_calls=[call]))
+
+
 @server.rtc_session()
 async def entrypoint(ctx: JobContext) -> None:
     """Ask whoever calls."""
@@ -56,7 +76,7 @@ async def entrypoint(ctx: JobContext) -> None:
         tts=inference.TTS("cartesia/sonic-3", voice="9626c31c-bec5-4cca-baa8-f8ba9e84c8bc"),
         vad=ctx.proc.userdata["vad"],
     )
-    await session.start(agent=Asking(), room=ctx.room)
+    await session.start(agent=Ending() if os.environ.get("ROOM_ENDS") == "tool" else Asking(), room=ctx.room)
 
 
 if __name__ == "__main__":
