@@ -11,7 +11,7 @@ from hearout._floor import events as e
 from hearout._floor.actions import Action, DeliverTurn, EndQuestion, RecordFate, WriteReceipt
 from hearout._floor.floor import Floor
 from hearout._floor.held import MOST
-from hearout._floor.utterance import KEYS
+from hearout._floor.utterance import KEYS, LEFT_OUT
 from hearout.receipts import Fate, Kind, Receipt
 
 TEXT = "This call is recorded. Please have your customer number ready."
@@ -88,6 +88,9 @@ FLOODS: dict[str, Flood] = {
     "guesses": lambda number: (e.WordsGuessed(f"what is {number}"),),
     "sounds": lambda _: (e.CallerStarted(), e.CallerStopped()),
     "keys": lambda _: (e.KeysPressed("5"),),
+    "buttons": lambda number: (e.ChoicePressed("n1", f"choice {number}"),),
+    "finals given twice": lambda _: (e.WordsHeard("what is that", began=2.0, ended=2.5),),
+    "noises with typed words": lambda _: (e.CallerStarted(), e.TextTyped("okay"), e.CallerStopped()),
 }
 """Things that a caller can do again and again over protected speech, one after the other."""
 
@@ -97,6 +100,17 @@ STEPS: dict[str, e.Event] = {
     "said": e.WordsHeard("what is that"),
     "key": e.KeysPressed("5"),
     "alarm": e.AlarmRang(),
+    "begins": e.CallerStarted(),
+    "guessed": e.WordsGuessed("what is"),
+    "stops": e.CallerStopped(),
+    "sentence": e.SentencePlaced("n1", 30.0, "Please have it ready."),
+    "made": e.AudioMade("n1", 61.0, complete=True),
+    "text": e.TextKnown("n1", TEXT + " Thank you."),
+    "agent": e.AgentChanged(busy=True),
+    "queued": e.SpeechQueued("n1"),
+    "choice": e.ChoicePressed("n1", "acknowledged"),
+    "turn": e.TurnTaken(),
+    "modes": e.TurnsBySound(by_sound=False),
 }
 
 
@@ -171,3 +185,16 @@ def test_words_after_the_question_are_not_joined_to_those_before() -> None:
     told(floor, (61.6, e.CallerStarted()), (62.2, e.WordsHeard("yes")), (62.3, e.CallerStopped()))
     actions = told(floor, (63.5, e.AlarmRang()))
     assert [one.receipt.choice for one in actions if isinstance(one, EndQuestion)] == ["yes"]
+
+
+def test_finals_that_are_given_again_and_again_are_on_record_once_too_many() -> None:
+    floor = flooded(playing(), FLOODS["finals given twice"], 3 * KEYS)
+    fates = [fate for _, fate in receipt(told(floor, *ended())).held]
+    assert fates == [Fate.REPEATED] * KEYS + [Fate.TOO_MUCH, Fate.DELIVERED]
+
+
+def test_of_a_text_that_is_too_long_a_receipt_keeps_the_beginning() -> None:
+    floor = playing()
+    told(floor, (2.0, e.TextTyped("x" * 10_000_000)))
+    ((held, fate),) = receipt(told(floor, *ended())).held
+    assert (fate, held.text) == (Fate.TOO_MUCH, "x" * LEFT_OUT)

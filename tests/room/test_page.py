@@ -102,6 +102,25 @@ def test_a_receipts_message_is_short_and_without_the_callers_words() -> None:
     assert max(len(json.dumps(message)) for message in messages) < 14_000
 
 
+def test_a_page_that_says_hello_again_and_again_makes_nothing_pile_up() -> None:
+    async def call() -> Wire:
+        wire = Wire(honest)
+        page = CallersPage(
+            wire, now=lambda: 0.0, caller=lambda: "caller", receipt=lambda _: None, feed=print, shows_all=True
+        )
+        for number in range(20):
+            page.hear(float(number), e.WordsHeard(f"word {number}"))
+        for _ in range(500):
+            await wire.methods["hearout.hello"]("caller", "")
+        await soon()
+        await page.close()
+        return wire
+
+    numbers = [message["n"] for _, message in asyncio.run(call()).told]
+    assert numbers[-20:] == list(range(1, 21))
+    assert len(numbers) < 600
+
+
 def test_nothing_is_told_to_a_stranger_or_without_a_page() -> None:
     async def call() -> Wire:
         wire = Wire(honest)

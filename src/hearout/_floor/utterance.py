@@ -1,7 +1,7 @@
 """One protected utterance, from the request to its end. Notes facts; `floor.py` decides."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from .. import _text as words
@@ -17,6 +17,7 @@ from ..receipts._receipt import (
 )
 from . import events as e
 from .alignment import Alignment
+from .endings import LEFT, gave_up
 
 STOP_GRACE = 6.0
 """Seconds after which an utterance that was told to stop counts as over: LiveKit cancels its tasks after 5 (1.8.9,
@@ -35,28 +36,14 @@ KEYS = 100
 """Keys, and whatever else came before them, that a receipt lists. Nobody presses so many over one utterance on
 purpose."""
 
+LEFT_OUT = 1_000
+"""Characters that a receipt has of what was too much: enough to tell what it was."""
+
+_UNANSWERED = (Fate.RECORDED, Fate.REPEATED, Fate.BACKCHANNEL, Fate.ECHO)
+"""The fates of keys and buttons, and of words that no agent is given."""
+
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
-
-LEFT: Mapping[Cause | None, tuple[Outcome, str]] = {
-    None: (Outcome.CALLER_GONE, "the caller left"),
-    Cause.TRANSFERRED: (Outcome.CALLER_GONE, "the caller's telephone was transferred"),
-    Cause.REPLACED: (Outcome.CALLER_GONE, "another participant took the caller's identity"),
-    Cause.REMOVED: (Outcome.CALLER_GONE, "the caller was taken out of the room"),
-    Cause.REJECTED: (Outcome.NOT_ANSWERED, "the telephone was busy, or the call was declined"),
-    Cause.NOT_ANSWERED: (Outcome.NOT_ANSWERED, "the telephone was not answered"),
-    Cause.AGENT_REMOVED: (Outcome.SHUT_DOWN, "the agent was taken out of the room"),
-    Cause.ROOM_DELETED: (Outcome.SHUT_DOWN, "the room was deleted"),
-    Cause.AGENT_REPLACED: (Outcome.SHUT_DOWN, "another participant took the agent's identity"),
-}
-"""How an utterance ends when the caller cannot be reached, and in which words: by the cause."""
-
-
-def gave_up(what: str) -> str:
-    """What a `VoiceFailed` of this cause says, in words."""
-    if what == Cause.STOOD_STILL.value:
-        return "the agent's event loop stood still, and what was tried meanwhile broke off"
-    return f"the {what} gave up"
 
 
 @dataclass
@@ -453,9 +440,11 @@ class Utterance:
     # The record
 
     def keep(self, held: Held, fate: Fate) -> None:
-        """Note for the receipt what became of words; of keys beyond `KEYS`, and of other things too many, the first."""
-        if fate is Fate.RECORDED and len(self.held) >= KEYS:  # keys and buttons
+        """Note for the receipt what became of words: of what nobody answers `KEYS`, of what was too much one."""
+        if fate in _UNANSWERED and len(self.held) >= KEYS:
             fate = Fate.TOO_MUCH
+        if fate is Fate.TOO_MUCH:
+            held = replace(held, text=held.text[:LEFT_OUT])
         if fate is not Fate.TOO_MUCH or all(known is not fate for _, known in self.held):
             self.held.append((held, fate))
 

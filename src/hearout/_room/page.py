@@ -172,7 +172,10 @@ class CallersPage:
         self._number = 0
         self._kept: deque[Message] = deque(maxlen=KEPT)
         self._lengths: dict[str, float] = {}
-        self._queue: asyncio.Queue[Message] = asyncio.Queue()
+        self._told_until = 0
+        """The number of the last message that the page was sent: what is kept after it waits for its turn."""
+        self._news, self._all_told = asyncio.Event(), asyncio.Event()
+        self._all_told.set()
         self._sending = asyncio.get_running_loop().create_task(self._send())
 
     @classmethod
@@ -209,7 +212,7 @@ class CallersPage:
         """Tell what is still to be told, and then nothing more."""
         await self.reports.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._queue.join(), LAST_WORDS)
+            await asyncio.wait_for(self._all_told.wait(), LAST_WORDS)
         self._sending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._sending
@@ -246,20 +249,31 @@ class CallersPage:
         message |= {"n": self._number, "call": self._call}
         self._kept.append(message)
         if self.reports.page is not None:
-            self._queue.put_nowait(message)
+            self._wake()
 
     def _came(self, _: str) -> None:
         """Send a page all messages that it may have missed; the page knows by the number which ones it had."""
-        for message in self._kept:
-            self._queue.put_nowait(message)
+        self._told_until = 0
+        if self._kept:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._all_told.clear()
+        self._news.set()
 
     async def _send(self) -> None:
+        """Send what is kept, in order; a page that is slow, or says hello again and again, makes nothing pile up."""
         while True:
-            message = await self._queue.get()
+            message = next((one for one in self._kept if one["n"] > self._told_until), None)
+            if message is None:
+                self._news.clear()
+                self._all_told.set()
+                await self._news.wait()
+                continue
+            self._told_until = message["n"]
             if (page := self.reports.page) is not None:
                 with contextlib.suppress(Refused):  # it is told again when it comes back
                     await self._wire.tell(page, json.dumps(message))
-            self._queue.task_done()
 
 
 def _pressed(said: str) -> tuple[str, str]:
