@@ -337,8 +337,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "records keys when nothing is protected": (
         pressed,
-        "        if holding:\n            fate",
-        "        if event:\n            fate",
+        "        if holding:\n",
+        "        if event:\n",
         l7,
     ),
 }

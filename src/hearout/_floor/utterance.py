@@ -440,7 +440,7 @@ class Utterance:
     # The record
 
     def keep(self, held: Held, fate: Fate) -> None:
-        """Note for the receipt what became of words: of what nobody answers `KEYS`, of what was too much one."""
+        """Note the fate of words for the receipt: `KEYS` unanswered pieces at most, and one that was too much."""
         if fate in _UNANSWERED and len(self.held) >= KEYS:
             fate = Fate.TOO_MUCH
         if fate is Fate.TOO_MUCH:
