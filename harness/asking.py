@@ -100,7 +100,7 @@ def _judge(found: Judged, text: str, acts: list[Act]) -> None:
     meant = [(at, _means(act)) for at, act in said if since - 0.05 <= at <= decided + 0.05]
     if answer.choice not in [choice for _, choice in meant]:
         found.faults.append(f"{answer.choice!r} was not said after {since:.2f} s: {meant}")
-    if answer.choice == "yes" and "no" in [choice for _, choice in meant]:
+    if answer.choice == "yes" and "no" in [choice for at, choice in meant if at <= decided]:  # later is too late
         found.faults.append(f"a refusal was overheard: {meant}")
 
 
