@@ -23,9 +23,9 @@ from hearout.policy import Timeouts
 from hearout.receipts import Cause, Outcome, Receipt
 from hearout.receipts._question import QuestionReceipt
 
-LENGTHS = frozenset({"begins_at", "expected", "every", "seconds", "since", "patience", "wait", "confidence"}) | {
-    *("stood_still", "played", "made", "gap", "after")
-}
+LENGTHS = frozenset(
+    {"begins_at", "expected", "every", "due_in", "seconds", "since", "patience", "wait", "confidence"}
+) | {*("stood_still", "played", "made", "gap", "after")}
 """Fields with numbers that are no seconds of the call: lengths, and seconds of an utterance."""
 LATER = frozenset({"revoked_at", "starts_from", "delay"})
 """Those that the floor leaves empty, or that follow from others."""
