@@ -232,7 +232,7 @@ def test_the_commands_of_the_questions_work(terminal: Terminal) -> None:
     ledger.close()
 
     first, second, third = commands(ASK)
-    assert "room-1         silent" in terminal.type(first)
+    assert "room-1         3       silent" in terminal.type(first)
     assert "nothing was answered before" in terminal.type(second)
     assert json.loads(terminal.type(third))["subject"] == "room-1"
 

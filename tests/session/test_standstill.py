@@ -1,6 +1,7 @@
 """What stands still with the agent's own event loop is nobody's failure, and the receipt says for how long."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from livekit import rtc
 from livekit.agents import Agent, APIConnectionError, ModelSettings, llm
 
-from harness.scenes import NOTICE, QUESTION, Announcing, Thinking, call, receipts
+from harness.scenes import NOTICE, QUESTION, Announcing, Thinking, call, ours, receipts
 from hearout import Outcome, Policy
 from hearout.policy import Timeouts
 from hearout.receipts import Cause
@@ -20,6 +21,7 @@ from hearout.testing import (
     Result,
     Say,
     TTSFault,
+    _call,
     first_sound,
 )
 from hearout.testing._script import When
@@ -183,3 +185,19 @@ def test_a_shutdown_gives_speech_its_whole_grace() -> None:
     result = call(closes, blocked(first_sound(2.0), 10.0), policy=policy, tts=SLOW)
 
     assert failed_by(result) == (Outcome.FINISHED, None), result.describe()
+
+
+def test_a_tool_that_sleeps_in_a_real_loop_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_call, "report_lost_errors", lambda: None)  # of a loop in virtual time
+    asleep = Do(1.0, lambda _: time.sleep(4.0))
+    policy = Policy(timeouts=Timeouts(voice=2.0, stall=1.0, close=1.0, output=1.0))
+    agent = lambda: Announcing("This call is recorded. Your data is kept.")  # noqa: E731 - a factory
+    played = _call.Call(agent=agent, session=ours(policy), caller=[asleep], tts=SLOW, ends_after=9.0)
+
+    async def through() -> Result:
+        return await _call._Playing(played).through()
+
+    result = asyncio.run(through())
+
+    assert failed_by(result) == (Outcome.FINISHED, None), result.describe()
+    assert 3.0 <= receipts(result)[0].stood_still <= 5.0
