@@ -52,8 +52,9 @@ def replayed(lines: Iterable[str], policy: Policy | None = None) -> Iterator[tup
 
 
 def _plain(value: Any) -> Any:
-    """A cause, or what a question may be answered by. What `decide=` said of an answer is code, and in no trace."""
-    return dataclasses.asdict(value) if isinstance(value, Expected) else value.value
+    """A cause, a transcript in another event, or what a question may be answered by. What `decide=` said of an answer
+    is code, and in no trace."""
+    return dataclasses.asdict(value) if isinstance(value, Expected | e.WordsHeard) else value.value
 
 
 def _exact(action: Any) -> str:
@@ -79,6 +80,8 @@ def _event(step: dict[str, Any]) -> e.Event:
         choices = tuple((name, tuple(phrases)) for name, phrases in expected["choices"])
         given["expected"] = Expected(**expected | {"choices": choices})
         given["keys"] = tuple(map(tuple, given["keys"]))
+    if given.get("heard"):
+        given["heard"] = e.WordsHeard(**given["heard"])
     if "cause" in given:
         given["cause"] = Cause(given["cause"])
     made: e.Event = getattr(e, step["event"])(**given | choices_from_json(given))
