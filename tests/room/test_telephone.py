@@ -53,6 +53,7 @@ def test_a_telephone_that_sends_nothing_is_not_present() -> None:
 @pytest.mark.parametrize("known_after", [False, True])
 def test_an_answering_machine_is_nobody_present(known_after: bool) -> None:  # noqa: FBT001 - by pytest
     async def play(call: Scene) -> None:
+        call.follows.answered_by(machine=False)  # nobody is there yet: it says nothing of anybody
         phone = await picked_up(call)
         await call.until(4.0)
         if not known_after:
