@@ -1,7 +1,7 @@
 """Where nothing is protected, LiveKit's session behaves as its user chose; what is protected is kept all the same."""
 
 import asyncio
-import random
+import os
 from typing import Any
 
 import pytest
@@ -11,8 +11,11 @@ from livekit.agents.inference.interruption import OverlappingSpeechEvent
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from harness.scenes import NOTICE, QUESTION, Announcing, assert_answered_at_once, receipts
+from harness.untouched import Met, compared
 from hearout import AgentSession, Outcome
-from hearout.testing import STT, Call, Outage, Result, Say, first_sound
+from hearout.testing import STT, Call, Do, Outage, Result, Say, first_sound
+
+CALLS = int(os.environ.get("HEAROUT_UNTOUCHED_CALLS", "30"))
 
 
 class Interruptible(Agent):
@@ -49,23 +52,34 @@ def _facts(event: Any) -> str:
     return str(known)
 
 
-@pytest.mark.parametrize("seed", range(16))
-def test_a_call_without_protected_speech_is_livekits_event_for_event(seed: int) -> None:
-    chance = random.Random(seed)
-    caller: list[Say] = []
-    at = 0.0
-    for number in range(chance.randint(1, 4)):
-        at += chance.uniform(0.2, 5.0)
-        words = " ".join(f"word{number}{letter}" for letter in "abcdefgh"[: chance.randint(1, 8)])
-        caller.append(Say(at, words))
-        at += 3.0
-    arguments = {"turn_handling": {"preemptive_generation": {"enabled": bool(seed % 2)}}}
+# Turns, interruptions, tools, hand-overs, metrics, contexts: the same, and timings to one tick.
+def test_calls_without_protected_speech_are_livekits_event_for_event() -> None:
+    met = Met()
+    different = {seed: found for seed in range(CALLS) if (found := compared(seed, met))}
 
-    ours = played(AgentSession, *caller, arguments=arguments)
-    theirs = played(LiveKitSession, *caller, arguments=arguments)
+    assert not different
+    assert met.compared > 0.8 * CALLS
 
-    assert events(ours) == events(theirs)
-    assert ours.turns == theirs.turns
+
+def test_what_an_agent_says_as_it_leaves_is_said_at_the_end_too() -> None:
+    class Leaving(Interruptible):
+        async def on_exit(self) -> None:
+            await self.session.say("Goodbye then.")
+
+    close = Do(12.0, lambda session: session.aclose())
+    ours, theirs = (played(kind, close, agent=Leaving) for kind in (AgentSession, LiveKitSession))  # type: ignore[arg-type]
+
+    assert [one.said for one in ours.utterances] == [one.said for one in theirs.utterances] == [NOTICE, "Goodbye then."]
+
+
+def test_a_goodbye_that_may_not_be_interrupted_has_a_receipt() -> None:
+    class Leaving(Interruptible):
+        async def on_exit(self) -> None:
+            await self.session.say("Goodbye then.", allow_interruptions=False)
+
+    result = played(AgentSession, Do(12.0, lambda session: session.aclose()), agent=Leaving)  # type: ignore[arg-type]
+
+    assert [(one.text, one.outcome) for one in receipts(result)] == [("Goodbye then.", Outcome.FINISHED)]
 
 
 def test_the_echo_cancellers_warm_up_holds_over_interruptible_speech() -> None:

@@ -249,11 +249,6 @@ class Closing:
         return self.gone_at is not None or self.shutdown_at is not None
 
     @property
-    def refuses(self) -> bool:
-        """Whether nothing new may be said: a shutdown only lets what is owed be finished."""
-        return self.cuts_at is not None
-
-    @property
     def gone_for_good_at(self) -> float | None:
         """When a caller who is gone counts as not returning."""
         return None if self.gone_at is None else self.gone_at + self.caller_return

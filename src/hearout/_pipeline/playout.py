@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -35,6 +36,14 @@ class PlayoutObserver(Protocol):
 
     def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
         """A stretch ended; so much has left in all."""
+
+
+@dataclass(eq=False)
+class _Stretch:
+    """Audio from its first frame to its flush, and whose it is; `taken`: whether the sink took any of it."""
+
+    handle: SpeechHandle | None
+    taken: bool = False
 
 
 class PlayoutMeter(io.AudioOutput):
@@ -72,12 +81,11 @@ class PlayoutMeter(io.AudioOutput):
         self._lead_in = lead_in
         self._leads: dict[str, float] = {}
         self._starting: asyncio.TimerHandle | None = None
-        self._captured: SpeechHandle | None = None
-        self._stretches: list[SpeechHandle | None] = []
+        self._captured: _Stretch | None = None
+        self._stretches: list[_Stretch] = []
         self._made: dict[str, float] = {}
         self._reported: dict[str, float] = {}
         self._played: dict[str, float] = {}
-        self._ended = 0
         self._ends_at: float | None = None
         """When what was handed over will have left, by the loop's clock; None while it does not play."""
 
@@ -90,7 +98,7 @@ class PlayoutMeter(io.AudioOutput):
     def left(self, handle: SpeechHandle, made: float) -> float:
         """Seconds of a speech, of so many that were made, that have not left by now."""
         waiting = made - self._made.get(handle.id, 0.0)
-        if self._captured is not handle:
+        if self._captured is None or self._captured.handle is not handle:
             return waiting
         if self._ends_at is None:
             return waiting + self._made[handle.id] - self._played.get(handle.id, 0.0)
@@ -103,9 +111,10 @@ class PlayoutMeter(io.AudioOutput):
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         begins = self._captured is None
-        if begins:
-            self._captured = self._speaking()
-        if (handle := self._captured) is not None:
+        if self._captured is None:
+            self._captured = _Stretch(self._speaking())
+        stretch = self._captured
+        if (handle := stretch.handle) is not None:
             if handle.id not in self._made:
                 handle.add_done_callback(self._forget)
             # before the sink takes it: a room's waits there until somebody has subscribed
@@ -118,7 +127,9 @@ class PlayoutMeter(io.AudioOutput):
             if (lead := self._lead_in()) > 0:
                 self._leads[handle.id] = lead
                 await self.sink.capture_frame(_silence(lead, frame))
+                stretch.taken = True
         await self.sink.capture_frame(frame)
+        stretch.taken = True
         if self._ends_at is not None:
             self._ends_at = max(self._ends_at, asyncio.get_running_loop().time()) + frame.duration
         # counted only now: a room's sink that was left while it waited reports no end of what it never took
@@ -126,15 +137,20 @@ class PlayoutMeter(io.AudioOutput):
 
     def flush(self) -> None:
         super().flush()
-        if (handle := self._captured) is not None:
-            self._stretches.append(handle)
-            self._captured = self._ends_at = None
-            self._listener.playout_made(handle, self._made.get(handle.id, 0.0), complete=True)
+        stretch, self._captured = self._captured, None
+        if stretch is not None:
+            self._ends_at = None
+            if stretch.taken:
+                self._stretches.append(stretch)
+            if (handle := stretch.handle) is not None:
+                self._listener.playout_made(handle, self._made.get(handle.id, 0.0), complete=True)
         self.sink.flush()
 
     def clear_buffer(self) -> None:
+        cleared = self._playing()
         self.sink.clear_buffer()
-        self._awake.later(REPORTS, partial(self._end_for_the_sink, self._ended))
+        if cleared is not None:
+            self._awake.later(REPORTS, partial(self._end_for_the_sink, cleared))
 
     async def aclose(self) -> None:
         """Close the transcript synchronizers behind this meter; call it when the session is closed.
@@ -152,7 +168,7 @@ class PlayoutMeter(io.AudioOutput):
             output = output.next_in_chain
 
     def on_playback_started(self, *, created_at: float) -> None:
-        if (handle := self._playing()) is not None:
+        if (handle := self._speech()) is not None:
             if lead := self._leads.get(handle.id, 0.0):
                 self._starting = asyncio.get_running_loop().call_later(lead, self._start, handle)
             else:
@@ -160,7 +176,7 @@ class PlayoutMeter(io.AudioOutput):
         super().on_playback_started(created_at=created_at)
 
     def on_playback_progressed(self, *, started_at: float, offset: float, duration: float) -> None:
-        if (handle := self._playing()) is not None:
+        if (handle := self._speech()) is not None:
             lead = min(self._leads.get(handle.id, 0.0), offset + duration)
             started_at, begin, end = started_at + max(0.0, lead - offset), max(offset, lead) - lead, offset + duration
             offset, duration = begin, end - lead - begin
@@ -173,8 +189,11 @@ class PlayoutMeter(io.AudioOutput):
     def on_playback_finished(
         self, *, playback_position: float, interrupted: bool, synchronized_transcript: str | None = None
     ) -> None:
-        self._ended += 1
-        handle = self._stretches.pop(0) if self._stretches else self._captured
+        handle = self._speech()
+        if self._stretches:
+            self._stretches.pop(0)
+        elif self._captured is not None:
+            self._captured.taken = False  # cleared: some sinks report the end before the flush, and not again
         if handle is not None:
             playback_position = max(0.0, playback_position - self._leads.pop(handle.id, 0.0))
             if self._starting is not None and playback_position > 0:
@@ -194,7 +213,7 @@ class PlayoutMeter(io.AudioOutput):
     def _start(self, handle: SpeechHandle) -> None:
         """The lead-in is over."""
         self._never_started()
-        if handle is self._captured:
+        if self._captured is not None and handle is self._captured.handle:
             made = self._made.get(handle.id, 0.0) - self._played.get(handle.id, 0.0)
             self._ends_at = asyncio.get_running_loop().time() + made
         self._listener.playout_started(handle)
@@ -204,16 +223,21 @@ class PlayoutMeter(io.AudioOutput):
             self._starting.cancel()
             self._starting = None
 
-    def _end_for_the_sink(self, ended: int) -> None:
+    def _end_for_the_sink(self, cleared: _Stretch) -> None:
         """Report the end of a cleared stretch when a dead sink does not: LiveKit would wait for it for ever."""
-        if ended == self._ended and (self._stretches or self._captured is not None):
-            self._captured = None if not self._stretches else self._captured
+        if cleared is self._playing():
+            self._captured = self._captured if self._stretches else None
             self._ends_at = None
             self.on_playback_finished(playback_position=0.0, interrupted=True)
 
-    def _playing(self) -> SpeechHandle | None:
-        """Whose audio the sink is playing: the oldest stretch that it has not reported as finished."""
+    def _playing(self) -> _Stretch | None:
+        """The stretch that the sink is playing: the oldest that it has not reported as finished."""
         return self._stretches[0] if self._stretches else self._captured
+
+    def _speech(self) -> SpeechHandle | None:
+        """Whose audio that is."""
+        playing = self._playing()
+        return None if playing is None else playing.handle
 
 
 def _silence(seconds: float, like: rtc.AudioFrame) -> rtc.AudioFrame:

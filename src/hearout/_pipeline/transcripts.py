@@ -131,31 +131,37 @@ class TranscriptGate:
     ) -> AsyncIterator[tuple[stt.SpeechEvent, bool]]:
         """The STT's events and the returned ones between them, each with whether it is a returned one.
 
-        A transcript leaves the queue only when LiveKit takes it: a node that is closed or fails loses nothing, its
-        successor goes on.
+        A returned transcript leaves the queue only when LiveKit takes it: a node that is closed or fails loses nothing,
+        its successor goes on. Events that come together are given together, without a step of the loop between them:
+        LiveKit (1.8.9) decides otherwise where the end of speech is not there in the step of the last transcript.
         """
-        arrived = asyncio.ensure_future(self._arrived.wait())
-        upcoming = asyncio.ensure_future(anext(heard))
+        waiting: deque[stt.SpeechEvent] = deque()
+
+        async def read() -> None:
+            try:
+                async for event in heard:
+                    waiting.append(event)
+                    self._arrived.set()
+            finally:
+                self._arrived.set()
+
+        reading = asyncio.ensure_future(read())
         try:
             while True:
-                await asyncio.wait({arrived, upcoming}, return_when=asyncio.FIRST_COMPLETED)
                 while self._handed_back:
                     yield self._handed_back.popleft(), True
                 self._all_taken.set()
-                self._arrived.clear()
-                if arrived.done():
-                    arrived = asyncio.ensure_future(self._arrived.wait())
-                if upcoming.done():
-                    try:
-                        event = upcoming.result()
-                    except StopAsyncIteration:
-                        return
-                    upcoming = asyncio.ensure_future(anext(heard))
-                    yield event, False
+                if waiting:
+                    yield waiting.popleft(), False
+                elif reading.done():
+                    reading.result()
+                    return
+                else:
+                    self._arrived.clear()
+                    await self._arrived.wait()
         finally:
-            arrived.cancel()
-            upcoming.cancel()
-            await asyncio.gather(arrived, upcoming, return_exceptions=True)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             if isinstance(heard, AsyncGenerator):
                 await heard.aclose()
 

@@ -37,6 +37,7 @@ from ..policy import Answer, CutIn, Policy, Redeliver
 from ..receipts import QuestionReceipt, Receipt
 from . import settings
 from .announce import AnnouncementHandle, asked
+from .answers import answer_typed
 from .ask import Question, QuestionHandle
 from .asking import Aside, Choices, Digits, Silence, YesNo
 from .bridge import Bridge
@@ -206,8 +207,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         if self._bridge is not None:
             self._bridge.feed(TextTyped(text))
             return
-        await self.interrupt()
-        self.generate_reply(user_input=text)
+        await answer_typed(self, text)
 
     def user_pressed(self, digits: str) -> None:
         """The user pressed keys of the telephone."""
@@ -496,5 +496,4 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     async def _grace(self, bridge: Bridge, *, asks: bool = True) -> None:
         if asks:
             bridge.feed(ShutdownAsked())
-        await bridge.may_close.wait()
-        await bridge.settled()
+        await bridge.finish()

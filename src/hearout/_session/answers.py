@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from livekit.agents import Agent, ConversationItemAddedEvent, StopResponse, llm
+from livekit.agents import Agent, AgentSession, ConversationItemAddedEvent, StopResponse, llm
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice import SpeechHandle
+from livekit.agents.voice.room_io import TextInputEvent, TextInputOptions
 
 from .. import _text as words
 from .._pipeline.nodes import Nodes
@@ -25,6 +26,13 @@ ASIDE_INSTRUCTIONS = (
     "Do not ask the question again and do not answer it for the caller: it is asked again right after this."
 )
 """What the LLM is told for one reply, when the caller asks back."""
+
+
+async def answer_typed(session: AgentSession[Any], text: str) -> None:
+    """Answer a text as LiveKit's session does by itself: the user counts as speaking meanwhile (1.8.9)."""
+    answering = TextInputOptions().text_input_cb(session, TextInputEvent(text))
+    if answering is not None:
+        await answering
 
 
 class Answers:
@@ -153,9 +161,8 @@ class Answers:
                 await ready.drop()
 
     async def answer_now(self, text: str) -> None:
-        """Answer what was typed, instead of what is being said."""
-        await self._session.interrupt()
-        self._session.generate_reply(user_input=text)
+        """Answer what was typed, instead of what is being said: as LiveKit does for what is typed in a room."""
+        await answer_typed(self._session, text)
 
     def answer_aside(self, held: tuple[Held, ...]) -> SpeechHandle | None:
         """Answer what the caller asked back to a question, which is asked again after this; None where nothing can.

@@ -141,12 +141,13 @@ class Bridge:
         return self._closed or closing.shutdown_at is not None or closing.is_gone_for_good(self.now)
 
     def check_open(self) -> None:
-        """Refuse as LiveKit's session does once it is closing; hearout finishes owed speech first.
+        """Refuse what is new while owed speech is finished. When LiveKit closes after that, its own rules hold: what an
+        agent says in `on_exit` is said.
 
         Raises:
-            FloorClosedError: the session is closing.
+            FloorClosedError: the session is closing or closed.
         """
-        if self.floor.closing.refuses or self.finishing:
+        if self._closed or self.finishing:
             raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
 
     @contextlib.contextmanager
@@ -274,6 +275,15 @@ class Bridge:
         if self._meter is not None:
             self._runner.start(self._meter.aclose())
         self._runner.close()
+
+    async def finish(self) -> None:
+        """Wait until nothing is owed any more; nothing new is said meanwhile."""
+        self.finishing = True
+        try:
+            await self.may_close.wait()
+            await self.settled()
+        finally:
+            self.finishing = False
 
     async def settled(self) -> None:
         """Wait until the call's tasks are done, and its ledger rows written if it is closed."""

@@ -192,7 +192,8 @@ class Inbound:
 
     def _item_added(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
-        if self._exceeding and isinstance(item, llm.ChatMessage) and item.text_content == self._exceeding:
+        exceeds = self._exceeding and isinstance(item, llm.ChatMessage) and item.text_content == self._exceeding
+        if exceeds and self._runner.floor.holding:
             self._answered, self._exceeding = self._exceeding, ""
         if isinstance(event.item, AgentHandoff):
             self.on_hand_over()
