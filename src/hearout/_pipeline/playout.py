@@ -39,7 +39,7 @@ class PlayoutObserver(Protocol):
 
 
 @dataclass(eq=False)
-class _Stretch:
+class _CapturedStretch:
     """Audio from its first frame to its flush, and whose it is; `taken`: whether the sink took any of it."""
 
     handle: SpeechHandle | None
@@ -81,8 +81,8 @@ class PlayoutMeter(io.AudioOutput):
         self._lead_in = lead_in
         self._leads: dict[str, float] = {}
         self._starting: asyncio.TimerHandle | None = None
-        self._captured: _Stretch | None = None
-        self._stretches: list[_Stretch] = []
+        self._captured: _CapturedStretch | None = None
+        self._stretches: list[_CapturedStretch] = []
         self._made: dict[str, float] = {}
         self._reported: dict[str, float] = {}
         self._played: dict[str, float] = {}
@@ -112,7 +112,7 @@ class PlayoutMeter(io.AudioOutput):
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         begins = self._captured is None
         if self._captured is None:
-            self._captured = _Stretch(self._speaking())
+            self._captured = _CapturedStretch(self._speaking())
         stretch = self._captured
         if (handle := stretch.handle) is not None:
             if handle.id not in self._made:
@@ -223,14 +223,14 @@ class PlayoutMeter(io.AudioOutput):
             self._starting.cancel()
             self._starting = None
 
-    def _end_for_the_sink(self, cleared: _Stretch) -> None:
+    def _end_for_the_sink(self, cleared: _CapturedStretch) -> None:
         """Report the end of a cleared stretch when a dead sink does not: LiveKit would wait for it for ever."""
         if cleared is self._playing():
             self._captured = self._captured if self._stretches else None
             self._ends_at = None
             self.on_playback_finished(playback_position=0.0, interrupted=True)
 
-    def _playing(self) -> _Stretch | None:
+    def _playing(self) -> _CapturedStretch | None:
         """The stretch that the sink is playing: the oldest that it has not reported as finished."""
         return self._stretches[0] if self._stretches else self._captured
 
