@@ -2,21 +2,19 @@
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from livekit.agents import Agent, AgentTask, RunContext, StopResponse, ToolError, function_tool, llm
 from livekit.agents import AgentSession as LiveKitSession
 from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.room_io import TextInputEvent, TextInputOptions
-from pydantic import BaseModel
 
+from harness.plain_events import Numbered, Plain, by_instants, rounded, without_ids
 from hearout import AgentSession
 from hearout.errors import CallError
 from hearout.testing import LLM, STT, TTS, Call, Do, Noise, Outage, Reply, Say, TTSFault, Type, UseTool
-from hearout.testing._clock import EPOCH
 from hearout.testing._script import Act
 
 TICK = 0.01
@@ -33,7 +31,6 @@ TEXTS = (
     "That is noted. **Thank you** for telling me, and have a look at our page.",
 )
 TOOLS = ("look_up", "wait", "speaks", "fails", "stops", "hands_over", "updates", "fills", "replies", "asks", "rude")
-_ID = re.compile(r"\b(?:[a-z]+_)?[0-9a-f]{12}\b")
 
 
 class Drawn(Agent):
@@ -394,7 +391,7 @@ def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
     events: list[tuple[float, str, Any]] = []
     speeches: list[Any] = []
     began: list[float] = []
-    plain = _Plain()
+    plain = Plain()
 
     def make(**models: Any) -> Any:
         session = kind(**{**models, **arguments})
@@ -412,7 +409,7 @@ def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
 
         def ended(handle: Any) -> None:
             error = handle.exception()
-            items = _without_ids(plain(handle.chat_items))
+            items = without_ids(plain(handle.chat_items))
             speeches.append((loop.time() - began[0], handle.interrupted, repr(error), items))
 
         for name in get_args(EventTypes):
@@ -430,11 +427,11 @@ def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
         seed=seed,
         typed=_typed,
     ).play()
-    number = _Numbered()
+    number = Numbered()
     return Seen(
-        events=number(_by_instants(events)),
-        speeches=sorted(speeches, key=_rounded),
-        history=_without_ids(plain(result.history.items)),
+        events=number(by_instants(events)),
+        speeches=sorted(speeches, key=rounded),
+        history=without_ids(plain(result.history.items)),
         requests=[(one.at, one.context) for one in result.requests],
         said=[(one.start, one.said) for one in result.utterances],
         refused=[at - began[0] for at in result.session.refused],
@@ -443,68 +440,6 @@ def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
         ),
         protected=isinstance(result.session, AgentSession) and bool(result.session.receipts),
     )
-
-
-def _by_instants(events: list[tuple[float, str, Any]]) -> list[tuple[float, str, Any]]:
-    """The events, those of one instant in the order of their names."""
-    instant: dict[float, int] = {}
-    for at, *_ in events:
-        instant.setdefault(round(at, 4), len(instant))
-    return sorted(events, key=lambda event: (instant[round(event[0], 4)], event[1], _ID.sub("", _rounded(event[2]))))
-
-
-def _rounded(value: Any) -> str:
-    return re.sub(r"\d+\.\d+", lambda found: f"{float(found[0]):.2f}", str(value))
-
-
-def _without_ids(items: list[Any]) -> list[Any]:
-    return [{name: value for name, value in item.items() if name != "id"} for item in items]
-
-
-class _Numbered:
-    """Replaces LiveKit's random ids by their numbers in the order in which they come."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, str] = {}
-
-    def __call__(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {self(key): self(one) for key, one in value.items()}
-        if isinstance(value, list | tuple):
-            return [self(one) for one in value]
-        if isinstance(value, str):
-            return _ID.sub(lambda found: self._ids.setdefault(found[0], f"<{len(self._ids)}>"), value)
-        return value
-
-
-class _Plain:
-    """Makes data of what LiveKit gives, as it is now."""
-
-    def __call__(self, value: Any) -> Any:
-        if isinstance(value, BaseModel):
-            return {name: self(getattr(value, name)) for name in type(value).model_fields if _shown(value, name)}
-        if is_dataclass(value) and not isinstance(value, type):
-            return {field.name: self(getattr(value, field.name)) for field in fields(value)}
-        if isinstance(value, dict):
-            return {self(key): self(one) for key, one in value.items()}
-        if isinstance(value, list | tuple):
-            return [self(one) for one in value]
-        if isinstance(value, str):
-            return re.sub(r" object at 0x[0-9a-f]+", "", str(value))
-        if isinstance(value, float) and value > EPOCH / 2:
-            return value - EPOCH
-        if value is None or isinstance(value, int | float):
-            return value
-        return type(value).__name__
-
-
-def _shown(value: BaseModel, name: str) -> bool:
-    """Not shown: what is deprecated, and which of VAD and STT was the first to hear the caller in one instant."""
-    hidden = {
-        "AgentFalseInterruptionEvent": ("message", "extra_instructions"),
-        "UserStateChangedEvent": ("created_at",),
-    }
-    return name != "hash" and name not in hidden.get(type(value).__name__, ())
 
 
 def difference(ours: Any, theirs: Any, where: str = "") -> str:
