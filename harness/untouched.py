@@ -381,6 +381,26 @@ async def _typed(session: Any, text: str) -> None:
         pass  # the session is closing; a room's logs it
 
 
+def _listen(session: Any, began: list[float], events: list[tuple[float, str, Any]], speeches: list[Any]) -> None:
+    loop, plain = asyncio.get_running_loop(), Plain()
+    began.append(loop.time())
+
+    def noted(name: str) -> Callable[[Any], None]:
+        def note(event: Any) -> None:
+            events.append((loop.time() - began[0], name, plain(event)))
+            if name == "speech_created":
+                event.speech_handle.add_done_callback(ended)
+
+        return note
+
+    def ended(handle: Any) -> None:
+        items = without_ids(plain(handle.chat_items))
+        speeches.append((loop.time() - began[0], handle.interrupted, repr(handle.exception()), items))
+
+    for name in get_args(EventTypes):
+        session.on(name, noted(name))
+
+
 def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
     """The call of a seed with such a session."""
     dice = random.Random(f"untouched {seed}")
@@ -388,32 +408,13 @@ def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
     model = LLM([_reply(dice) for _ in range(30)], first_token=dice.choice([0.2, 0.4, 1.5]) + OFF / 5)
     agent = (OwnNodes if dice.random() < 0.2 else Drawn)(dice)
     acts = _acts(dice)
-    events: list[tuple[float, str, Any]] = []
-    speeches: list[Any] = []
-    began: list[float] = []
+    events, speeches, began = [], [], []  # type: ignore[var-annotated]
     plain = Plain()
 
     def make(**models: Any) -> Any:
-        session = kind(**{**models, **arguments})
-        session.refused = []  # type: ignore[attr-defined]
-        loop = asyncio.get_running_loop()
-        began.append(loop.time())
-
-        def noted(name: str) -> Callable[[Any], None]:
-            def note(event: Any) -> None:
-                events.append((loop.time() - began[0], name, plain(event)))
-                if name == "speech_created":
-                    event.speech_handle.add_done_callback(ended)
-
-            return note
-
-        def ended(handle: Any) -> None:
-            error = handle.exception()
-            items = without_ids(plain(handle.chat_items))
-            speeches.append((loop.time() - began[0], handle.interrupted, repr(error), items))
-
-        for name in get_args(EventTypes):
-            session.on(name, noted(name))
+        session: Any = kind(**{**models, **arguments})
+        session.refused = []
+        _listen(session, began, events, speeches)
         return session
 
     result = Call(
@@ -427,9 +428,8 @@ def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
         seed=seed,
         typed=_typed,
     ).play()
-    number = Numbered()
     return Seen(
-        events=number(by_instants(events)),
+        events=Numbered()(by_instants(events)),
         speeches=sorted(speeches, key=rounded),
         history=without_ids(plain(result.history.items)),
         requests=[(one.at, one.context) for one in result.requests],
