@@ -290,7 +290,7 @@ async def _pieces(text: str) -> AsyncIterator[str]:
 
 
 def _anyhow(name: str, what: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """What LiveKit refuses at that moment is noted, without its words: hearout's are its own."""
+    """A deed that notes when it was refused; the words of a refusal differ."""
 
     async def tried(session: Any) -> None:
         try:

@@ -40,7 +40,7 @@ class PlayoutObserver(Protocol):
 
 @dataclass(eq=False)
 class _CapturedStretch:
-    """Audio from its first frame to its flush, and whose it is; `taken`: whether the sink took any of it."""
+    """Audio from its first frame to its flush, of one speech; `taken`: whether the sink took any of that."""
 
     handle: SpeechHandle | None
     taken: bool = False
@@ -235,7 +235,7 @@ class PlayoutMeter(io.AudioOutput):
         return self._stretches[0] if self._stretches else self._captured
 
     def _speech(self) -> SpeechHandle | None:
-        """Whose audio that is."""
+        """The speech that the sink is playing."""
         playing = self._playing()
         return None if playing is None else playing.handle
 

@@ -161,7 +161,7 @@ class Answers:
                 await ready.drop()
 
     async def answer_now(self, text: str) -> None:
-        """Answer what was typed, instead of what is being said: as LiveKit does for what is typed in a room."""
+        """Answer a typed text instead of the current speech, as LiveKit does in a room."""
         await answer_typed(self._session, text)
 
     def answer_aside(self, held: tuple[Held, ...]) -> SpeechHandle | None:

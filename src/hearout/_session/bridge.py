@@ -141,8 +141,9 @@ class Bridge:
         return self._closed or closing.shutdown_at is not None or closing.is_gone_for_good(self.now)
 
     def check_open(self) -> None:
-        """Refuse what is new while owed speech is finished. When LiveKit closes after that, its own rules hold: what an
-        agent says in `on_exit` is said.
+        """Refuse new speech while owed speech is finished.
+
+        LiveKit closes after that by its own rules: an agent may speak in `on_exit`.
 
         Raises:
             FloorClosedError: the session is closing or closed.
