@@ -207,8 +207,6 @@ class Inbound:
         final = event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
         if not self._runner.floor.takes(heard.text, self._runner.now):
             if final and heard.text.strip():
-                if self._session.realtime is not None:
-                    self._session.realtime.heard(event)
                 return self._left_to_livekit(event)
             return False
         self._answers.caller_speaks(heard.language)
@@ -234,7 +232,9 @@ class Inbound:
         if not new.strip():
             return True
         event.alternatives[0].text = new
-        self._feed(e.WordsLeftToLiveKit(heard))
+        if (models := self._session.realtime) is not None:
+            models.heard(event)
+        self._feed(e.WordsLeftToLiveKit(heard if models is None else None))  # a model's may come back: `take_over`
         return False
 
     def take_over(self) -> bool:
