@@ -1,12 +1,13 @@
 """Words over an utterance are an answer wherever they can be one; and the cost of that."""
 
 from collections import Counter
+from types import ModuleType
 
 import pytest
 
 from hearout import CutIn, Policy
 from hearout._floor import events as e
-from hearout._floor import held
+from hearout._floor import held, restated
 from hearout._floor.actions import Action, DeliverTurn, PrepareAnswer, RecordFate
 from hearout._floor.floor import Floor
 from hearout._text import words as segmenter
@@ -361,16 +362,19 @@ LOST = ((2.0, e.CallerStarted()), (2.8, e.WordsGuessed(Q, "en")), (3.0, e.Caller
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("module", "old", "new", "said"),
     [
-        ("< SAME and not self.sounds and not self.wordless", "< SAME * 0 and not self.sounds", DOUBLED),
-        ("said_again = abs(event.began - before.began) < SAME", "said_again = False", (*SAME_PLACE, SAME_PLACE[-1])),
+        (restated, "at - self.came < SAME and alone", "alone and False", DOUBLED),
+        (restated, "return abs(event.began - self.heard.began) < SAME", "return False", (*SAME_PLACE, SAME_PLACE[-1])),
         (
+            held,
             "self.take_the_guess(at, owner, after_question=after_question)\n            self.sounds = [sound]",
             "self.sounds = [sound]",
             (*LOST, (5.0, e.CallerStarted()), (5.5, e.WordsGuessed("and how", "en")), (6.0, e.CallerStopped())),
         ),
     ],
 )
-def test_a_rule_of_finals_that_is_gone_shows(old: str, new: str, said: tuple[tuple[float, e.Event], ...]) -> None:
-    assert held_once(*said, which=mutant(held, old, new)) != held_once(*said)
+def test_a_rule_of_finals_that_is_gone_shows(
+    module: ModuleType, old: str, new: str, said: tuple[tuple[float, e.Event], ...]
+) -> None:
+    assert held_once(*said, which=mutant(module, old, new)) != held_once(*said)
