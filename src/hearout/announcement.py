@@ -274,7 +274,7 @@ def _audio(path: Path, sha256: str) -> tuple[bytes, int]:
         with wave.open(io.BytesIO(content)) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             pcm = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last of chunks that are longer than the file
         raise AnnouncementError(f"{path}: this is no WAV file of PCM samples ({error}); {_AGAIN}") from error
     if len(pcm) % (channels * width):
         raise AnnouncementError(f"{path}: its last sample is cut; {_AGAIN}")

@@ -183,6 +183,13 @@ def test_an_announcements_manifest_is_whole_or_is_named(tmp_path: Path) -> None:
         read(tmp_path / "hello.json")
 
     attack(wav, reads(with_wav, AnnouncementError))
+    for changed in (
+        wav[:12] + b"\0" + wav[12:],
+        wav[:24] + bytes(4) + wav[28:],
+        wav[:-1],
+    ):  # a chunk, the rate, a sample
+        with pytest.raises(AnnouncementError):
+            with_wav(changed)
 
 
 ORDERS = b'lufs = -18.0\n[announcement.notice]\ntext = "This call is recorded."\nvoice = "two"\nwhole = true\n'

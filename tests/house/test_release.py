@@ -24,6 +24,13 @@ def test_what_is_published_was_checked_tested_built_and_installed_before() -> No
     assert JOBS["publish"]["needs"] == "build"
 
 
+def test_what_every_lock_file_pins_is_audited_before_it_is_published() -> None:
+    (audit,) = [step["with"] for step in JOBS["build"]["steps"] if "pip-audit" in step.get("uses", "")]
+    locks = {str(path.relative_to(ROOT)) for path in [*ROOT.glob("requirements*.txt"), *ROOT.glob("deploy/*.txt")]}
+    assert set(audit["inputs"].split()) == locks - {"requirements-model.txt"}  # pinned by requirements-dev.txt's
+    assert audit["require-hashes"] is True
+
+
 def test_the_workflow_holds_no_password_and_only_the_last_job_may_publish() -> None:
     assert "secrets." not in release.WORKFLOW.read_text()
     assert [name for name, job in JOBS.items() if "id-token" in job.get("permissions", {})] == ["publish"]

@@ -1,5 +1,6 @@
 """The verdict as a picture: both waveforms, on the time of the announcement, and what is missing marked."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ _AROUND = 10.0  # seconds of the recording that are shown before and after the a
 
 
 def draw(recording: Samples, announcement: Samples, measured: Measured, path: Path) -> None:
-    """Write the picture to `path`; the format is what the name ends with (png, svg, pdf).
+    """Write the picture to `path`, for its owner only: it shows when the caller spoke, and how loud.
+
+    The format is what the name ends with (png, svg, pdf).
 
     Args:
         recording: as it was measured, at :data:`RATE`.
@@ -44,10 +47,15 @@ def draw(recording: Samples, announcement: Samples, measured: Measured, path: Pa
     lower.set_xlabel("time of the announcement, s")
     end = max(len(announcement) / RATE, min(len(recording) / RATE - lag, len(announcement) / RATE + _AROUND))
     lower.set_xlim(max(min(0.0, -lag), -_AROUND), end)
+    kind = path.suffix.removeprefix(".") or "png"
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise MeasureError(f"{path}: the picture cannot be written: {kind} is no format of pictures")
     try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise MeasureError(f"{path}: the picture cannot be written ({error})") from error
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            os.fchmod(file.fileno(), 0o600)  # also one that was there
+            figure.savefig(file, format=kind)
+    except OSError as error:
+        raise MeasureError(f"{path}: the picture cannot be written ({error.strerror})") from error
 
 
 def _wave(axes: Any, audio: Samples, begin: float, name: str) -> None:
