@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import BasicAuth, web
+from aiohttp import encode_basic_auth, web
 
 from hearout._local.chat import Chat
 from hearout._local.choice import answers, choose
@@ -118,7 +118,7 @@ def test_no_log_has_the_password_of_the_models_server(caplog: pytest.LogCaptureF
             return told + repr(upstream) + Chat(upstream).name
 
     assert SECRET not in asyncio.run(main()) + caplog.text
-    assert known == [BasicAuth("ann", SECRET).encode()]  # and yet the server was told it
+    assert known == [encode_basic_auth("ann", SECRET)]  # and yet the server was told it
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -95,7 +95,7 @@ def answers(environment: Mapping[str, str]) -> BuiltIn | Upstream:
     if llm in (one.value for one in BuiltIn):
         return BuiltIn(llm)
     if llm and not llm.startswith(("http://", "https://")):
-        raise ConsoleError("HEAROUT_LLM is neither script nor smollm2, nor the URL of a model server (http://…)")
+        raise ConsoleError("HEAROUT_LLM must be script, smollm2, or the URL of a model server (http://…)")
     model, key = environment.get("HEAROUT_LLM_MODEL", ""), environment.get("HEAROUT_LLM_KEY", "")
     if llm or url:
         return Upstream(llm or url, model, key, "HEAROUT_LLM" if llm else "HEAROUT_LLM_URL")
