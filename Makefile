@@ -82,7 +82,7 @@ compatibility: $(TOOLS) ## run the tests in virtual time on each Python here, ol
 bench: $(TOOLS) $(PEERS) ## print the tables: hearout beside LiveKit and Pipecat, kills, load, the judge's errors (about 2 hours)
 	@$(BIN)/python bench/judge.py
 	@$(BIN)/python -m bench.peers --doc docs/benchmarks.md
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench --doc docs/benchmarks.md
 
 peers: $(PEERS) ## make the environments of those that hearout is compared with (Pipecat, voicebench; 550 MB)
 

@@ -7,12 +7,14 @@ import argparse
 import logging
 import sys
 import textwrap
+from datetime import UTC, datetime
+from pathlib import Path
 
-from . import cost, ledger, ledger_load, load, local_voice, rescue, scenarios, soak, virtual
+from . import cost, ledger, ledger_load, load, local_voice, rescue, scenarios, soak, virtual, zoo
 from .rooms import NoServerError
 from .table import WIDTH, Table
 
-PARTS = ("virtual", "cost", "ledger", "books", "soak", "voice", "rescue", "load")
+PARTS = ("virtual", "zoo", "cost", "ledger", "books", "soak", "voice", "rescue", "load")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,6 +44,7 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=PARTS, help="these tables only; may be given again")
     parser.add_argument("--quick", action="store_true", help="a few scenarios in virtual time, under a minute")
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a limit is not kept")
+    parser.add_argument("--doc", type=Path, metavar="FILE", help="write the section of the zoo into this document")
     parser.add_argument("--seeds", type=int, default=10, help="calls of each scenario in virtual time")
     parser.add_argument("--rounds", type=int, default=3, help="of the calls in real time")
     parser.add_argument("--kills", type=int, default=10, help="agents killed of each case of `rescue`")
@@ -69,6 +72,14 @@ def _virtual(asked: argparse.Namespace) -> list[Table]:
     else:
         played = virtual.play([one.name for one in scenarios.ALL], asked.seeds)
     return [virtual.kept_table(played), virtual.gap_table(played)]
+
+
+def _zoo(asked: argparse.Namespace) -> list[Table]:
+    met = zoo.play([one.name for one in scenarios.ALL], max(1, asked.seeds // 10))
+    made = zoo.tables(met)
+    if asked.doc is not None:
+        zoo.write(asked.doc, made, zoo.about(met, f"{datetime.now(UTC):%Y-%m-%d}"))
+    return made
 
 
 def _cost(asked: argparse.Namespace) -> list[Table]:
@@ -115,6 +126,7 @@ def _said(what: str) -> None:
 
 _PARTS = {
     "virtual": _virtual,
+    "zoo": _zoo,
     "cost": _cost,
     "ledger": _ledger,
     "books": _books,

@@ -94,6 +94,11 @@ def _played(scenario: scenarios.Scenario, peer: str, seed: int) -> Played:
         result = call.play()
     except CallError as error:
         return Played(scenario.name, peer, seed, error=str(error))
+    return came_of(scenario, peer, seed, call, result)
+
+
+def came_of(scenario: scenarios.Scenario, peer: str, seed: int, call: Call, result: Result) -> Played:
+    """The figures of a call that was played."""
     protected = result.protected[: scenario.protected]
     short = len(protected) < scenario.protected
     due = [one for one in result.answered if isinstance(one.act, Type) or one.act.answered]

@@ -24,6 +24,7 @@ from bench import (
     scenarios,
     soak,
     virtual,
+    zoo,
 )
 from bench.__main__ import _PARTS, PARTS, main
 from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
@@ -320,7 +321,60 @@ def test_make_bench_prints_all_of_it() -> None:
     shown = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert shown.stdout.rstrip().endswith("-m bench")
+    assert shown.stdout.rstrip().endswith("-m bench --doc docs/benchmarks.md")
+
+
+# The zoo
+
+
+def test_a_member_takes_the_place_of_the_usual_one_and_faults_stay() -> None:
+    broken = next(one for one in scenarios.ALL if one.name == "voice fails at 40 %")
+    slow = zoo.arguments("TTS", "first sound after 9 s", broken, 0)["tts"]
+    assert (slow.first_audio, [fault.after for fault in slow.faults]) == (9.0, [0.4])
+    late = next(one for one in scenarios.ALL if one.name == "final transcript never")
+    assert dict(zoo.arguments("STT", "doubles", late, 0)["stt"].finals) == {0: None}
+
+
+def test_a_table_of_the_zoo_shows_what_each_peer_lost() -> None:
+    member = ("TTS", "breaks off")
+    met = [zoo.meet(*member, MIDDLE, peer, 0) for peer in PEERS]
+    (table,) = zoo.tables(met)
+    (row,) = table.rows
+    assert row.cells[:4] == ("breaks off", "1", "1", "0")
+    assert (row.cells[6], row.cells[9], row.verdict) == ("100", "0/0", OK)
+    assert max(map(len, str(table).splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("changed", "more", "less", "fault"),
+    [
+        ({"delivered": 0.99}, 0, 0, "not whole"),
+        ({"kept": 0.9}, 0, 0, "words lost"),
+        ({"answers": (2,)}, 0, 0, "not one answer"),
+        ({"false": 1}, 0, 0, "an answer to nothing"),
+        ({"error": "stuck"}, 0, 0, "could not be played: stuck"),
+        ({}, 1, 0, "a receipt says more"),
+        ({}, 0, 1, "a receipt says less"),
+    ],
+)
+def test_a_call_of_the_zoo_that_keeps_a_limit_not_is_named(
+    changed: dict[str, object], more: int, less: int, fault: str
+) -> None:
+    assert zoo.faults([zoo.Met("TTS", "usual", GOOD)]) == []
+    bad = zoo.Met("TTS", "usual", dataclasses.replace(GOOD, **changed), more, less)
+    assert zoo.faults([bad]) == [f"{MIDDLE.name}, 0: {fault}"]
+
+
+def test_the_section_of_the_zoo_is_written_in_its_place(tmp_path: Path) -> None:
+    path, table = tmp_path / "benchmarks.md", Table("t", ("where",))
+    path.write_text("# Benchmarks\n\nbefore\n")
+    for about in ("old", "new"):
+        zoo.write(path, [table], about)
+    text = path.read_text()
+    assert "before" in text
+    assert "new" in text
+    assert "old" not in text
+    assert text.count(zoo.BEGIN) == text.count(zoo.END) == 1
 
 
 def test_percentiles_are_of_the_values() -> None:

@@ -14,7 +14,7 @@ from hearout import Outcome
 from hearout._pipeline.loudness import Loudness
 from hearout._pipeline.pace import Pace, letters
 from hearout._text import open_tags
-from hearout.testing import LLM, TTS, Result, Say, TTSFault, first_sound
+from hearout.testing import LLM, TTS, Result, Say, TTSFault, first_sound, from_end
 
 LONGEST = 8.5
 """Seconds of the whole notice: before a voice has shown its pace, all of it may be said again."""
@@ -77,6 +77,13 @@ def test_a_voice_that_pauses_longer_than_a_stall_is_said_whole(agent: Any) -> No
 
 def test_a_pause_that_a_voice_has_shown_is_waited_for() -> None:
     result = call(agent=lambda: Announcing(NOTICE, SECOND), tts=TTS(pause=8.0), ends_after=120.0)
+
+    assert_whole(result, number=1, again=0.0)
+
+
+def test_a_pause_that_sound_in_the_queue_hid_is_known_all_the_same() -> None:
+    answers = LLM(["One moment. Your number is the one that you had before, and nothing else changes."])
+    result = call(Say(from_end(0.5), QUESTION), agent=Uninterruptable, llm=answers, tts=TTS(pause=3.0), ends_after=60.0)
 
     assert_whole(result, number=1, again=0.0)
 
@@ -181,6 +188,26 @@ def test_after_one_synthesis_the_next_may_be_two_thirds_slower() -> None:
     pace.said(text, letters(text) / 15)
 
     assert pace.letters_in(1.0) == pytest.approx(15 / (1 + 2 / 3))
+
+
+# Speech after speech that was interrupted
+
+
+class Greeting(Announcing):
+    """Greets, which may be interrupted, before it says the notice."""
+
+    async def on_enter(self) -> None:
+        self.session.say(SECOND, allow_interruptions=True)
+        await super().on_enter()
+
+
+@pytest.mark.parametrize("voice", [TTS(), TTS(closes_after=3.0), TTS(first_audio=0.6)])
+def test_a_greeting_that_is_cut_short_ends_nothing_that_comes_after_it(voice: TTS) -> None:
+    result = call(Say(first_sound(0.6), QUESTION), agent=Greeting, tts=voice, ends_after=60.0)
+
+    (receipt,) = receipts(result)
+    assert (receipt.outcome, receipt.played) == (Outcome.FINISHED, pytest.approx(receipt.made, abs=0.1)), receipt.why
+    assert [len(one.replies) for one in result.answered] == [1], result.describe()
 
 
 # A prepared answer

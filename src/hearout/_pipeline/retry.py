@@ -364,6 +364,7 @@ class _Piece:
         Raises:
             _BrokeOffError: it has not, and there is none.
         """
+        began, is_whole = self._loop.time(), self._text.whole.is_set()
         while not attempt.upcoming.done():
             if not self._text.whole.is_set():
                 await self._wait_for([attempt])
@@ -381,18 +382,19 @@ class _Piece:
             if error is self._text.error:
                 raise
             raise _BrokeOffError from error
+        if is_whole:  # before that, it may have been the LLM's pause
+            self._pace.pause = max(self._pace.pause, self._awake.since(began))
         return True
 
     async def _is_over(self, attempt: TtsAttempt) -> bool:
         """Wait for a TTS that gives nothing while nothing is left to play: whether it had said all of it."""
         lacks = attempt.lacks(self._pace)
         lacks = None if attempt.waits_for_text and not lacks else lacks
-        patience, began = self._retry.patience, self._loop.time()
+        patience = self._retry.patience
         seconds = max(patience.end if lacks is None else patience.pause, 1.5 * self._pace.pause)
         last = self._tries >= self._retry.tries and lacks is not False
         came = await self._awake.wait({attempt.upcoming}, max(seconds, patience.first) if last else seconds)
         if came or self._left() > 0:
-            self._pace.pause = max(self._pace.pause, self._awake.since(began))
             return False
         if lacks or attempt.waits_for_text or (lacks is None and not self._doubted):
             self._doubted = True

@@ -47,6 +47,10 @@ def draw(recording: Samples, announcement: Samples, measured: Measured, path: Pa
     lower.set_xlabel("time of the announcement, s")
     end = max(len(announcement) / RATE, min(len(recording) / RATE - lag, len(announcement) / RATE + _AROUND))
     lower.set_xlim(max(min(0.0, -lag), -_AROUND), end)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     kind = path.suffix.removeprefix(".") or "png"
     if kind not in figure.canvas.get_supported_filetypes():
         raise MeasureError(f"{path}: the picture cannot be written: {kind} is no format of pictures")
