@@ -49,8 +49,18 @@ def test_every_branch_of_the_pure_files_is_run(tmp_path: Path) -> None:
     include = "--include=" + ",".join(f"src/hearout/{name}" for name in sorted(PURE))
     tests = [str(path) for path in TESTS if path.stem != "test_mutants"]
     few = os.environ | {"HEAROUT_ORDERS": "200"}
-    # not measured: tests of speed, and mutants, which are copies of the files
-    pytest_run = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "not work_grows and not mutant", *tests]
+    # not measured: tests of speed, mutants, which are copies of the files, and commands, which are other processes
+    pytest_run = [
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not work_grows and not mutant and not command_line",
+        *tests,
+    ]
     coverage = [sys.executable, "-m", "coverage"]
     run = [*coverage, "run", "--branch", data, include, *pytest_run]
     done = subprocess.run(run, cwd=ROOT, env=few, capture_output=True, text=True)
