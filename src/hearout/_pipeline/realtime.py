@@ -47,10 +47,16 @@ class RealtimeModels:
         """A model has a session, which stands behind its proxy."""
         self._opened(behind)
 
-    def heard(self, transcript: stt.SpeechEvent) -> None:
-        """A final transcript came while the floor did not hold: it is of sound that a model may have in its buffer."""
-        if any(one.is_collecting for one in self._sessions()):
+    def heard(self, transcript: stt.SpeechEvent) -> bool:
+        """A final transcript came while the floor did not hold.
+
+        Returns:
+            Whether it is of sound that a model may have in its buffer: `take_over` gives it back then.
+        """
+        may_come_back = any(one.is_collecting for one in self._sessions())
+        if may_come_back:
             self._passed.append(transcript)
+        return may_come_back
 
     def take_over(self) -> list[stt.SpeechEvent]:
         """The floor holds from now on: sound of which no turn was made is taken out of the buffers.

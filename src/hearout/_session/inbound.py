@@ -232,9 +232,9 @@ class Inbound:
         if not new.strip():
             return True
         event.alternatives[0].text = new
-        if (models := self._session.realtime) is not None:
-            models.heard(event)
-        self._feed(e.WordsLeftToLiveKit(heard if models is None else None))  # a model's may come back: `take_over`
+        models = self._session.realtime
+        may_come_back = models is not None and models.heard(event)
+        self._feed(e.WordsLeftToLiveKit(None if may_come_back else heard))
         return False
 
     def take_over(self) -> bool:
