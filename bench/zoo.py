@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import multiprocessing
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -118,15 +119,21 @@ def false_receipts(result: Result) -> tuple[int, int]:
         else:
             turns.append([one])
     more = less = 0
-    for turn, receipt in itertools.zip_longest(turns, result.session.receipts):
-        said = " ".join(one.said for one in turn or ())
-        given = receipt is not None and spoken(receipt.text).split() == said.split()  # an LLM may stop at a limit
+    receipts = sorted(result.session.receipts, key=lambda one: math.inf if one.started_at is None else one.started_at)
+    for turn, receipt in itertools.zip_longest(turns, receipts):
         whole = turn is not None and all(one.delivered == 1.0 for one in turn)
         heard = sum(one.end - one.start for one in turn or ())
         says_all = receipt is not None and receipt.outcome is Outcome.FINISHED
-        more += receipt is not None and ((says_all and not whole and not given) or receipt.played > heard + OFF)
+        said_all = whole or (says_all and _is_in(receipt.text, " ".join(one.said for one in turn or ())))
+        more += receipt is not None and ((says_all and not said_all) or receipt.played > heard + OFF)
         less += whole and not says_all
     return more, less
+
+
+def _is_in(text: str, said: str) -> bool:
+    """Whether the words of a text were heard in their order, some of them perhaps twice."""
+    rest = iter(said.split())
+    return all(word in rest for word in spoken(text).split())
 
 
 def tables(met: Sequence[Met]) -> list[Table]:

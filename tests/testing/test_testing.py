@@ -314,3 +314,24 @@ def test_many_errors_may_be_survived_when_the_session_is_told_so() -> None:
 
     assert result.protected[0].whole
     assert result.turns == ["hello"]
+
+
+def test_speech_after_speech_whose_voice_died_is_an_utterance_of_its_own() -> None:
+    class Greeting(Announcing):
+        async def on_enter(self) -> None:
+            self.session.say("Good morning to you, and welcome to the clinic.", allow_interruptions=True)
+            await super().on_enter()
+
+    result = Call(agent=Greeting, caller=[Say(0.7, SIX_WORDS)], tts=TTS(faults=(TTSFault(0, after=0.6),))).play()
+
+    assert [one.protected for one in result.utterances] == [False, True, True], result.describe()
+    assert result.protected[0].whole
+    assert not [line for line in result.warnings if "more times than" in line]
+
+
+def test_an_llm_writes_in_pieces_that_tear_words_apart() -> None:
+    said = Call(agent=Interruptible, caller=[Say(12.0, "hello")], llm=LLM(["Hello. How are you?"], piece=3)).play()
+    pieces = LLM(piece=3).pieces(Reply("One\n- two three", max_words=3))
+
+    assert said.replies[0].said == "Hello. How are you?"
+    assert pieces == ["One", "\n- ", "two"]

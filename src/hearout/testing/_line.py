@@ -147,6 +147,7 @@ class Loudspeaker(io.AudioOutput):
         self._reported = 0.0
         self._waiting: list[Samples] | None = None  # not None: paused
         self._flush_asked = False
+        self._is_over = asyncio.Event()
         self._cleared = False
         self._finish: asyncio.TimerHandle | None = None
         self._away: list[tuple[float, float]] = []
@@ -159,6 +160,9 @@ class Loudspeaker(io.AudioOutput):
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         await self._subscribed.wait()
         await super().capture_frame(frame)
+        while self._flush_asked and not self.dead:  # as the room: one segment plays at a time
+            self._is_over.clear()
+            await self._is_over.wait()
         if self._cleared:
             return  # as the room: what comes between a clear and its flush is ignored
         samples = np.frombuffer(frame.data, dtype=np.int16)
@@ -281,6 +285,8 @@ class Loudspeaker(io.AudioOutput):
         end = self._segment[-1].end
         self._flushed(end)
         loop = asyncio.get_running_loop()
+        if self._finish:  # resumed though it was not paused
+            self._finish.cancel()
         self._finish = loop.call_later(max(0.0, end - self._now()), lambda: self._finished(interrupted=False))
 
     def _finished(self, *, interrupted: bool) -> None:
@@ -291,6 +297,7 @@ class Loudspeaker(io.AudioOutput):
         position = self._position()
         self._segment, self._reported, self._discarded = [], 0.0, 0.0
         self._flush_asked = self._cleared = False
+        self._is_over.set()
         if self._waiting is not None and interrupted:
             self._waiting = []
         self.on_playback_finished(playback_position=position, interrupted=interrupted)
