@@ -163,6 +163,7 @@ class Contest:
         gateway = await asyncio.to_thread(Gateway.start, upstream=Upstream(model.url))
         programs = {}
         try:
+            await asyncio.to_thread(gateway.loaded)
             for peer in self.peers:
                 log = self.folder / f"{peer.replace(' ', '-')}.log"
                 programs[peer] = await _begin(peer, gateway, log)

@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import json
 import os
+import subprocess
+import time
 import wave
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hearout import (
     Outcome,
     Receipt,
 )
-from hearout._console import picture
+from hearout._console import picture, run
 from hearout._console.report import FILES, folder, questions, receipts, table, write
 from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
 from hearout.cli import _kept
@@ -159,3 +161,12 @@ def test_a_folder_that_holds_other_things_keeps_its_rights(tmp_path: Path) -> No
     tmp_path.chmod(0o755)
     (tmp_path / "mine.txt").touch()
     assert folder(tmp_path).stat().st_mode & 0o777 == 0o755
+
+
+def test_the_start_of_a_process_is_known_within_a_tenth_of_a_second() -> None:
+    began = time.monotonic()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        age = run._age(process.pid)
+        passed = time.monotonic()
+        process.kill()
+    assert 0 <= age < passed - began + 0.02

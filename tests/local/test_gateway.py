@@ -28,6 +28,7 @@ from harness.livekit_calls import (
     text_of,
     use,
 )
+from hearout._local import tts
 from hearout._local.gateway import Gateway, Limits
 from hearout._local.llm import MONOLOGUE
 from hearout._local.stt import LocalSTT
@@ -358,9 +359,23 @@ def test_a_gateway_without_its_voice_says_so_and_leaves_nothing_behind(
 
     before = threading.active_count()
     monkeypatch.setattr("hearout._local.tts.load", missing)
-    with pytest.raises(LocalVoiceMissingError):
-        Gateway.start()
+    with Gateway.start() as gateway, pytest.raises(LocalVoiceMissingError):
+        gateway.loaded()
     assert threading.active_count() == before
+
+
+def test_a_gateway_answers_while_its_models_still_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = threading.Event()
+
+    def load() -> None:
+        assert begin.wait(5)
+
+    monkeypatch.setattr(tts, "load", load)
+    with Gateway.start() as fresh, pytest.MonkeyPatch.context() as patch:
+        use(fresh, patch)
+        assert in_a_job(lambda: answered("Hello."))
+        begin.set()
+        fresh.loaded()
 
 
 def test_a_gateway_ends_at_once_with_streams_open() -> None:

@@ -58,6 +58,9 @@ class Player:
         call: the call; its line's loop is where everything is done.
         script: the steps.
         ends_itself: whether the call ends after the script's quiet; a person's call does not.
+
+    Raises:
+        ConsoleError: a file of the script is no sound.
     """
 
     def __init__(self, call: CallLog, script: Script, *, ends_itself: bool) -> None:
@@ -65,7 +68,9 @@ class Player:
         self._script = script
         self._ends_itself = ends_itself
         self._tts = LocalTTS()
-        self._sounds: dict[Step, Samples] = {}
+        self._sounds: dict[Step, Samples] = {
+            step: read_audio(step.what) for step in script.caller if step.act == "play"
+        }
         self._due = list(script.caller)
         self._quiet_since = 0.0
         self.over = threading.Event()
@@ -74,16 +79,14 @@ class Player:
         call.on_close = lambda: self.end("closed")
 
     def prepare(self) -> None:
-        """Make the caller's speech before the call, so that it comes at its time; blocks.
+        """Make the caller's speech while the call begins, so that it comes at its time; blocks.
 
         Raises:
-            ConsoleError: a file of the script is no sound.
+            ConsoleError: a text of the script is too long.
         """
         for step in self._script.caller:
             if step.act == "say":
                 self._sounds[step] = self._tts.synthesise(cleaned(step.what))
-            elif step.act == "play":
-                self._sounds[step] = read_audio(step.what)
 
     async def say(self, text: str) -> None:
         """Let the caller say a text that was typed just now.
@@ -131,7 +134,8 @@ class Player:
     def _is_due(self, step: Step, now: float) -> bool:
         reference = self._call.first_sound() if step.at is not None else self._call.first_end()
         offset = step.at if step.at is not None else step.from_end
-        return reference is not None and offset is not None and now >= reference + offset
+        ready = step in self._sounds or step.act not in ("say", "play")
+        return ready and reference is not None and offset is not None and now >= reference + offset
 
     def _do(self, step: Step) -> None:
         acts: dict[str, Callable[[str], Any]] = {

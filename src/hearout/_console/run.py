@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import gc
 import importlib.util
 import logging
 import os
@@ -46,18 +47,19 @@ def console(
         HearoutError: something is wrong before the call; nothing was said.
     """
     _need("rich", "prompt_toolkit", "matplotlib", "hibari", "moonshine_voice")
-    from .report import folder
-    from .screen import Screen
-    from .script import Script, read
+    with _models(choice, llm) as loaded:  # they load while the rest is imported, and while LiveKit's worker starts
+        from .report import folder
+        from .screen import Screen
+        from .script import Script, read
 
-    scripted = script is not None or not sys.stdin.isatty()
-    steps = read(script or _talk_over()) if scripted else Script()
-    directory = folder(out or Path("calls") / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%SZ}")
-    screen = Screen(plain=scripted)
-    screen.say(choice.because)
-    conversation = _Conversation(server, screen, directory, steps, ends_itself=scripted)
-    with conversation.logs(), _models(choice, llm):
-        return conversation.hold(sound_card=sound_card)
+        scripted = script is not None or not sys.stdin.isatty()
+        steps = read(script or _talk_over()) if scripted else Script()
+        directory = folder(out or Path("calls") / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%SZ}")
+        screen = Screen(plain=scripted)
+        screen.say(choice.because)
+        conversation = _Conversation(server, screen, directory, steps, ends_itself=scripted)
+        with conversation.logs():
+            return conversation.hold(loaded, sound_card=sound_card)
 
 
 class _Conversation:
@@ -68,8 +70,6 @@ class _Conversation:
     ) -> None:
         from .call import CallLog
         from .play import Player
-
-        self._began = psutil.Process().create_time()
 
         self._screen = screen
         self._directory = directory
@@ -99,22 +99,28 @@ class _Conversation:
             root.setLevel(before)
             handler.close()
 
-    def hold(self, *, sound_card: bool) -> int:
-        """Hold the call, write its files, and say how it went; the exit status."""
+    def hold(self, loaded: Callable[[], None], *, sound_card: bool) -> int:
+        """Hold the call, write its files, and say how it went; the exit status.
+
+        Args:
+            loaded: waits for the models.
+        """
         from . import card
 
-        self._player.prepare()
         if sound_card and not self._scripted and (name := card.available()):
             self._screen.say(f"sound card: {name} (--virtual leaves it alone)")
             self._call.line.card = card.Card()
         use_line(self._call.line, call=f"console/{self._directory.name}")
         self._worker.start()
         try:
-            self._wait()
-        except KeyboardInterrupt:
-            self._player.end("stopped")
-        try:
-            self._end()
+            try:
+                loaded()
+                self._player.prepare()
+                self._wait()
+            except KeyboardInterrupt:
+                self._player.end("stopped")
+            finally:
+                self._end()
         except KeyboardInterrupt:
             os._exit(130)  # the second Ctrl+C: at once
         finally:
@@ -202,12 +208,11 @@ class _Conversation:
     def _cost(self) -> str:
         """What the call took, in one line; everything but the terminal, and a local LLM, runs in this process."""
         used = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = time.time() - self._began
+        began = time.time() - _age(os.getpid())
+        seconds = time.time() - began
         beside = [child.cpu_times() for child in psutil.Process().children()]
         first = self._call.first_sound()
-        sound = (
-            "" if first is None else f"first sound {self._call.line.began_at + first - self._began:.1f} s after start, "
-        )
+        sound = "" if first is None else f"first sound {self._call.line.began_at + first - began:.1f} s after start, "
         core = (used.ru_utime + used.ru_stime + sum(one.user + one.system for one in beside)) / seconds
         return f"{sound}{core:.0%} of a core, {used.ru_maxrss / 1024:.0f} MB at most"
 
@@ -223,6 +228,7 @@ class _Worker:
 
     def start(self) -> None:
         self._server.update_options(job_executor_type=JobExecutorType.THREAD)
+        gc.freeze()  # what was imported is no garbage: looking through it stops all threads for 0.1 s
         self._thread.start()
 
     def stop(self) -> None:
@@ -272,17 +278,30 @@ class _Short(logging.Handler):
         self._screen.show("error" if record.levelno >= logging.ERROR else "note", f"{record.name}: {''.join(first)}")
 
 
+def _age(process: int) -> float:
+    """Seconds since a process began.
+
+    On Linux by the clock that the kernel notes it by: `psutil` adds the time of boot to it, in whole seconds.
+    """
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - float(ticks / os.sysconf("SC_CLK_TCK"))
+    except OSError:
+        began: float = psutil.Process(process).create_time()
+        return time.time() - began
+
+
 @contextlib.contextmanager
-def _models(choice: voices.Choice, llm: voices.BuiltIn | voices.Upstream) -> Iterator[None]:
-    """The models that the agent's session will find in the environment."""
+def _models(choice: voices.Choice, llm: voices.BuiltIn | voices.Upstream) -> Iterator[Callable[[], None]]:
+    """The models that the agent's session will find in the environment; what waits until they are loaded."""
     if choice.where is not voices.Where.LOCAL:
-        yield
+        yield lambda: None
         return
     from .._local.gateway import answering
 
-    with answering(llm) as environment:
-        os.environ.update(environment)
-        yield
+    with answering(llm) as gateway:
+        os.environ.update(gateway.environment())
+        yield gateway.loaded
 
 
 def _need(*packages: str) -> None:

@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,7 @@ class Gateway:
         self._loop = asyncio.new_event_loop()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._runner: web.AppRunner | None = None
+        self._loading: list[Future[None]] = []
         self._substituted: set[str] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hearout-gateway", daemon=True)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
@@ -72,21 +73,17 @@ class Gateway:
     def start(
         cls, *, upstream: Upstream | Callable[[], Upstream] | None = None, limits: Limits | None = None
     ) -> "Gateway":
-        """Load the models and start a gateway that answers.
+        """Start a gateway; its models load meanwhile, and a request waits for the one that it needs.
 
         Args:
             upstream: the model server that answers instead of the built-in script, or what waits for it to be ready.
             limits: what one request may ask for.
-
-        Raises:
-            LocalVoiceMissingError: the packages of the local voice are not installed.
         """
-        with ThreadPoolExecutor(2) as loaders:
-            loading = [loaders.submit(stt.load), loaders.submit(tts.load)]
-            found = upstream() if callable(upstream) else upstream
-            for loaded in loading:
-                loaded.result()
-        gateway = cls(found, limits or Limits())
+        loaders = ThreadPoolExecutor(2, thread_name_prefix="hearout-load")
+        loading = [loaders.submit(load) for load in (tts.load, stt.load)]
+        loaders.shutdown(wait=False)
+        gateway = cls(upstream() if callable(upstream) else upstream, limits or Limits())
+        gateway._loading = loading
         gateway._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(gateway._serve(), gateway._loop).result()
@@ -94,6 +91,15 @@ class Gateway:
             gateway.close()
             raise
         return gateway
+
+    def loaded(self) -> None:
+        """Wait until the models are there, half a second or so after the start.
+
+        Raises:
+            LocalVoiceMissingError: the packages of the local voice are not installed.
+        """
+        for each in self._loading:
+            each.result()
 
     def environment(self) -> dict[str, str]:
         """What LiveKit must find in the environment to use this gateway, before its first job process starts."""
@@ -198,19 +204,17 @@ __all__ = ["Gateway", "Limits", "Upstream"]
 
 
 @contextlib.contextmanager
-def answering(llm: BuiltIn | Upstream) -> Iterator[dict[str, str]]:
-    """Run a gateway while the block runs; what LiveKit must find in the environment to use it.
+def answering(llm: BuiltIn | Upstream) -> Iterator[Gateway]:
+    """Run a gateway while the block runs.
 
     Args:
         llm: what answers.
 
     Raises:
         ConsoleError: the model that is asked for is not installed, or cannot be loaded.
-        LocalVoiceMissingError: the packages of the local voice are not installed.
     """
     with contextlib.ExitStack() as held:
         upstream: Upstream | Callable[[], Upstream] | None = llm if isinstance(llm, Upstream) else None
         if llm is BuiltIn.SMOLLM2:
             upstream = held.enter_context(smollm2.ModelProcess()).ready
-        gateway = held.enter_context(Gateway.start(upstream=upstream))
-        yield gateway.environment()
+        yield held.enter_context(Gateway.start(upstream=upstream))

@@ -131,10 +131,11 @@ def _local_models(because: str) -> Iterator[None]:
 
     with contextlib.ExitStack() as held:
         try:
-            environment = held.enter_context(answering(choice.answers(os.environ)))
+            gateway = held.enter_context(answering(choice.answers(os.environ)))
+            gateway.loaded()
         except LocalVoiceMissingError as error:
             logger.warning("no local models, and no key for others: LiveKit's inference models will fail. %s", error)
         else:
             logger.info("%s", because)
-            held.enter_context(_set(environment))
+            held.enter_context(_set(gateway.environment()))
         yield
