@@ -129,10 +129,12 @@ def __dir__() -> list[str]:
 
 
 class _ShownFilter(logging.Filter):
-    """Lets every record of a logger through, with what acts on a terminal replaced in message and traceback."""
+    """Lets every record through, with what acts on a terminal replaced in message, fields and traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change a record only where a sign must be replaced: loggers group records by their arguments."""
+        fields = vars(record)
+        fields.update({name: shown(value) for name, value in fields.items() if isinstance(value, str)})
         try:
             message = record.getMessage()
         except (TypeError, ValueError):  # the handler says so

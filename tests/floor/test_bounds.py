@@ -8,9 +8,10 @@ import pytest
 
 from hearout import Policy
 from hearout._floor import events as e
-from hearout._floor.actions import Action, DeliverTurn, EndQuestion, RecordFate, WriteReceipt
+from hearout._floor.actions import Action, AnswerTyped, DeliverTurn, EndQuestion, RecordFate, WriteReceipt
 from hearout._floor.floor import Floor
 from hearout._floor.held import MOST
+from hearout._floor.typed import CHARACTERS
 from hearout._floor.utterance import KEYS, LEFT_OUT
 from hearout.receipts import Fate, Kind, Receipt
 
@@ -143,6 +144,21 @@ def test_typed_texts_are_one_turn_and_the_excess_is_on_record() -> None:
     assert 15_000 < len(text) <= 20_000
     (receipt,) = [action.receipt for action in turn if isinstance(action, WriteReceipt)]
     assert [fate for _, fate in receipt.held].count(Fate.TOO_MUCH) == 1
+
+
+@pytest.mark.parametrize("text", ["a", ""])
+def test_what_is_typed_over_nothing_is_one_text_and_bounded(text: str) -> None:
+    def typed(times: int) -> Floor:
+        floor = Floor()
+        told(floor, (1.0, e.TextTyped("first")), (1.1, e.TextTyped("second")))
+        told(floor, *((1.2, e.TextTyped(text)) for _ in range(times)))
+        return floor
+
+    (answered,) = told(typed(30_000), (2.1, e.AlarmRang()))
+    assert isinstance(answered, AnswerTyped)
+    assert len(answered.text) <= CHARACTERS
+    begins = 1.3, e.SpeechRequested("n1")
+    assert work(typed(1000), begins) <= 3 * work(typed(1), begins)
 
 
 @pytest.mark.parametrize("said", ["mm-hm", TEXT])

@@ -16,6 +16,7 @@ from hearout._floor.events import (
     KeysPressed,
     SpeechQueued,
 )
+from hearout._room import presence
 from hearout._room.presence import Presence, playouts
 from hearout.policy import Timeouts
 from hearout.receipts import Receipt
@@ -344,6 +345,25 @@ def test_who_answers_heartbeats_is_there_though_the_microphone_is_dead() -> None
         call.receipt(2.0, 12.0)
 
     assert listeners(scene(play)) == {"caller": ((2.0, 12.0),)}
+
+
+def test_of_strangers_who_come_and_go_for_hours_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "REMEMBERED", 20)
+
+    async def play(call: Scene) -> None:
+        call.leave(await here(call), HANGS_UP)
+        for number in range(100):
+            stranger = Person(f"stranger {number}" if number % 2 else "again")
+            call.join(stranger)
+            await call.until(2.0 + number)
+            call.leave(stranger, HANGS_UP)
+        call.receipt(0.0, 102.0)
+
+    (receipt,) = scene(play).receipts
+    spans = {one.identity: len(one.present) for one in receipt.listeners}
+    assert {"caller", "stranger 99"} <= set(spans)
+    assert len(spans) == 21
+    assert max(spans.values()) <= 20
 
 
 def test_somebody_who_never_came_has_no_spans() -> None:

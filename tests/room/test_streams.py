@@ -135,6 +135,20 @@ def test_texts_of_strangers_are_closed_and_logged_a_few_times(caplog: pytest.Log
     ]
 
 
+def test_a_topic_that_nobody_asked_for_is_in_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def play() -> None:
+        call = Scene()
+        for number in range(150):  # rtc 1.1.21, room.py: _handle_text_stream_opened
+            logging.info("ignoring text stream with topic '%s', no callback attached", f"\x1b[2J{number}")
+        call.guard.close()
+        logging.info("another line of the root logger")
+
+    with caplog.at_level(logging.INFO):
+        played(play)
+    said = "a stream of a topic that nobody asked for was dropped ({} so far)"
+    assert caplog.messages == [*map(said.format, (1, 10, 100)), "another line of the root logger"]
+
+
 def test_a_text_of_somebody_who_has_gone_is_closed() -> None:
     assert not played(lambda: (call := Scene(caller="")).is_taken(call.text("ghost")))
 

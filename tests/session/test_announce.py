@@ -55,6 +55,17 @@ def test_an_announcement_is_awaited_for_its_receipt_in_on_enter() -> None:
     assert result.turns == [QUESTION]
 
 
+def test_half_a_sign_in_a_text_changes_nothing() -> None:
+    half = "This \ud83d is recorded. Stay \ude00 with us."
+
+    async def read(session: AgentSession[Any]) -> None:
+        session.announce(half)
+
+    result = call(Say(first_sound(1.0), QUESTION), agent=reading(read), llm=LLM(answers=[half]))
+    assert result.protected[0].whole
+    assert [reply.said for reply in result.replies] == [half]
+
+
 def test_two_announcements_at_once_are_said_in_their_order() -> None:
     got: list[Receipt] = []
 

@@ -25,6 +25,7 @@ from hearout._text import words as module
         ("録音されますか。", ["録音", "さ", "れ", "ます", "か"]),
         ("😀 yes 😀 no", ["yes", "no"]),
         ("𠮷野家 ok", ["𠮷", "野", "家", "ok"]),
+        ("half \ud83d of a sign", ["half", "of", "a", "sign"]),
         (" … !", []),
         ("", []),
     ],

@@ -24,12 +24,13 @@ def _environment() -> Iterator[None]:
         yield
 
 
-def ran(server: AgentServer, *, unregistered: bool = False) -> dict[str, str]:
-    """The environment in which LiveKit's own `run` was called."""
+def ran(server: AgentServer, *, unregistered: bool = False, logs: str = "") -> dict[str, str]:
+    """The environment in which LiveKit's own `run` was called; it logs something."""
     seen: list[dict[str, str]] = []
 
     async def run(*, devmode: bool, unregistered: bool) -> None:
         seen.append(dict(os.environ))
+        logging.getLogger("livekit.agents").warning("ignoring %s", logs, extra={"participant": logs})
 
     server.run = run  # type: ignore[method-assign]
     hearout.attach(server)
@@ -51,6 +52,14 @@ def test_metrics_are_served_while_the_worker_runs_and_only_then(caplog: pytest.L
         assert "PROMETHEUS_MULTIPROC_DIR" in ran(AgentServer())
     assert "metrics: http://127.0.0.1:" in caplog.text
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+def test_no_line_of_livekits_own_acts_on_who_reads_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    os.environ.update(GIVEN)
+    ran(AgentServer(), logs="\x1b[2J\u202eroom\n12:00 forged")
+    (record,) = [one for one in caplog.records if one.name == "livekit.agents"]
+    assert record.getMessage() == "ignoring \ufffd[2J\ufffdroom 12:00 forged"
+    assert vars(record)["participant"] == "\ufffd[2J\ufffdroom\n12:00 forged"
 
 
 def test_a_worker_that_joins_no_server_has_no_metrics() -> None:

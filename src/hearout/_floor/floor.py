@@ -310,7 +310,7 @@ class Floor:
         """Take in typed text and unfinished utterances: text typed over nothing is LiveKit's; unfinished speech is
         resumed or skipped, and the words of skipped speech are held."""
         if self.holding or self.closing.shutdown_at is not None:
-            for text in self._typed.let_go():
+            if text := self._typed.let_go():
                 self._note_words(e.TextTyped(text), at)
         elif text := self._typed.take(at):
             yield a.AnswerTyped(text)

@@ -345,6 +345,7 @@ class Participants:
         self._went(person.identity, certain=person.disconnect_reason in _SAID_SO, cause=self._why(person))
         self._answered.discard(person.identity)
         self._transferred.discard(person.identity)
+        self._presence.forget_beside(self.caller)
 
     def _why(self, person: rtc.RemoteParticipant) -> Cause | None:
         name = person.identity

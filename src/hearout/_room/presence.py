@@ -22,6 +22,11 @@ SILENCED = 0.3
 """Seconds that the server's own packets in place of somebody who went take, with a margin: it sends 6 of 20 ms."""
 
 
+REMEMBERED = 1_000
+"""Listeners who have gone that are remembered beside the caller, and spans of each: anybody may come and go for hours.
+Of the others nothing is claimed any more."""
+
+
 @dataclass
 class Stay:
     """One listener's coming and going.
@@ -123,16 +128,23 @@ class Presence:
         Returns:
             When they were last known to be there.
         """
-        stay = self._stays.setdefault(identity, Stay(at))
-        if stay.since is None:
-            return stay.sign
+        stay = self._stays.get(identity)
+        if stay is None or stay.since is None:
+            return at if stay is None else stay.sign
         if certain and not stay.owes_a_sign and not stay.by_signs:
             stay.sign = at
         elif not stay.by_signs:
             stay.sign = max(stay.sign, at - self._vanish)
         stay.spans.append((stay.since, stay.sign))
+        del stay.spans[:-REMEMBERED]
         stay.since = None
         return stay.sign
+
+    def forget_beside(self, caller: str) -> None:
+        """Of those who have gone, remember the caller and the newest `REMEMBERED`."""
+        gone = [name for name, stay in self._stays.items() if stay.since is None and name != caller]
+        for name in gone[:-REMEMBERED]:
+            del self._stays[name]
 
     def line_down(self, at: float) -> None:
         """The agent's own line is down."""

@@ -1,7 +1,6 @@
 """Which of LiveKit's speeches is which utterance of the floor, and what is known of each before it is said."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .. import _metrics as metrics
 from ..policy import Answer, CutIn, Redeliver
+from ..receipts._codec import sha256
 
 
 @dataclass(eq=False)
@@ -193,4 +193,4 @@ class Speeches:
 
 def name_of(text: str) -> str:
     """The id of what was asked for by its text alone."""
-    return f"say-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"say-{sha256(text)[:12]}"

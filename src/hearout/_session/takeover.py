@@ -6,7 +6,6 @@ that one owed is said when `on_enter` is through.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -20,6 +19,7 @@ from .. import _text as words
 from .._floor import events as e
 from ..ledger._calls import WORKER, WatchedCall
 from ..receipts import Fate
+from ..receipts._codec import sha256
 from .announce import Announcer
 from .call_ledger import CallLedger, UnfinishedUtterance
 from .speeches import Speeches, SpeechRequest, name_of
@@ -176,7 +176,7 @@ class Takeover:
     def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:
         given = (arguments.get(name) or "" for name in ("user_input", "instructions"))
         asked = "\0".join(str(getattr(one, "text_content", one)) for one in given)
-        name = f"reply-{hashlib.sha256(asked.encode()).hexdigest()[:12]}"
+        name = f"reply-{sha256(asked)[:12]}"
         number = self._replies[name] = self._replies.get(name, 0) + 1
         return name if number == 1 else f"{name}#{number}"
 

@@ -85,10 +85,16 @@ def _segments(text: str) -> Iterator[tuple[int, int]]:
 
 
 def in_one_plane(text: str) -> str:
-    """The text with a stand-in for what is beyond U+FFFF: icu4py 1.2.0 counts such a sign as two characters."""
-    if not text or max(text) <= "\uffff":
+    """The text with a stand-in for what is beyond U+FFFF: icu4py 1.2.0 counts such a sign as two characters.
+
+    So has a lone surrogate, which JSON may hold and icu4py cannot take.
+    """
+    if not text or max(text) < "\ud800":
         return text
-    return "".join(sign if sign <= "\uffff" else "一" if sign.isalnum() else "\ufffc" for sign in text)
+    return "".join(
+        sign if sign < "\ud800" or "\udfff" < sign <= "\uffff" else "一" if sign.isalnum() else "\ufffc"
+        for sign in text
+    )
 
 
 def split(text: str) -> list[str]:

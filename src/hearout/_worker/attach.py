@@ -61,6 +61,9 @@ class _Run:
         Raises:
             HearoutError: the environment makes no sense.
         """
+        for handler in logging.getLogger().handlers:  # LiveKit's own lines, and those of the jobs' processes
+            handler.addFilter(logger.filters[0])  # what acts on a terminal is replaced, as in our lines
+            held.callback(handler.removeFilter, logger.filters[0])
         choice.drop_empty(os.environ)
         known = self._environment()
         chosen = choice.choose(known)
