@@ -101,7 +101,9 @@ def came_of(scenario: scenarios.Scenario, peer: str, seed: int, call: Call, resu
     """The figures of a call that was played."""
     protected = result.protected[: scenario.protected]
     short = len(protected) < scenario.protected
-    due = [one for one in result.answered if isinstance(one.act, Type) or one.act.answered]
+    heard = {id(word.act) for word in result.said}  # who waits for a first sound that never comes says nothing
+    due = [one for one in result.answered if isinstance(one.act, Type) or (one.act.answered and id(one.act) in heard)]
+    words_due = sum(len(one.act.words.split()) for one in due)
     first = min(result.replies, key=lambda one: one.start, default=None)
     return Played(
         scenario=scenario.name,
@@ -109,7 +111,7 @@ def came_of(scenario: scenarios.Scenario, peer: str, seed: int, call: Call, resu
         seed=seed,
         delivered=0.0 if short else min(one.delivered for one in protected),
         twice=sum(one.repeated for one in protected),
-        kept=result.kept,
+        kept=sum(one.kept * len(one.act.words.split()) for one in due) / words_due if words_due else 1.0,
         answers=tuple(len(one.replies) for one in due),
         false=len(result.false_replies),
         ordered=_ordered(result, [one.act for one in due], scenario.protected),

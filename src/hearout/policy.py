@@ -200,7 +200,8 @@ class Policy:
         may_press: identities of participants, besides the caller, whose telephone keys are the caller's. None: a
             listener has no say in what is owed to the caller.
         prepare: seconds before the end at which an answer is prepared. 3: a cloud LLM and TTS need about 1, and what is
-            asked later than that is then rarely in vain. With 0 none is prepared.
+            asked later than that is then rarely in vain; sooner where an answer has taken longer in this call. With 0
+            none is prepared.
         model_calls: how often the LLM may be asked about what was said over one stretch of protected speech, the
             answer that is heard included. 3: the caller may go on twice before the answer comes without a head start.
         voice_tries: how often the TTS is asked for one utterance, the first time included. 3: an outage that three

@@ -256,6 +256,28 @@ def test_no_gap_is_noted_on_what_waits_for_a_tool_and_has_no_receipt() -> None:
     assert told(floor, (patience + 1.0, e.ReplyStarted())) == []
 
 
+def test_an_answer_that_was_waited_for_is_prepared_earlier_the_next_time() -> None:
+    assert prepared_at(begins=7.02) == 15.0  # 3 s before the end
+    assert prepared_at(begins=7.6) == 18.0 - 1.25 * (7.6 - 4.0)
+
+
+def prepared_at(begins: float) -> float | None:
+    """When the second answer is prepared, if the first began then, was prepared at 4, and could have begun at 7."""
+    floor = playing()
+    asked = [(2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost"))]
+    told(floor, *asked, (4.0, e.AlarmRang()), *ended(), (begins, e.ReplyStarted()))
+    told(
+        floor,
+        (12.0, e.SpeechRequested("n2", text=TEXT)),
+        (12.0, e.AudioMade("n2", 6.0, complete=True)),
+        (12.0, e.PlayoutStarted("n2")),
+        (12.1, e.CallerStarted()),
+        (12.2, e.CallerStopped()),
+    )
+    made = [action for action in told(floor, (12.3, e.WordsHeard("and how long"))) if isinstance(action, PrepareAnswer)]
+    return 12.3 if made else floor.next_alarm
+
+
 def test_a_policy_that_prepares_nothing_prepares_nothing() -> None:
     asked = [(2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost"))]
     ready, plain = playing(), playing(Policy(prepare=0.0))

@@ -19,7 +19,7 @@ from hearout._floor import (
     state,
     utterance,
 )
-from hearout._floor.actions import DeliverTurn
+from hearout._floor.actions import DeliverTurn, StopInterruptible
 
 ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
 
@@ -92,6 +92,39 @@ def l1_at_the_end(_order: bytes, which: type[floor.Floor]) -> None:
     )
     done = [action for at, event in events for action in asking.apply(event, at)]
     assert any(isinstance(action, DeliverTurn) for action in done), "an answer to a question was dropped"
+
+
+def l5_stuck(_order: bytes, which: type[floor.Floor]) -> None:
+    """Protected speech behind speech that hangs: whether that hangs is nothing that an order of the floor's has."""
+    waiting = which(POLICY)
+    events = ((0.0, e.SpeechRequested("n0", text=NOTICE)), (9.0, e.SpeechQueued("n0", stuck=True)))
+    done = [action for at, event in events for action in waiting.apply(event, at)]
+    assert done[-1] == StopInterruptible(), "what hangs holds up what is owed"
+
+
+def l4_slow(_order: bytes, which: type[floor.Floor]) -> None:
+    """An answer that was waited for: the random orders have no LLM that takes its time."""
+    slow = which(POLICY)
+
+    def said(name: str, begin: float) -> list[tuple[float, e.Event]]:
+        return [
+            (begin, e.SpeechRequested(name, text=NOTICE)),
+            (begin, e.AudioMade(name, 20.0, complete=True)),
+            (begin, e.PlayoutStarted(name)),
+            (begin + 1.0, e.CallerStarted()),
+            (begin + 2.0, e.CallerStopped()),
+            (begin + 2.1, e.WordsHeard("what does it cost")),
+        ]
+
+    first = [
+        *said("n0", 0.0),
+        (17.0, e.AlarmRang()),
+        (20.0, e.PlayoutFinished("n0", 20.0)),
+        (20.0, e.SpeechEnded("n0")),
+    ]
+    for at, event in (*first, (29.0, e.ReplyStarted()), *said("n1", 30.0)):
+        slow.apply(event, at)
+    assert slow.next_alarm == 35.0, "a slow answer is prepared too late again"  # 1.25 times 12 s before the end
 
 
 MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "floor")]
@@ -289,6 +322,18 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         "return None",
         l5,
     ),
+    "never learns how long an answer takes": (
+        state,
+        "self.needed = max(self.needed, at - self._awaited[0])",
+        "pass",
+        l4_slow,
+    ),
+    "waits for ever behind what hangs": (
+        state,
+        "(isinstance(event, e.SpeechQueued) and event.stuck)",
+        "False",
+        l5_stuck,
+    ),
     "waits for words for ever": (
         floor,
         "if not noise and at < self._words_by():\n                return",
@@ -388,7 +433,9 @@ def test_a_mutant_is_killed_by_the_law_that_it_breaks(name: str) -> None:
         keeps(law, broken)
 
 
-@pytest.mark.parametrize("law", [l1, l1_answers, l1_at_the_end, l2, l3, l3_missed, l4, l5, l6, l7, l8, l10])
+@pytest.mark.parametrize(
+    "law", [l1, l1_answers, l1_at_the_end, l2, l3, l3_missed, l4, l4_slow, l5, l5_stuck, l6, l7, l8, l10]
+)
 def test_the_floor_itself_keeps_the_law_in_the_same_orders(law: Law) -> None:
     for order in ORDERS[:200]:
         law(order, floor.Floor)

@@ -108,6 +108,9 @@ class Narrated:
     def given_up(self, handle: SpeechHandle, what: str) -> None:
         self.failures.append(what)
 
+    def waits(self, handle: SpeechHandle) -> None:
+        pass
+
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
         pass
 

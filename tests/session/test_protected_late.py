@@ -1,6 +1,7 @@
 """Speech that becomes protected while it is said, and sessions that share an agent or an event loop."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -105,3 +106,35 @@ def test_one_agent_in_two_sessions_at_once_is_refused() -> None:
     assert errors
     assert [one.outcome for one in receipts(result)] == [Outcome.FINISHED]
     assert (result.turns, len(result.replies)) == ([QUESTION], 1)
+
+
+# Protected speech behind a reply that hangs
+
+
+class Replying(Looking):
+    """A reply, and three seconds later the notice, protected."""
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+        await asyncio.sleep(3.0)
+        self.session.say(NOTICE, allow_interruptions=False)
+
+    @function_tool
+    async def take_long(self, context: RunContext[Any]) -> str:
+        """Take longer than a first sound may take."""
+        await asyncio.sleep(15.0)
+        return "done"
+
+
+def test_a_reply_that_hangs_holds_protected_speech_up_for_ten_seconds() -> None:
+    result = played(agent=Replying, llm=LLM([Reply(SECOND, stall=math.inf)]), ends_after=40.0)
+
+    (receipt,) = receipts(result)
+    assert (receipt.outcome, receipt.started_at) == (Outcome.FINISHED, pytest.approx(13.0, abs=0.5))
+
+
+def test_a_reply_whose_tool_takes_long_is_not_stopped_for_protected_speech() -> None:
+    model = LLM([Reply("One moment.", tools=(UseTool("take_long"),)), SECOND])
+    result = played(agent=Replying, llm=model, ends_after=40.0)
+
+    assert [one.delivered for one in result.utterances] == [1.0, 1.0, 1.0], result.describe()

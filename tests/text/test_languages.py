@@ -1,6 +1,8 @@
 """The data files of the languages: each is whole, and a language is found by its code."""
 
 import dataclasses
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,14 @@ def test_what_says_i_listen_is_neither_a_yes_nor_a_no(code: str) -> None:
         (clause,) = language.lexicon.clauses(phrase)
         meanings = set().union(*(piece.meanings for piece in clause.pieces))
         assert not meanings & {"yes", "no", "refusals", "negations", "hold_offs", "questions"}, phrase
+
+
+@EVERY
+def test_what_a_caller_can_answer_is_no_backchannel(code: str) -> None:
+    language = words.language(code)
+    answers = tomllib.loads((Path(__file__).parent / "answers.toml").read_text())[code]
+    assert [phrase for phrase in answers if words.is_backchannel(phrase, language)] == []
+    assert len(answers) >= 40
 
 
 @EVERY

@@ -144,7 +144,7 @@ class SkipUnfinished:
 
 @dataclass(frozen=True)
 class StopInterruptible:
-    """The caller has something to say: stop speech that may be interrupted, behind which protected speech waits."""
+    """Stop speech that may be interrupted, behind which protected speech waits: the caller cut in, or it is stuck."""
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,14 @@ class QuestionFailed:
 
 @dataclass(frozen=True)
 class SpeechQueued:
-    """It still waits for what is not the floor's to decide about: other speech, or a telephone that rings."""
+    """It still waits for what is not the floor's to decide about: other speech, or a telephone that rings.
+
+    Args:
+        stuck: the other speech has given nothing for as long as a first sound is waited for.
+    """
 
     id: str
+    stuck: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

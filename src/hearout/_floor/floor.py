@@ -75,8 +75,6 @@ class Floor:
         self._typed = TypedTexts()
         self._expected_since: float | None = None
         """Since when a protected reply is expected that LiveKit has not made yet."""
-        self._breaks_in = False
-        """Whether a cut-in stopped speech that still waits behind other speech."""
         self._gap = Gap()
         self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
@@ -175,6 +173,7 @@ class Floor:
                 self.closing.gone_at, self._call_ended = None, False
             case e.ReplyStarted():
                 self._gap.answer_began_at = at
+                self._preparing.heard(at)
             case e.ShutdownAsked():
                 self.closing.asked(at, drain=event.drain)
             case e.SessionClosed():
@@ -244,7 +243,7 @@ class Floor:
         ignored = said.is_echo or self._held_words.by_machine
         if (one := self._queue.current()) is not None and not ignored:
             one.cut_by_words(said.held.text, said.held.at, said.known_at, idle=said.is_idle)
-            self._breaks_in = not one.made and not said.is_idle
+            self._queue.breaks_in = not one.made and not said.is_idle
 
     # Settling: rules that hold whatever happened
 
@@ -255,7 +254,7 @@ class Floor:
             self._resume,  # what is owed is open again before any rule asks whether something is open
             self._take_in,  # what a dead agent left joins the queue before the floor decides whether it holds
             self._begin_to_hold,  # the rules from here on rely on `_holds`
-            self._make_room,  # a cut-in of speech without a sound yet stops what plays before it
+            self._queue.make_room,  # a cut-in of speech without a sound yet stops what plays before it
             self._wait_no_longer,  # a wait that ran out must not keep the next rules waiting
             self._drop_a_stale_answer,  # before the next one is prepared: this one is for other words
             self._prepare_an_answer,  # while the last utterance still plays
@@ -330,11 +329,6 @@ class Floor:
             self._holds, self._livekits.leftover = True, self._livekits.passed
             yield a.Hold(leftover=self._livekits.leftover)
 
-    def _make_room(self, _at: float) -> Iterator[Action]:
-        if self._breaks_in:
-            self._breaks_in = False
-            yield a.StopInterruptible()
-
     def _wait_no_longer(self, at: float) -> Iterator[Action]:
         expected = self._expected_since
         if expected is not None and (self.closing.begun or at >= expected + self.policy.timeouts.voice):
@@ -356,7 +350,7 @@ class Floor:
     def _prepare_an_answer(self, at: float) -> Iterator[Action]:
         begins = self._prepares_at()
         if begins is not None and at >= begins:
-            yield self._preparing.begin(self._held_words.to_answer)
+            yield self._preparing.begin(self._held_words.to_answer, at)
 
     def _settle_the_words(self, at: float) -> Iterator[Action]:
         heard = self._held_words
@@ -396,6 +390,7 @@ class Floor:
             heard.settle_all(Fate.DELIVERED, committed)
             self._gap = Gap((self._last.id, self._freed_at) if self._last.ended_at is not None else None)
             self._asked = False
+            self._preparing.delivered(ready, at)
             yield a.DeliverTurn(turn, ready.number if ready else None, over_noise=noise)
 
     def _give_back(self, pieces: list[HeldPiece]) -> Iterator[Action]:
@@ -480,7 +475,8 @@ class Floor:
             return None
         if heard.talking or heard.owes_words or self._livekits.leftover or len(owed) != 1 or not heard.has_answer_due:
             return None
-        return None if (ends := owed[0].ends_at()) is None else ends - self.policy.prepare
+        before = self._preparing.seconds_before(self.policy.prepare)
+        return None if (ends := owed[0].ends_at()) is None else ends - before
 
     def _alarms(self) -> Iterator[float]:
         yield from self._queue.alarms(self._freed_at, self.closing.cuts_at)

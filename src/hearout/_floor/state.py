@@ -6,8 +6,14 @@ from dataclasses import dataclass, field
 from ..policy import Policy
 from ..receipts import Cause, Held, Outcome
 from . import events as e
-from .actions import NoteGap, PrepareAnswer
+from .actions import NoteGap, PrepareAnswer, StopInterruptible
 from .utterance import Utterance
+
+WAITED = 0.25
+"""Seconds from the end of protected speech after which an answer was not ready: LiveKit takes a few hundredths."""
+
+LATE = 1.25
+"""By how much an answer may take longer than the slowest one of this call."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,14 @@ class Queue:
         self._used: set[str] = set()
         self._closed: list[Utterance] = []
         self.all: list[Utterance] = []
+        self.breaks_in = False
+        """Whether what plays or hangs before protected speech has to make room: the caller cut in, or it is stuck."""
+
+    def make_room(self, _at: float) -> Iterator[StopInterruptible]:
+        """Stop what stands before protected speech, where it may be interrupted."""
+        if self.breaks_in:
+            self.breaks_in = False
+            yield StopInterruptible()
 
     def ask(self, event: e.SpeechRequested, at: float) -> None:
         """An utterance is asked for; an id is used once in a call."""
@@ -80,6 +94,7 @@ class Queue:
 
     def note(self, event: e.OfSpeech, at: float) -> Utterance | None:
         """Note a fact about the utterance that it names; which one that is, if it is not over."""
+        self.breaks_in = self.breaks_in or (isinstance(event, e.SpeechQueued) and event.stuck)
         for one in self.open(suspended=True):
             if one.id == event.id:
                 one.note(event, at)
@@ -199,15 +214,21 @@ class Preparing:
     """The one that is made, or being made."""
     number: int = 0
     calls: int = 0
+    needed: float = 0.0
+    """Seconds from asking the LLM to the first sample, of the slowest answer that was waited for."""
+    _begun_at: float = 0.0
+    _awaited: tuple[float, float] | None = None
+    """When the answer that was delivered last was begun, and when it could have been heard."""
 
     @property
     def may_begin(self) -> bool:
         """Whether another may be made."""
         return self.ready is None and self.calls < self.calls_at_most
 
-    def begin(self, words: tuple[Held, ...]) -> PrepareAnswer:
+    def begin(self, words: tuple[Held, ...], at: float) -> PrepareAnswer:
         """One is made, for these words."""
         self.calls += 1
+        self._begun_at = at
         self.number += 1
         self.ready = PrepareAnswer(self.number, words)
         return self.ready
@@ -216,6 +237,20 @@ class Preparing:
         """It is delivered, or dropped."""
         ready, self.ready = self.ready, None
         return ready
+
+    def delivered(self, ready: PrepareAnswer | None, at: float) -> None:
+        """The turn was delivered, with this answer if one was made."""
+        self._awaited = (at if ready is None else self._begun_at), at
+
+    def heard(self, at: float) -> None:
+        """The answer has begun; where it was waited for, that says how long one takes."""
+        if self._awaited is not None and at > self._awaited[1] + WAITED:
+            self.needed = max(self.needed, at - self._awaited[0])
+        self._awaited = None
+
+    def seconds_before(self, least: float) -> float:
+        """How long before the end an answer is prepared: at least so many seconds, and longer for a slow LLM."""
+        return max(least, LATE * self.needed)
 
     def release(self) -> None:
         """The floor is held no longer: what was in vain is forgotten."""

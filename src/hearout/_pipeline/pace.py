@@ -19,11 +19,11 @@ the slowest that people can follow. Bounds for what nothing is known of yet."""
 _STUDENT = (63.7, 9.92, 5.84, 4.60, 4.03, 3.71, 3.50, 3.36, 3.25)
 """Student's t for 99 of 100 cases, by degrees of freedom from 1 on."""
 
-CUT = 0.7
-"""Share of its usual length below which a sentence counts as cut: what is spoken fast is longer."""
-
 UNSEEN = 2 / 3
 """By how much of the first synthesis the second may differ: those of a sampled TTS differ by a quarter each."""
+
+CUT = 1 / (1 + UNSEEN)
+"""Share of its usual length below which a sentence counts as cut: the fastest after the slowest is as long as that."""
 
 SHORT = 12
 """Letters below which a text tells nothing about pace: its pauses weigh more."""
@@ -84,7 +84,7 @@ class Pace:
 
         Rather not: sentences differ more than whole texts, and there are many in a call.
         """
-        usual = self.usual(sentence)
+        usual = self.usual(sentence) if letters(sentence) >= SHORT else None
         return usual is not None and seconds < min(self.least(sentence), CUT * usual)
 
     def least(self, text: str) -> float:

@@ -8,6 +8,7 @@ times, from the sentence otherwise; and which sentence that is, is told by what 
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -48,6 +49,9 @@ class RetryWatcher(Protocol):
     def given_up(self, handle: SpeechHandle, what: str) -> None:
         """A part of the speech will not be said; `what` may also be `STOOD_STILL`."""
 
+    def waits(self, handle: SpeechHandle) -> None:
+        """Its first sound is still waited for, since this TTS has needed as long before."""
+
     def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
         """The TTS was given this text so far for one piece of the speech; all of the piece, when `complete`."""
 
@@ -76,12 +80,13 @@ def _protected() -> SpeechHandle | None:
 
 
 class Retry:
-    """Wraps an agent's nodes; speech that may be interrupted passes as it is, and shows how fast a TTS speaks.
+    """Wraps an agent's nodes; speech that nothing owed depends on passes as it is, and shows how fast a TTS speaks.
 
     Args:
         tries: how often the TTS is asked for one piece, the first time included.
         patience: how long it may give no sound.
         left: seconds that have not left the audio output, of those of a speech that were made.
+        awaited: whether something owed waits for speech that may be interrupted, or the speech answers held words.
         watcher: who is told.
         awake: tells how long the loop really ran: a try that broke off while it stood still has not failed.
     """
@@ -94,10 +99,12 @@ class Retry:
         left: Callable[[SpeechHandle, float], float],
         watcher: RetryWatcher,
         awake: Awake,
+        awaited: Callable[[SpeechHandle], bool] = lambda _: False,
     ) -> None:
         self.tries = tries
         self.patience = patience
         self.left = left
+        self._awaited = awaited
         self.watcher = watcher
         self.awake = awake
         self._paces: dict[int, Pace] = {}
@@ -124,7 +131,7 @@ class Retry:
             piece = _Piece(self, lambda given: iterated(original(given, model)), kept, pace, number=self._pieces)
             try:
                 with self.awake.watching():
-                    async with aclosing(piece.watched(tool) if _protected() else piece.plain()) as frames:
+                    async with aclosing(piece.watched(tool) if self._watches() else piece.plain()) as frames:
                         async for frame in frames:
                             yield frame
             finally:
@@ -132,6 +139,10 @@ class Retry:
                 await asyncio.gather(reading, return_exceptions=True)
 
         return speak
+
+    def _watches(self) -> bool:
+        handle = SPEECH.get()
+        return handle is not None and (not handle.allow_interruptions or self._awaited(handle))
 
     def made(self, handle: SpeechHandle, seconds: float) -> float:
         """So much more of a speech was made; how much in all."""
@@ -298,6 +309,8 @@ class _Piece:
         winner: TtsAttempt | None = None
         try:
             while winner is None:
+                if self._slow * self._retry.tries > self._retry.patience.first:
+                    self._retry.watcher.waits(self._speech)
                 await self._wait_for(trying)
                 text = trying[-1].text[self._begins :]
                 for one in [one for one in trying if one.upcoming.done()]:
@@ -325,6 +338,7 @@ class _Piece:
         upcoming: set[asyncio.Future[Any]] = {one.upcoming for one in trying}
         if self._text.whole.is_set():
             patience = max(0.0, self._patience_with_it() - self._silent_for(trying))
+            patience = min(patience, self._retry.patience.first / 2)
             await asyncio.wait(upcoming, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             return
         whole = asyncio.ensure_future(self._text.whole.wait())
@@ -342,9 +356,15 @@ class _Piece:
 
     def _patience_with_it(self) -> float:
         patience = self._retry.patience
-        if self._tries >= self._retry.tries:
-            return patience.first
-        return max(patience.pause, 1.5 * self._pace.first_sound)
+        if self._tries < self._retry.tries:
+            return max(patience.pause, self._slow)
+        # nobody is told that a greeting was given up, and LiveKit would wait for it
+        return math.inf if self._speech.allow_interruptions else max(patience.first, self._slow)
+
+    @property
+    def _slow(self) -> float:
+        """Seconds for which this TTS may be silent before its first sound, by what it has needed in the call."""
+        return 1.5 * self._pace.first_sound
 
     def _failed(self, attempt: TtsAttempt) -> bool:
         """Whether a try that is through failed before its first sound. An error of the text is raised: the TTS is not

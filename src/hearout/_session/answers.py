@@ -79,6 +79,10 @@ class Answers:
         own = words.language(self._policy.language or self._spoken).early_instructions
         return self._policy.early_instructions or own or words.language("en").early_instructions
 
+    def is_answer(self, handle: SpeechHandle) -> bool:
+        """Whether this speech answers the last turn, and has not begun."""
+        return self._answering == handle.id
+
     def begins(self, handle: SpeechHandle) -> bool:
         """Whether this speech, of which the first sample left, answers the last turn; asked once."""
         first = self._answering == handle.id

@@ -117,6 +117,7 @@ class Bridge:
             left=lambda handle, made: 0.0 if self._meter is None else self._meter.left(handle, made),
             watcher=self._inbound,
             awake=self._runner.awake,
+            awaited=lambda handle: self.floor.holding or self._answers.is_answer(handle),
         )
 
     @property

@@ -77,6 +77,8 @@ class Inbound:
         self._unscheduled: list[SpeechHandle] = []
         self._earlier: dict[str, list[Callable[[SpeechAttempt], None]]] = {}
         """Of each speech that may be interrupted: what the floor is told should the speech become protected."""
+        self._other_alive_at, self._in_a_tool = -math.inf, ""
+        """When speech that may be interrupted last gave text or sound; and the id of one whose tool runs."""
         self.heard_at = -math.inf
         """When a transcript was held last, by `time.time()`."""
         self._exceeding = self._answered = ""
@@ -154,6 +156,7 @@ class Inbound:
         if (speech := self._speeches[handle]) is not None:
             tell(speech)
         elif not handle.done():
+            self._other_alive_at, self._in_a_tool = self._runner.now, ""
             if handle.id not in self._earlier:
                 handle.add_done_callback(self._forget)
             self._earlier.setdefault(handle.id, []).append(tell)
@@ -307,7 +310,14 @@ class Inbound:
         current, waits = self._session.current_speech, self.waits_for_livekit()
         for speech in self._speeches:
             if waits or (current is not None and current is not speech.handle and not speech.own_text):
-                self._feed(e.SpeechQueued(speech.id))
+                self._feed(e.SpeechQueued(speech.id, stuck=not waits and self._is_stuck(current)))
+
+    def _is_stuck(self, other: SpeechHandle | None) -> bool:
+        """Whether speech that may be interrupted has given no text and no sound for as long as these are waited for."""
+        patience = self._runner.floor.policy.timeouts.voice
+        if other is None or other.id == self._in_a_tool or self._session.agent_state == "speaking":
+            return False
+        return self._runner.now >= self._other_alive_at + patience
 
     # The agent's nodes and the audio output
 
@@ -355,6 +365,7 @@ class Inbound:
 
     def tool_called(self, handle: SpeechHandle) -> None:
         self._of(handle, lambda speech: self._feed(e.ToolCalled(speech.id)))
+        self._in_a_tool = handle.id
 
     def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
         return self._answers.prepared(handle)
@@ -385,10 +396,13 @@ class Inbound:
     def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
         self._of(handle, lambda speech: self._feed(e.PlayoutFinished(speech.id, speech.begins_at + seconds)))
 
+    def waits(self, handle: SpeechHandle) -> None:
+        self._of(handle, lambda speech: self._feed(e.SpeechQueued(speech.id)))
+
     def failed(self, handle: SpeechHandle, what: str) -> None:
-        logger.warning("the %s broke off in protected speech %s; it is asked again", what, handle.id)
+        logger.warning("the %s broke off in speech %s; it is asked again", what, handle.id)
 
     def given_up(self, handle: SpeechHandle, what: str) -> None:
-        logger.error("a part of protected speech %s will not be said: %s", handle.id, gave_up(what))
+        logger.error("a part of speech %s will not be said: %s", handle.id, gave_up(what))
         if (speech := self._speeches[handle]) is not None:
             self._feed(e.VoiceFailed(speech.id, what))
