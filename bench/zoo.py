@@ -60,19 +60,27 @@ def play(names: Sequence[str], seeds: int, members: Iterable[tuple[str, str]] | 
 
     Args:
         names: of the scenarios.
-        seeds: how many calls of each.
+        seeds: how many calls of each in which something breaks, and half of those of the others.
         members: "TTS" or "STT", and a name; None for all.
     """
+    jobs = drawn(names, seeds, members)
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [one for met in pool.map(_round, jobs, chunksize=8) for one in met]
+
+
+def drawn(
+    names: Sequence[str], seeds: int, members: Iterable[tuple[str, str]] | None = None
+) -> list[tuple[tuple[str, str], str, int]]:
+    """The calls that each peer plays: the member of the zoo, the scenario and the seed."""
     every = [(what, name) for what, kinds in MEMBERS.items() for name in kinds]
-    jobs = [
+    twice = {one.name for one in scenarios.SAID}
+    return [
         (one, name, seed)
         for one in members or every
         for name in names
         if name not in LOSING or getattr(MEMBERS[one[0]][one[1]], "interim", True) is not None
-        for seed in range(seeds)
+        for seed in range(seeds * (2 if name in twice else 1))
     ]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
-        return [one for met in pool.map(_round, jobs, chunksize=8) for one in met]
 
 
 def _round(job: tuple[tuple[str, str], str, int]) -> list[Met]:
@@ -233,8 +241,10 @@ def about(met: Sequence[Met], day: str) -> str:
     broken = [f"- {what}, {name}: {fault}" for (what, name), calls in _by_member(met) for fault in faults(calls)]
     return (
         f"The {len(names)} scenarios of `bench/scenarios.py` with each member of `hearout.testing.zoo` in the place of "
-        f"the usual TTS or STT, for each of three peers: {len(met)} calls in virtual time, on {day}. Faults of a "
-        "scenario stay; where it brings its own fault of the TTS, that counts. A TTS without times "
+        f"the usual TTS or STT, for each of three peers: {len(met)} calls in virtual time, "
+        f"{len(met) // len(peers.PEERS)} of them hearout's, on {day}. Faults of a scenario stay; where it brings its own "
+        "fault of the TTS, that counts. Left out: scenarios in which the STT loses a final, with an STT that gave no "
+        "interim of it. A TTS without times "
         "may say the sentence that broke off twice.\n\n"
         + ("Limits that hearout did not keep:\n\n" + "\n".join(broken) if broken else "hearout kept every limit.")
     )

@@ -335,6 +335,14 @@ def test_a_member_takes_the_place_of_the_usual_one_and_faults_stay() -> None:
     assert dict(zoo.arguments("STT", "doubles", late, 0)["stt"].finals) == {0: None}
 
 
+def test_the_zoo_plays_2000_calls_but_none_of_which_no_word_is_left() -> None:
+    calls = zoo.drawn([one.name for one in scenarios.ALL], 1)
+
+    assert len(calls) >= 2000
+    assert not [one for one in calls if one[:2] == (("STT", "finals only"), "STT reconnects")]
+    assert [one for one in calls if one[:2] == (("STT", "usual"), "STT reconnects")]
+
+
 def test_a_table_of_the_zoo_shows_what_each_peer_lost() -> None:
     member = ("TTS", "breaks off")
     met = [zoo.meet(*member, MIDDLE, peer, 0) for peer in PEERS]
