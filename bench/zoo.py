@@ -243,8 +243,8 @@ def about(met: Sequence[Met], day: str) -> str:
         f"The {len(names)} scenarios of `bench/scenarios.py` with each member of `hearout.testing.zoo` in the place of "
         f"the usual TTS or STT, for each of three peers: {len(met)} calls in virtual time, "
         f"{len(met) // len(peers.PEERS)} of them hearout's, on {day}. Faults of a scenario stay; where it brings its "
-        "own fault of the TTS, that counts. Left out: scenarios in which the STT loses a final, with an STT that gave no "
-        "interim of it. A TTS without times "
+        "own fault of the TTS, that counts. Left out: scenarios in which the STT loses a final, with an STT that gave "
+        "no interim of it. A TTS without times "
         "may say the sentence that broke off twice.\n\n"
         + ("Limits that hearout did not keep:\n\n" + "\n".join(broken) if broken else "hearout kept every limit.")
     )
