@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from livekit.agents import (
@@ -37,6 +38,27 @@ from .runner import Runner
 from .speeches import SpeechAttempt, Speeches
 
 logger = logging.getLogger("hearout")
+
+
+@dataclass
+class OtherSpeech:
+    """Signs of life of speech that may be interrupted.
+
+    Args:
+        alive_at: when it last gave text or sound, in seconds from the session's begin.
+        in_a_tool: the id of the speech whose tool runs.
+    """
+
+    alive_at: float = -math.inf
+    in_a_tool: str = ""
+
+    def gives(self, at: float) -> None:
+        """It gives text or sound, and its tool is over."""
+        self.alive_at, self.in_a_tool = at, ""
+
+    def is_stuck(self, name: str, at: float, patience: float) -> bool:
+        """Whether this speech has given nothing for so long, and no tool of its runs."""
+        return name != self.in_a_tool and at >= self.alive_at + patience
 
 
 class Inbound:
@@ -77,8 +99,7 @@ class Inbound:
         self._unscheduled: list[SpeechHandle] = []
         self._earlier: dict[str, list[Callable[[SpeechAttempt], None]]] = {}
         """Of each speech that may be interrupted: what the floor is told should the speech become protected."""
-        self._other_alive_at, self._in_a_tool = -math.inf, ""
-        """When speech that may be interrupted last gave text or sound; and the id of one whose tool runs."""
+        self._other = OtherSpeech()
         self.heard_at = -math.inf
         """When a transcript was held last, by `time.time()`."""
         self._exceeding = self._answered = ""
@@ -156,7 +177,7 @@ class Inbound:
         if (speech := self._speeches[handle]) is not None:
             tell(speech)
         elif not handle.done():
-            self._other_alive_at, self._in_a_tool = self._runner.now, ""
+            self._other.gives(self._runner.now)
             if handle.id not in self._earlier:
                 handle.add_done_callback(self._forget)
             self._earlier.setdefault(handle.id, []).append(tell)
@@ -313,11 +334,9 @@ class Inbound:
                 self._feed(e.SpeechQueued(speech.id, stuck=not waits and self._is_stuck(current)))
 
     def _is_stuck(self, other: SpeechHandle | None) -> bool:
-        """Whether speech that may be interrupted has given no text and no sound for as long as these are waited for."""
-        patience = self._runner.floor.policy.timeouts.voice
-        if other is None or other.id == self._in_a_tool or self._session.agent_state == "speaking":
+        if other is None or self._session.agent_state == "speaking":
             return False
-        return self._runner.now >= self._other_alive_at + patience
+        return self._other.is_stuck(other.id, self._runner.now, self._runner.floor.policy.timeouts.voice)
 
     # The agent's nodes and the audio output
 
@@ -365,7 +384,7 @@ class Inbound:
 
     def tool_called(self, handle: SpeechHandle) -> None:
         self._of(handle, lambda speech: self._feed(e.ToolCalled(speech.id)))
-        self._in_a_tool = handle.id
+        self._other.in_a_tool = handle.id
 
     def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
         return self._answers.prepared(handle)
