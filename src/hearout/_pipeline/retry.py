@@ -363,7 +363,7 @@ class _Piece:
 
     @property
     def _slow(self) -> float:
-        """Seconds for which this TTS may be silent before its first sound, by what it has needed in the call."""
+        """Seconds of silence before the first sound that this TTS may take, by what the call has shown."""
         return 1.5 * self._pace.first_sound
 
     def _failed(self, attempt: TtsAttempt) -> bool:
