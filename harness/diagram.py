@@ -139,10 +139,10 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _laws() -> list[str]:
-    """The sentences above the tests of the laws."""
+    """The sentences above the laws, in the order of their numbers."""
     text = (ROOT / "tests" / "floor" / "test_laws.py").read_text()
     found, sentence = [], ""
-    for line in text.splitlines():
+    for line in map(str.strip, text.splitlines()):
         if line.startswith("# L"):
             sentence = line[2:]
         elif line.startswith("# ") and sentence:
@@ -150,7 +150,7 @@ def _laws() -> list[str]:
         elif sentence:
             found.append(sentence)
             sentence = ""
-    return found
+    return sorted(found, key=lambda one: int(one.strip()[1:].partition(":")[0]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a file of the source imports, as full module names."""
 
 import ast
+import functools
 from pathlib import Path
 
 from harness import ROOT
@@ -14,6 +15,7 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
 def source_file(module: str) -> str | None:
     """The file of a module of ours, relative to the package; None where there is no such module."""
     bare = SOURCE.joinpath(*module.split("."))
@@ -23,7 +25,8 @@ def source_file(module: str) -> str | None:
     return None
 
 
-def imports(path: Path, *, typing_only: bool = True) -> set[str]:
+@functools.cache
+def imports(path: Path, *, typing_only: bool = True) -> frozenset[str]:
     """The modules that a file imports, wherever the import stands.
 
     Args:
@@ -51,7 +54,7 @@ def imports(path: Path, *, typing_only: bool = True) -> set[str]:
             for alias in node.names:
                 inner = f"{module}.{alias.name}"
                 found.add(inner if module.startswith("hearout") and source_file(inner) else module)
-    return found
+    return frozenset(found)
 
 
 def _is_typing(block: ast.AST) -> bool:

@@ -297,7 +297,7 @@ def answers_wait_for_their_turn(call: Call) -> None:
     worded = 0.0
     for step in call.steps:
         if (name := getattr(step.event, "id", None)) is not None:
-            moved[name] = step.at
+            moved[name] = moved.get(name, step.at) if isinstance(step.event, e.SpeechRequested) else step.at
         replay.at = step.at
         replay._witness(step.event)
         if isinstance(step.event, e.CallerStarted | e.WordsGuessed | e.WordsHeard):

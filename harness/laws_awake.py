@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from harness.orders import POLICY, Call, played
+from harness.orders import POLICY, Call
 from hearout._floor import events as e
 from hearout._floor.actions import Action, WriteReceipt
 from hearout._floor.awake import INSTANT, TIMES, AwakeFloor
@@ -13,9 +13,9 @@ STANDSTILL = 512.0
 """Seconds of it: longer than any wait, and such that no second is rounded by it."""
 
 
-def stood_still_and_not(order: bytes, cut: int, *, floor: type[AwakeFloor] = AwakeFloor) -> None:
+def stood_still_and_not(call: Call, cut: int, *, floor: type[AwakeFloor] = AwakeFloor) -> None:
     """L12: the same events, the ones after the cut as much later as the standstill took."""
-    steps = [(round(step.at * 1024) / 1024, step.event) for step in played(order).steps]
+    steps = [(round(step.at * 1024) / 1024, step.event) for step in call.steps]
     if not steps:
         return
     cut %= len(steps)

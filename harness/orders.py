@@ -164,8 +164,8 @@ def played(order: bytes, *, protected: bool = True, floor: type[Floor] = Floor) 
 
 
 def to_its_end(order: bytes, *, floor: type[Floor] = Floor) -> Call:
-    """The call, and what follows when nothing happens any more but the alarms."""
-    return _ended(played(order, floor=floor))
+    """A call with these events, in this order, and what follows when only the alarms ring any more."""
+    return ended(played(order, floor=floor))
 
 
 def vanished(order: bytes, *, floor: type[Floor] = Floor) -> Call:
@@ -182,7 +182,7 @@ def vanished(order: bytes, *, floor: type[Floor] = Floor) -> Call:
         call.apply(event)
     for event in decoded(order[half:], call):
         call.apply(event)
-    return _ended(call)
+    return ended(call)
 
 
 def _said_to_nobody(much: int, call: Call) -> Iterator[e.Event]:
@@ -200,7 +200,8 @@ def _said_to_nobody(much: int, call: Call) -> Iterator[e.Event]:
         yield e.CallerReturned()
 
 
-def _ended(call: Call) -> Call:
+def ended(call: Call) -> Call:
+    """The call, and what follows when nothing happens any more but the alarms."""
     call.ring_until_quiet()
     # what waits for a tool or for the caller's task has no alarm: it ends when its task does
     for name in sorted(set(call.requested) - call.ended):

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.laws_awake import stood_still_and_not
+from harness.orders import played
 from hearout import Policy
 from hearout._floor import actions as a
 from hearout._floor import awake
@@ -146,7 +147,7 @@ def test_what_a_standstill_broke_off_is_not_the_voices() -> None:
 
 def keeps_the_law(which: type[AwakeFloor]) -> None:
     for seed in range(300):
-        stood_still_and_not(random.Random(seed).randbytes(120), seed, floor=which)
+        stood_still_and_not(played(random.Random(seed).randbytes(120)), seed, floor=which)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from hearout._floor import (
 )
 from hearout._floor.actions import DeliverTurn, StopInterruptible
 
-ORDERS = [random.Random(seed).randbytes(120) for seed in range(1500)]
+RARE = (852, 581, 557, 689, 244, 161, 126, 113, 26, 83, 59, 45)
+"""Seeds of orders that kill mutants which hundreds of others let live: tried first, for that takes less time."""
+ORDERS = [random.Random(seed).randbytes(120) for seed in (*RARE, *range(1500))]
 
 Law = Callable[[bytes, type[floor.Floor]], None]
 
@@ -437,5 +439,5 @@ def test_a_mutant_is_killed_by_the_law_that_it_breaks(name: str) -> None:
     "law", [l1, l1_answers, l1_at_the_end, l2, l3, l3_missed, l4, l4_slow, l5, l5_stuck, l6, l7, l8, l10]
 )
 def test_the_floor_itself_keeps_the_law_in_the_same_orders(law: Law) -> None:
-    for order in ORDERS[:200]:
+    for order in ORDERS[:40]:  # tests/floor/test_laws.py has 2,000
         law(order, floor.Floor)

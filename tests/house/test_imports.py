@@ -1,5 +1,6 @@
 """The import rules by folder (house.md, section 2); and no circle of modules."""
 
+import functools
 import itertools
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def room(file: str) -> str:
     return Path(file).parts[0].removesuffix(".py")
 
 
+@functools.cache
 def edges() -> set[tuple[str, str]]:
     """Each file with each package of ours that it imports, its own excepted."""
     files = {str(path.relative_to(ROOMS)): imports(path) for path in MODULES}

@@ -1,6 +1,7 @@
 """Names: of tests, of classes, and of what is public."""
 
 import ast
+import functools
 import re
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,7 @@ INSIDE = {"testing/zoo.py"}
 """What a user may import from inside a public package."""
 
 
+@functools.cache
 def names_of_tests() -> list[str]:
     """The names of all tests, in the order of their files."""
     found = [re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text(), re.M) for path in _files(ROOT / "tests")]

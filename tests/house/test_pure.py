@@ -49,7 +49,8 @@ def test_every_branch_of_the_pure_files_is_run(tmp_path: Path) -> None:
     include = "--include=" + ",".join(f"src/hearout/{name}" for name in sorted(PURE))
     tests = [str(path) for path in TESTS if path.stem != "test_mutants"]
     few = os.environ | {"HEAROUT_ORDERS": "200"}
-    # not measured: tests of speed, mutants, which are copies of the files, and commands, which are other processes
+    # not measured: tests of speed and of prints, mutants, which are copies of the files, and commands, which are other
+    # processes
     pytest_run = [
         "-m",
         "pytest",
@@ -58,7 +59,7 @@ def test_every_branch_of_the_pure_files_is_run(tmp_path: Path) -> None:
         "-p",
         "no:cacheprovider",
         "-k",
-        "not work_grows and not mutant and not command_line",
+        "not work_grows and not costs_the_same and not bounded and not print and not mutant and not command_line",
         *tests,
     ]
     coverage = [sys.executable, "-m", "coverage"]

@@ -4,19 +4,15 @@ import ast
 import re
 
 from harness import ROOT
+from tests.house.test_names import names_of_tests
 
 DOCUMENT = (ROOT / "SECURITY.md").read_text()
 NAMED = re.findall(r"`(test_\w+)`", DOCUMENT)
 
 
-def there() -> set[str]:
-    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("test_*.py")]
-    return {one.name for tree in trees for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
-
-
 def test_every_test_that_a_promise_names_is_there() -> None:
     assert NAMED
-    assert set(NAMED) <= there()
+    assert set(NAMED) <= set(names_of_tests())
 
 
 def test_every_promise_names_a_test() -> None:
