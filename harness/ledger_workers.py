@@ -34,6 +34,7 @@ class Opened(Ledger):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"words": Retention.KEEP, "text": Retention.KEEP} | options)
+        self.secret = SECRET
         self.all.append(self)
 
     def owe(
@@ -141,6 +142,7 @@ def until_it_works(write: Callable[[], object]) -> None:
 
 def take_over(number: int, barrier: Any, results: Any, url: str) -> None:
     ledger = Ledger(url)
+    ledger.secret = SECRET
     barrier.wait(30)
     won = ledger.take_over("room", "notice", by=f"w{number}", now=NOW + 100)
     results.put((number, None if won is None else won.holder))
@@ -150,7 +152,7 @@ def say_and_never_end(url: str, started: Any) -> None:
     """Owe an utterance, play two seconds of it, and go on until killed."""
 
     async def say() -> None:
-        writer = LedgerWriter(Ledger(url), holder="victim")
+        writer = LedgerWriter(Ledger(url), holder="victim", secret=SECRET)
         await writer.owe(
             "room", "notice", NOTICE, now=time.time(), agent="Front desk", policy={"redeliver": "from cut"}
         )

@@ -171,6 +171,7 @@ def deployed(folder: Path) -> Iterator[Cluster]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), *where.values(), os.environ["PATH"]]),
         "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
         "PGDATA": str(home / "postgres"),
+        "REDIS": str(home / "redis.sock"),
         "NODE_IP": "127.0.0.1",
         "LIVEKIT_API_KEY": "test",
         "LIVEKIT_API_SECRET": secret,
@@ -221,7 +222,7 @@ def _begin_postgres(cluster: Cluster, lines: list[str], held: contextlib.ExitSta
 def _begin_nodes(cluster: Cluster, lines: list[str], held: contextlib.ExitStack) -> None:
     (redis,) = only(lines, "redis-server")
     held.enter_context(cluster.running("redis", redis))
-    cluster.wait("redis", lambda: cluster.listens("6379"))
+    cluster.wait("redis", lambda: Path(cluster.environment["REDIS"]).is_socket())
     first, second = only(lines, "livekit-server")
     for name, line, port in (("node-a", first, "7880"), ("node-b", second, "7890")):
         held.enter_context(cluster.running(name, line))

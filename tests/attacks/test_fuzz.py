@@ -317,7 +317,7 @@ COLUMNS = {
     "hearout_rows": ("content", "hash", "signature"),
     "hearout_said": ("caller", "text", "names", "salt"),
     "hearout_leases": ("held", "played", "until"),
-    "hearout_heads": ("peaks", "hash", "note", "seq"),
+    "hearout_heads": ("peaks", "hash", "note", "seq", "at"),
 }
 
 

@@ -45,6 +45,7 @@ def told(work: Callable[[], object]) -> str:
         "postgresql://ann:s3cret@host:s3cret/receipts",
         "ann:s3cret@host/receipts",
         "redis://:s3cret@127.0.0.1",
+        "postgresql://user:half@s3cret@127.0.0.1:9/db",
     ],
 )
 def test_a_ledgers_password_is_in_no_message(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,12 +21,18 @@ from harness.telephone import MEDIA_TIMEOUT, MEDIA_TIMEOUT_INITIAL
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SIP: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "sip.yaml").read_text())
+SOCKET = "/redis/redis.sock"
+"""Of Redis, in its containers; the document has it in a variable."""
 LINES = commands(DOCUMENT.read_text())
 
 
 def in_compose(name: str) -> list[str]:
     """A service's command, with its variables as a shell has them."""
     return shlex.split(re.sub(r"\$\{(\w+)[^}]*\}", r"$\1", SERVICES[name]["command"]))
+
+
+def with_socket(words: list[str]) -> list[str]:
+    return [word.replace(SOCKET, "$REDIS") for word in words]
 
 
 def in_the_document(program: str) -> list[list[str]]:
@@ -38,9 +44,11 @@ def in_the_document(program: str) -> list[list[str]]:
 def test_the_compose_file_runs_the_documents_commands() -> None:
     (redis,) = in_the_document("redis-server")
     (postgres,) = in_the_document("postgres")
-    assert in_compose("redis") == redis
+    assert with_socket(in_compose("redis")) == redis
     assert [*in_compose("postgres"), "-k", "$PGDATA"] == postgres  # the image has its sockets elsewhere
-    nodes = [["livekit-server", *in_compose(name)] for name in ("livekit-a", "livekit-b")]  # the image's entry point
+    nodes = [
+        ["livekit-server", *with_socket(in_compose(name))] for name in ("livekit-a", "livekit-b")
+    ]  # the image's entry point
     assert nodes == in_the_document("livekit-server")
     assert [in_compose(name) for name in ("worker-a", "worker-b")] == in_the_document("deploy.agent")
 
@@ -93,22 +101,32 @@ def test_no_two_services_of_the_compose_file_have_a_port_in_common() -> None:
     assert {service["network_mode"] for service in SERVICES.values()} == {"host"}
     commands = [service["command"] for service in SERVICES.values() if "command" in service]
     own = [re.findall(r"port\w*[ =](\d+)|-p (\d+)", command) for command in commands]
-    ports = [first or second for found in own for first, second in found]
+    ports = [port for found in own for port in map("".join, found) if port != "0"]
     for name in ("worker-a", "worker-b"):
         ports += [SERVICES[name]["environment"][port] for port in ("HEALTH_PORT", "HEAROUT_METRICS_PORT")]
     ports += [str(SIP["sip_port"]), str(SIP["health_port"])]
     first_of_sound, last_of_sound = map(int, SIP["rtp_port"].split("-"))
-    assert len(ports) == len(set(ports)) == 14
+    assert len(ports) == len(set(ports)) == 13
     assert not [port for port in ports if first_of_sound <= int(port) <= last_of_sound]
 
 
 def test_the_sip_bridge_finds_a_node_and_its_redis() -> None:
-    node, redis = in_compose("livekit-a"), in_compose("redis")
+    node = in_compose("livekit-a")
     assert SIP["ws_url"] == f"ws://127.0.0.1:{node[node.index('--port') + 1]}"
-    assert SIP["redis"]["address"] == node[node.index("--redis-host") + 1]
-    assert SIP["redis"]["address"].endswith(redis[redis.index("--port") + 1])
+    assert SIP["redis"]["address"] == node[node.index("--redis-host") + 1] == SOCKET
     assert {"LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"} == set(SERVICES["sip"]["environment"])
     assert not set(SIP) & {"api_key", "api_secret"}
+
+
+def test_redis_listens_on_no_port_and_its_socket_is_the_nodes_only() -> None:
+    redis, (folder, name) = in_compose("redis"), SOCKET.rsplit("/", 1)
+    told = dict(zip(redis[1::2], redis[2::2], strict=True))
+    assert (told["--port"], told["--unixsocket"], told["--unixsocketperm"]) == ("0", f"{folder}/{name}", "600")
+    users = {
+        one: service["user"] for one, service in SERVICES.items() if f"redis:{folder}" in service.get("volumes", ())
+    }
+    assert users == dict.fromkeys(("redis", "livekit-a", "livekit-b", "sip"), "65534:65534")
+    assert COMPOSE["volumes"]["redis"]["driver_opts"]["o"] == "uid=65534,gid=65534,mode=0700"
 
 
 def test_the_trunk_and_the_dispatch_rule_are_what_the_server_takes() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -180,14 +179,3 @@ def test_a_policy_that_keeps_words_is_the_sessions_or_the_ledgers(tmp_path: Path
         (entry,) = entries(Ledger(ledger.url, mode=Mode.READ), now=NOW)
         assert entry.receipt is not None
         assert [one.text for one, _ in entry.receipt.held] == [kept]
-
-
-def test_a_row_from_before_says_nothing_of_words_and_is_left_as_it_is(url: str) -> None:
-    ledger = owing(url)
-    with ledger.transaction() as connection:
-        content = connection.exec_driver_sql("SELECT content FROM hearout_rows").scalar_one()
-        old = {name: value for name, value in json.loads(content).items() if name != "omits"}
-        quoted = json.dumps(old).replace("'", "''").replace("%", "%%")
-        connection.exec_driver_sql(f"UPDATE hearout_rows SET content = '{quoted}'")
-    CallRegistry(ledger, SECRET).end("room", NOW + 2 * LEASE)
-    assert held(ledger) == (SO_FAR, HELD)

@@ -63,7 +63,7 @@ def test_a_newer_schema_is_refused_and_nothing_is_changed(url: str, monkeypatch:
         newer.setattr(tables, "VERSION", 9)
         Ledger(url).owe("room", "notice", NOTICE, by="a", now=NOW)
     for mode in Mode:
-        with pytest.raises(LedgerError, match="has version 9, and this hearout knows 4; use a newer one"):
+        with pytest.raises(LedgerError, match="has version 9, and this hearout knows 5; use a newer one"):
             Ledger(url, mode=mode).owed("room")
     monkeypatch.setattr(tables, "VERSION", 9)
     assert verify(Ledger(url)).rows == 1
@@ -77,14 +77,14 @@ def test_an_older_schema_is_migrated_on_writing_and_refused_on_reading(
     def add_a_column(connection: sa.Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE hearout_leases ADD COLUMN room_sid TEXT")
 
-    monkeypatch.setattr(tables, "VERSION", 6)
-    monkeypatch.setattr(tables, "MIGRATIONS", {4: lambda _: None, 5: add_a_column})
-    with pytest.raises(LedgerError, match="has version 4; it is brought up to 6 when an agent next writes"):
+    monkeypatch.setattr(tables, "VERSION", 7)
+    monkeypatch.setattr(tables, "MIGRATIONS", {5: lambda _: None, 6: add_a_column})
+    with pytest.raises(LedgerError, match="has version 5; it is brought up to 7 when an agent next writes"):
         Ledger(url, mode=Mode.READ).owed("room")
     ledger = Ledger(url)
     assert [owing.id for owing in ledger.owed("room")] == ["notice"]
     with ledger.transaction() as connection:
-        assert connection.execute(sa.select(tables.SCHEMA.c.version)).scalar_one() == 6
+        assert connection.execute(sa.select(tables.SCHEMA.c.version)).scalar_one() == 7
         assert "room_sid" in [column["name"] for column in sa.inspect(connection).get_columns("hearout_leases")]
 
 
@@ -96,8 +96,8 @@ def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.Mo
         connection.exec_driver_sql("SELECT nothing FROM nowhere")
 
     with monkeypatch.context() as newer:
-        newer.setattr(tables, "VERSION", 5)
-        newer.setattr(tables, "MIGRATIONS", {4: fail})
+        newer.setattr(tables, "VERSION", 6)
+        newer.setattr(tables, "MIGRATIONS", {5: fail})
         with pytest.raises((LedgerError, LedgerDownError)):
             Ledger(url).owed("room")
     ledger = Ledger(url)

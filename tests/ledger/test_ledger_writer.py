@@ -51,7 +51,7 @@ def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any
     """Do it with a writer of its own, which is closed at the end."""
 
     async def with_a_scribe() -> Any:
-        one = LedgerWriter(Ledger(url), **options)
+        one = LedgerWriter(Ledger(url), **{"secret": SECRET} | options)
         try:
             return await work(one)
         finally:

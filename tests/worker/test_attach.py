@@ -74,6 +74,10 @@ def test_a_worker_that_joins_no_server_has_no_metrics() -> None:
         ({"LIVEKIT_API_KEY": ""}, "LIVEKIT_API_KEY missing beside"),
         (dict.fromkeys(JOINED, ""), "LIVEKIT_URL is not set"),
         ({"HEAROUT_LEDGER": "nonsense"}, "URL makes no sense"),
+        ({"LIVEKIT_URL": "ws://user:s3cret@127.0.0.1:9"}, "LIVEKIT_URL must be"),
+        ({"LIVEKIT_URL": "ws://user:s3cret@127.0.0.1:port"}, "LIVEKIT_URL must be"),
+        ({"LIVEKIT_URL": "ws://[s3cret"}, "LIVEKIT_URL must be"),
+        ({"LIVEKIT_URL": "s3cret"}, "LIVEKIT_URL must be"),
     ],
 )
 def test_an_environment_that_makes_no_sense_ends_the_process(
@@ -86,6 +90,7 @@ def test_an_environment_that_makes_no_sense_ends_the_process(
     assert error.startswith("error: ")
     assert said in error
     assert "Traceback" not in error
+    assert "s3cret" not in error
 
 
 def test_what_the_server_was_given_counts_as_the_environment_does() -> None:

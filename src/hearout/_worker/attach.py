@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from urllib.parse import urlsplit
 
 from livekit.agents import AgentServer
 
@@ -75,6 +76,7 @@ class _Run:
                     "the worker joins a LiveKit server, and LIVEKIT_URL is not set; "
                     f"set {', '.join(choice.LIVEKIT)} in .env, or run `console` or `web`, which need none"
                 )
+            _check_url(known["LIVEKIT_URL"])
             held.enter_context(failover.watching(self._server, known))
         if chosen.where is choice.Where.LOCAL:
             held.enter_context(_local_models(chosen.because))
@@ -86,6 +88,21 @@ class _Run:
         """
         given = (getattr(self._server, name, "") for name in ("_ws_url", "_api_key", "_api_secret"))
         return os.environ | {name: value for name, value in zip(choice.LIVEKIT, given, strict=True) if value}
+
+
+def _check_url(url: str) -> None:
+    """Refuse a URL that LiveKit's clients cannot use: their errors quote it, with a password that stands in it.
+
+    Raises:
+        ConsoleError: it is no URL, or says who enters.
+    """
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("ws", "wss", "http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or "@" in url:
+        raise ConsoleError("LIVEKIT_URL must be wss://HOST or ws://HOST:PORT, without a user or a password")
 
 
 async def _end(why: str) -> None:

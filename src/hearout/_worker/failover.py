@@ -169,7 +169,8 @@ class Failover:
             async with aiohttp.ClientSession(trust_env=True) as web, api.LiveKitAPI(session=web) as livekit:
                 await self._send_an_agent(livekit, watched)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
-            logger.error("room %r lost its agent, and no other could be sent: %s", watched.room, error)
+            why = "LIVEKIT_URL is none" if isinstance(error, aiohttp.InvalidURL) else error  # that would quote it
+            logger.error("room %r lost its agent, and no other could be sent: %s", watched.room, why)
             self._claimed.pop(watched.call, None)
             # what took this worker's agent out of the room may be what keeps this one from the server
             with contextlib.suppress(LedgerError):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from . import _tables as tables
 from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
 from ._checkpoint import Checkpoint, Signer, Verifier
 from ._entries import LEASE, Record, RowKind, Unfinished, unfinished
+from ._leases import LeaseSeal
 from ._merkle import Tree
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, Mode, of_call
 
@@ -108,6 +110,8 @@ class Ledger:
             raise LedgerError("a book of the ledger needs a name of printable text; set HEAROUT_BOOK, or --book")
         self.url, self.book, self.mode = url, book, mode
         self.words, self.text, self.anchors = words, text, anchors
+        self.secret = ""
+        """LiveKit's API secret, by which an agent knows what another wrote of a call that goes on."""
         self._signer = signer
         self._verifier: Verifier | None = None if signer is None else signer.verification
         self._written = 0
@@ -118,6 +122,11 @@ class Ledger:
     def name(self) -> str:
         """The database, as it may be shown: without a password."""
         return without_secrets(self.url)
+
+    @property
+    def seal(self) -> LeaseSeal:
+        """The MAC of its leases."""
+        return LeaseSeal(self.book, self.secret)
 
     def close(self) -> None:
         """Close its connections; it may be used again."""
@@ -158,16 +167,16 @@ class Ledger:
         self, call: str, id: str, *, by: str, played: float, now: float, held: Sequence[Any] | None = None
     ) -> bool:
         """Renew the lease of an utterance, with the seconds played so far; False when another process holds it."""
-        values: dict[str, Any] = {
-            "played": sa.case((LEASES.c.played > played, LEASES.c.played), else_=played),
-            "until": now + LEASE,
-        }
-        if held is not None:
-            values["held"] = canonical(list(held))
-        mine = (LEASES.c.book == self.book, of_call(LEASES.c.call, self.book, call), LEASES.c.utterance == plain(id))
+        mine = (of_call(LEASES.c.call, self.book, call), LEASES.c.utterance == plain(id), LEASES.c.holder == by)
         with self.transaction() as connection:
-            renewed = connection.execute(LEASES.update().where(*mine, LEASES.c.holder == by).values(values))
-            return renewed.rowcount > 0
+            if not (leases := self.seal.ours(connection, *mine)):
+                return False
+            (lease, *_) = leases
+            sealed = self.seal.values(
+                lease.of, lease.content, max(lease.played, played), lease.held if held is None else held
+            )
+            self._set_lease(connection, lease.of, sealed | {"until": now + LEASE})
+            return True
 
     def take_over(self, call: str, id: str, *, by: str, now: float) -> Unfinished | None:
         """Owe what a process that died owed. Of several that try, one gets it; the others get None.
@@ -186,11 +195,7 @@ class Ledger:
             record = Record(RowKind.TAKEN_OVER, call, id, now, by, content, Plaintext(None), owing.entry)
             where, name = self._call(connection, record, spooled=False)
             self._write(connection, head, record, Placed(RowKind.TAKEN_OVER, of, where, name), spooled=False)
-            connection.execute(
-                LEASES.update()
-                .where(LEASES.c.book == self.book, LEASES.c.of == of)
-                .values(holder=by, until=now + LEASE)
-            )
+            self._set_lease(connection, of, {"holder": by, "until": now + LEASE})
             return self._owings(connection, OWED.c.seq == of)[0][1]
 
     def owed(self, call: str) -> tuple[Unfinished, ...]:
@@ -204,8 +209,10 @@ class Ledger:
             row = connection.execute(sa.select(HEADS).where(HEADS.c.book == self.book)).one_or_none()
         if row is None or row.seq == 0:
             return None
-        root = self._tree(row.seq, row.peaks).root.hex()
-        return Checkpoint(self.book, int(row.seq), root, row.hash, float(row.at), row.note)
+        tree = self._tree(row.seq, row.peaks)
+        if not isinstance(row.at, int | float):  # SQLite keeps a text where a number was
+            raise DamagedHeadError(f"the head of book {self.book!r} was changed: it has no time")
+        return Checkpoint(self.book, tree.size, tree.root.hex(), row.hash, float(row.at), row.note)
 
     def forget(self, call: str, *, by: str, now: float, text: bool = False) -> int:
         """Remove the caller's words and all names of a call from beside the chain; a row says so.
@@ -294,7 +301,7 @@ class Ledger:
 
     def _tree(self, size: int, peaks: str) -> Tree:
         try:
-            return Tree(int(size), map(bytes.fromhex, read_json(peaks)))
+            return Tree(index(size), map(bytes.fromhex, read_json(peaks)))
         except (ValueError, TypeError, OverflowError) as error:
             raise DamagedHeadError(f"the head of book {self.book!r} was changed: it fits no {size} rows") from error
 
@@ -379,7 +386,7 @@ class Ledger:
         peaks = canonical([peak.hex() for peak in head.tree.peaks])
         now = {"seq": seq, "hash": hashed, "at": at, "peaks": peaks, "note": note}
         connection.execute(HEADS.update().where(HEADS.c.book == self.book).values(now))
-        self._write_beside(connection, seq, record, placed, said)
+        self._write_beside(connection, seq, record, placed, said, written)
         self._written = seq
         return seq
 
@@ -409,7 +416,7 @@ class Ledger:
         return said, content
 
     def _write_beside(
-        self, connection: sa.Connection, seq: int, record: Record, placed: Placed, said: Plaintext
+        self, connection: sa.Connection, seq: int, record: Record, placed: Placed, said: Plaintext, written: str
     ) -> None:
         """What was said, and the lease."""
         mine = {"book": self.book, "call": placed.call}
@@ -419,21 +426,22 @@ class Ledger:
             connection.execute(SAID.insert().values(mine | beside | {"seq": seq, "salt": said.salt}))
         if placed.kind is RowKind.OWED:
             lease = mine | {"of": seq, "utterance": plain(record.id), "holder": record.by}
-            connection.execute(
-                LEASES.insert().values(lease | {"played": 0.0, "held": "[]", "until": record.at + LEASE})
-            )
+            lease |= self.seal.values(seq, written, 0.0, []) | {"until": record.at + LEASE}
+            connection.execute(LEASES.insert().values(lease))
         elif placed.kind is RowKind.SETTLED and placed.of is not None:
-            meanwhile.settle(
-                connection, self.book, placed.of, omits="caller" not in record.content["kept"], at=record.at
-            )
+            omits = "caller" not in record.content["kept"]
+            meanwhile.settle(connection, self.seal, placed.of, omits=omits, at=record.at)
             if not record.content["text_kept"]:
                 owed = (SAID.c.book == self.book, SAID.c.seq == placed.of)
                 connection.execute(SAID.update().where(*owed).values(text=None))
 
     # What is owed
 
+    def _set_lease(self, connection: sa.Connection, of: int, values: dict[str, Any]) -> None:
+        connection.execute(LEASES.update().where(LEASES.c.book == self.book, LEASES.c.of == of).values(values))
+
     def _owings(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[tuple[int, Unfinished]]:
-        """What is owed, each with its row's number, oldest first."""
+        """What is owed by promises and leases of our own processes, each with its row's number, oldest first."""
         of = sa.and_(LEASES.c.book == OWED.c.book, LEASES.c.of == OWED.c.seq)
         said = sa.and_(SAID.c.book == OWED.c.book, SAID.c.seq == OWED.c.seq)
         taken = (SETTLED.c.book == OWED.c.book, SETTLED.c.of == OWED.c.seq, SETTLED.c.kind == RowKind.TAKEN_OVER.value)
@@ -441,19 +449,22 @@ class Ledger:
         columns = (
             OWED,
             NAMES.c.name,
+            NAMES.c.salt,
             SAID.c.text,
             LEASES.c.holder,
             LEASES.c.played,
             LEASES.c.held,
             LEASES.c.until,
+            LEASES.c.mac,
             attempts.label("n"),
         )
         named = sa.and_(NAMES.c.book == OWED.c.book, NAMES.c.call == OWED.c.call)
-        query = sa.select(*columns).outerjoin(LEASES, of).outerjoin(SAID, said).outerjoin(NAMES, named)
+        query = sa.select(*columns).join(LEASES, of).outerjoin(SAID, said).outerjoin(NAMES, named)
         query = query.order_by(OWED.c.seq)
         open_ones = (OWED.c.book == self.book, OWED.c.kind == RowKind.OWED.value, ~IS_SETTLED)
         found = connection.execute(query.where(*open_ones, *which)).all()
-        return [(int(row.seq), owing) for row in found if (owing := unfinished(row)) is not None]
+        ours = [row for row in found if self.seal.knows(row.seq, row)]
+        return [(int(row.seq), owing) for row in ours if (owing := unfinished(row)) is not None]
 
     def _wipe(self) -> None:
         """Take what was removed out of the database's files as far as it can be: see docs/receipts.md."""

@@ -89,7 +89,7 @@ class CallRegistry:
 
     def __init__(self, ledger: Ledger, secret: str) -> None:
         self._ledger = ledger
-        self._book = ledger.book
+        self._book, ledger.secret = ledger.book, secret or ledger.secret
         self._key = hashlib.sha256(b"hearout calls\0" + secret.encode()).digest()
         self._told: set[tuple[str, str]] = set()
 
@@ -110,7 +110,7 @@ class CallRegistry:
         with self._ledger.transaction() as connection:
             if connection.execute(CALLS.delete().where(*self._of(call, job))).rowcount == 0:
                 return False
-            meanwhile.end(connection, self._book, of_call(LEASES.c.call, self._book, call))
+            meanwhile.end(connection, self._ledger.seal, of_call(LEASES.c.call, self._book, call))
             return True
 
     def end(self, call: str, now: float) -> None:
@@ -118,13 +118,15 @@ class CallRegistry:
         with self._ledger.transaction() as connection:
             mine = of_call(LEASES.c.call, self._book, call)
             dead = sa.or_(LEASES.c.holder == meanwhile.OVER, LEASES.c.until <= now)  # not what another agent says
-            meanwhile.end(connection, self._book, mine, dead)
+            meanwhile.end(connection, self._ledger.seal, mine, dead)
 
     def end_stale(self, now: float) -> bool:
         """The same for each call whose agents died, and that nobody looks after; whether there was something."""
         with self._ledger.transaction() as connection:
             gone = LEASES.c.until < now - meanwhile.TAKEN_UP
-            return meanwhile.end(connection, self._book, gone, LEASES.c.call.not_in(held(connection, self._book, now)))
+            return meanwhile.end(
+                connection, self._ledger.seal, gone, LEASES.c.call.not_in(held(connection, self._book, now))
+            )
 
     def claim(self, watched: WatchedCall, *, by: str) -> bool:
         """Take over a call as it was seen; of several workers that try, one gets True.

@@ -15,7 +15,7 @@ from ..receipts import Listener, Receipt
 from ..receipts import _spans as spans
 from ..receipts._codec import Json, listener_from_json, sha256, to_json
 from ..receipts._receipt import SHORT
-from ._chain import Plaintext, canonical, parsed, seal
+from ._chain import Plaintext, canonical, parsed, pseudonym, seal
 
 logger = logging.getLogger("hearout.ledger")
 
@@ -220,9 +220,13 @@ def unfinished(row: Any) -> Unfinished | None:
     try:
         content, held = parsed(row.content), tuple(read_json(row.held or "[]"))
         text = (read_json(row.text) if row.text else "", True)
+        if row.text and sha256(text[0]) != content["text_sha256"]:
+            raise ValueError("another text was promised")
+        if row.name is not None and pseudonym(row.salt, row.name) != row.call:
+            raise ValueError("it was promised in another call")
         text = text if text[0] else told(held) or ("", False)
         return _as_promised(row, content, held, text)
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, AttributeError):
         logger.error("row %d cannot be read: it was changed; nobody takes over what it owes", row.seq)
         return None
 

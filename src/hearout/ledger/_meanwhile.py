@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from .._text import read_json
-from ._chain import canonical
 from ._entries import marks
-from ._tables import LEASES, ROWS, SAID
+from ._leases import LeaseSeal
+from ._tables import LEASES, SAID
 
 TAKEN_UP = 600.0
 """Seconds after its agent's last sign of life in which a call may be taken up. Failover gives up after three minutes
@@ -22,40 +22,43 @@ OVER = ""
 """The holder of what is settled: nobody says it any more."""
 
 
-def settle(connection: sa.Connection, book: str, of: int, *, omits: bool, at: float) -> None:
+def settle(connection: sa.Connection, seal: LeaseSeal, of: int, *, omits: bool, at: float) -> None:
     """End the lease of an utterance; words that the receipt omits stay until the call is over."""
-    lease = (LEASES.c.book == book, LEASES.c.of == of)
-    held = connection.execute(sa.select(LEASES.c.held).where(*lease)).scalar()
-    said = _said(json.loads(held or "[]"))
-    if omits and said:
-        connection.execute(LEASES.update().where(*lease).values(holder=OVER, until=at, held=canonical(said)))
-    else:
-        connection.execute(LEASES.delete().where(*lease))
+    lease = (LEASES.c.book == seal.book, LEASES.c.of == of)
+    for one in seal.ours(connection, LEASES.c.of == of) if omits else ():
+        if said := _said(read_json(one.held)):
+            values = seal.values(of, one.content, one.played, said) | {"holder": OVER, "until": at}
+            connection.execute(LEASES.update().where(*lease).values(values))
+            return
+    connection.execute(LEASES.delete().where(*lease))
 
 
-def end(connection: sa.Connection, book: str, *which: sa.ColumnElement[bool]) -> bool:
-    """Remove the words that were kept for calls that are over; whether there were any.
+def end(connection: sa.Connection, seal: LeaseSeal, *which: sa.ColumnElement[bool]) -> bool:
+    """Remove the words that were kept for calls that are over, and leases that somebody else wrote; whether there were
+    any.
 
     Of what is still owed, how far it was stays, and of its text and words what the policy keeps.
 
     Args:
-        connection, book: where.
+        connection, seal: where.
         which: the leases of these calls.
     """
-    mine = (LEASES.c.book == book, *which)
+    mine = (LEASES.c.book == seal.book, *which)
     gone = connection.execute(LEASES.delete().where(*mine, LEASES.c.holder == OVER)).rowcount > 0
-    promised = sa.and_(ROWS.c.book == LEASES.c.book, ROWS.c.seq == LEASES.c.of)
-    query = sa.select(LEASES.c.of, LEASES.c.held, ROWS.c.content).join(ROWS, promised)
-    for of, held, content in connection.execute(query.where(*mine)).all():
-        omits, before = set(json.loads(content).get("omits", ())), json.loads(held)
+    ours = seal.ours(connection, *which)
+    gone |= connection.execute(LEASES.delete().where(*mine, LEASES.c.of.not_in([one.of for one in ours]))).rowcount > 0
+    for one in ours:
+        omits, before = set(json.loads(one.content).get("omits", ())), json.loads(one.held)
         left = marks(before) if "caller" in omits else before
         if "text" in omits:
-            left = [_untold(one) for one in left]
-            said = (SAID.c.book == book, SAID.c.seq == of, SAID.c.text.is_not(None))
+            left = [_untold(mark) for mark in left]
+            said = (SAID.c.book == seal.book, SAID.c.seq == one.of, SAID.c.text.is_not(None))
             gone |= connection.execute(SAID.update().where(*said).values(text=None)).rowcount > 0
         if left != before:
-            changed = (LEASES.c.book == book, LEASES.c.of == of)
-            connection.execute(LEASES.update().where(*changed).values(held=canonical(left)))
+            changed = (LEASES.c.book == seal.book, LEASES.c.of == one.of)
+            connection.execute(
+                LEASES.update().where(*changed).values(seal.values(one.of, one.content, one.played, left))
+            )
             gone = True
     return gone
 

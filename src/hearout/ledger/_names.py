@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from .._text import read_json
 from ._chain import CallName, canonical, plain, pseudonym
 from ._entries import Record, RowKind, forgotten
 from ._meanwhile import OVER
@@ -67,7 +68,10 @@ def remove(connection: sa.Connection, book: str, calls: Sequence[str], *, text: 
     connection.execute(LEASES.delete().where(*over))
     leases = sa.select(LEASES.c.of, LEASES.c.held).where(LEASES.c.book == book, LEASES.c.call.in_(calls))
     for of, words in connection.execute(leases).all():
-        left = canonical(forgotten(json.loads(words), text=text))
+        try:
+            left = canonical(forgotten(read_json(words), text=text))
+        except (ValueError, TypeError):  # somebody changed it
+            left = "[]"
         connection.execute(LEASES.update().where(LEASES.c.book == book, LEASES.c.of == of).values(held=left))
     return int(removed)
 

@@ -49,7 +49,9 @@ def entries(
                 first = known_content(row.content, row, "names")
                 last = known_content(row.last_content, row, "last_names") if row.last_content else None
                 promised, settled = (first, last) if row.kind == RowKind.OWED.value else (None, first)
-                yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now)
+                known = last is not None and row.mac is not None and ledger.seal.fits(row.seq, row.content, row)
+                words = said_over(row.held) if known else ()
+                yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now, words)
             except (ValueError, TypeError, LookupError) as error:
                 raise _changed(row.seq) from error
 
@@ -93,7 +95,7 @@ def _joined() -> sa.Select[Any]:
     beside_first = (said_first.c.text, said_first.c.salt, said_first.c.caller, said_first.c.names)
     beside_last = [said_last.c[name].label(f"last_{name}") for name in ("text", "salt", "caller", "names")]
     last = (LAST.c.seq.label("last_seq"), LAST.c.content.label("last_content"))
-    lease = (LEASES.c.played, LEASES.c.held, LEASES.c.until)
+    lease = (LEASES.c.played, LEASES.c.held, LEASES.c.until, LEASES.c.mac)
     return (
         sa.select(FIRST, *last, *beside_first, *beside_last, NAMES.c.name, *lease)
         .outerjoin(LAST, settled)
@@ -141,7 +143,12 @@ def known_content(content: str, row: sa.Row[Any], beside: str) -> Json:
 
 
 def _entry(
-    row: sa.Row[Any], first: Json | None, last: Json | None, amendments: Sequence[sa.Row[Any]], now: float
+    row: sa.Row[Any],
+    first: Json | None,
+    last: Json | None,
+    amendments: Sequence[sa.Row[Any]],
+    now: float,
+    said_over_it: tuple[str, ...],
 ) -> Entry:
     said = _said(row.salt, row.caller, row.text)
     added = [known_content(one.content, one, "names") for one in amendments]
@@ -163,7 +170,7 @@ def _entry(
         played=receipt.played if receipt is not None else row.played or 0.0,
         spooled=any(content is not None and "spooled" in content for content in (first, last, *added)),
         amended=amendments[-1].at if amendments else None,
-        said=() if last is None else said_over(row.held),
+        said=said_over_it,
     )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from ..errors import LedgerDownError, LedgerError
 from ._chain import plain
 
-VERSION = 4
+VERSION = 5
 """The version of the tables below. A database with a newer one is refused."""
 
 WAIT = 2.0
@@ -112,9 +112,10 @@ LEASES = sa.Table(
     sa.Column("played", sa.Float, nullable=False),
     sa.Column("held", sa.Text, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
+    sa.Column("mac", sa.Text, nullable=False, server_default=""),
 )
 """Who is saying what is owed, how far it is, and until when it counts as alive (UTC, seconds since 1970). `held`: JSON,
-how far it is, and what the caller said over it (`_meanwhile.py`)."""
+how far it is, and what the caller said over it (`_meanwhile.py`). `mac`: `_leases.py`."""
 
 CALLS = sa.Table(
     "hearout_calls",
@@ -147,11 +148,15 @@ WORKERS = sa.Table(
 """The workers that look after each other's calls. `beat` grows as long as they live; `mac`: of it and of the worker."""
 
 
-def _sign_beats(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("ALTER TABLE hearout_workers ADD COLUMN mac TEXT NOT NULL DEFAULT ''")
+def _with_mac(table: str) -> Callable[[sa.Connection], object]:
+    added = f"ALTER TABLE {table} ADD COLUMN mac TEXT NOT NULL DEFAULT ''"
+    return lambda connection: connection.exec_driver_sql(added)
 
 
-MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {3: _sign_beats}
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], object]] = {
+    3: _with_mac("hearout_workers"),
+    4: _with_mac("hearout_leases"),
+}
 """From each older version to the next one; run in one transaction. None leads from before 0.1.0, whose rows were hashed
 otherwise."""
 
@@ -203,10 +208,12 @@ def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
         name = parsed.get_backend_name()
+        if "@" in (parsed.host or ""):  # of a password that is not percent-encoded: it would be looked up, and logged
+            raise ValueError("a host has no @")
     except (exc.ArgumentError, exc.NoSuchModuleError, ValueError):
         raise LedgerError(
             "the ledger's URL makes no sense; for a file write sqlite:///receipts.db, "
-            "for PostgreSQL postgresql://user@host/database"
+            "for PostgreSQL postgresql://user@host/database, an @ in its password as %40"
         ) from None  # what it is made of may be a password
     if name not in ("sqlite", "postgresql"):
         raise LedgerError(f"the ledger cannot be kept in {name}; use a sqlite:// or postgresql:// URL")
