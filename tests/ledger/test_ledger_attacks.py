@@ -251,6 +251,13 @@ def test_what_the_document_says_of_an_attack_is_so(tmp_path: Path, signer: Signa
         assert is_found or found.unknown  # and then it says what it cannot know
 
 
+def test_words_that_stand_beside_no_row_are_found(tmp_path: Path) -> None:
+    ledger, book, _ = filled(tmp_path, None)
+    book.said[7] = book.said[2] | {"seq": 7}
+    put_back(ledger, book)
+    assert str(verify(ledger).fault).count("row 7") == 1
+
+
 def test_an_emptied_book_that_agents_write_on_is_found_by_anchors_alone(tmp_path: Path, signer: Signature) -> None:
     ledger, book, anchors = filled(tmp_path, signer)
     emptied(book)

@@ -316,9 +316,10 @@ def _first_fault(ledger: Ledger, checker: Checker, told: Told) -> Fault | None:
     if (fault := checker.wrong_end(end)) is not None:
         return fault
     with ledger.transaction() as connection:
-        last = sa.select(sa.func.max(ROWS.c.seq)).where(ROWS.c.book == ledger.book)
+        last = [sa.select(sa.func.max(one.c.seq)).where(one.c.book == ledger.book) for one in (ROWS, SAID)]
         head = sa.select(HEADS.c.seq).where(HEADS.c.book == ledger.book)
-        seq, now = connection.execute(last).scalar() or 0, connection.execute(head).scalar() or 0
+        seq = max(connection.execute(one).scalar() or 0 for one in last)
+        now = connection.execute(head).scalar() or 0
     if seq > now:
         return Fault(
             now + 1, f"row {now + 1}", f"it is after the book's head, which says that row {now} is the last one"
