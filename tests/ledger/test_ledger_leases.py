@@ -45,7 +45,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_somebody_changed_in_a_promise_or_its_lease_is_acted_on_by_nobody(url: str, change: str) -> None:
+def test_nobody_acts_on_a_promise_or_lease_that_somebody_changed(url: str, change: str) -> None:
     ledger = owing(url)
     assert [one.held for one in ledger.owed("room")] == [(HELD,)]
     write(ledger, CHANGES[change].replace("%", "%%"))
@@ -71,7 +71,7 @@ def test_a_promise_that_is_copied_into_another_book_is_said_by_nobody(url: str) 
     assert Opened(url, "other").owed("room") == ()
 
 
-def test_words_that_somebody_put_with_a_settled_utterance_reach_no_model(url: str) -> None:
+def test_forged_words_of_a_settled_utterance_reach_no_model(url: str) -> None:
     ledger = owing(url)
     ledger.settle(receipt(), call="room", by="dead", now=NOW)
     assert [one.said for one in entries(ledger, now=NOW)] == [(MINE,)]
@@ -81,7 +81,7 @@ def test_words_that_somebody_put_with_a_settled_utterance_reach_no_model(url: st
 
 
 @pytest.mark.parametrize("held", ["{[", "7", "[7]", json.dumps([{"kind": "mark"}])])
-def test_a_lease_that_somebody_wrote_holds_nobody_up_and_goes(url: str, held: str) -> None:
+def test_a_forged_lease_holds_nobody_up_and_goes(url: str, held: str) -> None:
     ledger = owing(url)
     write(ledger, f"UPDATE hearout_leases SET held = '{held}'")
     assert CallRegistry(ledger, ledger.secret).end_stale(NOW + 2 * TAKEN_UP)

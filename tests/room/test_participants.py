@@ -347,7 +347,7 @@ def test_who_answers_heartbeats_is_there_though_the_microphone_is_dead() -> None
     assert listeners(scene(play)) == {"caller": ((2.0, 12.0),)}
 
 
-def test_of_strangers_who_come_and_go_for_hours_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_strangers_who_come_and_go_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "REMEMBERED", 20)
 
     async def play(call: Scene) -> None:

@@ -91,7 +91,7 @@ class _Run:
 
 
 def _check_url(url: str) -> None:
-    """Refuse a URL that LiveKit's clients cannot use: their errors quote it, with a password that stands in it.
+    """Refuse a URL that LiveKit's clients cannot use: an error of theirs would quote a password in the URL.
 
     Raises:
         ConsoleError: it is no URL, or says who enters.

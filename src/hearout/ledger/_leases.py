@@ -1,4 +1,4 @@
-"""The MAC of a lease: an agent that takes a call over acts on what stands there, and its LLM is told it.
+"""The MAC of a lease: an agent that takes a call over acts on a lease, and tells its LLM the words there.
 
 It covers the promise (what is to be said, and under which choices), how far it is, and what was said over it. Whoever
 writes to the database without LiveKit's API secret can delete a lease, or put an older one of the same promise back.
