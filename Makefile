@@ -16,7 +16,7 @@ BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each
 ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed beside another is played again alone
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run model web test test-rest test-all page livekit nightly compatibility bench peers check docs licences dist packages unchanged release-check lock clean
+.PHONY: help setup run model web test test-rest test-pythons test-all page livekit nightly compatibility bench peers check docs licences dist packages unchanged release-check lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -67,7 +67,10 @@ test: $(TOOLS) $(CLIENT) ## run what virtual time can show, and one real call of
 test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other calls in real time (about 9 minutes)
 	@$(PYTEST) $(BESIDE) -m "in_real_time and not one_of_each" || $(ALONE) -m "in_real_time and not one_of_each"
 
-test-all: test test-rest ## run all tests; what a machine lacks is skipped and named
+test-pythons: $(TOOLS) ## play a few files of calls on each other Python that is here (a minute each, and once its set-up)
+	@$(BIN)/python -m harness.compatibility --brief
+
+test-all: test test-rest test-pythons ## run all tests; what a machine lacks is skipped and named
 
 nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each, and 3,000 hostile documents for each reader (about 15 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py

@@ -2,6 +2,7 @@
 
 `make compatibility` runs it: it makes an environment for each pair in ``.tools/compatibility``, runs the tests there,
 one pair after the other, and writes ``docs/compatibility.md`` and the list by which a session warns of other versions.
+With ``--brief`` (`make test-pythons`) it plays a few files of calls on the Pythons besides its own, and writes nothing.
 """
 
 import argparse
@@ -25,6 +26,8 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 EXTRAS = ("--extra", "local", "--extra", "prepare", "--group", "dev", "--group", "build")
 VIRTUAL = ("-m", "not in_real_time")
 """What is run unless tests are named: all that needs no time of this machine."""
+BRIEF = ("tests/floor/test_floor.py", "tests/scenarios/test_scenarios.py", "tests/session/test_turns.py")
+"""What is run with ``--brief``: the floor's rules, and whole calls; half a minute."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +75,26 @@ def pythons() -> Iterator[tuple[str, str]]:
 
 
 def environment(python: str, found: str, agents: str) -> Path:
-    """An environment with this package, as it is here, and all it needs; made anew."""
-    place = PLACE / f"{python}-{agents}"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    wanted, lock = place.with_suffix(".wanted"), place.with_suffix(".lock")
-    wanted.write_text(f"livekit-agents[silero]=={agents}\nlivekit-plugins-silero=={agents}\n")
-    into = ("--quiet", "--python", str(place / "bin" / "python"), "--no-deps")
-    resolving = ("--quiet", "--python-version", python, "--override", str(wanted), "--output-file", str(lock))
-    for command in (
-        ("venv", "--quiet", "--clear", "--python", found, str(place)),
-        ("pip", "compile", *resolving, "pyproject.toml", *EXTRAS),
-        ("pip", "install", *into, "--requirement", str(lock)),
-        ("pip", "install", *into, "--no-build-isolation", "--editable", "."),
-    ):
-        subprocess.run([UV, *command], cwd=ROOT, check=True, capture_output=True, text=True)
-    return place / "bin" / "python"
+    """An environment with this package, as it is here, and all it needs; made anew where its lock has changed."""
+    place, lock = PLACE / f"{python}-{agents}", ROOT / "requirements-dev.txt"
+    PLACE.mkdir(parents=True, exist_ok=True)
+    if agents != bounds()[1]:
+        wanted, lock = PLACE / f"{place.name}.wanted", PLACE / f"{place.name}.lock"
+        wanted.write_text(f"livekit-agents[silero]=={agents}\nlivekit-plugins-silero=={agents}\n")
+        resolving = ("--quiet", "--python-version", python, "--override", str(wanted), "--output-file", str(lock))
+        _uv("pip", "compile", *resolving, "pyproject.toml", *EXTRAS)
+    made_from, here = place / "made-from.txt", place / "bin" / "python"
+    if not (made_from.exists() and made_from.read_text() == lock.read_text()):
+        into = ("--quiet", "--python", str(here), "--no-deps")
+        _uv("venv", "--quiet", "--clear", "--python", found, str(place))
+        _uv("pip", "install", *into, "--requirement", str(lock))
+        _uv("pip", "install", *into, "--no-build-isolation", "--editable", ".")
+        made_from.write_text(lock.read_text())
+    return here
+
+
+def _uv(*command: str) -> None:
+    subprocess.run([UV, *command], cwd=ROOT, check=True, capture_output=True, text=True)
 
 
 def tried(python: str, found: str, agents: str, tests: Sequence[str]) -> Run:
@@ -145,11 +153,26 @@ def known(runs: Sequence[Run]) -> str:
     return json.dumps({"runs": pairs}, indent=2) + "\n"
 
 
+def brief() -> list[Run]:
+    """Play a few files of calls on each Python that is here besides this one; say which is not."""
+    here, own = dict(pythons()), "{}.{}".format(*sys.version_info)
+    for python in PYTHONS:
+        if python not in here:
+            print(f"Python {python} is not on this machine: skipped")
+    return [tried(python, found, bounds()[1], BRIEF) for python, found in here.items() if python != own]
+
+
 def main() -> None:
     """Try each pair; write the document and the list."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tests", nargs="*", help="pytest's arguments; all tests in virtual time, unless given")
+    parser.add_argument("--brief", action="store_true", help="a few files, on the Pythons besides this one")
     given = parser.parse_args()
+    if given.brief:
+        ran = brief()
+        for run in ran:
+            print(f"Python {run.python}: {run.passed} passed, {run.failed} failed {run.why}{run.failing}")
+        sys.exit(any(run.failed or not run.whole for run in ran))
     runs: list[Run] = []
     for python, found in pythons():
         for agents in dict.fromkeys(bounds()):

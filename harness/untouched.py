@@ -345,7 +345,7 @@ def _deeds(dice: random.Random) -> dict[str, Callable[[Any], Any]]:
         "shut down": lambda session: session.shutdown(drain=drain),
         "run": lambda session: session.run(user_input="run words"),
         "wait for idle": lambda session: session.wait_for_idle(),
-        "user is there": lambda session: session.reset_away_timer(),
+        "user is there": lambda session: hasattr(session, "reset_away_timer") and session.reset_away_timer(),
     }
 
 

@@ -151,6 +151,8 @@ def test_the_old_keywords_mean_what_they_mean_to_livekit(old: dict[str, Any]) ->
         LiveKitSession,
         **old,
     ).options.turn_handling
+    if isinstance(theirs["preemptive_generation"]["enabled"], dict):
+        pytest.skip("this livekit-agents (before 1.8.3) does not take preemptive_generation as a mapping")
     for key, value in theirs.items():
         if key == "interruption":
             value = {**value, "discard_audio_if_uninterruptible": False}

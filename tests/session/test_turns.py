@@ -132,6 +132,19 @@ def test_an_agents_own_turn_detection_survives(mode: Any) -> None:
     assert turns(result) == ([] if mode == "manual" else [QUESTION])
 
 
+@pytest.mark.parametrize("at", [3.0, 7.0])
+def test_words_held_at_a_hand_over_are_the_next_agents_to_commit(at: float) -> None:
+    class ByHand(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="Answer.", turn_handling={"turn_detection": "manual"})
+
+    hand_over = Do(first_sound(2.0), lambda session: session.update_agent(ByHand()))
+    result = played(hand_over, Say(first_sound(at), QUESTION), Do(first_sound(14.0), commit), mode="vad")
+
+    assert result.protected[0].whole
+    assert (turns(result), len(result.replies)) == ([QUESTION], 1)
+
+
 def test_a_hook_that_takes_long_does_not_turn_two_questions_around() -> None:
     class Slow(Announcing):
         async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
@@ -187,8 +200,12 @@ def release(session: Any) -> None:
     session.commit_user_turn(transcript_timeout=10.0, stt_flush_duration=2.0)
 
 
+UP_AT_ONCE = 2.0 + Say(0.0, QUESTION).seconds
+"""The button goes up with the last word: the STT hears nothing after it."""
+
+
 @pytest.mark.parametrize("detector", [True, False])
-@pytest.mark.parametrize("up", [4.35, 5.0])
+@pytest.mark.parametrize("up", [UP_AT_ONCE, 4.35, 5.0])
 def test_push_to_talk_over_protected_speech_is_one_turn(up: float, *, detector: bool) -> None:
     off = Do(0.1, lambda session: session.input.set_audio_enabled(False))
     button = [Do(first_sound(1.5), push), Say(first_sound(2.0), QUESTION), Do(first_sound(up), release)]

@@ -5,15 +5,16 @@ import os
 from typing import Any
 
 import pytest
-from livekit.agents import Agent, inference
+from livekit.agents import Agent, function_tool, inference, text_transforms
 from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.beta import EndCallTool
 from livekit.agents.inference.interruption import OverlappingSpeechEvent
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from harness.scenes import NOTICE, QUESTION, Announcing, assert_answered_at_once, receipts
 from harness.untouched import Met, compared
 from hearout import AgentSession, Outcome
-from hearout.testing import STT, Call, Do, Outage, Result, Say, first_sound
+from hearout.testing import LLM, STT, Call, Do, Outage, Reply, Result, Say, UseTool, first_sound
 
 CALLS = int(os.environ.get("HEAROUT_UNTOUCHED_CALLS", "30"))
 
@@ -59,6 +60,51 @@ def test_calls_without_protected_speech_are_livekits_event_for_event() -> None:
 
     assert not different
     assert met.compared > 0.8 * CALLS
+
+
+class Quickstart(Agent):
+    """As the agent of LiveKit's quickstart: greets by a reply, looks up the weather, and can end the call."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Your name is Kelly.", tools=[EndCallTool()])
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Greet the user.")
+
+    @function_tool
+    async def lookup_weather(self, location: str = "Paris") -> str:
+        """Look up the weather."""
+        return f"sunny in {location}"
+
+
+def test_livekits_quickstart_is_the_same_call_with_only_the_import_changed() -> None:
+    arguments = {
+        "turn_handling": {
+            "interruption": {"resume_false_interruption": True, "false_interruption_timeout": 1.0},
+            "preemptive_generation": {"enabled": True, "max_retries": 3},
+        },
+        "aec_warmup_duration": 3.0,
+        "tts_text_transforms": ["filter_emoji", "filter_markdown", text_transforms.replace({"LiveKit": "Live Kit"})],
+        "stt_context_options": {"keyterms": ["LiveKit"]},
+    }
+    model = LLM(
+        answers=[
+            "Hello, I am Kelly.",
+            Reply("", tools=(UseTool("lookup_weather"),)),
+            "Sunny.",
+            Reply("", tools=(UseTool("end_call"),)),
+        ]
+    )
+    caller = [Say(5.0, QUESTION), Say(first_sound(8.0), "goodbye then"), Say(first_sound(9.5), "and thank you")]
+    ours, theirs = (
+        played(kind, *caller, agent=Quickstart, arguments=arguments, llm=model)
+        for kind in (AgentSession, LiveKitSession)
+    )
+
+    assert events(ours) == events(theirs)
+    assert (ours.closed, ours.turns) == (theirs.closed, theirs.turns)
+    assert ours.closed is not None
+    assert "function_tools_executed" in {name for _, name, _ in events(ours)}
 
 
 def test_what_an_agent_says_as_it_leaves_is_said_at_the_end_too() -> None:

@@ -7,15 +7,19 @@ speech must not be lost, so the STT hears it then; over speech that may be inter
 it.
 """
 
+import math
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 
 from livekit import rtc
+from livekit.agents.utils.audio import silence_frame
 from livekit.agents.voice import io
 
 KEPT = 600
 """Frames that an STT node may be behind; of 50 ms, as a room's are: 30 s. What a client recorded before its call was
 connected comes all at once."""
+_BLOCK = 0.2
+"""Seconds of one frame of silence, as LiveKit's (``audio_recognition.py``)."""
 
 
 class CallerAudio:
@@ -32,6 +36,7 @@ class CallerAudio:
         self._hears = hears
         self._upcoming: deque[rtc.AudioFrame] = deque(maxlen=KEPT)
         self._input: _Noted | None = None
+        self._rate = 0
 
     def before(self, source: io.AudioInput) -> io.AudioInput:
         """The input that the session is to have in place of `source`: the same, if it is that one already."""
@@ -41,7 +46,19 @@ class CallerAudio:
             self._input = _Noted(source, self._came)
         return self._input
 
+    def ended_by_silence(self, seconds: float) -> io.AudioInput | None:
+        """The same input, but so much silence comes first: an STT ends a phrase by it where the input is disabled.
+
+        None, where nothing was heard. LiveKit gives its own STT node such silence (``stt_flush_duration``).
+        """
+        if self._input is None or not self._rate:
+            return None
+        silence = (silence_frame(_BLOCK, self._rate) for _ in range(math.ceil(seconds / _BLOCK)))
+        self._input = _Noted(self._input.behind, self._came, first=silence)
+        return self._input
+
     def _came(self, frame: rtc.AudioFrame, by: "_Noted") -> None:
+        self._rate = frame.sample_rate
         if by is self._input:  # its user may have put another input around an earlier one
             self._upcoming.append(frame)
 
@@ -71,15 +88,23 @@ class _Noted(io.AudioInput):
     Args:
         behind: the input.
         came: called with each frame, and this.
+        first: frames that come before its own.
     """
 
-    def __init__(self, behind: io.AudioInput, came: Callable[[rtc.AudioFrame, "_Noted"], None]) -> None:
+    def __init__(
+        self,
+        behind: io.AudioInput,
+        came: Callable[[rtc.AudioFrame, "_Noted"], None],
+        *,
+        first: Iterable[rtc.AudioFrame] = (),
+    ) -> None:
         super().__init__(label="hearout", source=behind)
         self.behind = behind
         self._came = came
+        self._first = iter(first)
 
     async def __anext__(self) -> rtc.AudioFrame:
-        frame = await super().__anext__()
+        frame = next(self._first, None) or await super().__anext__()
         self._came(frame, self)
         return frame
 

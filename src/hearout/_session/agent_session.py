@@ -26,7 +26,6 @@ from .._floor.events import (
     StopAsked,
     TextTyped,
     TurnCleared,
-    TurnCommitted,
 )
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
@@ -383,10 +382,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             return super().commit_user_turn(
                 transcript_timeout=transcript_timeout, stt_flush_duration=stt_flush_duration, skip_reply=skip_reply
             )
-        known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        known.set_result(bridge.held)
-        bridge.feed(TurnCommitted(transcript_timeout, not skip_reply))
-        return known
+        return bridge.commit_turn(transcript_timeout, stt_flush_duration, replies=not skip_reply)
 
     def clear_user_turn(self) -> None:
         """As LiveKit's; what is held is dropped too, and its receipt says so."""

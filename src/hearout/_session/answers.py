@@ -139,7 +139,7 @@ class Answers:
         message = llm.ChatMessage(role="user", content=[text])
         early = any(one.early for one in held)
         try:
-            agent = await self._running_agent()
+            agent = await self.agent_runs()
             async with self.turn_of(agent):
                 context = agent.chat_ctx.copy()
                 await self._nodes(agent).hook(context, new_message=message)
@@ -195,14 +195,23 @@ class Answers:
         self._session.history.insert(message)
         self._session.emit("conversation_item_added", ConversationItemAddedEvent(item=message))
 
-    async def _running_agent(self) -> Agent:
-        """The agent, once it runs: one that takes over begins a moment after the old one's last word."""
+    @property
+    def running_agent(self) -> Agent | None:
+        """The agent; None while it has not begun: one that takes over begins a moment after the old one's last word."""
+        try:
+            agent = self._session.current_agent
+            _ = agent.session
+        except RuntimeError:
+            return None
+        return agent
+
+    async def agent_runs(self) -> Agent:
+        """Wait until the agent runs.
+
+        Raises:
+            TimeoutError: it does not within ``Timeouts.voice``.
+        """
         async with asyncio.timeout(self._policy.timeouts.voice):
-            while True:
-                try:
-                    agent = self._session.current_agent
-                    _ = agent.session
-                except RuntimeError:
-                    await asyncio.sleep(0.01)
-                else:
-                    return agent
+            while (agent := self.running_agent) is None:
+                await asyncio.sleep(0.01)
+            return agent

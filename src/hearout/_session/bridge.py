@@ -1,5 +1,6 @@
 """Builds the parts between one LiveKit session and its floor, wires and ends them."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -175,6 +176,22 @@ class Bridge:
     def held(self) -> str:
         """What the caller said over what is being said or waits, in one line."""
         return words.join(one.text for speech in self.speeches for one in self.progress(speech.id).held)
+
+    def commit_turn(self, patience: float, silence: float, *, replies: bool) -> asyncio.Future[str]:
+        """The program ends the caller's turn while the floor holds.
+
+        Args:
+            patience: seconds in which a final transcript may still come.
+            silence: seconds of it that the STT is given where the audio input is disabled, as LiveKit does.
+            replies: whether the agent is to answer.
+        """
+        known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        known.set_result(self.held)
+        self.feed(e.TurnCommitted(patience, replies))
+        source = self._session.input
+        if not source.audio_enabled and (ends := self._audio.ended_by_silence(silence)) is not None:
+            source.audio = ends
+        return known
 
     def protect(self, handle: SpeechHandle) -> None:
         """From now on this speech is an utterance of the floor."""

@@ -236,8 +236,9 @@ class Inbound:
         self._answers.caller_speaks(heard.language)
         if heard.text.strip():
             self.heard_at = time.time()
-            if self._session.user_state != "speaking":
-                self._session.reset_away_timer()  # as LiveKit does for a transcript: the VAD may have missed it
+            # as LiveKit does for a transcript: the VAD may have missed it; before 1.8.3 there is no public way
+            if self._session.user_state != "speaking" and hasattr(self._session, "reset_away_timer"):
+                self._session.reset_away_timer()
         self._feed(self._heard(event) if final else e.WordsGuessed(heard.text, str(heard.language or "")))
         if final:
             self.on_words(heard.text)

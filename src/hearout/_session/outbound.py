@@ -1,6 +1,7 @@
 """The floor's actions become calls to LiveKit."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,9 @@ class Outbound:
         self._speeches = receipts.speeches
         self._receipts = receipts
         self._take_over = take_over
+        self._returned = asyncio.Event()
+        """Set, unless words wait for the agent that they are returned to."""
+        self._returned.set()
         self._taken_over = False
         """Whether LiveKit has words that the floor holds."""
         self._call_off_soon = call_off_soon
@@ -172,11 +176,23 @@ class Outbound:
 
     async def _commit(self, action: a.Release) -> None:
         """Let LiveKit make a turn of its transcripts, once it has the returned ones."""
+        await self._returned.wait()
         await self._gate.taken()
         self._session.commit_user_turn(transcript_timeout=action.patience, skip_reply=not action.replies)
 
     def _hand_back(self, held: tuple[Held, ...]) -> None:
+        if self._answers.running_agent is None:
+            self._returned.clear()
+            self._runner.start(self._hand_back_to_the_next(held))
+        else:
+            self._gate.hand_back(words.join(one.text for one in held), early=any(one.early for one in held))
+
+    async def _hand_back_to_the_next(self, held: tuple[Held, ...]) -> None:
+        """While an agent hands over, LiveKit (1.8.9) drops the old one's transcripts: the next one gets the words."""
+        with contextlib.suppress(TimeoutError):
+            await self._answers.agent_runs()
         self._gate.hand_back(words.join(one.text for one in held), early=any(one.early for one in held))
+        self._returned.set()
 
     async def _deliver(self, action: a.DeliverTurn) -> None:
         self._runner.feed(e.ReplyExpected())
