@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,38 @@ def test_a_session_that_was_closed_is_started_again_as_the_first_time() -> None:
     (output,) = outputs
     assert isinstance(output, PlayoutMeter)
     assert not isinstance(output.sink, PlayoutMeter)
+
+
+async def close(session: AgentSession[Any]) -> None:
+    await session.aclose()
+
+
+async def shut_down(session: AgentSession[Any]) -> None:
+    session.shutdown()
+
+
+@pytest.mark.parametrize("ends", [close, shut_down])
+def test_a_session_that_is_started_while_it_closes_starts_after_that(ends: Callable[..., Any]) -> None:
+    agent, ended = Announcing(), []
+
+    async def again(session: AgentSession[Any]) -> None:
+        heard, said = session.input.audio, session.output.audio
+
+        def closed(_: Any) -> None:
+            ended.extend(session.receipts)
+            session.input.audio, session.output.audio = heard, said
+
+        session.once("close", closed)
+        closing = asyncio.create_task(ends(session))
+        await asyncio.sleep(0.5)
+        await session.start(agent)
+        await closing
+
+    caller = [Do(first_sound(1.0), again), Say(14.0, QUESTION)]
+    result = Call(agent=lambda: agent, session=ours(), caller=caller, ends_after=40.0).play()
+
+    assert [one.outcome for one in (*ended, *receipts(result))] == [Outcome.FINISHED] * 2
+    assert (result.turns, len(result.replies)) == ([QUESTION], 1)
 
 
 def test_a_closed_session_gives_its_agent_back_as_it_was() -> None:

@@ -98,7 +98,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     async def start(self, agent: Agent, **arguments: Any) -> RunResult[Any] | None:
         """Start the session, as LiveKit's; in the console it starts on the console's line instead of the room.
 
-        Where it runs already, nothing happens, as in LiveKit's.
+        Where it runs already, nothing happens, and where it is closing, it starts once it is closed: as LiveKit's.
 
         Raises:
             SettingsError: the agent's model is a duplex model; with `strict`, ``session_host=True``.
@@ -115,8 +115,10 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         started = settings.start_arguments(
             given, typed=self._typed_in_the_room, owes=lambda: self._owes, strict=self._strict
         )
-        if self._bridge is not None and not self._bridge.may_close.is_set():
-            return cast(RunResult[Any] | None, await super().start(agent, **started))
+        if (running := self._bridge) is not None and not running.over.is_set():
+            if not (running.finishing or self._is_closing()):  # a private name: LiveKit has no public one (1.8.9)
+                return cast(RunResult[Any] | None, await super().start(agent, **started))
+            await running.over.wait()
         bridge = self._bridge = Bridge(self, self._choices)
         bridge.listeners.extend(self._floor_listeners)
         try:

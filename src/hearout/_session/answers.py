@@ -212,6 +212,7 @@ class Answers:
             TimeoutError: it does not within ``Timeouts.voice``.
         """
         async with asyncio.timeout(self._policy.timeouts.voice):
-            while (agent := self.running_agent) is None:
+            while True:
+                if (agent := self.running_agent) is not None:
+                    return agent
                 await asyncio.sleep(0.01)
-            return agent

@@ -60,6 +60,8 @@ class Bridge:
         self._meter: PlayoutMeter | None = None
         self._streams: StreamGuard | None = None
         self._closed = self.finishing = False  # finishing: a shutdown waits for what is owed, and nothing new is said
+        self.over = asyncio.Event()
+        """Set once the session is closed."""
         self.floor = AwakeFloor(policy)
         self._audio = CallerAudio(hears=lambda: self.floor.holding)
         self._runner = runner = Runner(self.floor)
@@ -294,6 +296,7 @@ class Bridge:
         if self._meter is not None:
             self._runner.start(self._meter.aclose())
         self._runner.close()
+        self.over.set()
 
     async def finish(self) -> None:
         """Wait until nothing is owed any more; nothing new is said meanwhile."""
