@@ -59,9 +59,8 @@ class Bridge:
         self._nodes: dict[int, Nodes] = {}
         self._meter: PlayoutMeter | None = None
         self._streams: StreamGuard | None = None
-        self._closed = self.finishing = False  # finishing: a shutdown waits for what is owed, and nothing new is said
-        self.over = asyncio.Event()
-        """Set once the session is closed."""
+        self.finishing = False  # a shutdown waits for what is owed, and nothing new is said
+        self.over = asyncio.Event()  # set once the session is closed
         self.floor = AwakeFloor(policy)
         self._audio = CallerAudio(hears=lambda: self.floor.holding)
         self._runner = runner = Runner(self.floor)
@@ -89,8 +88,7 @@ class Bridge:
             take_over=inbound.take_over,
             call_off_soon=inbound.call_off_soon,
         )
-        self.may_close = self._outbound.may_close
-        self.turn_detection_chosen = self._outbound.turn_detection_chosen
+        self.may_close, self.turn_detection_chosen = self._outbound.may_close, self._outbound.turn_detection_chosen
         self._wire()
         session.on("close", self._session_closed)
 
@@ -142,7 +140,7 @@ class Bridge:
     def is_ending(self) -> bool:
         """Whether the session was told to close, or is closed; or the caller will not return."""
         closing = self.floor.closing
-        return self._closed or closing.shutdown_at is not None or closing.is_gone_for_good(self.now)
+        return self.over.is_set() or closing.shutdown_at is not None or closing.is_gone_for_good(self.now)
 
     def check_open(self) -> None:
         """Refuse new speech while owed speech is finished.
@@ -152,7 +150,7 @@ class Bridge:
         Raises:
             FloorClosedError: the session is closing or closed.
         """
-        if self._closed or self.finishing:
+        if self.over.is_set() or self.finishing:
             raise FloorClosedError("the session is closing: it finishes what is owed, and says nothing new")
 
     @contextlib.contextmanager
@@ -272,12 +270,12 @@ class Bridge:
 
     def close(self) -> None:
         """The session is closed: nothing more can be done for it."""
-        if self._closed:
+        if self.over.is_set():
             return
         self._session.off("close", self._session_closed)
         self.feed(e.ShutdownAsked())
         self.feed(e.SessionClosed())
-        self._closed = True
+        self.over.set()
         self.may_close.set()
         self.asker.close()
         self._answers.close()
@@ -296,7 +294,6 @@ class Bridge:
         if self._meter is not None:
             self._runner.start(self._meter.aclose())
         self._runner.close()
-        self.over.set()
 
     async def finish(self) -> None:
         """Wait until nothing is owed any more; nothing new is said meanwhile."""
@@ -310,7 +307,7 @@ class Bridge:
     async def settled(self) -> None:
         """Wait until the call's tasks are done, and its ledger rows written if it is closed."""
         await self._runner.settled()
-        if self.receipts.ledger is not None and self._closed:
+        if self.receipts.ledger is not None and self.over.is_set():
             await self.receipts.ledger.close()
 
     async def keep(self, writer: LedgerWriter, call: str, watched: WatchedCall | None = None) -> None:
