@@ -75,7 +75,7 @@ def pythons() -> Iterator[tuple[str, str]]:
 
 
 def environment(python: str, found: str, agents: str) -> Path:
-    """An environment with this package, as it is here, and all it needs; made anew where its lock has changed."""
+    """Make the environment of a pair of versions, anew where the lock file has changed."""
     place, lock = PLACE / f"{python}-{agents}", ROOT / "requirements-dev.txt"
     PLACE.mkdir(parents=True, exist_ok=True)
     if agents != bounds()[1]:

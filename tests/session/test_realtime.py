@@ -13,6 +13,7 @@ from harness.scenes import NOTICE, QUESTION, Announcing, Thinking, Uninterruptab
 from hearout import AgentSession, SettingsError
 from hearout.receipts import Outcome
 from hearout.testing import LLM, STT, Call, Do, Noise, Realtime, Reply, Result, Say, UseTool, first_sound, from_end
+from hearout.testing._realtime import ScriptedRealtimeModel
 
 KINDS = {
     "the server takes turns": Realtime(),
@@ -52,6 +53,12 @@ def model_of(result: Result) -> Any:
 def reached(result: Result) -> list[str]:
     """The caller's turns as the model has them at the end."""
     return [text for role, text in model_of(result).sessions[-1].conversation if role == "user" and text]
+
+
+def test_a_program_sees_the_kind_of_a_realtime_model_behind_the_floor() -> None:
+    result = played("Gemini", ends_after=1.0)
+
+    assert isinstance(result.session.llm, ScriptedRealtimeModel)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -106,6 +106,11 @@ class RealtimeProxy(llm.RealtimeModel):
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["behind"], name)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Any]:
+        """The model's class: a program may ask for the kind of its agent's model."""
+        return type(self.behind) if "behind" in self.__dict__ else RealtimeProxy
+
     @property
     def model(self) -> str:
         return self.behind.model
