@@ -228,6 +228,17 @@ def test_the_announcements_own_echo_is_no_turn() -> None:
     assert fates(result) == [(echo, "echo")]
 
 
+def test_questions_before_a_late_word_do_not_delay_its_answer() -> None:
+    early = [Say(first_sound(at), words) for at, words in ((1.0, "what does it cost"), (4.0, "who gets my data"))]
+    gaps = [
+        call(*asked, Say(from_end(-1.2), "no"), agent=lambda: Announcing(NOTICE * 2), llm=LLM(["Very well."] * 3)).gaps
+        for asked in ([], early)
+    ]
+
+    assert gaps[0] == pytest.approx(gaps[1], abs=0.021)  # a frame: the STT's and the TTS's time is the whole gap
+    assert 0.04 < gaps[0][0] < 0.5
+
+
 # Several utterances
 
 
