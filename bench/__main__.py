@@ -10,11 +10,11 @@ import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import cost, ledger, ledger_load, load, local_voice, rescue, scenarios, soak, virtual, zoo
+from . import cost, ledger, ledger_load, load, local_voice, rescue, scenarios, soak, start, virtual, zoo
 from .rooms import NoServerError
 from .table import WIDTH, Table
 
-PARTS = ("virtual", "zoo", "cost", "ledger", "books", "soak", "voice", "rescue", "load")
+PARTS = ("virtual", "zoo", "cost", "ledger", "books", "soak", "start", "voice", "rescue", "load", "models")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -100,6 +100,11 @@ def _soak(asked: argparse.Namespace) -> list[Table]:
     return [soak.table(soak.measure(asked.soak, _said))]
 
 
+def _start(_: argparse.Namespace) -> list[Table]:
+    busy = cost.load()
+    return [start.table(start.measure(start.STARTS, _said), busy)]
+
+
 def _voice(asked: argparse.Namespace) -> list[Table]:
     return [local_voice.table(local_voice.play(asked.rounds, _said), cost.load())]
 
@@ -112,10 +117,11 @@ def _rescue(asked: argparse.Namespace) -> list[Table]:
         return [Table("A call survives its agent", ("what",), f"Not measured: {error}.")]
 
 
-def _load(asked: argparse.Namespace) -> list[Table]:
-    busy = cost.load()
+def _load(asked: argparse.Namespace, *, with_models: bool = False) -> list[Table]:
+    busy, calls = cost.load(), load.WITH_MODELS if with_models else asked.calls
     try:
-        return load.tables(load.hold(asked.calls, _said, passes=asked.passes), busy)
+        rounds = load.hold(calls, _said, passes=asked.passes, with_models=with_models)
+        return load.tables(rounds, busy, with_models=with_models)
     except NoServerError as error:
         return [Table("Calls at once", ("what",), f"Not measured: {error}.")]
 
@@ -131,9 +137,11 @@ _PARTS = {
     "ledger": _ledger,
     "books": _books,
     "soak": _soak,
+    "start": _start,
     "voice": _voice,
     "rescue": _rescue,
     "load": _load,
+    "models": lambda asked: _load(asked, with_models=True),
 }
 
 

@@ -26,7 +26,7 @@ from hearout.measure import Measured, measure
 from hearout.receipts import Level, Outcome
 from hearout.receipts import _codec as record
 
-from . import packets, peers, processor, rooms
+from . import models, packets, peers, processor, rooms
 from .table import Row, Table, check, percentile, thousandths
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ HERE = Path(__file__).parent
 
 CALLS = (1, 5, 10, 20, 40)
 """Calls at once, one number after the other; each round goes on with the calls of the one before."""
+
+WITH_MODELS = (1, 2, 3, 4, 5)
+"""The same with the local models on this machine: of each is one, for all calls."""
 
 PEERS = (peers.STOCK, peers.HEAROUT)
 
@@ -55,8 +58,9 @@ it."""
 SETTLE = 2.0
 """Seconds of silence before a round, and after it before the recordings end."""
 
-GROUPS = ("jobs", "worker", "server", "callers")
-"""Whose share of the machine is told: the calls' processes, the worker's main one, and what stands for elsewhere."""
+GROUPS = ("jobs", "worker", "models", "server", "callers")
+"""Whose share of the machine is told: the calls' processes, the worker's main one, the local models' (if any), and what
+stands for elsewhere."""
 
 SOUND, WORTH = 300, 0.02
 """The sample value from which the agent is heard, and the seconds that are looked at at once."""
@@ -196,6 +200,7 @@ class Held:
     notice: Announcement
     question: Path
     folder: Path
+    models: Sequence[psutil.Process] = ()
     _rooms: list[str] = field(default_factory=list)
 
     def begin(self, calls: int) -> None:
@@ -258,27 +263,35 @@ class Held:
 
     def _groups(self) -> dict[str, list[psutil.Process]]:
         main = psutil.Process(self.worker.process.pid)
-        processes = (main.children(recursive=True), [main], [self.server_process], [self._callers_process()])
+        jobs, callers = main.children(recursive=True), [self._callers_process()]
+        processes = (jobs, [main], self.models, [self.server_process], callers)
         return dict(zip(GROUPS, processes, strict=True))
 
     def _callers_process(self) -> psutil.Process:
         return psutil.Process(self.callers.process.pid)
 
 
-def hold(calls: Sequence[int], said: Callable[[str], None], *, passes: int = 1) -> list[Round]:
+def hold(
+    calls: Sequence[int], said: Callable[[str], None], *, passes: int = 1, with_models: bool = False
+) -> list[Round]:
     """Hold so many calls at once, one number after the other, with one peer after the other.
 
     Args:
         calls: the numbers.
         said: told of each round before it begins.
         passes: how often all of it is done; each begins with the other peer.
+        with_models: whether the local STT and TTS serve the calls, on this machine.
 
     Raises:
         NoServerError: there is no livekit-server.
     """
     found: list[Round] = []
-    with tempfile.TemporaryDirectory(prefix="hearout-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="hearout-bench-") as name, contextlib.ExitStack() as served:
         folder = Path(name)
+        serving, found_there = (), dict[str, str]()
+        if with_models:
+            process, found_there = served.enter_context(models.serving(folder / "models.log"))
+            serving = (psutil.Process(process.pid),)
         before = set(psutil.Process().children())
         with rooms.serving(folder) as server:
             (server_process,) = set(psutil.Process().children()) - before
@@ -286,7 +299,9 @@ def hold(calls: Sequence[int], said: Callable[[str], None], *, passes: int = 1) 
             done: list[tuple[str, int, Path, dict[str, float], float]] = []
             for turn, peer in itertools.product(range(passes), PEERS):
                 peer = peer if turn % 2 == 0 else PEERS[1 - PEERS.index(peer)]
-                with _held(peer, server, server_process, notice, question, folder / f"{peer}-{turn}") as held:
+                own = folder / f"{peer}-{turn}"
+                with _held(peer, server, server_process, notice, question, own, **found_there) as held:
+                    held.models = serving
                     for number in sorted(set(calls)):
                         said(f"{number} at once, {peer}")
                         held.begin(number)
@@ -298,7 +313,13 @@ def hold(calls: Sequence[int], said: Callable[[str], None], *, passes: int = 1) 
 
 @contextlib.contextmanager
 def _held(
-    peer: str, server: "Server", process: psutil.Process, notice: Announcement, question: Path, folder: Path
+    peer: str,
+    server: "Server",
+    process: psutil.Process,
+    notice: Announcement,
+    question: Path,
+    folder: Path,
+    **more: str,
 ) -> Iterator[Held]:
     folder.mkdir()
     _write(folder / "round", "none")
@@ -307,6 +328,7 @@ def _held(
         "BENCH_NOTICE": str(notice.wav.with_name(f"{notice.id}.json")),
         "BENCH_ROUNDS": str(folder),
         "HEAROUT_LEDGER": f"sqlite:///{folder / 'receipts.db'}",
+        **more,
     }
     callers = Callers(folder / "callers.log")
     try:
@@ -384,18 +406,23 @@ def _write(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def tables(rounds: Sequence[Round], load: str) -> list[Table]:
+def tables(rounds: Sequence[Round], load: str, *, with_models: bool = False) -> list[Table]:
     """The tables: what came of the calls, and who took the processor meanwhile."""
-    return [_delivered(rounds, load), _shares(rounds)]
+    return [_delivered(rounds, load, with_models=with_models), _shares(rounds)]
 
 
-def _delivered(rounds: Sequence[Round], load: str) -> Table:
+def _delivered(rounds: Sequence[Round], load: str, *, with_models: bool) -> Table:
+    theirs = (
+        "The local models (moonshine, a script, hibari) are in one process on this machine, and serve all calls. "
+        if with_models
+        else "STT, LLM and the answer's TTS are scripted: in a call they are somebody else's machine. "
+    )
     made = Table(
-        "Calls at once, in real rooms, without models",
+        f"Calls at once, in real rooms, with{'' if with_models else 'out'} the local models",
         ("peer", "calls", "in full", "least", "still", "gap p95", "late p99", "receipts", "answered", ""),
         "One worker in `dev`, a livekit-server and all callers on this machine. In each room an agent says the same "
         "ready-made announcement at the same moment, and each caller asks something over it. silero, the room and the "
-        "sound are real; STT, LLM and the answer's TTS are scripted: in a call they are somebody else's machine. "
+        f"sound are real. {theirs}"
         "The callers are one process that neither encodes nor decodes; what they got is played afterwards as a "
         f"receiver plays it, with {packets.BUFFER * 1000:.0f} ms of buffer. Callers join one after the other, and "
         "stay; one for which no process is ready within 60 s counts as not delivered. In full: by `hearout measure` "
@@ -437,18 +464,19 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 def _shares(rounds: Sequence[Round]) -> Table:
+    shown = [name for name in GROUPS if any(one.cores.get(name) for one in rounds)]  # "models": where there are any
     made = Table(
         "Calls at once: who takes the processor",
-        ("peer", "calls", "% of a core a call", "MB a call", *GROUPS, "others", "all"),
+        ("peer", "calls", "% of a core a call", "MB a call", *shown, "others", "all"),
         "While the announcement is said. A call: its share of the jobs' processes, and what its process holds (PSS). "
-        f"The rest in cores, of {os.cpu_count()}: jobs, the worker's main process, the LiveKit server, the callers "
-        "(all in one process), others on this machine (this program among them), and all together. With server and "
-        "callers on machines of their own, a worker has that many cores more.",
+        f"The rest in cores, of {os.cpu_count()}: jobs, the worker's main process, the local models, the LiveKit "
+        "server, the callers (all in one process), others on this machine (this program among them), and all together. "
+        "With server and callers on machines of their own, a worker has that many cores more.",
     )
     for one in rounds:
-        others = one.cores["all"] - sum(one.cores[name] for name in GROUPS)
+        others = one.cores["all"] - sum(one.cores[name] for name in shown)
         cores = {**one.cores, "others": max(0.0, others)}
         a_call = 100 * one.cores["jobs"] / len(one.calls)
-        figures = (f"{cores[name]:.2f}" for name in (*GROUPS, "others", "all"))
+        figures = (f"{cores[name]:.2f}" for name in (*shown, "others", "all"))
         made.rows.append(Row((one.peer, f"{len(one.calls)}", f"{a_call:.1f}", f"{one.memory:.0f}", *figures)))
     return made

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AGENT = ROOT / "harness" / "rooms" / "noting.py"
 
 LIMIT = 5.0
-"""Seconds from the kill to the next word: half of the calls."""
+"""Seconds from the kill to the next word: 95 of 100 calls."""
 
 HEARD, RESCUED = 30.0, 30.0
 """Seconds within which the agent must be heard at first, and again."""
@@ -180,16 +180,16 @@ def table(kills: Sequence[Kill], load: str) -> Table:
 
 def _row(case: Case, stage: str, kills: Sequence[Kill]) -> Row:
     values = [value for kill in kills if (value := getattr(kill, stage)) is not None]
-    half = percentile(values, 50)
+    half, most = percentile(values, 50), percentile(values, 95)
     limited = stage == STAGES[-1]
-    figures = (min(values, default=None), half, percentile(values, 95), max(values, default=None))
+    figures = (min(values, default=None), half, most, max(values, default=None))
     return Row(
         (
             case.name if stage == STAGES[0] else "",
             stage,
             f"{len(values)}/{len(kills)}",
             *("–" if value is None else f"{value:.2f}" for value in figures),
-            f"all, p50 ≤ {LIMIT:g}" if limited else "",
+            f"all, p95 ≤ {LIMIT:g}" if limited else "",
         ),
-        check(len(values) == len(kills) and half is not None and half <= LIMIT) if limited else "",
+        check(len(values) == len(kills) and most is not None and most <= LIMIT) if limited else "",
     )

@@ -23,6 +23,7 @@ from bench import (
     rescue,
     scenarios,
     soak,
+    start,
     virtual,
     zoo,
 )
@@ -175,7 +176,7 @@ def test_the_local_calls_are_there() -> None:
 
 @pytest.mark.parametrize(
     ("heard", "verdict"),
-    [([4.0, 5.0, 9.0], OK), ([4.0, 5.1, 9.0], FAIL), ([4.0, 4.0, None], FAIL), ([None, None, None], FAIL)],
+    [([4.0, 5.0, 5.0], OK), ([4.0, 4.0, 5.2], FAIL), ([4.0, 4.0, None], FAIL), ([None, None, None], FAIL)],
 )
 def test_calls_that_are_silent_for_long_after_their_agent_was_killed_fail(
     heard: list[float | None], verdict: str
@@ -227,6 +228,20 @@ def test_the_tables_of_calls_at_once_show_failures_and_cores() -> None:
     ]
     assert shares.rows[0].cells == ("stock", "1", "30.0", "150", "0.30", "0.05", "0.04", "0.10", "1.41", "1.90")
     assert max(map(len, f"{delivered}\n{shares}".splitlines())) <= WIDTH
+
+
+def test_the_share_of_the_local_models_is_shown_where_they_serve() -> None:
+    one = at_once(HEAROUT, 2)
+    served = dataclasses.replace(one, cores={**one.cores, "models": 0.7})
+    delivered, shares = load.tables([served], "idle", with_models=True)
+    assert "with the local models" in delivered.title
+    assert shares.rows[0].cells[shares.heads.index("models")] == "0.70"
+    assert "models" not in load.tables([one], "idle")[1].heads
+
+
+def test_a_start_that_takes_over_3_s_fails() -> None:
+    verdicts = [start.table(seconds, "idle").rows[0].verdict for seconds in ([2.0, 3.0, 9.0], [2.0, 3.1, 3.2])]
+    assert verdicts == [OK, FAIL]
 
 
 def test_a_single_call_that_is_not_delivered_fails() -> None:
