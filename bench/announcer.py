@@ -2,7 +2,8 @@
 
 A worker of hearout's, or with ``BENCH_PEER=stock`` of LiveKit's own. Its voice activity detector is a real one, and so
 are its room and its sound; the STT, the model and the voice of its answers are scripted, and cost next to
-nothing, for in a call they are somebody else's machine. Where ``LIVEKIT_INFERENCE_URL`` is set, they are those there.
+nothing, for in a call they are somebody else's machine. Where ``BENCH_MODELS`` has the environment of the local models,
+those serve.
 
 ``BENCH_NOTICE`` is the announcement's manifest. ``BENCH_ROUNDS`` is a folder: whenever the number in its file ``round``
 changes, the announcement is said, and what became of it is written to a file of the room's and the round's name.
@@ -53,9 +54,12 @@ QUESTION = "Wait, can I change my address first?"
 LOUD, PAUSE = 500, 0.4
 """The sample value from which the caller is heard, and the seconds without one that end what was said."""
 
-ANSWERED = 12.0 if "LIVEKIT_INFERENCE_URL" in os.environ else 4.0
+MODELS: dict[str, str] = json.loads(os.environ.get("BENCH_MODELS", "{}"))
+
+ANSWERED = 12.0 if MODELS else 4.0
 """Seconds after the announcement within which the answer must be over."""
 
+os.environ.update(MODELS)
 server = AgentServer(num_idle_processes=1)
 
 
@@ -163,7 +167,7 @@ class Announcing:
 
 def _models() -> dict[str, Any]:
     """STT, LLM and TTS of a session."""
-    if "LIVEKIT_INFERENCE_URL" in os.environ:
+    if MODELS:
         stt, llm, tts = "deepgram/nova-3-general", "openai/gpt-4.1-mini", "cartesia/sonic-3"
         return {"stt": inference.STT(stt), "llm": inference.LLM(llm), "tts": inference.TTS(tts)}
     now = asyncio.get_running_loop().time

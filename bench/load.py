@@ -300,7 +300,7 @@ def hold(
             for turn, peer in itertools.product(range(passes), PEERS):
                 peer = peer if turn % 2 == 0 else PEERS[1 - PEERS.index(peer)]
                 own = folder / f"{peer}-{turn}"
-                with _held(peer, server, server_process, notice, question, own, **found_there) as held:
+                with _held(peer, server, server_process, notice, question, own, found_there) as held:
                     held.models = serving
                     for number in sorted(set(calls)):
                         said(f"{number} at once, {peer}")
@@ -319,7 +319,7 @@ def _held(
     notice: Announcement,
     question: Path,
     folder: Path,
-    **more: str,
+    served: Mapping[str, str],
 ) -> Iterator[Held]:
     folder.mkdir()
     _write(folder / "round", "none")
@@ -328,7 +328,7 @@ def _held(
         "BENCH_NOTICE": str(notice.wav.with_name(f"{notice.id}.json")),
         "BENCH_ROUNDS": str(folder),
         "HEAROUT_LEDGER": f"sqlite:///{folder / 'receipts.db'}",
-        **more,
+        "BENCH_MODELS": json.dumps(served),
     }
     callers = Callers(folder / "callers.log")
     try:

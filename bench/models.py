@@ -1,6 +1,6 @@
-"""The local models in a process of their own, so that it is seen what they take: ``python -m bench.models``.
+"""The local models in a process of their own, whose processor time is counted: ``python -m bench.models``.
 
-It writes one line of JSON, with what LiveKit must find in the environment, and ends when its standard input does.
+The process writes one line of JSON, with what LiveKit must find in the environment, and ends with its standard input.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from harness import ROOT
 
 @contextlib.contextmanager
 def serving(log: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Run them while the block runs; the process, and the environment of whoever is to use them.
+    """Run the local models while the block runs; their process, and the environment in which LiveKit finds them.
 
     Raises:
-        RuntimeError: they could not be loaded; the log says why.
+        RuntimeError: the models could not be loaded; the log says why.
     """
     command, pipe = [sys.executable, "-m", "bench.models"], subprocess.PIPE
     with log.open("wb") as errors:
@@ -36,7 +36,7 @@ def serving(log: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]
 
 
 def main() -> None:
-    """Serve them until standard input ends."""
+    """Serve the models until standard input ends."""
     from hearout._local.gateway import Gateway
 
     with Gateway.start() as gateway:

@@ -94,18 +94,18 @@ def test_a_code_with_more_words_is_one_language_each_time() -> None:
 
 
 LISTENING = {
-    "en": ("mm-hm", "uh-huh", "Okay.", "I see", "okay, right"),
-    "de": ("mhm", "aha", "Okay.", "verstehe", "ach so"),
-    "fr": ("mm", "ah bon", "D’accord.", "je vois", "ok"),
+    "en": ("mm-hm", "uh-huh", "Okay.", "I see", "okay, right", "Um."),
+    "de": ("mhm", "aha", "Okay.", "verstehe", "ach so", "Ähm …"),
+    "fr": ("mm", "ah bon", "D’accord.", "je vois", "ok", "Euh."),
     "es": ("ajá", "mhm", "Vale.", "entiendo", "ya veo"),
-    "it": ("mhm", "ah", "Va bene.", "capisco", "ok"),
-    "pt": ("uhum", "ahã", "Tá bom.", "entendi", "ok"),
-    "nl": ("hm", "aha", "Oké.", "begrepen", "mhm"),
-    "tr": ("hmm", "hı", "Tamam.", "anladım", "peki"),
+    "it": ("mhm", "ah", "Va bene.", "capisco", "ok", "Ehm."),
+    "pt": ("uhum", "ahã", "Tá bom.", "entendi", "ok", "Ehm."),
+    "nl": ("hm", "aha", "Oké.", "begrepen", "mhm", "Uhm."),
+    "tr": ("hmm", "hı", "Tamam.", "anladım", "peki", "Eee."),
     "ar": ("همم", "آها", "تمام.", "فهمت", "حسنًا"),
     "hi": ("हम्म", "अच्छा", "ठीक है।", "समझ गया", "okay"),
-    "zh": ("哦", "这样啊", "明白了。", "知道了", "OK"),
-    "ja": ("なるほど", "へえ", "わかりました。", "ふーん", "了解です"),
+    "zh": ("哦", "这样啊", "明白了。", "知道了", "OK", "呃。"),
+    "ja": ("なるほど", "へえ", "わかりました。", "ふーん", "了解です", "えーと。"),
     "ko": ("음", "아하", "알겠습니다.", "그렇군요", "오케이"),
 }
 

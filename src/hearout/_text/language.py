@@ -22,7 +22,7 @@ class Language:
 
     Args:
         code: of the language, as in BCP 47; empty for one that is not known: then no word means anything.
-        backchannels: can mean nothing but "I am listening".
+        backchannels: can mean nothing but "I am listening", or "I look for words": "um".
         agreement: "I am listening" as long as nothing has been asked.
         yes: agree.
         no: refuse, wherever they stand.
