@@ -1,5 +1,6 @@
 """Calls in virtual time with what strangers bring: SSML, texts without words, slow voices, frames of any length."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
@@ -100,6 +101,26 @@ def test_a_sentence_that_ends_early_is_said_again_before_the_next() -> None:
     result = call(agent=lambda: Announcing(*texts), tts=voice, ends_after=60.0)
 
     assert_whole(result, number=1, again=2.5)
+
+
+def test_a_voice_that_hangs_in_its_text_twice_has_not_said_all() -> None:
+    hangs = tuple(TTSFault(number, after=after, stall=float("inf")) for number, after in enumerate((0.52, 0.93)))
+    assert_whole(
+        call(agent=lambda: Announcing(SECOND), tts=TTS(faults=hangs, lengths=(1.25, 1.25, 1.0)), ends_after=60.0)
+    )
+
+
+def test_a_voice_that_never_closes_its_stream_is_not_asked_three_times() -> None:
+    class Hanging(Announcing):
+        async def tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> Any:
+            async for frame in Agent.default.tts_node(self, text, model_settings):
+                yield frame
+            await asyncio.get_running_loop().create_future()
+
+    result = call(agent=Hanging, ends_after=60.0)
+
+    assert_whole(result)
+    assert len(result.session.tts.syntheses) == 2
 
 
 def test_a_voice_that_gives_nothing_is_asked_again() -> None:

@@ -91,7 +91,7 @@ class Awake:
         """Wait for the first of these for so many seconds in which the loop runs; whether one is done."""
         futures, began = list(upcoming), self._loop.time()
         with self.watching():
-            while (left := seconds - self.since(began)) > 0:
+            while (left := seconds - self.since(began)) > ROUNDING:
                 done, _ = await asyncio.wait(futures, timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if done:
                     return True

@@ -23,7 +23,7 @@ from .. import _text as words
 from .attempt import ROUNDING, TtsAttempt
 from .awake import Awake
 from .given import note_given
-from .pace import Pace
+from .pace import Pace, letters
 from .replay import ReplayBuffer, iterated, record
 
 SPEECH: ContextVar[SpeechHandle | None] = ContextVar("hearout_speech", default=None)
@@ -35,6 +35,9 @@ STOOD_STILL = "stood still"
 
 AT_ONCE = 0.05
 """Seconds within which LiveKit's fallback adapter ends its stream after it lost the TTS that was speaking."""
+
+SAME = 0.1
+"""Share by which two tries that hang after their last word may differ; two that hang in mid-text differ by more."""
 
 TtsNode = Callable[[AsyncIterable[str], ModelSettings], Any]
 LlmNode = Callable[[llm.ChatContext, list[llm.Tool], ModelSettings], Any]
@@ -208,7 +211,8 @@ class _Piece:
         self._sent = 0.0
         self._made = 0.0
         self._known = 0
-        self._is_said = self._doubted = False
+        self._is_said = False
+        self._rate = 0.0
         self._lost_at = float("-inf")
         self._loop = asyncio.get_running_loop()
         self._awake = retry.awake
@@ -416,10 +420,14 @@ class _Piece:
         came = await self._awake.wait({attempt.upcoming}, max(seconds, patience.first) if last else seconds)
         if came or self._left() > 0:
             return False
-        if lacks or attempt.waits_for_text or (lacks is None and not self._doubted):
-            self._doubted = True
+        if lacks or attempt.waits_for_text or (lacks is None and not self._agrees(attempt)):
             raise _BrokeOffError
         return True
+
+    def _agrees(self, attempt: TtsAttempt) -> bool:
+        """Whether a try that may have said all took as long for each letter as the one before: neither broke off."""
+        before, self._rate = self._rate, letters(attempt.text[attempt.begins :]) / max(ROUNDING, attempt.sounded)
+        return abs(self._rate - before) < SAME * before
 
     def _left(self) -> float:
         return self._retry.left(self._speech, self._made)
