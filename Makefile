@@ -75,6 +75,7 @@ test-all: test test-rest test-pythons ## run all tests; what a machine lacks is 
 nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each, and 3,000 hostile documents for each reader (about 15 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
 	@HEAROUT_ZOO_CALLS=2000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_zoo.py
+	@HEAROUT_LANGUAGES=all $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_scenarios_languages.py
 	@HEAROUT_FUZZ=3000 $(BIN)/python -m pytest --timeout 3600 tests/attacks
 	@HEAROUT_UNTOUCHED_CALLS=240 $(BIN)/python -m pytest --timeout 3600 tests/session/test_untouched.py
 	@HEAROUT_ASK_CALLS=3000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_ask_judged.py

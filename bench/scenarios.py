@@ -98,16 +98,17 @@ def _does(low: float, high: float, what: Callable[[Any], Any]) -> Callable[[rand
     return lambda drawing: Do(first_sound(drawing.uniform(low, high)), what)
 
 
-class _Mixed(Agent):
+class Mixed(Agent):
     """Says one thing that may be interrupted and one that may not."""
 
     def __init__(self, *, protected_first: bool) -> None:
         super().__init__(instructions="Answer briefly.")
         self._order = (True, False) if protected_first else (False, True)
+        self.texts: tuple[str, ...] = (NOTICE, SECOND)
 
     async def on_enter(self) -> None:
         for protected in self._order:
-            self.session.say(NOTICE if protected else SECOND, allow_interruptions=not protected)
+            self.session.say(self.texts[0 if protected else 1], allow_interruptions=not protected)
 
 
 class _Next(Agent):
@@ -116,7 +117,7 @@ class _Next(Agent):
 
 
 _TEN = [f"This is announcement number {number} of ten." for number in range(10)]
-_MURMURS = ("mm-hm", "okay", "right", "uh-huh", "I see")
+MURMURS = ("mm-hm", "okay", "right", "uh-huh", "I see")
 _COST, _LONG = "what does it cost", "and how long"
 _TWO_TURNS = [NOTICE, "Fine.", "As I said."]
 
@@ -139,7 +140,7 @@ SAID: Sequence[Scenario] = (
     ),
     Scenario(
         "five backchannels",
-        _says(*(_after(0.4 + 1.4 * n, 0.6 + 1.4 * n, text, answered=False) for n, text in enumerate(_MURMURS))),
+        _says(*(_after(0.4 + 1.4 * n, 0.6 + 1.4 * n, text, answered=False) for n, text in enumerate(MURMURS))),
     ),
     Scenario("“yes” before the question", _says(_after(0.5, 3.0, "yes"), agent=lambda: Announcing(CONSENT))),
     Scenario("“yes” after the question", _says(_before_end(-0.6, -0.2, "yes"), agent=lambda: Announcing(CONSENT))),
@@ -157,10 +158,10 @@ SAID: Sequence[Scenario] = (
     ),
     Scenario(
         "after unprotected speech",
-        _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=False)),
+        _says(_after(0.5, 1.5), agent=lambda: Mixed(protected_first=False)),
         answered=True,
     ),
-    Scenario("before unprotected speech", _says(_after(0.5, 1.5), agent=lambda: _Mixed(protected_first=True))),
+    Scenario("before unprotected speech", _says(_after(0.5, 1.5), agent=lambda: Mixed(protected_first=True))),
     Scenario(
         "hand-over in the middle",
         _says(_after(0.5, 1.5), _does(3.0, 4.0, lambda s: s.update_agent(_Next()))),

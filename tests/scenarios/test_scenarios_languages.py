@@ -1,15 +1,18 @@
 """The same call in each language: a backchannel, a refusal before the end of the question, and an answer to it."""
 
+import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from bench import languages, peers, scenarios, virtual
 from harness.scenes import Announcing, assert_answered_at_once, call, fates, receipts
 from hearout import Outcome, Policy
 from hearout import _text as words
-from hearout.testing import STT, TTS, Say, first_sound, from_end
+from hearout.testing import STT, TTS, Call, Say, first_sound, from_end
 
 
 @dataclass(frozen=True)
@@ -204,3 +207,30 @@ def test_the_policys_language_is_used_where_the_stt_says_none(code: str) -> None
     assert fates(quiet) == [(talk.backchannel, "backchannel")]
     unknown = call(act, agent=lambda: Announcing(text), stt=STT(language=""), tts=voice(code))
     assert fates(unknown) == [(talk.backchannel, "delivered")]
+
+
+# Every scenario with words of `bench/scenarios.py`: each in one language, by its name; in all of them by `make nightly`
+
+
+def sampled() -> list[tuple[str, str]]:
+    codes = languages.CODES
+    if os.environ.get("HEAROUT_LANGUAGES") == "all":
+        return [(name, code) for name in languages.WITH_WORDS for code in codes]
+    return [(name, codes[zlib.crc32(name.encode()) % len(codes)]) for name in languages.WITH_WORDS]
+
+
+def test_every_scenario_has_its_words_in_every_language() -> None:
+    assert sorted(languages.CODES) == sorted(words.CODES)
+    assert all(set(table) == {*languages.ENGLISH, "ten"} for table in languages.TABLE.values())
+    assert len({code for _, code in sampled()}) >= 8
+    assert len(languages.WITH_WORDS) >= 34
+
+
+@pytest.mark.parametrize(("name", "code"), sampled())
+def test_a_scenario_keeps_its_limits_in_every_language(name: str, code: str) -> None:
+    scenario = next(one for one in scenarios.ALL if one.name == name)
+    played = Call(session=peers.SESSIONS[peers.HEAROUT], typed=peers.typed, **languages.arguments(code, scenario, 0))
+    result = played.play()
+
+    came = virtual.came_of(scenario, peers.HEAROUT, 0, played, result)
+    assert virtual.faults(scenario, [came]) == [], result.describe()
