@@ -13,7 +13,7 @@ from ..errors import LedgerError
 from ..policy import Retention
 from ..receipts import Listener, Receipt
 from ..receipts import _spans as spans
-from ..receipts._codec import Json, listener_from_json, sha256, to_json
+from ..receipts._codec import Json, fields_to_json, listener_from_json, sha256, to_json
 from ..receipts._receipt import SHORT
 from ._chain import Plaintext, canonical, parsed, pseudonym, seal
 
@@ -375,10 +375,4 @@ def _unheard(before: Receipt, after: Receipt) -> dict[str, list[list[float]]]:
 
 
 def _as_json(listener: Listener, unheard: Mapping[str, list[list[float]]]) -> Json:
-    return {
-        "identity": listener.identity,
-        "present": [list(span) for span in listener.present],
-        "reported": listener.reported,
-        "acknowledged_at": listener.acknowledged_at,
-        "unheard": unheard.get(listener.identity, []),
-    }
+    return fields_to_json(listener) | {"unheard": unheard.get(listener.identity, [])}

@@ -1,24 +1,16 @@
-"""A receipt as JSON, with a schema and a version, and with as much of what was said as the policy keeps."""
+"""A receipt as JSON, with a schema and a version."""
 
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any, TypeAlias, TypeVar
+from functools import cache
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from ..errors import ReceiptError
-from ..policy import Retention
-from ._receipt import (
-    Attempt,
-    Cause,
-    Fate,
-    Held,
-    Kind,
-    Listener,
-    Outcome,
-    Receipt,
-)
+from ._receipt import Attempt, Cause, Fate, Held, Listener, Receipt
 from ._spans import Span
 
 SCHEMA = "hearout.receipt"
@@ -27,6 +19,7 @@ VERSION = (1, 0)
 
 Json: TypeAlias = dict[str, Any]
 E = TypeVar("E", bound=Enum)
+R = TypeVar("R")
 
 
 def sha256(text: str) -> str:
@@ -34,44 +27,13 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def to_json(receipt: Receipt, *, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP) -> Json:
-    """The receipt as an object of JSON.
-
-    Args:
-        receipt: the receipt.
-        words: what becomes of what the caller said, typed or pressed.
-        text: what becomes of the announcement's own text; its plain SHA-256 is always there.
-    """
-    known = {
-        "schema": SCHEMA,
-        "version": _version(VERSION),
-        "id": receipt.id,
-        "call": receipt.call,
-        "agent": receipt.agent,
-        "caller": receipt.caller,
-        "outcome": receipt.outcome.value,
-        "cause": receipt.cause.value if receipt.cause else None,
-        "cut_in_by": receipt.cut_in_by,
-        "why": receipt.why,
-        "asked_at": receipt.asked_at,
-        "started_at": receipt.started_at,
-        "ended_at": receipt.ended_at,
-        "played": receipt.played,
-        "made": receipt.made,
-        "expected": receipt.expected,
-        "holes": _pairs(receipt.holes),
-        "attempts": [_attempt(one) for one in receipt.attempts],
-        "listeners": [_listener(one, receipt) for one in receipt.listeners],
-        "level": str(receipt.level),
-        "gap": receipt.gap,
-        "sounds": receipt.sounds,
-        "stood_still": receipt.stood_still,
-        "text_sha256": receipt.text_sha256,
-        "held": [_held(held, fate, words) for held, fate in receipt.held],
-    }
-    if receipt.text and text is Retention.KEEP:
-        known["text"] = receipt.text
-    merged: Json = _merged(known, receipt.extra)
+def to_json(receipt: Receipt) -> Json:
+    """The receipt as an object of JSON, with all that was said."""
+    known = fields_to_json(receipt, without=("omitted_text", "extra"))
+    known |= {"schema": SCHEMA, "version": _version(VERSION), "level": str(receipt.level)}
+    known |= {"text_sha256": receipt.text_sha256, "listeners": [_listener(one, receipt) for one in receipt.listeners]}
+    known["held"] = [_held(held, fate) for held, fate in receipt.held]
+    merged: Json = _merged(without_empty_text(known), receipt.extra)
     return merged
 
 
@@ -91,30 +53,16 @@ def from_json(document: object) -> Receipt:
         raise ReceiptError(
             "field text_sha256 of the receipt is not that of its text: one of them was changed", field="text_sha256"
         )
-    known = Receipt(
-        id=read.text("id"),
-        outcome=read.one_of(Outcome, "outcome"),
-        why=read.text("why"),
-        asked_at=read.number("asked_at"),
-        started_at=read.number_or_none("started_at"),
-        ended_at=read.number("ended_at"),
-        played=read.number("played"),
-        made=read.number("made"),
+    known = read.record(
+        Receipt,
         text=text,
         held=tuple(map(_read_held, read.several("held"))),
-        sounds=int(read.number("sounds")),
         stood_still=read.number_or_none("stood_still") or 0.0,
-        call=read.text("call"),
-        agent=read.text("agent"),
-        caller=read.text("caller"),
-        expected=read.number_or_none("expected"),
-        attempts=tuple(map(_read_attempt, read.several("attempts"))),
-        holes=read.pairs("holes"),
+        attempts=tuple(Reader(one, "an attempt").record(Attempt) for one in read.several("attempts")),
         listeners=tuple(map(listener_from_json, read.several("listeners"))),
         cause=None if document.get("cause") is None else read.one_of(Cause, "cause"),
-        cut_in_by=read.text("cut_in_by"),
-        gap=read.number_or_none("gap"),
         omitted_text="" if text or hashed == sha256("") else hashed,
+        extra={},
     )
     extra = _beyond(document, to_json(known)) or {}
     if version > VERSION:
@@ -125,41 +73,35 @@ def from_json(document: object) -> Receipt:
 # Writing
 
 
+def fields_to_json(record: Any, *, without: Collection[str] = ()) -> Json:
+    """The fields of a record as an object of JSON: an enum as its value, a span as a pair, a record as an object."""
+    return {one.name: _plain(getattr(record, one.name)) for one in fields(record) if one.name not in without}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if is_dataclass(value):
+        return fields_to_json(value)
+    return value.value if isinstance(value, Enum) else value
+
+
+def without_empty_text(document: Json) -> Json:
+    """The document without its field ``text``, where no text is kept."""
+    return {name: value for name, value in document.items() if name != "text" or value}
+
+
 def _version(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def _pairs(spans: Sequence[Span]) -> list[list[float]]:
-    return [[begin, end] for begin, end in spans]
-
-
-def _attempt(attempt: Attempt) -> Json:
-    return {
-        "began_at": attempt.began_at,
-        "ended_at": attempt.ended_at,
-        "played": attempt.played,
-        "starts_from": attempt.starts_from,
-        "holes": _pairs(attempt.holes),
-        "ended_why": attempt.ended_why,
-    }
-
-
 def _listener(listener: Listener, receipt: Receipt) -> Json:
-    return {
-        "identity": listener.identity,
-        "present": _pairs(listener.present),
-        "reported": listener.reported,
-        "acknowledged_at": listener.acknowledged_at,
-        "level": str(receipt.level_of(listener.identity)),
-        "seconds": {str(level): seconds for level, seconds in receipt.levels(listener.identity).items()},
-    }
+    seconds = {str(level): seconds for level, seconds in receipt.levels(listener.identity).items()}
+    return fields_to_json(listener) | {"level": str(receipt.level_of(listener.identity)), "seconds": seconds}
 
 
-def _held(held: Held, fate: Fate, words: Retention) -> Json:
-    entry: Json = {"at": held.at, "kind": held.kind.value, "early": held.early, "fate": fate.value}
-    if words is Retention.KEEP and held.text:
-        entry["text"] = held.text
-    return entry
+def _held(held: Held, fate: Fate) -> Json:
+    return without_empty_text(fields_to_json(held)) | {"fate": fate.value}
 
 
 # Reading
@@ -205,6 +147,21 @@ class Reader:
                 raise ReceiptError(f"field {name} of {self._of} must be a list of pairs of seconds", field=name)
         return tuple((float(begin), float(end)) for begin, end in pairs)
 
+    def record(self, kind: type[R], **known: Any) -> R:
+        """A record of this class; each of its fields that is not `known` is read by its type."""
+        by_type: Mapping[Any, Callable[[str], Any]] = {
+            str: self.text,
+            bool: self.flag,
+            int: lambda name: int(self.number(name)),
+            float: self.number,
+            float | None: self.number_or_none,
+            tuple[Span, ...]: self.pairs,
+        }
+        for name, hint in _hints(kind).items():
+            if name not in known:
+                known[name] = by_type[hint](name) if hint in by_type else self.one_of(hint, name)
+        return kind(**known)
+
     def one_of(self, choices: type[E], name: str) -> E:
         value = self.text(name)
         try:
@@ -213,6 +170,9 @@ class Reader:
             raise ReceiptError(
                 f"field {name} of {self._of} is {value!r}, which this version does not know", field=name
             ) from None
+
+
+_hints: Callable[[Any], Mapping[str, Any]] = cache(get_type_hints)
 
 
 def _is_finite(value: object) -> bool:
@@ -239,37 +199,18 @@ def _read_version(version: object) -> tuple[int, int]:
     return read
 
 
-def _read_attempt(document: object) -> Attempt:
-    read = Reader(document, "an attempt")
-    return Attempt(
-        began_at=read.number("began_at"),
-        ended_at=read.number("ended_at"),
-        played=read.number("played"),
-        starts_from=read.number("starts_from"),
-        holes=read.pairs("holes"),
-        ended_why=read.text("ended_why"),
-    )
-
-
 def listener_from_json(document: object) -> Listener:
     """One of the `listeners` of a receipt's JSON.
 
     Raises:
         ReceiptError: it is none.
     """
-    read = Reader(document, "a listener")
-    return Listener(
-        identity=read.text("identity"),
-        present=read.pairs("present"),
-        reported=read.number_or_none("reported"),
-        acknowledged_at=read.number_or_none("acknowledged_at"),
-    )
+    return Reader(document, "a listener").record(Listener)
 
 
 def _read_held(document: object) -> tuple[Held, Fate]:
     read = Reader(document, "what was held")
-    held = Held(read.text("text", default=""), read.number("at"), read.one_of(Kind, "kind"), read.flag("early"))
-    return held, read.one_of(Fate, "fate")
+    return read.record(Held, text=read.text("text", default="")), read.one_of(Fate, "fate")
 
 
 # What a newer version wrote
@@ -293,6 +234,3 @@ def _merged(known: Any, extra: Any) -> Any:
     if isinstance(known, list) and isinstance(extra, list) and len(known) == len(extra):
         return list(map(_merged, known, extra))
     return known if extra is None else extra
-
-
-__all__ = ["SCHEMA", "VERSION", "Json", "Retention", "from_json", "listener_from_json", "sha256", "to_json"]
