@@ -10,13 +10,16 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from livekit import rtc
 from livekit.agents.voice import AgentSession, SpeechHandle, io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
+
+if TYPE_CHECKING:
+    from .card import Card
 
 Samples = npt.NDArray[np.int16]
 
@@ -172,19 +175,6 @@ class Captions(io.TextOutput):
         """Nothing is kept back."""
 
 
-class SoundCard(Protocol):
-    """A sound card beside the line: see `card.py`."""
-
-    def open(self) -> None:
-        """Begin to play and to listen."""
-
-    def close(self) -> None:
-        """End both."""
-
-    def exchange(self, agent: Samples) -> Samples:
-        """Give the next 20 ms of the agent to the card; the next 20 ms of the microphone."""
-
-
 class Line:
     """One call. `attach` gives its ends to a session; it then runs until :meth:`hang_up`.
 
@@ -201,7 +191,7 @@ class Line:
         on_attached: Callable[[AgentSession[Any]], None],
         on_caption: Callable[[str], None],
     ) -> None:
-        self.card: SoundCard | None = None
+        self.card: Card | None = None
         self._on_tick = on_tick
         self._on_attached = on_attached
         self._on_caption = on_caption

@@ -1,7 +1,6 @@
 """How an agent and its caller's page talk in a room: calls in both directions, and messages to the page."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from livekit import rtc
 
@@ -18,30 +17,8 @@ class Refused(Exception):
     """A call was refused, or not answered; its text may be shown to the other side."""
 
 
-class Channel(Protocol):
-    """What the page's reports and its news need of a room."""
-
-    def answer(self, method: str, answering: Answering) -> None:
-        """Let calls of `method` be answered from now on."""
-
-    async def call(self, identity: str, method: str, payload: str, *, within: float) -> str:
-        """Ask a participant; its answer.
-
-        Args:
-            identity: of the participant.
-            method, payload: what is asked.
-            within: seconds after which the answer is too late.
-
-        Raises:
-            Refused: there is no answer.
-        """
-
-    async def tell(self, identity: str, message: str) -> None:
-        """Send the participant a message (at most some 14 kB); it is lost if nobody is there."""
-
-
-class RoomChannel:
-    """A `Channel` over a room, which need not be joined yet.
+class Channel:
+    """What the page's reports and its news need of a room, which need not be joined yet.
 
     Args:
         room: the agent's.
@@ -53,6 +30,7 @@ class RoomChannel:
         room.on("connection_state_changed", self._connection_changed)
 
     def answer(self, method: str, answering: Answering) -> None:
+        """Let calls of `method` be answered from now on."""
         if not self._room.isconnected():
             self._waiting.append((method, answering))
             return
@@ -66,6 +44,16 @@ class RoomChannel:
         self._room.local_participant.register_rpc_method(method, answered)
 
     async def call(self, identity: str, method: str, payload: str, *, within: float) -> str:
+        """Ask a participant; its answer.
+
+        Args:
+            identity: of the participant.
+            method, payload: what is asked.
+            within: seconds after which the answer is too late.
+
+        Raises:
+            Refused: there is no answer.
+        """
         try:
             # The round trip bounds how long a participant who is gone goes unnoticed: 7 s by default (rtc 1.1.21).
             return await self._room.local_participant.perform_rpc(
@@ -79,6 +67,7 @@ class RoomChannel:
             raise Refused(f"no answer to {method} (error {error.code})") from error
 
     async def tell(self, identity: str, message: str) -> None:
+        """Send the participant a message (at most some 14 kB); it is lost if nobody is there."""
         try:
             await self._room.local_participant.publish_data(message, destination_identities=[identity], topic=TOPIC)
         except rtc.participant.PublishDataError as error:

@@ -13,14 +13,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from livekit import rtc
-
 from .._floor import actions as a
 from .._floor import events as e
 from .._text import read_json
 from ..receipts import Kind, Level, QuestionReceipt, Receipt
 from . import rendered
-from .channel import Channel, Refused, RoomChannel
+from .channel import Channel, Refused
 from .page_reports import PageReports
 
 CHOOSE = "hearout.choose"
@@ -177,20 +175,6 @@ class CallersPage:
         self._news, self._all_told = asyncio.Event(), asyncio.Event()
         self._all_told.set()
         self._sending = asyncio.get_running_loop().create_task(self._send())
-
-    @classmethod
-    def in_room(
-        cls,
-        room: rtc.Room,
-        *,
-        now: Callable[[], float],
-        caller: Callable[[], str | None],
-        receipt: Callable[[str], Receipt | None],
-        feed: Callable[[e.Event], None],
-        shows_all: bool,
-    ) -> "CallersPage":
-        """As the constructor, for a page in this room, which the agent need not have joined yet."""
-        return cls(RoomChannel(room), now=now, caller=caller, receipt=receipt, feed=feed, shows_all=shows_all)
 
     def hear(self, at: float, what: e.Event | a.Action) -> None:
         """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""

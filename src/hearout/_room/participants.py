@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from livekit import api, rtc
@@ -64,13 +64,6 @@ class Attempting(Protocol):
     id: str
 
 
-class Attempts(Protocol):
-    """The attempts that LiveKit has not finished."""
-
-    def __iter__(self) -> Iterator[Attempting]:
-        """In the order in which they are said."""
-
-
 class WrittenReceipts(Protocol):
     """The receipts of the call."""
 
@@ -86,7 +79,7 @@ class Host(Protocol):
         """Those that are written."""
 
     @property
-    def speeches(self) -> Attempts:
+    def speeches(self) -> Iterable[Attempting]:
         """What is said, or waits to be."""
 
     @property

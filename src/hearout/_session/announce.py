@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
@@ -13,15 +13,14 @@ from livekit.agents.voice import AgentSession, SpeechHandle
 
 from .._floor import events as e
 from .._floor.actions import Resume, SayAgain
-from .._floor.state import Progress
 from ..errors import AlreadyOwedError, AnnouncementError, FloorClosedError
 from ..policy import KEYS
 from ..receipts import Receipt
-from .call_receipts import CallReceipts
-from .speeches import Speeches, SpeechRequest, name_of
+from .speeches import SpeechRequest, name_of
 
 if TYPE_CHECKING:
     from ..announcement import Announcement
+    from .bridge import Bridge
 
 logger = logging.getLogger("hearout")
 
@@ -72,22 +71,6 @@ def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementH
     return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=stop)
 
 
-class AnnouncingCall(Protocol):
-    """The call in which something is announced."""
-
-    speeches: Speeches
-    receipts: CallReceipts
-
-    def feed(self, event: e.Event) -> None:
-        """Tell the floor."""
-
-    def progress(self, key: str) -> Progress:
-        """How far an utterance is now."""
-
-    def protect(self, handle: SpeechHandle) -> None:
-        """From now on it is an utterance of the floor."""
-
-
 class Announcer:
     """Lets LiveKit say what is owed.
 
@@ -96,7 +79,7 @@ class Announcer:
         call: in which.
     """
 
-    def __init__(self, session: AgentSession[Any], call: AnnouncingCall) -> None:
+    def __init__(self, session: AgentSession[Any], call: "Bridge") -> None:
         self._session = session
         self._call = call
         self._gone_on: dict[str, tuple[list[str], AnnouncementHandle]] = {}

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from livekit.agents.voice import SpeechHandle
 
@@ -18,9 +18,11 @@ from ..policy import Redeliver
 from ..receipts import AskOutcome, Held, Kind, QuestionReceipt
 from .announce import Announcer
 from .asking import Aside, Choices, Digits, Silence, YesNo
-from .call_receipts import CallReceipts
 from .silence import Silences
 from .speeches import SpeechRequest
+
+if TYPE_CHECKING:
+    from .bridge import Bridge
 
 logger = logging.getLogger("hearout")
 
@@ -189,18 +191,6 @@ class Question:
             return False
 
 
-class AskingCall(Protocol):
-    """The call in which something is asked."""
-
-    receipts: CallReceipts
-
-    def feed(self, event: e.Event) -> None:
-        """Tell the floor."""
-
-    def protect(self, handle: SpeechHandle) -> None:
-        """From now on it is an utterance of the floor."""
-
-
 class Asker:
     """Asks the questions of one call.
 
@@ -212,7 +202,7 @@ class Asker:
 
     def __init__(
         self,
-        call: AskingCall,
+        call: "Bridge",
         announcer: Announcer,
         answer: Callable[[tuple[Held, ...]], SpeechHandle | None],
     ) -> None:
@@ -325,6 +315,3 @@ class Asker:
         if (ledger := self._call.receipts.ledger) is not None:
             ledger.revoked(receipt)
         return receipt
-
-
-__all__ = ["Asker", "CallerAnswer", "Question", "QuestionHandle"]

@@ -19,6 +19,7 @@ from .._pipeline.nodes import Nodes
 from .._pipeline.playout import PlayoutMeter
 from .._pipeline.retry import SPEECH, Patience, Retry
 from .._pipeline.transcripts import TranscriptGate
+from .._room.channel import Channel
 from .._room.evidence import Evidence
 from .._room.page import CallersPage
 from .._room.participants import Participants
@@ -239,8 +240,8 @@ class Bridge:
         """Tell the floor and the receipts who is in the room."""
         followed = self.room = Participants(room, self._session, self._policy, self)
         self._streams = StreamGuard(room, caller=followed.caller_now)
-        page = self.page = CallersPage.in_room(
-            room,
+        page = self.page = CallersPage(
+            Channel(room),
             now=lambda: self.now,
             caller=lambda: followed.caller or None,
             receipt=self.receipts.of,

@@ -4,25 +4,13 @@ import asyncio
 import dataclasses
 import math
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from .. import _metrics as metrics
+from .._room.evidence import Evidence
 from ..receipts import Fate, Receipt
 from .call_ledger import CallLedger
 from .speeches import Speeches
-
-
-class EvidenceSource(Protocol):
-    """Who knows who was there."""
-
-    def witnessed(self, key: str, receipt: Receipt) -> Receipt:
-        """The receipt with the listeners' presence and reports, as far as known now."""
-
-    async def confirm(self, key: str, receipt: Receipt) -> None:
-        """Wait until it is known whether the caller was there at its end: a bounded time."""
-
-    def close(self) -> None:
-        """Nothing more can become known."""
 
 
 class CallReceipts:
@@ -44,7 +32,7 @@ class CallReceipts:
         self.all: list[Receipt] = []
         self.ledger: CallLedger | None = None
         """The rows of this call in the ledger; None while there is none."""
-        self.evidence: EvidenceSource | None = None
+        self.evidence: Evidence | None = None
         """Who knows who was there; None where there is no room."""
         self.on_amended: list[Callable[[str], None]] = []
         """Called with the key of an utterance when more has become known than its receipt said."""
@@ -109,7 +97,7 @@ class CallReceipts:
         if self.ledger is not None:
             self.ledger.promise_again(key, of, asked)
 
-    async def _confirmed(self, key: str, evidence: EvidenceSource) -> None:
+    async def _confirmed(self, key: str, evidence: Evidence) -> None:
         """Wait for the evidence of the caller's presence at the end, which comes a moment later; then settle."""
         try:
             await evidence.confirm(key, self.all[self._number[key]])

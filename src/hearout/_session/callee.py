@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 from livekit.agents import AgentSession, AMDPredictionEvent
 
 from .._floor import events as e
+from .._room.participants import Participants
 
 REVOKED = "an answering machine is at the telephone"
 
@@ -18,13 +19,6 @@ class Callee(Enum):
     """From now on: a person took over from a machine, or was taken for one."""
     MACHINE = "machine"
     """From the beginning of the call: an answering machine, or a menu."""
-
-
-class MachinesRoom(Protocol):
-    """The room, which claims nobody's presence while a machine listens."""
-
-    def answered_by(self, *, machine: bool) -> None:
-        """A machine has listened from the beginning, or a person listens from now on."""
 
 
 class CalleeWatch:
@@ -42,7 +36,7 @@ class CalleeWatch:
         session: AgentSession[Any],
         *,
         feed: Callable[[e.Event], None],
-        room: Callable[[], MachinesRoom | None],
+        room: Callable[[], Participants | None],
         revoke: Callable[[str], None],
     ) -> None:
         self._session, self._feed, self._room, self._revoke = session, feed, room, revoke
