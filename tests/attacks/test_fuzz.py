@@ -41,7 +41,7 @@ from hearout.ledger._checkpoint import anchors
 from hearout.ledger._entries import promise, settlement
 from hearout.ledger._questions import asked_record, questions
 from hearout.ledger._read import entries, rows, verify
-from hearout.ledger._signing import Signature
+from hearout.ledger._signing import Signer
 from hearout.ledger._spool import ASIDE, Spool
 from hearout.ledger._verify import verify_export
 from hearout.measure import MeasureError
@@ -78,8 +78,8 @@ def as_json(content: bytes) -> Any:
         return None
 
 
-def make_key() -> Signature:
-    return Signature(Ed25519PrivateKey.generate())
+def make_key() -> Signer:
+    return Signer(Ed25519PrivateKey.generate())
 
 
 def filled(url: str) -> Opened:
@@ -270,12 +270,12 @@ def test_an_anchor_is_read_or_its_line_is_named(tmp_path: Path) -> None:
 
     def read(path: Path) -> None:
         for one in anchors(path):
-            assert not one.is_signed(key.verification)
+            assert not one.is_signed(key.verifier)
 
     attack(anchor.to_json(), reads(in_file(tmp_path / "anchors", read), LedgerError))
     attack(
         anchor.signed(key).encode(),
-        lambda note: replace(anchor, note=note.decode(errors="replace")).is_signed(key.verification),
+        lambda note: replace(anchor, note=note.decode(errors="replace")).is_signed(key.verifier),
     )
 
 

@@ -27,7 +27,7 @@ from hearout.ledger._command import main
 from hearout.ledger._environment import place
 from hearout.ledger._merkle import EMPTY, Tree
 from hearout.ledger._read import verify
-from hearout.ledger._signing import Signature
+from hearout.ledger._signing import Signer
 
 
 class Endpoint(HTTPServer):
@@ -238,7 +238,7 @@ def test_the_command_prints_an_anchor_and_checks_against_it(
 
 def test_a_signed_checkpoint_is_a_note_that_others_can_check(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """As C2SP's signed-note and tlog-checkpoint have it, by nothing of ours but the text."""
-    signer = Signature(Ed25519PrivateKey.generate())
+    signer = Signer(Ed25519PrivateKey.generate())
     ledger = Opened(url, "my book", signer=signer)
     ledger.settle(receipt(), call="room", by="a", now=NOW)
     checkpoint = ledger.checkpoint()
@@ -248,7 +248,7 @@ def test_a_signed_checkpoint_is_a_note_that_others_can_check(url: str, capsys: p
     origin, size, root, *extensions = text.split("\n")
     assert (origin, size, len(base64.b64decode(root)), all(extensions)) == ("hearout/my_book", "1", 32, True)
     dash, name, encoded = signatures.removesuffix("\n").split(" ")
-    key = signer.verification.public
+    key = signer.verifier.public
     key_hash = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
     signature = base64.b64decode(encoded)
     assert (dash, signature[:4]) == ("—", key_hash)
@@ -260,12 +260,12 @@ def test_a_signed_checkpoint_is_a_note_that_others_can_check(url: str, capsys: p
 
 
 def test_a_note_of_another_checkpoint_or_key_is_not_taken() -> None:
-    signer, other = (Signature(Ed25519PrivateKey.generate()) for _ in range(2))
+    signer, other = (Signer(Ed25519PrivateKey.generate()) for _ in range(2))
     one = Checkpoint("main", 3, "00" * 32, "11" * 32, NOW)
     signed = replace(one, note=one.signed(signer))
-    assert signed.is_signed(signer.verification)
-    assert not signed.is_signed(other.verification)
+    assert signed.is_signed(signer.verifier)
+    assert not signed.is_signed(other.verifier)
     for changed in ({"size": 2}, {"root": "22" * 32}, {"head": "22" * 32}, {"at": NOW + 1}, {"book": "b"}):
-        assert not replace(signed, **changed).is_signed(signer.verification)
+        assert not replace(signed, **changed).is_signed(signer.verifier)
     for note in ("", one.text, f"{one.text}\n", f"{one.text}\n— main !", signed.note.replace("— main", "— other")):
-        assert not replace(one, note=note).is_signed(signer.verification)
+        assert not replace(one, note=note).is_signed(signer.verifier)

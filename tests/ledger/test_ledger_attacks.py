@@ -19,7 +19,7 @@ from hearout.ledger._chain import GENESIS, canonical, digest, row_hash
 from hearout.ledger._checkpoint import Checkpoint
 from hearout.ledger._merkle import Tree
 from hearout.ledger._read import entries, verify
-from hearout.ledger._signing import Signature, load_signer
+from hearout.ledger._signing import Signer, load_signer
 from hearout.policy import Retention
 from hearout.receipts import Level, Listener
 
@@ -198,13 +198,13 @@ def attack(book: Stolen, name: str, *, fits: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signature:
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     path = tmp_path_factory.mktemp("keys") / "private.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", path], check=True, capture_output=True)
     return load_signer(path)
 
 
-def filled(tmp_path: Path, signer: Signature | None) -> tuple[Opened, Stolen, list[Checkpoint]]:
+def filled(tmp_path: Path, signer: Signer | None) -> tuple[Opened, Stolen, list[Checkpoint]]:
     """A book of six rows, one of which keeps no words, as it may be stolen, and its anchors."""
     url = f"sqlite:///{tmp_path}/receipts.db"
     ledger, silent = Opened(url, signer=signer), Opened(url, signer=signer, words=Retention.OMIT)
@@ -231,13 +231,13 @@ WAYS = ("verify", "verify, made to fit", "verify --key", "verify --anchors")
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ATTACKS)
-def test_what_the_document_says_of_an_attack_is_so(tmp_path: Path, signer: Signature, name: str, way: str) -> None:
+def test_what_the_document_says_of_an_attack_is_so(tmp_path: Path, signer: Signer, name: str, way: str) -> None:
     is_signed = way == "verify --key"
     for fits in [False] if way == "verify" else [True] if way == "verify, made to fit" else [False, True]:
         folder = tmp_path / str(fits)
         folder.mkdir()
         ledger, book, anchors = filled(folder, signer if is_signed else None)
-        options: dict[str, Any] = {"verifier": signer.verification} if is_signed else {}
+        options: dict[str, Any] = {"verifier": signer.verifier} if is_signed else {}
         options |= {"anchors": anchors} if way == "verify --anchors" else {}
         assert verify(ledger, **options).fault is None
         attack(book, name, fits=fits)
@@ -258,13 +258,13 @@ def test_words_that_stand_beside_no_row_are_found(tmp_path: Path) -> None:
     assert str(verify(ledger).fault).count("row 7") == 1
 
 
-def test_an_emptied_book_that_agents_write_on_is_found_by_anchors_alone(tmp_path: Path, signer: Signature) -> None:
+def test_an_emptied_book_that_agents_write_on_is_found_by_anchors_alone(tmp_path: Path, signer: Signer) -> None:
     ledger, book, anchors = filled(tmp_path, signer)
     emptied(book)
     put_back(ledger, book)
     other = Opened(ledger.url, signer=signer)
     other.settle(receipt(), call="room", by="a", now=NOW)
-    ways = (verify(other), verify(other), verify(other, verifier=signer.verification), verify(other, anchors=anchors))
+    ways = (verify(other), verify(other), verify(other, verifier=signer.verifier), verify(other, anchors=anchors))
     assert [one.fault is not None for one in ways] == TABLE["the whole book emptied, and agents write on"]
     with pytest.raises(LedgerError, match="this process wrote row 6: some were cut off"):
         ledger.settle(receipt(), call="room", by="a", now=NOW)
@@ -285,22 +285,20 @@ def test_a_forged_acknowledgement_counts_and_the_verdict_warns(
 @pytest.mark.parametrize(
     "name", ["rows cut off at the end", "a row appended that says *acknowledged*", "a row changed"]
 )
-def test_who_has_the_key_signs_nothing_over_what_somebody_else_did(
-    tmp_path: Path, signer: Signature, name: str
-) -> None:
+def test_who_has_the_key_signs_nothing_over_what_somebody_else_did(tmp_path: Path, signer: Signer, name: str) -> None:
     ledger, book, _ = filled(tmp_path, signer)
     attack(book, name, fits=True)
     put_back(ledger, book)
     with pytest.raises(LedgerError, match="is not signed with this key, so nothing is added to it"):
         Opened(ledger.url, signer=signer).settle(receipt(), call="room", by="a", now=NOW)
-    assert verify(ledger, verifier=signer.verification).fault is not None
+    assert verify(ledger, verifier=signer.verifier).fault is not None
 
 
-def test_a_signed_book_takes_no_row_from_who_has_no_key(tmp_path: Path, signer: Signature) -> None:
+def test_a_signed_book_takes_no_row_from_who_has_no_key(tmp_path: Path, signer: Signer) -> None:
     ledger, _, _ = filled(tmp_path, signer)
     with pytest.raises(LedgerError, match="book 'main' is signed; set HEAROUT_LEDGER_KEY"):
         Opened(ledger.url).settle(receipt(), call="room", by="a", now=NOW)
-    assert verify(ledger, verifier=signer.verification).rows == 6
+    assert verify(ledger, verifier=signer.verifier).rows == 6
 
 
 def test_peaks_of_the_head_that_were_changed_stop_the_next_row(tmp_path: Path) -> None:

@@ -69,11 +69,7 @@ def calls(
 
 def is_like(of: Sequence[Entry], outcome: str, level: str) -> bool:
     """Whether one of a call's utterances has this outcome and this level; empty stands for any."""
-    return any(outcome in ("", one.standing) and level in ("", _level(one)) for one in of)
-
-
-def _level(entry: Entry) -> str:
-    return str(entry.receipt.level) if entry.receipt else ""
+    return any(outcome in ("", one.standing) and level in ("", one.level) for one in of)
 
 
 def _call(of: Sequence[Entry], asked: Counter[str]) -> Json:
@@ -81,7 +77,7 @@ def _call(of: Sequence[Entry], asked: Counter[str]) -> Json:
         "call": of[0].call,
         "at": _written(of[0]),
         "agents": sorted({one.agent for one in of if one.agent}),
-        "utterances": [{"id": one.id, "outcome": one.standing, "level": _level(one)} for one in of],
+        "utterances": [{"id": one.id, "outcome": one.standing, "level": one.level} for one in of],
         "held": sum(len(one.receipt.held) for one in of if one.receipt),
         "questions": asked[of[0].call],
     }
@@ -107,7 +103,7 @@ class ShownCall:
 
     def __post_init__(self) -> None:
         for entry in self.entries:
-            self._begins += [self._begin(entry)] if self._known(self._begin(entry)) is None else []
+            self._begins += [entry.session_began] if self._known(entry.session_began) is None else []
         self._begins += [at - one.decided_at for at, one in self.questions if self._known(at - one.decided_at) is None]
 
     @classmethod
@@ -119,13 +115,6 @@ class ShownCall:
     def zero(self) -> float:
         """Its second 0, in seconds since 1970, UTC."""
         return min(self._begins, default=0.0)
-
-    @staticmethod
-    def _begin(entry: Entry) -> float:
-        receipt = entry.receipt
-        if entry.asked is not None or receipt is None:
-            return _written(entry) - (receipt.asked_at if receipt is not None else 0.0)
-        return _written(entry) - receipt.ended_at
 
     def _known(self, begin: float) -> float | None:
         """The session that began about then."""
@@ -147,9 +136,9 @@ class ShownCall:
     def _utterance(self, entry: Entry) -> Json:
         receipt = None if entry.receipt is None else to_json(entry.receipt)
         rows = {"rows": list(entry.rows), "spooled": entry.spooled, "amended": entry.amended}
-        known = {"id": entry.id, "agent": entry.agent, "outcome": entry.standing, "level": _level(entry)}
+        known = {"id": entry.id, "agent": entry.agent, "outcome": entry.standing, "level": entry.level}
         length = entry.receipt.length if entry.receipt else None
-        shift = self._shift(self._begin(entry))
+        shift = self._shift(entry.session_began)
         return known | rows | {"played": entry.played, "length": length, "shift": shift, "receipt": receipt}
 
     def _question(self, at: float, receipt: QuestionReceipt) -> Json:
@@ -163,7 +152,7 @@ class ShownCall:
         asked = {one.utterance for _, each in self.questions for one in each.attempts}
         answers = [(at - each.decided_at, one) for at, each in self.questions for one in each.answers]
         for entry in self.entries:
-            shift, receipt = self._shift(self._begin(entry)), entry.receipt
+            shift, receipt = self._shift(entry.session_began), entry.receipt
             kind = "question" if entry.id in asked else "protected"
             yield _agents(entry, receipt, kind, shift)
             for held, fate in receipt.held if receipt else ():
@@ -190,7 +179,7 @@ class ShownCall:
             )
             marks.append(Mark(lane, one["at"], one["end"], one["text"] or "words not kept", kind, note))
         for entry in self.entries:
-            shift, receipt = self._shift(self._begin(entry)), entry.receipt
+            shift, receipt = self._shift(entry.session_began), entry.receipt
             if receipt is not None and receipt.gap is not None:
                 gap = f"answered after {receipt.gap * 1000:.0f} ms"
                 flags.append(Flag(receipt.ended_at + receipt.gap + shift, gap))
@@ -211,7 +200,7 @@ def _agents(entry: Entry, receipt: Receipt | None, kind: str, shift: float) -> J
     note = entry.standing + (f": {receipt.why}" if receipt and receipt.why else "")
     text = receipt.text if receipt else ""
     times = {"at": start + shift, "end": max(start, end) + shift}
-    level = _level(entry)
+    level = entry.level
     return times | {"who": "agent", "id": entry.id, "text": text, "kind": kind, "note": note, "level": level}
 
 

@@ -16,8 +16,9 @@ from aiohttp import web
 from .._text import shown
 from ..errors import HearoutError
 from ..ledger import Ledger, Mode
-from ..ledger._checkpoint import Verifier, anchors
+from ..ledger._checkpoint import anchors
 from ..ledger._read import verify
+from ..ledger._signing import Verifier, load_verifier
 from ..receipts._codec import Json
 from ..receipts._picture import svg
 from .loopback import file, guarding, listening
@@ -169,11 +170,7 @@ def serve(options: argparse.Namespace) -> int:
     Raises:
         HearoutError: the ledger, the key, or the folder cannot be read, or the port is taken.
     """
-    verifier: Verifier | None = None
-    if options.key is not None:
-        from ..ledger._signing import load_verifier  # an extra
-
-        verifier = load_verifier(options.key)
+    verifier = None if options.key is None else load_verifier(options.key)
     ledger = Ledger(options.ledger, options.book, mode=Mode.READ)
     ledger.checkpoint()  # a ledger that is not there is said so now
     if options.recordings is not None and not options.recordings.is_dir():

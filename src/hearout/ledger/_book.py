@@ -18,10 +18,11 @@ from . import _meanwhile as meanwhile
 from . import _names as names
 from . import _tables as tables
 from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
-from ._checkpoint import Checkpoint, Signer, Verifier
+from ._checkpoint import Checkpoint
 from ._entries import LEASE, Record, RowKind, Unfinished, unfinished
 from ._leases import LeaseSeal
 from ._merkle import Tree
+from ._signing import Signer
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, Mode, of_call
 
 DEFAULT_URL = "sqlite:///calls/receipts.db"
@@ -113,7 +114,7 @@ class Ledger:
         self.secret = ""
         """LiveKit's API secret, by which an agent knows what another wrote of a call that goes on."""
         self._signer = signer
-        self._verifier: Verifier | None = None if signer is None else signer.verification
+        self._verifier = None if signer is None else signer.verifier
         self._written = 0
         self._engine = tables.engine(url, mode)
         self._prepared = False
@@ -379,7 +380,7 @@ class Ledger:
         signed: dict[str, str] = {}
         at, note = time.time(), ""
         if self._signer is not None:
-            signed = {"key": self._signer.key, "signature": self._signer.sign(hashed.encode()).hex()}
+            signed = {"key": self._signer.verifier.key, "signature": self._signer.sign(hashed.encode()).hex()}
             note = Checkpoint(self.book, seq, head.tree.root.hex(), hashed, at).signed(self._signer)
         row = columns | signed | {"book": self.book, "seq": seq, "before": head.hash}
         connection.execute(ROWS.insert().values(row | {"hash": hashed, "content": written}))

@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .._text import read_json
 from ..errors import LedgerError
+from ._signing import Signer, Verifier
 
 ED25519 = b"\x01"
 """The kind of a key, as ``signed-note`` numbers them."""
@@ -26,40 +27,6 @@ ANCHOR = "hearout.anchor"
 
 LAST = 2.5e11
 """Seconds since 1970 that no calendar goes beyond."""
-
-
-class Signer(Protocol):
-    """Signs; see :mod:`hearout.ledger._signing`."""
-
-    @property
-    def key(self) -> str:
-        """Names the key."""
-
-    @property
-    def public(self) -> bytes:
-        """The public key, 32 bytes."""
-
-    @property
-    def verification(self) -> "Verifier":
-        """Checks what it signs."""
-
-    def sign(self, message: bytes) -> bytes:
-        """The signature of a message."""
-
-
-class Verifier(Protocol):
-    """Checks signatures; see :mod:`hearout.ledger._signing`."""
-
-    @property
-    def key(self) -> str:
-        """Names the key."""
-
-    @property
-    def public(self) -> bytes:
-        """The public key, 32 bytes."""
-
-    def is_signed(self, message: bytes, signature: bytes) -> bool:
-        """Whether the signature is this key's, of this message."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +58,7 @@ class Checkpoint:
     def signed(self, signer: Signer) -> str:
         """The note: the text, and the signature under it."""
         name, text = _key_name(self.book), self.text
-        signature = base64.b64encode(_key_hash(name, signer.public) + signer.sign(text.encode())).decode()
+        signature = base64.b64encode(_key_hash(name, signer.verifier.public) + signer.sign(text.encode())).decode()
         return f"{text}\n\N{EM DASH} {name} {signature}\n"
 
     def is_signed(self, verifier: Verifier) -> bool:

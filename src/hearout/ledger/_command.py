@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from . import (
 from . import _read as book
 from ._arguments import age, command_first, moment, some_of
 from ._asked import answered_too_early, question_json, question_line
-from ._checkpoint import Signer, Verifier, anchors, key_line
+from ._checkpoint import anchors, key_line
 from ._questions import questions
+from ._signing import load_signer, load_verifier
 from ._vcon import vcons
 from ._verify import ChainVerdict, verify_export
 
@@ -176,21 +177,17 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 # The commands
 
 
-def _opened(options: argparse.Namespace) -> Ledger:
-    return Ledger(options.ledger, options.book, mode=Mode.READ)
+def _opened(options: argparse.Namespace) -> closing[Ledger]:
+    return closing(Ledger(options.ledger, options.book, mode=Mode.READ))
 
 
 def _found(options: argparse.Namespace) -> Iterator[Entry]:
-    ledger = _opened(options)
-    try:
-        for entry in book.entries(ledger, now=options.now, call=options.call, since=options.since, until=options.until):
-            level = str(entry.receipt.level) if entry.receipt else ""
-            if (options.outcome is None or entry.standing in options.outcome) and (
-                options.level is None or level in options.level
-            ):
+    when = {"since": options.since, "until": options.until}
+    with _opened(options) as ledger:
+        for entry in book.entries(ledger, now=options.now, call=options.call, **when):
+            like = options.outcome is None or entry.standing in options.outcome
+            if like and (options.level is None or entry.level in options.level):
                 yield entry
-    finally:
-        ledger.close()
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -208,15 +205,12 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _list_asked(options: argparse.Namespace) -> int:
-    ledger = _opened(options)
-    try:
+    with _opened(options) as ledger:
         found = [
             (at, receipt)
             for at, receipt in questions(ledger, call=options.call, id=options.asked)
             if (options.since or at) <= at and at <= (options.until or at)
         ]
-    finally:
-        ledger.close()
     if options.json:
         _say([json.dumps([question_json(at, receipt) for at, receipt in found], indent=2)])
         return 0
@@ -233,11 +227,9 @@ def _list_asked(options: argparse.Namespace) -> int:
 
 
 def _list_early(options: argparse.Namespace) -> int:
-    id, ledger = options.disclosed_before_first_answer, _opened(options)
-    try:
+    id = options.disclosed_before_first_answer
+    with _opened(options) as ledger:
         found = list(answered_too_early(ledger, id, now=options.now, call=options.call))
-    finally:
-        ledger.close()
     if options.json:
         _say([json.dumps([{"call": call, "answered": what} for call, what in found], indent=2)])
     else:
@@ -260,23 +252,16 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    verifier: Verifier | None = None
-    if options.key is not None:
-        from ._signing import load_verifier  # an extra
-
-        verifier = load_verifier(options.key)
+    verifier = None if options.key is None else load_verifier(options.key)
     if options.file is not None:
         known = [] if options.anchors is None else anchors(options.anchors)
         with options.progress("checking rows") as told:
             name, verdict = verify_export(options.file, verifier=verifier, head=options.head, anchors=known, told=told)
     else:
-        name, ledger = options.book, _opened(options)
-        try:
+        name = options.book
+        with _opened(options) as ledger, options.progress("checking rows") as told:
             known = [] if options.anchors is None else anchors(options.anchors, name)
-            with options.progress("checking rows") as told:
-                verdict = book.verify(ledger, verifier=verifier, head=options.head, anchors=known, told=told)
-        finally:
-            ledger.close()
+            verdict = book.verify(ledger, verifier=verifier, head=options.head, anchors=known, told=told)
     options.status = 1 if verdict.fault else 0
     if options.json:
         found = {"book": name, **vars(verdict), "fault": verdict.fault and vars(verdict.fault)}
@@ -308,34 +293,25 @@ def _export(options: argparse.Namespace) -> int:
         return 0
     if any((options.since, options.until, options.outcome, options.level)):
         raise LedgerError("--chain prints rows, which have no outcome or level; only --call goes with it")
-    ledger = _opened(options)
-    try:
+    with _opened(options) as ledger:
         known = [] if options.anchors is None else anchors(options.anchors, options.book)
         _say(json.dumps(row) for row in book.rows(ledger, call=options.call, anchors=known))
-    finally:
-        ledger.close()
     return 0
 
 
 def _export_vcon(options: argparse.Namespace) -> int:
     if options.chain or any((options.since, options.until, options.outcome, options.level)):
         raise LedgerError("--vcon prints whole calls; only --call goes with it")
-    ledger = _opened(options)
-    try:
+    with _opened(options) as ledger:
         said = list(book.entries(ledger, now=options.now, call=options.call))
         for one in vcons(said, questions(ledger, call=options.call), now=options.now):
             _say([json.dumps(one)])
-    finally:
-        ledger.close()
     return 0
 
 
 def _anchor(options: argparse.Namespace) -> int:
-    ledger = _opened(options)
-    try:
+    with _opened(options) as ledger:
         checkpoint = ledger.checkpoint()
-    finally:
-        ledger.close()
     if checkpoint is None:
         raise LedgerError(f"book {options.book!r} has no row, so there is nothing to anchor")
     _say([json.dumps(checkpoint.to_json())])
@@ -361,25 +337,15 @@ def _expire(options: argparse.Namespace) -> int:
 @contextmanager
 def _changing(options: argparse.Namespace) -> Iterator[Ledger]:
     """The ledger, to be written to, if there is one, and its book is signed only where that can be done here."""
-    reader = _opened(options)  # so that a wrong URL makes no new ledger
-    try:
+    with _opened(options) as reader:  # so that a wrong URL makes no new ledger
         if options.sign is None and book.is_signed(reader):
             raise LedgerError(
                 f"book {options.book!r} is signed, and so must be the row that says what was forgotten; "
                 "give the private key with --sign"
             )
-    finally:
-        reader.close()
-    signer: Signer | None = None
-    if options.sign is not None:
-        from ._signing import load_signer  # an extra
-
-        signer = load_signer(Path(options.sign))
-    ledger = Ledger(options.ledger, options.book, signer=signer)
-    try:
+    signer = None if options.sign is None else load_signer(Path(options.sign))
+    with closing(Ledger(options.ledger, options.book, signer=signer)) as ledger:
         yield ledger
-    finally:
-        ledger.close()
 
 
 def _me() -> str:
@@ -408,7 +374,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "id": entry.id,
         "agent": entry.agent,
         "standing": entry.standing,
-        "level": str(entry.receipt.level) if entry.receipt else None,
+        "level": entry.level or None,
         "promised": moment(entry.asked),
         "over": moment(entry.over),
         "amended": moment(entry.amended),
@@ -420,9 +386,8 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 
 def _line(entry: Entry) -> str:
-    level = str(entry.receipt.level) if entry.receipt else "–"
     when = entry.asked if entry.asked is not None else entry.over
-    return _columns(_time(when), entry.call, entry.id, entry.standing, level, f"{entry.played:.1f} s")
+    return _columns(_time(when), entry.call, entry.id, entry.standing, entry.level or "–", f"{entry.played:.1f} s")
 
 
 def _columns(when: str, call: str, id: str, outcome: str, level: str, played: str) -> str:
@@ -469,13 +434,9 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     whole = f" of {receipt.expected:.2f} s" if receipt.expected is not None else " s of an unknown length"
     yield "played", f"{receipt.played:.2f}{whole}; {receipt.made:.2f} s were made"
     for attempt in receipt.attempts:
-        yield (
-            "attempt",
-            (
-                f"{attempt.began_at:.2f}–{attempt.ended_at:.2f} s of the call: {attempt.played:.2f} s, "
-                f"from its second {attempt.starts_from:.2f}" + (f"; {attempt.ended_why}" if attempt.ended_why else "")
-            ),
-        )
+        when = f"{attempt.began_at:.2f}–{attempt.ended_at:.2f} s of the call"
+        why = f"; {attempt.ended_why}" if attempt.ended_why else ""
+        yield "attempt", f"{when}: {attempt.played:.2f} s, from its second {attempt.starts_from:.2f}{why}"
     for begin, end in receipt.holes:
         yield "hole", f"{begin:.2f}–{end:.2f} s of it were not played"
     for listener in receipt.listeners:

@@ -169,6 +169,19 @@ class Entry:
         begun = self.asked if self.asked is not None else (self.over or 0.0)
         return begun + self.receipt.ended_at - self.receipt.asked_at
 
+    @property
+    def level(self) -> str:
+        """The level of its receipt; empty without one."""
+        return "" if self.receipt is None else str(self.receipt.level)
+
+    @property
+    def session_began(self) -> float:
+        """The second 0 of the session that said it, in seconds since 1970."""
+        known = self.receipt
+        if self.asked is not None:
+            return self.asked - (0.0 if known is None else known.asked_at)
+        return (self.over or 0.0) - (0.0 if known is None else known.ended_at)
+
     def is_of(self, id: str) -> bool:
         """Whether this is that utterance, or one of its repeats: ``"notice"``, ``"notice#2"``."""
         name, _, number = self.id.rpartition("#")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ._book import DEFAULT_BOOK, Ledger
-from ._checkpoint import Signer
+from ._signing import load_signer
 
 logger = logging.getLogger("hearout.ledger")
 
@@ -26,11 +26,8 @@ def place(environ: Mapping[str, str]) -> Ledger | None:
     url = environ.get("HEAROUT_LEDGER") or OFF
     if url == OFF:
         return None
-    signer: Signer | None = None
-    if key := environ.get("HEAROUT_LEDGER_KEY"):
-        from ._signing import load_signer  # an extra
-
-        signer = load_signer(Path(key))
+    key = environ.get("HEAROUT_LEDGER_KEY")
+    signer = load_signer(Path(key)) if key else None
     book, anchors = environ.get("HEAROUT_BOOK") or DEFAULT_BOOK, environ.get("HEAROUT_ANCHORS") or ""
     return Ledger(url, book, signer=signer, anchors=anchors)
 

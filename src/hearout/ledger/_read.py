@@ -14,10 +14,11 @@ from ..receipts import Outcome, Receipt
 from ..receipts._codec import Json, from_json
 from ._book import DamagedHeadError, Ledger
 from ._chain import CallName, Plaintext, parsed, renamed, unseal
-from ._checkpoint import Checkpoint, Verifier
+from ._checkpoint import Checkpoint
 from ._entries import Entry, RowKind, amended, told
 from ._meanwhile import said_over
 from ._merkle import Forest
+from ._signing import Verifier
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call
 from ._verify import ChainVerdict, Checker, Fault, Forgettings, Link, plaintext
 

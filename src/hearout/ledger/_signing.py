@@ -3,28 +3,26 @@
 Needs the extra ``signed``.
 """
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import LedgerError
 
-try:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key as load_pem_public
-except ImportError as error:
-    raise LedgerError("signing the ledger needs a package that is missing; install hearout[signed]") from error
 
 
-class Verification:
+class Verifier:
     """Checks the signatures of one key.
 
     Args:
         public: the key.
     """
 
-    def __init__(self, public: Ed25519PublicKey) -> None:
+    def __init__(self, public: "Ed25519PublicKey") -> None:
         self._public = public
 
     @property
@@ -35,10 +33,12 @@ class Verification:
     @property
     def public(self) -> bytes:
         """The key's 32 bytes."""
-        return self._public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return self._public.public_bytes_raw()
 
     def is_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's, of this message."""
+        from cryptography.exceptions import InvalidSignature
+
         try:
             self._public.verify(signature, message)
         except InvalidSignature:
@@ -46,60 +46,66 @@ class Verification:
         return True
 
 
-class Signature:
+class Signer:
     """Signs rows with one key.
 
     Args:
         private: the key.
     """
 
-    def __init__(self, private: Ed25519PrivateKey) -> None:
+    def __init__(self, private: "Ed25519PrivateKey") -> None:
         self._private = private
-        self.verification = Verification(private.public_key())
-
-    @property
-    def key(self) -> str:
-        """Names the key, as :attr:`Verification.key` does."""
-        return self.verification.key
-
-    @property
-    def public(self) -> bytes:
-        """The public key's 32 bytes."""
-        return self.verification.public
+        self.verifier = Verifier(private.public_key())
 
     def sign(self, message: bytes) -> bytes:
         """The signature of a message."""
         return self._private.sign(message)
 
 
-def load_signer(path: Path) -> Signature:
+@contextlib.contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise LedgerError("signing the ledger needs a package that is missing; install hearout[signed]") from error
+
+
+def load_signer(path: Path) -> Signer:
     """The private key in a PEM file, as ``openssl genpkey -algorithm ed25519`` writes it.
 
     Raises:
         LedgerError: the file cannot be read, or holds no such key.
     """
+    with _extra():
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
     try:
         key = load_pem_private_key(_read(path), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise LedgerError(f"{path} holds no private key in PEM that needs no password") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise LedgerError(f"the key in {path} is not Ed25519; make one: openssl genpkey -algorithm ed25519")
-    return Signature(key)
+    return Signer(key)
 
 
-def load_verifier(path: Path) -> Verification:
+def load_verifier(path: Path) -> Verifier:
     """The public key in a PEM file, as ``openssl pkey -pubout`` writes it.
 
     Raises:
         LedgerError: the file cannot be read, or holds no such key.
     """
+    with _extra():
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
     try:
-        key = load_pem_public(_read(path))
+        key = load_pem_public_key(_read(path))
     except (ValueError, UnsupportedAlgorithm) as error:
         raise LedgerError(f"{path} holds no public key in PEM; make it: openssl pkey -pubout -in KEY") from error
     if not isinstance(key, Ed25519PublicKey):
         raise LedgerError(f"the key in {path} is not Ed25519, so it signed nothing here")
-    return Verification(key)
+    return Verifier(key)
 
 
 def _read(path: Path) -> bytes:

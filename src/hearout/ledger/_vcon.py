@@ -49,7 +49,7 @@ class _Call:
 
     def __init__(self, name: str, said: list[Entry], asked: list[tuple[float, QuestionReceipt]]) -> None:
         self._name, self._said, self._asked = name, said, asked
-        begins = [_zero_of(one) for one in said] + [at - receipt.decided_at for at, receipt in asked]
+        begins = [one.session_began for one in said] + [at - receipt.decided_at for at, receipt in asked]
         self.known = bool(begins)
         self.began = min(begins, default=0.0)
 
@@ -77,7 +77,7 @@ class _Call:
     def _dialog(self) -> Iterator[Json]:
         """What was said by whom, of which the book has the words."""
         for entry in self._said:
-            receipt, zero = entry.receipt, _zero_of(entry)
+            receipt, zero = entry.receipt, entry.session_began
             assert receipt is not None
             if receipt.started_at is not None:
                 yield _said(AGENT, zero + receipt.started_at, receipt.text, receipt.played, entry.id)
@@ -121,14 +121,6 @@ class _Call:
             "encoding": "json",
             "body": json.dumps(body, ensure_ascii=False),
         }
-
-
-def _zero_of(entry: Entry) -> float:
-    """The second 0 of an utterance's process, in seconds since 1970."""
-    assert entry.receipt is not None
-    if entry.asked is not None:
-        return entry.asked - entry.receipt.asked_at
-    return (entry.over or 0.0) - entry.receipt.ended_at
 
 
 def _said(who: int, at: float, text: str, seconds: float | None, name: str) -> Json:

@@ -12,9 +12,10 @@ from .._text.progress import Told, counted
 from ..errors import LedgerError
 from ..receipts._codec import Json
 from ._chain import GENESIS, CallName, Plaintext, mismatch, parsed, row_hash
-from ._checkpoint import ANCHOR, Checkpoint, Verifier
+from ._checkpoint import ANCHOR, Checkpoint
 from ._entries import RowKind
 from ._merkle import Tree, is_beginning, is_included
+from ._signing import Verifier
 
 
 @dataclass(frozen=True)
