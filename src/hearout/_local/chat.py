@@ -42,9 +42,7 @@ class Chat:
                 self._server = SmolLM2(self._server)
 
     async def complete(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        """The answer to one request, streamed when it asks for a stream."""
-        if not body.get("stream"):
-            return web.json_response(body=await self._whole(body))
+        """The answer to one request, streamed: LiveKit's LLM asks for nothing else (1.8.9)."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         with contextlib.suppress(ConnectionResetError):  # the client left: LiveKit drops a reply that it began early
             await response.prepare(request)
@@ -58,14 +56,6 @@ class Chat:
         """End the connections to the model server."""
         if self._server is not None:
             await self._server.close()
-
-    async def _whole(self, body: dict[str, Any]) -> bytes:
-        if self._server is None:
-            return _message(body, llm.reply(body["messages"]))
-        try:
-            return await self._server.whole(body)
-        except Trouble as trouble:
-            return _message(body, self._apology(trouble))
 
     async def _forward(self, response: web.StreamResponse, body: dict[str, Any], server: Server | SmolLM2) -> None:
         """Pass the model server's answer on; if it refuses, stalls or breaks off, that is said aloud."""
@@ -135,17 +125,3 @@ def _events(body: dict[str, Any], pieces: Iterable[str], reason: str = "stop") -
 
 def _event(fields: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(fields).encode() + b"\n\n"
-
-
-def _message(body: dict[str, Any], text: str) -> bytes:
-    """The JSON of one answer that is not streamed."""
-    count = len(text.split())
-    fields = {
-        "id": f"chatcmpl-{time.time_ns()}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": body.get("model", ""),
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 0, "completion_tokens": count, "total_tokens": count},
-    }
-    return json.dumps(fields).encode()

@@ -135,7 +135,6 @@ class Gateway:
             "/v1/tts", self._named(lambda request: Speaking(request, self._limits).serve(), "local voice hibari")
         )
         app.router.add_post("/v1/chat/completions", self._complete)
-        app.router.add_get("/v1/models", self._models)
         app.on_cleanup.append(self._chat.close)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -171,13 +170,10 @@ class Gateway:
             body: Any = await request.json()
         except (ValueError, RecursionError):
             return _error(400, "the body is not JSON")
-        if not isinstance(body, dict) or not _are_messages(body.get("messages")):
-            return _error(400, "messages: a list of objects is needed")
+        if not isinstance(body, dict) or not _are_messages(body.get("messages")) or not body.get("stream"):
+            return _error(400, "messages: a list of objects is needed; stream: true")
         self._say_substitution(str(body.get("model", "")), self._chat.name)
         return await self._chat.complete(request, body)
-
-    async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "hearout/local", "object": "model"}]})
 
     def _say_substitution(self, model: str, stand_in: str) -> None:
         """Say once for each model name what answers instead of it; any name is accepted."""
@@ -198,9 +194,6 @@ def _error(status: int, message: str) -> web.Response:
 async def _close_streams(app: web.Application) -> None:
     streams = app[OPEN]
     await asyncio.gather(*[stream.close() for stream in streams])
-
-
-__all__ = ["Gateway", "Limits", "Upstream"]
 
 
 @contextlib.contextmanager

@@ -113,21 +113,6 @@ class SmolLM2:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    async def whole(self, body: Mapping[str, Any]) -> bytes:
-        """The answer to a request that asks for no stream.
-
-        Raises:
-            Trouble: there was none.
-        """
-        head: dict[str, Any] = {}
-        text = ""
-        async for event in self.events(body):
-            if event != b"[DONE]":
-                head = read_json(event)
-                text += _piece(head)
-        message = {"index": 0, "message": {"role": "assistant", "content": text.strip()}, "finish_reason": "stop"}
-        return json.dumps({**head, "object": "chat.completion", "choices": [message]}).encode()
-
     async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         """The answer to a request as the JSON of its events, one for each sentence.
 

@@ -39,19 +39,6 @@ class Server:
         self._upstream = upstream
         self._client: openai.AsyncOpenAI | None = None
 
-    async def whole(self, body: Mapping[str, Any]) -> bytes:
-        """The answer to a request that asks for no stream, as the server gave it.
-
-        Raises:
-            Trouble: there was none.
-        """
-        try:
-            async with asyncio.timeout(STALL), self._asked(body) as answer:
-                content: bytes = await answer.read()
-                return content
-        except (openai.APIError, TimeoutError, OSError) as error:
-            raise _trouble(error, self._upstream.setting) from error
-
     async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         """The answer to a request as the JSON of its events, each whole, as soon as it comes.
 
