@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.orders import POLICY, to_its_end
+from harness.replay import replayed
 from harness.scenes import CONSENT, QUESTION, Announcing, Working, call, reading
 from hearout import (
     Answer,
@@ -45,7 +46,7 @@ def test_a_recorded_call_replays_to_the_same_actions(caller: Any, agent: Any) ->
     call(*caller, agent=agent, on_floor=lambda at, what: lines.append(trace.line(at, what)))
 
     assert any("WriteReceipt" in line for line in lines)
-    assert list(trace.replayed(lines)) == []
+    assert list(replayed(lines)) == []
 
 
 def test_random_calls_replay_to_the_same_actions() -> None:
@@ -54,7 +55,7 @@ def test_random_calls_replay_to_the_same_actions() -> None:
         lines = []
         for step in happened.steps:
             lines += [trace.line(step.at, what) for what in (step.event, *step.actions)]
-        assert list(trace.replayed(lines, POLICY)) == []
+        assert list(replayed(lines, POLICY)) == []
 
 
 def test_a_question_replays_to_the_same_actions() -> None:
@@ -66,7 +67,7 @@ def test_a_question_replays_to_the_same_actions() -> None:
     call(*acts, agent=reading(read), on_floor=lambda at, what: lines.append(trace.line(at, what)))
 
     assert any("EndQuestion" in line and "support" in line for line in lines)
-    assert list(trace.replayed(lines)) == []
+    assert list(replayed(lines)) == []
 
 
 def test_another_decision_than_the_recorded_one_is_told() -> None:
@@ -77,19 +78,19 @@ def test_another_decision_than_the_recorded_one_is_told() -> None:
         json.dumps({"at": 1.0, "action": "LetGo", "is": "LetGo(commit=True)"}),
     ]
 
-    assert list(trace.replayed(lines)) == [
+    assert list(replayed(lines)) == [
         ("LetGo(commit=False)", "Hold(leftover=False)"),
         ("LetGo(commit=True)", "nothing"),
     ]
-    assert list(trace.replayed(lines[:1])) == [("nothing", "Hold(leftover=False)")]
-    assert list(trace.replayed([lines[0], lines[2]])) == [("nothing", "Hold(leftover=False)")]
+    assert list(replayed(lines[:1])) == [("nothing", "Hold(leftover=False)")]
+    assert list(replayed([lines[0], lines[2]])) == [("nothing", "Hold(leftover=False)")]
 
 
 def test_what_an_event_says_survives_the_trace() -> None:
     floor, other = Floor(), Floor()
     asked = e.SpeechRequested("n1", CutIn(phrases=("operator",), keys="0", after=2.0), Answer.NOTE)
     floor.apply(asked, 0.0)
-    list(trace.replayed([trace.line(0.0, asked)]))
+    list(replayed([trace.line(0.0, asked)]))
     read = trace._event(json.loads(trace.line(0.0, asked)))
     other.apply(read, 0.0)
 

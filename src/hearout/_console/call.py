@@ -63,7 +63,7 @@ class CallLog:
         self._answer_is_due = False
         self._session_at = 0.0
         self.trace: list[str] = []
-        """What the floor was told and decided, for :func:`hearout._floor.trace.replayed`."""
+        """What the floor was told and decided, a line of ``floor.jsonl`` each."""
 
     def speak(self, words: str, samples: Any) -> None:
         """Let the caller say `words`; call it in the session's loop."""
@@ -160,11 +160,9 @@ class CallLog:
         return found + self._late(protected)
 
     def _was_held(self, said: SaidRow) -> bool:
-        """True if held words or a final transcript came while the caller's sentence was said, or within 3 s."""
-        later = [other.start for other in self.said if other.start > said.start]
-        until = min([*later, said.end + 3.0])
+        """True if held words or a final transcript came of the caller's sentence."""
         heard = [one.at for one in self.transcripts if one.final] + [one.at for one in self.held]
-        return any(said.start < at <= until for at in heard)
+        return said.is_heard_at(heard, self.said)
 
     def _late(self, protected: list[SpokenRow]) -> list[str]:
         """Answers that came later than they could have."""

@@ -142,10 +142,6 @@ class Failover:
                 self._tended[watched.call] = task
                 task.add_done_callback(lambda _, call=watched.call: self._tended.pop(call))  # type: ignore[misc]
 
-    async def tended(self) -> None:
-        """Wait until what was begun is done."""
-        await asyncio.gather(*self._tended.values())
-
     def _seen(self, worker: str, beat: int, now: float) -> tuple[int, float, int]:
         before, since, looks = self._beats.get(worker, (None, now, 0))
         if before is None or beat > before:

@@ -53,13 +53,11 @@ class Track:
         first: index of the first frame.
         lag: of each frame, in seconds: recording time less announcement time.
         match: of each frame, the correlation of the waveforms, -1..1.
-        gain: of each frame, how much of its waveform is in the recording (1: all of it).
     """
 
     first: int
     lag: Floats
     match: Floats
-    gain: Floats
 
 
 class Finder:
@@ -216,15 +214,15 @@ class Tracker:
 
     def _followed(self, first: int, last: int, expected: Floats) -> Track:
         centre = np.rint(expected * _FINE).astype(int)
-        match, scale = self._correlogram(first, last, centre)
+        match = self._correlogram(first, last, centre)
         path = _cheapest(match, np.diff(centre, prepend=centre[0]))
         rows = np.arange(len(path))
         fraction = _vertex(match, path)
         lag = (centre + path - _SPAN + fraction) / _FINE
-        return Track(first, lag, match[rows, path], match[rows, path] * scale[rows, path])
+        return Track(first, lag, match[rows, path])
 
-    def _correlogram(self, first: int, last: int, centre: npt.NDArray[np.int_]) -> tuple[Floats, Floats]:
-        """Per frame and lag the normalised correlation, and the ratio of the two norms."""
+    def _correlogram(self, first: int, last: int, centre: npt.NDArray[np.int_]) -> Floats:
+        """Per frame and lag the normalised correlation."""
         reach = _WINDOW + 2 * _SPAN
         size = _fast(reach)
         starts = np.arange(first, last) * self._hop - self._edge + centre - _SPAN + _FINE
@@ -232,7 +230,6 @@ class Tracker:
         padded = np.pad(self._there, (0, reach))
         windows = self._windows[first:last]
         match = np.empty((last - first, 2 * _SPAN + 1), np.float32)
-        scale = np.empty_like(match)
         view = np.lib.stride_tricks.sliding_window_view(padded, reach)
         for k in range(0, last - first, 256):
             piece, block = view[starts[k : k + 256]], windows[k : k + 256]
@@ -241,8 +238,7 @@ class Tracker:
             there = np.sqrt(np.maximum(sums[:, _WINDOW:] - sums[:, :-_WINDOW], 0)) + self._floor
             wanted = np.sqrt(np.sum(block**2, axis=1, keepdims=True)) + self._floor
             match[k : k + 256] = product[:, : 2 * _SPAN + 1] / (there * wanted)
-            scale[k : k + 256] = there / wanted
-        return match, scale
+        return match
 
 
 def band(audio: Samples, rate: int, low: float, high: float) -> Samples:
