@@ -108,7 +108,7 @@ class ConsoleOutput(io.AudioOutput):
         filled = 0
         while self.waiting and filled < FRAME and not self._paused:
             segment = self.waiting[0]
-            taken = _take(segment, out[filled:], deadline)
+            taken = _take(segment._pieces, out[filled:], deadline)
             if taken and segment.played > segment._reported and segment._gap:
                 self._progressed(segment)  # it ran dry: what follows is another stretch
             segment._gap = taken < FRAME - filled
@@ -121,12 +121,10 @@ class ConsoleOutput(io.AudioOutput):
             if segment._pieces or not segment.complete:
                 break
             segment.end = at + filled / SAMPLE_RATE
-            self._finished(self.waiting.popleft())
+            self.waiting.popleft()
+            self._progressed(segment)
+            self.on_playback_finished(playback_position=segment.played, interrupted=segment.cut)
         return out
-
-    def _finished(self, segment: PlayedSegment) -> None:
-        self._progressed(segment)
-        self.on_playback_finished(playback_position=segment.played, interrupted=segment.cut)
 
     def _progressed(self, segment: PlayedSegment) -> None:
         """Report what has been played since the last report: one stretch, without a hole in it."""
@@ -195,7 +193,7 @@ class Line:
         self._on_tick = on_tick
         self._on_attached = on_attached
         self._on_caption = on_caption
-        self._caller: deque[Samples] = deque()
+        self._caller: deque[tuple[float, Samples]] = deque()
         self._ticks = 0
         self._begun = 0.0
         self.began_at = 0.0
@@ -239,8 +237,8 @@ class Line:
 
         Call it in the session's loop.
         """
-        begins = self.now + sum(map(len, self._caller)) / SAMPLE_RATE
-        self._caller.append(samples)
+        begins = self.now + sum(len(piece) for _, piece in self._caller) / SAMPLE_RATE
+        self._caller.append((0.0, samples))  # whatever the time is, it came before
         return begins
 
     def recording(self) -> tuple[Samples, Samples]:
@@ -276,7 +274,8 @@ class Line:
 
     def _tick(self, deadline: float) -> None:
         at = self.now
-        caller = self._next_of_caller()
+        caller = np.zeros(FRAME, np.int16)
+        _take(self._caller, caller, deadline)
         agent = self.loudspeaker.play(at, deadline)
         if self.card is not None:
             caller = np.maximum(np.minimum(caller.astype(np.int32) + self.card.exchange(agent), 32767), -32768)
@@ -287,29 +286,15 @@ class Line:
         self._ticks += 1
         self._on_tick(self.now)
 
-    def _next_of_caller(self) -> Samples:
-        out = np.zeros(FRAME, np.int16)
-        filled = 0
-        while self._caller and filled < FRAME:
-            samples = self._caller[0]
-            count = min(len(samples), FRAME - filled)
-            out[filled : filled + count] = samples[:count]
-            filled += count
-            if count == len(samples):
-                self._caller.popleft()
-            else:
-                self._caller[0] = samples[count:]
-        return out
 
-
-def _take(segment: PlayedSegment, into: Samples, deadline: float) -> int:
-    """Move samples that came in time from the segment, and say how many they were."""
+def _take(pieces: deque[tuple[float, Samples]], into: Samples, deadline: float) -> int:
+    """Move samples that came in time, each piece with when it came, and say how many they were."""
     filled = 0
-    while segment._pieces and filled < len(into) and segment._pieces[0][0] <= deadline:
-        came, samples = segment._pieces.popleft()
+    while pieces and filled < len(into) and pieces[0][0] <= deadline:
+        came, samples = pieces.popleft()
         count = min(len(samples), len(into) - filled)
         into[filled : filled + count] = samples[:count]
         filled += count
         if count < len(samples):
-            segment._pieces.appendleft((came, samples[count:]))
+            pieces.appendleft((came, samples[count:]))
     return filled

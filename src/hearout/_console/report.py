@@ -4,7 +4,7 @@ import json
 import os
 import textwrap
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import ConsoleError
 from ..receipts import QuestionReceipt, Receipt
 from .line import Samples
-from .timeline import CallRecord, SaidRow
+from .timeline import CallRecord
 
 FILES = ("call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log")
 """The files that a call leaves. All of them hold words, or the sound of them."""
@@ -77,14 +77,17 @@ def table(record: CallRecord, width: int = 80) -> str:
 
 def receipts(written: Sequence[Receipt], width: int = 80) -> str:
     """The receipts, one after the other, in plain text, at most `width` columns wide."""
-    lines = textwrap.TextWrapper(width, initial_indent="receipt ", subsequent_indent=" " * 8)
-    return "\n".join(lines.fill(_told(receipt)) for receipt in written)
+    return _filled("receipt ", map(_told, written), width)
 
 
 def questions(asked: Sequence[QuestionReceipt], width: int = 80) -> str:
     """The questions, one after the other, with what was decided and why, in plain text."""
-    lines = textwrap.TextWrapper(width, initial_indent="question ", subsequent_indent=" " * 9)
-    return "\n".join(lines.fill(_decided(receipt)) for receipt in asked)
+    return _filled("question ", map(_decided, asked), width)
+
+
+def _filled(head: str, paragraphs: Iterable[str], width: int) -> str:
+    lines = textwrap.TextWrapper(width, initial_indent=head, subsequent_indent=" " * len(head))
+    return "\n".join(map(lines.fill, paragraphs))
 
 
 def _decided(receipt: QuestionReceipt) -> str:
@@ -109,20 +112,15 @@ def _rows(record: CallRecord) -> Iterator[tuple[float, str, str]]:
         yield utterance.start, "agent", f"“{text}” ({what}{utterance.end - utterance.start:.1f} s, {ended})"
     for said in record.caller:
         over = any(u.protected and u.start < said.end and said.start < u.end for u in record.agent)
-        yield said.start, "caller", f"“{said.text}”{f' — over the agent, {_heard(record, said)}' if over else ''}"
+        heard = said.is_heard_at((one.at for one in record.transcripts), record.caller)
+        how = f" — over the agent, {'heard' if heard else 'not heard by the agent'}" if over else ""
+        yield said.start, "caller", f"“{said.text}”{how}"
     for held in record.held:
         yield held.at, "held", f"“{held.text}” ({held.kind}) → {held.fate}"
     for turn in record.turns:
         yield turn.at, "turn", f"“{turn.text}”"
     for reply in record.replies:
         yield reply.start, "gap", f"{reply.gap * 1000:.0f} ms until the agent went on"
-
-
-def _heard(record: CallRecord, said: SaidRow) -> str:
-    """Whether a transcript came while the caller's sentence was said, or within 3 s."""
-    later = [other.start for other in record.caller if other.start > said.start]
-    until = min([*later, said.end + 3.0])
-    return "heard" if any(said.start < t.at <= until for t in record.transcripts) else "not heard by the agent"
 
 
 def _shortened(text: str, longest: int = 140) -> str:

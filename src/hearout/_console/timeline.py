@@ -1,6 +1,7 @@
 """The timeline of a call as data: each thing that was said, heard, held or answered, with its second."""
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,11 @@ class SaidRow:
     start: float
     end: float
     text: str
+
+    def is_heard_at(self, moments: Iterable[float], said: Iterable["SaidRow"]) -> bool:
+        """Whether one of these moments is while this was said, or within 3 s, and before what was said next."""
+        until = min([*(other.start for other in said if other.start > self.start), self.end + 3.0])
+        return any(self.start < at <= until for at in moments)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,6 +71,18 @@ def is_loopback(host: str) -> bool:
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
+
+
+@contextlib.asynccontextmanager
+async def serving(app: web.Application, taken: socket.socket) -> AsyncIterator[None]:
+    """Serve a site on its socket while the block runs; Ctrl-C is the block's."""
+    pages = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await pages.setup()
+    try:
+        await web.SockSite(pages, taken).start()
+        yield
+    finally:
+        await pages.cleanup()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import signal
 import socket
 import time
@@ -21,7 +20,7 @@ from ..ledger._read import verify
 from ..ledger._signing import Verifier, load_verifier
 from ..receipts._codec import Json
 from ..receipts._picture import svg
-from .loopback import file, guarding, listening
+from .loopback import file, guarding, listening, serving
 from .records import LEVELS, OUTCOMES, Recordings, ShownCall, calls
 
 HERE = Path(__file__).parent
@@ -193,11 +192,7 @@ async def _run(app: web.Application, taken: socket.socket) -> None:
     stopped = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
-    pages = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await pages.setup()
-    with contextlib.closing(taken):
-        await web.SockSite(pages, taken).start()
+    async with serving(app, taken):
         where = f"http://127.0.0.1:{taken.getsockname()[1]}"
         print(shown(f"Open {where} to look at the receipts. Nothing is changed. Ctrl-C ends it."), flush=True)  # noqa: T201
         await stopped.wait()
-        await pages.cleanup()

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from aiohttp import web as http
 from livekit.agents import AgentServer
 
 from .._local import choice as voices
@@ -19,7 +18,7 @@ from .._text import shown
 from ..errors import WebError
 from . import rooms as room_server
 from . import site
-from .loopback import is_loopback, listening
+from .loopback import is_loopback, listening, serving
 from .rooms import Rooms
 
 logger = logging.getLogger("hearout")
@@ -100,19 +99,16 @@ class _Service:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop)
-        pages = http.AppRunner(site.Site(self._rooms, host=self._host).app(), access_log=None, shutdown_timeout=1.0)
-        await pages.setup()
-        await http.SockSite(pages, self._listening).start()
         worker = loop.create_task(self._server.run(devmode=True))
         self._server.once("worker_registered", lambda *_: self._say_where())
         stopped = loop.create_task(self._stopped.wait())
         try:
-            await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            async with serving(site.Site(self._rooms, host=self._host).app(), self._listening):
+                await asyncio.wait({worker, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not self._stopped.is_set():
                 worker.result()
                 raise WebError("the agent's worker ended by itself; the lines above say why")
         finally:
-            await pages.cleanup()
             ended, hurried = loop.create_task(self._server.aclose()), loop.create_task(self._hurried.wait())
             await asyncio.wait({ended, hurried}, timeout=ENDS, return_when=asyncio.FIRST_COMPLETED)
             for task in (worker, stopped, ended, hurried):  # jobs that are left end with this process

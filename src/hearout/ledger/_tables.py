@@ -25,6 +25,12 @@ WAIT = 2.0
 
 METADATA = sa.MetaData()
 
+
+def _texts(*names: str) -> Iterator[sa.Column[str]]:
+    """Columns that always have a text."""
+    return (sa.Column(name, sa.Text, nullable=False) for name in names)
+
+
 SCHEMA = sa.Table("hearout_schema", METADATA, sa.Column("version", sa.Integer, primary_key=True))
 
 ROWS = sa.Table(
@@ -32,15 +38,11 @@ ROWS = sa.Table(
     METADATA,
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("before", sa.Text, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
-    sa.Column("content", sa.Text, nullable=False),
+    *_texts("before", "hash", "content"),
     sa.Column("key", sa.Text),
     sa.Column("signature", sa.Text),
     # taken out of the content, to be found by
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("call", sa.Text, nullable=False),
-    sa.Column("utterance", sa.Text, nullable=False),
+    *_texts("kind", "call", "utterance"),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("entry", sa.Text, nullable=False),
     sa.Column("of", sa.BigInteger),
@@ -58,8 +60,7 @@ HEADS = sa.Table(
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("peaks", sa.Text, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
+    *_texts("peaks", "note"),
 )
 """Each book's last row, and what the tree over its rows grows from. Whoever appends locks it first, so that a chain
 cannot fork. `peaks`: JSON, of `merkle.Tree`. `note`: the signed checkpoint; empty where the book is not signed."""
@@ -69,8 +70,7 @@ NAMES = sa.Table(
     METADATA,
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("call", sa.Text, primary_key=True),
-    sa.Column("salt", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
+    *_texts("salt", "name"),
     sa.Index("hearout_names_name", "book", "name", unique=True),
 )
 """The name of each call, beside the chain, which has its pseudonym (`call`); gone when it is forgotten."""
@@ -81,8 +81,7 @@ FORGOTTEN = sa.Table(
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("call", sa.Text, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("salt", sa.Text, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
+    *_texts("salt", "hash"),
 )
 """Calls whose name was forgotten lately, by a hash of it that is slow to guess at: what waited in a spool meanwhile is
 known by it, and is not kept."""
@@ -106,9 +105,7 @@ LEASES = sa.Table(
     METADATA,
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("of", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("call", sa.Text, nullable=False),
-    sa.Column("utterance", sa.Text, nullable=False),
-    sa.Column("holder", sa.Text, nullable=False),
+    *_texts("call", "utterance", "holder"),
     sa.Column("played", sa.Float, nullable=False),
     sa.Column("held", sa.Text, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
@@ -122,14 +119,7 @@ CALLS = sa.Table(
     METADATA,
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("call", sa.Text, primary_key=True),
-    sa.Column("room", sa.Text, nullable=False),
-    sa.Column("sid", sa.Text, nullable=False),
-    sa.Column("job", sa.Text, nullable=False),
-    sa.Column("identity", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("metadata", sa.Text, nullable=False),
-    sa.Column("worker", sa.Text, nullable=False),
-    sa.Column("holder", sa.Text, nullable=False),
+    *_texts("room", "sid", "job", "identity", "name", "metadata", "worker", "holder"),
     sa.Column("rescues", sa.Integer, nullable=False),
     sa.Column("mac", sa.Text, nullable=False),
 )

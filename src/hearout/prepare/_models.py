@@ -168,26 +168,21 @@ async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[T
         if not (speaks == LOCAL and voice == LocalTextToSpeech.name):
             raise AnnouncementError(f"--voice {voice}: {what}; leave --voice out")
     async with http_context.open():
-        speaker: TextToSpeech = (
-            LocalTextToSpeech() if speaks == LOCAL else LiveKitTextToSpeech(_tts_plugin(speaks, voice), voice)
-        )
-        recognizer: SpeechToText = (
-            LocalSpeechToText() if listens == LOCAL else LiveKitSpeechToText(_stt_plugin(listens))
-        )
+        speaker: TextToSpeech = LocalTextToSpeech()
+        if speaks != LOCAL:
+            plugin = _plugin(f"{speaks}:{voice}" if voice else speaks, tts.TTS, inference.TTS)
+            speaker = LiveKitTextToSpeech(plugin, voice)
+        recognizer: SpeechToText = LocalSpeechToText()
+        if listens != LOCAL:
+            recognizer = LiveKitSpeechToText(_plugin(listens, stt.STT, inference.STT))
         yield speaker, recognizer
 
 
-def _tts_plugin(speaks: str, voice: str) -> tts.TTS[Any]:
-    made = _model(f"{speaks}:{voice}" if voice else speaks, inference.TTS)
-    if not isinstance(made, tts.TTS):
-        raise AnnouncementError(f"{speaks}: it returned a {type(made).__name__}, LiveKit's TTS is needed")
-    return made
-
-
-def _stt_plugin(listens: str) -> stt.STT[Any]:
-    made = _model(listens, inference.STT)
-    if not isinstance(made, stt.STT):
-        raise AnnouncementError(f"{listens}: it returned a {type(made).__name__}, LiveKit's STT is needed")
+def _plugin(name: str, kind: type[Any], cloud: Any) -> Any:
+    """LiveKit's TTS or STT that a name stands for."""
+    made = _model(name, cloud)
+    if not isinstance(made, kind):
+        raise AnnouncementError(f"{name}: it returned a {type(made).__name__}, LiveKit's {kind.__name__} is needed")
     return made
 
 
