@@ -13,7 +13,7 @@ from livekit.agents import cli as livekit_cli
 
 from .__main__ import outlive_readers
 from ._local import choice as voices
-from ._session import process
+from ._session.process import Process
 from ._text import shown
 from ._worker.attach import attach
 from .errors import ConsoleError, HearoutError
@@ -92,7 +92,7 @@ def _console(server: AgentServer, options: argparse.Namespace, choice: voices.Ch
     from ._console import run  # the console's packages are an extra
 
     if options.stock:
-        process.use_stock()
+        Process.stock = True
     return run.console(
         server,
         script=options.script,

@@ -303,10 +303,10 @@ def test_keys_count_from_the_caller_and_from_whom_the_policy_names() -> None:
 
 def test_nobody_but_the_caller_may_type() -> None:
     async def play(call: Scene) -> None:
-        assert not call.follows.may_type("caller")
+        assert call.follows.caller_now() != "caller"
         await here(call)
-        assert call.follows.may_type("caller")
-        assert not call.follows.may_type("stranger")
+        assert call.follows.caller_now() == "caller"
+        assert call.follows.caller_now() != "stranger"
 
     scene(play)
 

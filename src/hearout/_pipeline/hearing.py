@@ -111,6 +111,3 @@ class _Noted(io.AudioInput):
 
 def _shape(frame: rtc.AudioFrame) -> tuple[int, int, int]:
     return frame.sample_rate, frame.num_channels, frame.samples_per_channel
-
-
-__all__ = ["CallerAudio"]

@@ -18,15 +18,15 @@ from .. import _text as words
 from .given import note_given
 from .prepared import PreparedAnswer
 from .replay import iterated
-from .retry import SPEECH, Retry
+from .retry import SPEECH, Retry, RetryWatcher
 from .transcripts import TranscriptGate
 
 Hook = Callable[[Agent, Any, llm.ChatContext, llm.ChatMessage], Awaitable[None]]
 Exceeded = Callable[[Callable[[UserTurnExceededEvent], Awaitable[None]], UserTurnExceededEvent], Awaitable[None]]
 
 
-class Watcher(Protocol):
-    """Who is told what passes."""
+class Watcher(RetryWatcher, Protocol):
+    """Who is told what passes, beside failures."""
 
     def text_known(self, handle: SpeechHandle, text: str) -> None:
         """So much of the text of a speech is known, as the LLM or the program wrote it; each time the new piece."""
@@ -34,14 +34,8 @@ class Watcher(Protocol):
     def text_shown(self, handle: SpeechHandle, text: str) -> None:
         """The agent's transcription node gave this piece: LiveKit puts it into the chat context."""
 
-    def spoken(self, handle: SpeechHandle, piece: int, text: str, *, complete: bool) -> None:
-        """The TTS was given this text so far for one piece of the speech; all of the piece, when `complete`."""
-
     def is_spoken_text(self, handle: SpeechHandle) -> bool:
         """Whether its text is one that a TTS was given before, which the agent's own node is not to change again."""
-
-    def sentence_placed(self, handle: SpeechHandle, seconds: float, text: str) -> None:
-        """The TTS says at which second of its stretch a sentence begins."""
 
     def model_asked(self, handle: SpeechHandle) -> None:
         """The LLM is asked for it, or for what follows a tool."""

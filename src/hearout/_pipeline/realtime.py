@@ -361,6 +361,3 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
         if self in self._proxy.sessions:
             self._proxy.sessions.remove(self)
         await self.behind.aclose()
-
-
-__all__ = ["RealtimeModels", "RealtimeProxy", "RealtimeSessionProxy"]

@@ -272,10 +272,6 @@ class Participants:
         self._look()
         return self.caller
 
-    def may_type(self, identity: str) -> bool:
-        """Whether what this participant types is for the agent."""
-        return identity == self.caller_now()
-
     def nobody_hears(self) -> None:
         """The agent itself is cut off: everybody was there as long as they gave signs of life, and is gone."""
         for person in self._people():

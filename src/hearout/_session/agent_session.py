@@ -328,7 +328,8 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
     def _running_bridge(self, what: str, *, tts: bool) -> Bridge:
         if self._stock:
-            raise settings.stock_has_no(what)
+            why = f"--stock plays LiveKit's own session, which has no {what}; leave it out"
+            raise SettingsError(why, setting="--stock")
         if self._bridge is None:
             raise FloorClosedError(f"{what} needs a session that runs: await session.start(…) first")
         self._bridge.check_open()
@@ -405,7 +406,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
         room = None if self._bridge is None else self._bridge.room
-        if room is None or event.participant is None or room.may_type(event.participant.identity):
+        if room is None or event.participant is None or event.participant.identity == room.caller_now():
             await self.user_typed(event.text)
 
     def emit(self, event: EventTypes, arg: AgentEvent) -> None:

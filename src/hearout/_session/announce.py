@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from ..announcement import Announcement
     from .bridge import Bridge
 
-logger = logging.getLogger("hearout")
+T = TypeVar("T")
 
+logger = logging.getLogger("hearout")
 
 LEAST = 1.0
 """Seconds after which an announcement may come again at the soonest."""
@@ -57,6 +58,32 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
     sentences = tuple((sentence.begin, sentence.text) for sentence in audio.sentences)
     choices |= {"expected": audio.seconds, "sentences": sentences, "frames": audio.frames}
     return SpeechRequest(id or audio.id, audio.text, **choices)
+
+
+class OwedHandle(Generic[T]):
+    """Something that is owed: await it for its record.
+
+    Args:
+        id: names it.
+        result: done with the record.
+        stop: stops it, for a reason.
+    """
+
+    def __init__(self, id: str, *, result: asyncio.Future[T], stop: Callable[[str], None]) -> None:
+        self.id = id
+        self._result = result
+        self._stop = stop
+
+    def __await__(self) -> Generator[None, None, T]:
+        return asyncio.shield(self._result).__await__()
+
+    def done(self) -> bool:
+        """Whether it is over, and its record written."""
+        return self._result.done()
+
+    def stop(self, reason: str) -> None:
+        """Stop it, for a reason that goes on its record; does nothing after the end."""
+        self._stop(reason)
 
 
 def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementHandle":
@@ -219,11 +246,11 @@ class Announcer:
             return self._session.say(asked.text, audio=audio, allow_interruptions=False, add_to_chat_ctx=asked.context)
 
 
-class AnnouncementHandle:
+class AnnouncementHandle(OwedHandle[Receipt]):
     """An announcement that is owed: await it for its :class:`hearout.Receipt`.
 
     Awaiting raises nothing: how it ended is the receipt's outcome. Whoever stops waiting (a time-out, a task that is
-    cancelled) does not stop the announcement.
+    cancelled) does not stop the announcement. When stopped, its receipt says that the operator did, and why.
 
     Args:
         id: of the announcement.
@@ -233,20 +260,10 @@ class AnnouncementHandle:
     """
 
     def __init__(
-        self,
-        id: str,
-        *,
-        receipt: asyncio.Future[Receipt],
-        played: Callable[[], float],
-        stop: Callable[[str], None],
+        self, id: str, *, receipt: asyncio.Future[Receipt], played: Callable[[], float], stop: Callable[[str], None]
     ) -> None:
-        self.id = id
-        self._receipt = receipt
+        super().__init__(id, result=receipt, stop=stop)
         self._played = played
-        self._stop = stop
-
-    def __await__(self) -> Generator[None, None, Receipt]:
-        return asyncio.shield(self._receipt).__await__()
 
     def __repr__(self) -> str:
         return f"<AnnouncementHandle {self.id!r} {'over' if self.done() else f'{self.played:.1f} s played'}>"
@@ -254,12 +271,4 @@ class AnnouncementHandle:
     @property
     def played(self) -> float:
         """Seconds of it that have left the audio output so far."""
-        return self._receipt.result().played if self._receipt.done() else self._played()
-
-    def done(self) -> bool:
-        """Whether its receipt is written."""
-        return self._receipt.done()
-
-    def stop(self, reason: str) -> None:
-        """Stop it; the receipt then says that the operator did, and why. Nothing, if it is over."""
-        self._stop(reason)
+        return self._result.result().played if self.done() else self._played()

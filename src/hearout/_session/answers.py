@@ -164,10 +164,6 @@ class Answers:
             if ready is not None:
                 await ready.drop()
 
-    async def answer_now(self, text: str) -> None:
-        """Answer a typed text instead of the current speech, as LiveKit does in a room."""
-        await answer_typed(self._session, text)
-
     def answer_aside(self, held: tuple[Held, ...]) -> SpeechHandle | None:
         """Answer what the caller asked back to a question, which is asked again after this; None where nothing can.
 

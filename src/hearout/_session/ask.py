@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from .._floor.answering import Expected
 from ..errors import AlreadyOwedError, QuestionError
 from ..policy import Redeliver
 from ..receipts import AskOutcome, Held, Kind, QuestionReceipt
-from .announce import Announcer
+from .announce import Announcer, OwedHandle
 from .asking import Aside, Choices, Digits, Silence, YesNo
 from .silence import Silences
 from .speeches import SpeechRequest
@@ -89,35 +89,15 @@ class CallerAnswer:
         return dataclasses.replace(self, receipt=self._revoke(revoked))
 
 
-class QuestionHandle:
+class QuestionHandle(OwedHandle[CallerAnswer]):
     """A question that waits for its answer: await it for a :class:`hearout.CallerAnswer`.
 
-    Awaiting raises nothing for what a caller does. Whoever stops waiting does not stop the question.
-
-    Args:
-        id: of the question.
-        answer: done with its answer.
-        stop: stops it, for a reason.
+    Awaiting raises nothing for what a caller does. Whoever stops waiting does not stop the question. When stopped, its
+    outcome is *cut in*.
     """
 
-    def __init__(self, id: str, *, answer: asyncio.Future[CallerAnswer], stop: Callable[[str], None]) -> None:
-        self.id = id
-        self._answer = answer
-        self._stop = stop
-
-    def __await__(self) -> Generator[None, None, CallerAnswer]:
-        return asyncio.shield(self._answer).__await__()
-
     def __repr__(self) -> str:
-        return f"<QuestionHandle {self.id!r} {self._answer.result().outcome.value if self.done() else 'is open'}>"
-
-    def done(self) -> bool:
-        """Whether the question has ended."""
-        return self._answer.done()
-
-    def stop(self, reason: str) -> None:
-        """Stop the question; its outcome is then *cut in*. Does nothing after the end."""
-        self._stop(reason)
+        return f"<QuestionHandle {self.id!r} {self._result.result().outcome.value if self.done() else 'is open'}>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +210,7 @@ class Asker:
             raise AlreadyOwedError(f"question {name!r} is open; await it, or use another id", id=name, call=call)
         answered = self._open[name] = (question, asyncio.get_running_loop().create_future())
         ledger = self._call.receipts.ledger
-        handle = QuestionHandle(name, answer=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))
+        handle = QuestionHandle(name, result=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))
         if ledger is not None and (before := ledger.answer(name, question.text, question.version)) is not None:
             self._settle(before)
         elif self._announcer.is_mute():

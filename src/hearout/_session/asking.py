@@ -117,6 +117,3 @@ def _check_keys(keys: Mapping[str, str], names: tuple[str, ...]) -> None:
             raise QuestionError(f"{key!r} is no key of a telephone (0-9, *, #, A-D)", field="keys")
         if choice not in names:
             raise QuestionError(f"key {key} makes {choice!r}, which is none of {', '.join(names)}", field="keys")
-
-
-__all__ = ["Aside", "Choices", "Digits", "Silence", "YesNo"]

@@ -8,7 +8,6 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent, get_job_context
 from livekit.agents.utils import is_given
-from livekit.agents.voice import SpeechHandle
 
 from .. import _text as words
 from .._floor import events as e
@@ -72,7 +71,7 @@ class Bridge:
         self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=runner.start)
         inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
         inbound.on_speech, inbound.on_hand_over = self.stand_between, self._wrap_current
-        self._inbound = inbound
+        self._inbound, self.protect = inbound, inbound.protect
         self._retry = self._retrying(policy)
         self.announcer = Announcer(session, self)
         self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed, ended=lambda: self.is_ending)
@@ -193,10 +192,6 @@ class Bridge:
         if not source.audio_enabled and (ends := self._audio.ended_by_silence(silence)) is not None:
             source.audio = ends
         return known
-
-    def protect(self, handle: SpeechHandle) -> None:
-        """From now on this speech is an utterance of the floor."""
-        self._inbound.protect(handle)
 
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""

@@ -15,7 +15,7 @@ from .._floor import events as e
 from .._pipeline.transcripts import TranscriptGate
 from ..receipts import Held
 from .announce import Announcer
-from .answers import Answers
+from .answers import Answers, answer_typed
 from .ask import Asker
 from .call_receipts import CallReceipts
 from .realtime import RealtimeDoors
@@ -90,7 +90,7 @@ class Outbound:
             case a.ReturnWords():
                 self._hand_back(action.words)
             case a.AnswerTyped():
-                self._runner.start(self._answers.answer_now(action.text))
+                self._runner.start(answer_typed(self._session, action.text))
             case a.AddToContext():
                 self._runner.start(self._answers.note(words.join(held.text for held in action.words)))
             case a.StopUtterance() if (speech := self._speeches.named(action.id)) is not None:

@@ -35,7 +35,13 @@ class LocalLine(Protocol):
 
 
 class Process:
-    """What holds for every session of this process: set by the command line, before the first job."""
+    """What holds for every session of this process: set by the command line, before the first job.
+
+    Attributes:
+        line: takes the place of a room; None for none.
+        call: names the call on that line.
+        stock: sessions behave as LiveKit's own, for comparison: no settings, no floor.
+    """
 
     line: LocalLine | None = None
     call: str = ""
@@ -45,11 +51,6 @@ class Process:
 def use_line(line: LocalLine | None, *, call: str = "") -> None:
     """Let the sessions of this process talk over `line` instead of a room; receipts name the call so."""
     Process.line, Process.call = line, call
-
-
-def use_stock() -> None:
-    """Let the sessions of this process behave as LiveKit's own, for comparison: no settings, no floor."""
-    Process.stock = True
 
 
 def page_shows_all() -> bool:

@@ -222,6 +222,3 @@ def _flagged(handle: SpeechHandle, allowed: NotGivenOr[bool]) -> SpeechHandle:
     if is_given(allowed):
         handle.allow_interruptions = allowed
     return handle
-
-
-__all__ = ["RealtimeDoors", "check_model"]

@@ -132,11 +132,6 @@ def start_arguments(
     return arguments
 
 
-def stock_has_no(what: str) -> SettingsError:
-    """The error of a call that only hearout's session has, where ``console --stock`` plays LiveKit's own."""
-    return SettingsError(f"--stock plays LiveKit's own session, which has no {what}; leave it out", setting="--stock")
-
-
 def _turn_handling(arguments: dict[str, Any], *, strict: bool) -> dict[str, Any]:
     """Take ``turn_handling`` out of the arguments, made from the old keywords where those were given."""
     old = {name: arguments.pop(name) for name in _OLD_KEYWORDS if name in arguments}
@@ -171,6 +166,3 @@ def _overridden(setting: str, why: str, *, strict: bool) -> None:
     if strict:
         raise SettingsError(f"{setting}: {why}", setting=setting.partition("=")[0])
     logger.warning("%s: %s", setting, why)
-
-
-__all__ = ["WHY", "WhileNothingIsOwed", "session_arguments", "start_arguments", "stock_has_no"]

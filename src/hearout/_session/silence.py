@@ -54,6 +54,3 @@ class Silences:
         for one in [one for one in self._kept if not self._is_present(one[1])]:
             self._kept.remove(one)
             self._revoke(one[0].id, one[0].decided_at, ABSENT)
-
-
-__all__ = ["Silences"]

@@ -367,6 +367,3 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
         """Tell LiveKit, a network later; nothing is told on a connection that is closed."""
         timer = asyncio.get_running_loop().call_later(self._kind.delay + after, lambda: self.emit(name, event))
         self._timers.append(timer)
-
-
-__all__ = ["Realtime", "ScriptedRealtimeModel", "ScriptedRealtimeSession"]

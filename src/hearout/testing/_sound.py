@@ -138,18 +138,3 @@ def _stretches(played: Iterable[tuple[float, Samples]], rate: int) -> Iterator[H
                 start=start + max(0, int(lows[first]) - 1) / rate,
                 end=start + min(len(samples), int(lows[last - 1]) + 3) / rate,
             )
-
-
-__all__ = [
-    "AGENT_RATE",
-    "BLOCK",
-    "CALLER_RATE",
-    "NOISE",
-    "RATES",
-    "Heard",
-    "Samples",
-    "SpokenWord",
-    "SpokenWords",
-    "read",
-    "synthesis",
-]
