@@ -56,7 +56,6 @@ class Player:
 
     Args:
         call: the call; its line's loop is where everything is done.
-        script: the steps.
         ends_itself: whether the call ends after the script's quiet; a person's call does not.
 
     Raises:

@@ -23,7 +23,6 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
 
     Args:
         directory: exists, as :func:`folder` makes it.
-        record: what happened.
         caller: mono, from the start of the call; `agent` likewise, and of the same length.
         sample_rate: of both, in Hz.
 

@@ -61,11 +61,7 @@ class AwakeTime:
 
 
 class AwakeFloor(Floor):
-    """The floor of one call, told and asked in seconds of the call.
-
-    Args:
-        policy: the choices of the team.
-    """
+    """The floor of one call, told and asked in seconds of the call."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         super().__init__(policy)

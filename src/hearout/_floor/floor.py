@@ -121,7 +121,6 @@ class Floor:
         """Note what happened, and decide what must be done.
 
         Args:
-            event: what happened.
             at: when, in seconds from the call's start; never less than before.
         """
         self._note(event, at)

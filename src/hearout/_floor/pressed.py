@@ -20,13 +20,7 @@ ACKNOWLEDGED = "acknowledged"
 
 
 class Pressed:
-    """The keys and buttons of one call.
-
-    Args:
-        questions: that are open.
-        queue: the utterances that are owed.
-        heard: what the caller says.
-    """
+    """The keys and buttons of one call."""
 
     def __init__(self, questions: Questions, queue: Queue, heard: HeldWords) -> None:
         self._questions, self._queue, self._heard = questions, queue, heard
@@ -38,9 +32,6 @@ class Pressed:
         """Note a pressed key or button, and settle its fate.
 
         Args:
-            event: what was pressed.
-            at: when.
-            owner: the utterance over which it was.
             holding: whether it is put on record.
         """
         if isinstance(event, e.KeysPressed):

@@ -162,14 +162,7 @@ class OpenQuestion:
 
 
 class Questions:
-    """The questions of one call: one is open, the others wait for its end.
-
-    Args:
-        policy: the choices of the team.
-        queue: the utterances that are owed.
-        heard: what the caller says.
-        closing: what has begun to end the call.
-    """
+    """The questions of one call: one is open, the others wait for its end."""
 
     def __init__(self, policy: Policy, queue: Queue, heard: HeldWords, closing: Closing) -> None:
         self._policy, self._queue, self._heard, self._closing = policy, queue, heard, closing

@@ -45,11 +45,7 @@ class _Due:
 
 
 class Repeats:
-    """Those of one call.
-
-    Args:
-        heard: what the caller says.
-    """
+    """Those of one call."""
 
     def __init__(self, heard: HeldWords) -> None:
         self._heard = heard
@@ -79,7 +75,6 @@ class Repeats:
         """Say what is due, if this is a pause.
 
         Args:
-            at: now.
             free: whether nothing protected is owed or expected, and the call goes on.
             passed: whether LiveKit has words of which it has made no turn.
         """

@@ -27,8 +27,6 @@ class LastFinal:
         """The part of a final that is not in the last one.
 
         Args:
-            event: the final.
-            at: now.
             alone: whether no other sound can have been its words.
         """
         rest = (

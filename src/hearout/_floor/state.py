@@ -66,11 +66,7 @@ class LiveKitsTurn:
 
 
 class Queue:
-    """The utterances of one call whose receipts are not written.
-
-    Args:
-        policy: the choices of the team.
-    """
+    """The utterances of one call whose receipts are not written."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -174,7 +170,6 @@ class Queue:
         """Since when no other protected speech stands before this one; None while some does.
 
         Args:
-            one: it.
             freed_at: when the last one that stood before others was over.
         """
         owed = self.open()

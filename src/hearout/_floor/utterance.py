@@ -353,7 +353,6 @@ class Utterance:
         """End the utterance if the cut-in policy allows it for these words of the caller, final or interim.
 
         Args:
-            text: what was said.
             began, at: when it began, and when it is known.
             idle: whether it is a backchannel or an echo.
         """

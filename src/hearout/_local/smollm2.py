@@ -104,11 +104,7 @@ def model_file() -> Path:
 
 
 class SmolLM2:
-    """Asks the model, and lets whole sentences through.
-
-    Args:
-        server: the model's.
-    """
+    """Asks the model, and lets whole sentences through."""
 
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -29,11 +29,7 @@ class Trouble(Exception):
 
 
 class Server:
-    """Asks one model server; keeps its connections.
-
-    Args:
-        upstream: which one.
-    """
+    """Asks one model server; keeps its connections."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream

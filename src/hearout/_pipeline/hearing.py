@@ -86,7 +86,6 @@ class _Noted(io.AudioInput):
     """An input whose frames are noted as they come.
 
     Args:
-        behind: the input.
         came: called with each frame, and this.
         first: frames that come before its own.
     """

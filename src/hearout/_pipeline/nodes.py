@@ -59,7 +59,6 @@ class Nodes:
 
     Args:
         agent: whose. Wrapped until :meth:`unwrap`.
-        gate, retry, watcher, takeover: what stands in between.
         turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
         turn_exceeded: the same for its ``on_user_turn_exceeded``, without the agent.
     """

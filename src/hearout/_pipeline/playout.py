@@ -53,9 +53,7 @@ class PlayoutMeter(io.AudioOutput):
     has them, progress reports are the only facts (``docs/livekit.md``), so both are listened to here.
 
     Args:
-        sink: the session's audio output.
         speaking: whose audio is being captured: called in LiveKit's task for it.
-        listener: who wants to know.
         awake: tells how long the loop really ran.
         lead_in: asked when a stretch begins: seconds of silence to play before it, which are no part of it.
     """

@@ -88,12 +88,7 @@ class RealtimeModels:
 
 
 class RealtimeProxy(llm.RealtimeModel):
-    """Stands before a realtime model; what it does not know is the model's.
-
-    Args:
-        behind: the model.
-        models: of the session.
-    """
+    """Stands before a realtime model; what it does not know is the model's."""
 
     def __init__(self, behind: llm.RealtimeModel, models: RealtimeModels) -> None:
         super().__init__(capabilities=behind.capabilities)
@@ -145,9 +140,6 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
     """Stands before one session of a realtime model.
 
     Args:
-        model: the proxy that made it.
-        behind: the model's session.
-        models: of the session.
         server_takes_turns: whether the server makes the caller's turns; otherwise LiveKit commits them.
     """
 

@@ -90,7 +90,6 @@ class Retry:
         patience: how long it may give no sound.
         left: seconds that have not left the audio output, of those of a speech that were made.
         awaited: whether something owed waits for speech that may be interrupted, or the speech answers held words.
-        watcher: who is told.
         awake: tells how long the loop really ran: a try that broke off while it stood still has not failed.
     """
 
@@ -118,7 +117,6 @@ class Retry:
         """The node that resumes what its TTS did not say.
 
         Args:
-            original: the agent's node.
             voice: the TTS that it uses, where that is one of LiveKit's.
         """
 

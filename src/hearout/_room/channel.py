@@ -18,11 +18,7 @@ class Refused(Exception):
 
 
 class Channel:
-    """What the page's reports and its news need of a room, which need not be joined yet.
-
-    Args:
-        room: the agent's.
-    """
+    """What the page's reports and its news need of a room, which need not be joined yet."""
 
     def __init__(self, room: rtc.Room) -> None:
         self._room = room
@@ -47,7 +43,6 @@ class Channel:
         """Ask a participant; its answer.
 
         Args:
-            identity: of the participant.
             method, payload: what is asked.
             within: seconds after which the answer is too late.
 

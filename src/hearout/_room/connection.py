@@ -41,7 +41,6 @@ class ConnectionLoss:
     """Watches the connection of one agent whose call is registered for failover.
 
     Args:
-        room: LiveKit's.
         unheard: called when nobody hears the agent any more.
         abandon: leaves the call's ledger rows as an agent that died leaves them.
         later: calls back after so many seconds in which the event loop ran.

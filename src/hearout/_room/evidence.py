@@ -16,8 +16,6 @@ class Evidence:
     """What is known of the caller's hearing.
 
     Args:
-        room: knows who was there.
-        page: asks the caller's browser.
         acknowledge: seconds to wait for an acknowledgement that was asked for.
     """
 

@@ -44,8 +44,6 @@ class SignsOfLife:
     """Looks for signs of life of participants, and tells presence.
 
     Args:
-        room: LiveKit's.
-        presence: of who is watched.
         now: seconds from the call's start.
         wall: the clock of LiveKit's statistics: seconds since 1970.
     """
@@ -127,7 +125,6 @@ class UplinkMonitor:
     12 s.
 
     Args:
-        room: LiveKit's.
         presence: is told when nobody can have heard.
     """
 

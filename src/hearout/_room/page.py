@@ -107,7 +107,6 @@ def shown(name: str, receipt: Receipt, identity: str) -> Message:
 
     Args:
         name: the utterance's id, as the floor knows it; the receipt's own may be used twice in a call.
-        receipt: its receipt.
         identity: of the caller.
     """
     heard = next((one for one in receipt.listeners if one.identity == identity), None)
@@ -136,7 +135,6 @@ class CallersPage:
     """Tells the caller's page of one call.
 
     Args:
-        wire: to the room.
         now: the second of the call.
         caller: the identity of the caller; None while there is none.
         receipt: the newest receipt of an utterance, by its id on the floor; None where none is written.

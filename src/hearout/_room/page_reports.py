@@ -91,7 +91,6 @@ class PageReports:
     """Listens to one call's floor and asks the caller's page.
 
     Args:
-        wire: to the room.
         now: the second of the call.
         caller: the identity of the caller; None while there is none.
     """

@@ -96,8 +96,6 @@ class Participants:
     Args:
         room: LiveKit's, connected or not yet.
         session: whose linked participant is the caller.
-        policy: the choices of the team.
-        host: feeds the floor.
         wall: the clock of LiveKit's statistics: seconds since 1970.
     """
 

@@ -31,7 +31,6 @@ class StreamGuard:
     """Stands between a room and what LiveKit's session registers there.
 
     Args:
-        room: LiveKit's.
         caller: the identity of the caller; empty while there is none.
     """
 

@@ -41,7 +41,6 @@ def left_because(person: rtc.RemoteParticipant, *, answered: bool, transferred: 
     """Why somebody is not in the call; None for a caller who left by themselves, or whose connection died.
 
     Args:
-        person: who left.
         answered: whether the telephone, if it is one, was ever answered.
         transferred: whether the agent sent their call elsewhere.
     """

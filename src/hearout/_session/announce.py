@@ -90,7 +90,6 @@ def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementH
     """The handle of an utterance that a dead agent said whole: nothing is said again, and the receipt is there.
 
     Args:
-        receipt: of it.
         stop: ends its coming again, for a reason.
     """
     done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
@@ -99,12 +98,7 @@ def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementH
 
 
 class Announcer:
-    """Lets LiveKit say what is owed.
-
-    Args:
-        session: LiveKit's.
-        call: in which.
-    """
+    """Lets LiveKit say what is owed."""
 
     def __init__(self, session: AgentSession[Any], call: "Bridge") -> None:
         self._session = session

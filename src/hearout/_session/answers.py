@@ -39,10 +39,6 @@ class Answers:
     """The answers of one session.
 
     Args:
-        session: LiveKit's.
-        policy: the choices of the team.
-        speeches: what is being said.
-        nodes: the nodes of an agent.
         start: runs work of which nobody waits for the end.
     """
 

@@ -175,8 +175,6 @@ class Asker:
     """Asks the questions of one call.
 
     Args:
-        call: in which.
-        announcer: says the attempts.
         answer: lets the agent answer what the caller asks back.
     """
 

@@ -48,7 +48,6 @@ class Bridge:
 
     Args:
         session: LiveKit's session, running in this event loop.
-        policy: the choices of the team.
     """
 
     def __init__(self, session: RealtimeDoors[Any], policy: Policy) -> None:

@@ -132,7 +132,6 @@ class CallLedger:
     """Keeps the book of one call.
 
     Args:
-        writer: writes.
         call: names the call.
         agent: tells who speaks.
         progress: tells how far an utterance is.
@@ -181,7 +180,6 @@ class CallLedger:
         """The record of a question that was answered to a dead agent in this call; asked once for each.
 
         Args:
-            name: its id.
             text, version: of what is to be asked now: another question is not answered.
         """
         known = self.answers.pop(name, None)
@@ -205,7 +203,6 @@ class CallLedger:
         """The receipt of what a dead agent said to its end, and was to say so; asked once for each.
 
         Args:
-            name: its id.
             text: what is to be said now; None where nobody knows it yet.
         """
         receipt = self.finished.get(name)

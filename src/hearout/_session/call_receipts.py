@@ -17,7 +17,6 @@ class CallReceipts:
     """What became of the protected utterances of one call.
 
     Args:
-        speeches: what was asked for.
         agent: tells who speaks.
         start: begins a task that the session waits for when it closes.
     """

@@ -65,11 +65,7 @@ class Inbound:
     """Translates LiveKit's events into the floor's, and an attempt's seconds into the utterance's.
 
     Args:
-        session: LiveKit's session.
-        runner: feeds the floor.
         speeches: which of LiveKit's speeches is which utterance; speech that is none is nothing to the floor.
-        answers: the prepared answers.
-        gate: where transcripts pass.
     """
 
     def __init__(

@@ -27,12 +27,6 @@ class Outbound:
     """Carries out the floor's actions, and decides nothing.
 
     Args:
-        session: LiveKit's session.
-        runner: runs what takes time.
-        answers, announcer, takeover: make what the agent says.
-        receipts: of the call.
-        asker: asks questions.
-        gate: where transcripts pass.
         take_over: holds the words of the caller's sound of which a realtime model made no turn; whether there are any
             of which LiveKit would make one.
         call_off_soon: tells the floor, two steps of the loop later, that no reply is on its way any more.

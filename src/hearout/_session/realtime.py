@@ -182,11 +182,7 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
 
 
 class _Swapping:
-    """The session as the fallback adapter uses it (1.8.9): it stops speech by force, which protected speech is not.
-
-    Args:
-        session: whose.
-    """
+    """The session as the fallback adapter uses it (1.8.9): it stops speech by force, which protected speech is not."""
 
     def __init__(self, session: RealtimeDoors[Any]) -> None:
         self._session = session

@@ -18,11 +18,7 @@ FloorListener = Callable[[float, e.Event | a.Action], None]
 
 
 class Runner:
-    """One floor, its clock and the tasks of its call.
-
-    Args:
-        floor: decides.
-    """
+    """One floor, its clock and the tasks of its call."""
 
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
@@ -58,7 +54,6 @@ class Runner:
         after the other.
 
         Args:
-            event: what happened.
             at: when, in seconds from the session's begin; now, where it is None.
         """
         self.awake.look()

@@ -26,11 +26,7 @@ Signed = TypeVar("Signed", bound=Callable[..., Any])
 
 
 def signed_as(livekits: Signed) -> Callable[[Callable[..., Any]], Signed]:
-    """Show type checkers LiveKit's signature of a method that passes its arguments on; at run time nothing changes.
-
-    Args:
-        livekits: the method that is overridden.
-    """
+    """Show type checkers LiveKit's signature of a method that passes its arguments on; at run time nothing changes."""
 
     def same(ours: Any) -> Any:
         return ours

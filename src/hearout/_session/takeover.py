@@ -46,9 +46,6 @@ class Takeover:
     """Goes on with what dead agents of one call left.
 
     Args:
-        session: of the new agent.
-        announcer: says what is owed.
-        speeches: of the session.
         feed: tells the floor, which decides what is said of what nobody asked for again.
         ended: tells whether the call is over, or about to be.
     """

@@ -16,7 +16,6 @@ def is_backchannel(text: str, language: Language) -> bool:
     In doubt it can mean more: a "no" that is dropped cannot be undone, an "okay" that is delivered can.
 
     Args:
-        text: what the caller said.
         language: that it was said in; in one that is not known, everything may mean something.
     """
     if len(text) > LONGEST:

@@ -22,7 +22,6 @@ def sentences(text: str, language: Language = UNKNOWN) -> tuple[tuple[int, str],
     """The sentences of a text, each with the character at which it begins. Rather too long than too short.
 
     Args:
-        text: any.
         language: whose short forms count; those of all languages, where it is not known.
     """
     return _sentences(text, language)

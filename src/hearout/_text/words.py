@@ -150,7 +150,6 @@ def is_echo(text: str, spoken: Sequence[str], *, at_least: int = ECHO_WORDS) -> 
     """Whether a text is the agent's own recent speech, come back through the caller's microphone.
 
     Args:
-        text: what was heard.
         spoken: the agent's words about that moment (:func:`about`).
         at_least: how many words it must have.
     """
@@ -164,7 +163,6 @@ def about(text: str, begin: float, end: float, length: float) -> Sequence[str]:
     """The words of an utterance that are said between two of its seconds, if it is said at an even speed.
 
     Args:
-        text: the utterance's text.
         begin, end: seconds of its audio.
         length: of its audio in seconds, or what is known of it.
     """

@@ -43,7 +43,6 @@ def calls(
     """The calls that have an utterance like that, the newest first, each with all its utterances.
 
     Args:
-        ledger: the book.
         now, since, until: in seconds since 1970, UTC.
         outcome, level: of one of its utterances; empty for any.
         call: what its name must contain; empty for any.

@@ -40,8 +40,6 @@ class RecordsSite:
     """The page of one book.
 
     Args:
-        ledger: the book, to be read.
-        recordings: of its calls.
         verifier, known: as of :func:`hearout.ledger._read.verify`; `known` gives the anchors.
         clock: seconds since 1970, UTC.
     """

@@ -34,7 +34,6 @@ def answered_too_early(ledger: Ledger, id: str, *, now: float, call: str | None 
     answered is none of them; one that never had the utterance is, once something was answered in it.
 
     Args:
-        ledger: the book.
         id: of the utterance.
         now: in seconds since 1970, UTC.
         call: in this call only.

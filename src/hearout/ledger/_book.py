@@ -150,7 +150,6 @@ class Ledger:
         """Append a record, unless it is there already; its row's number.
 
         Args:
-            record: what to append.
             spooled: whether it had to wait; then the row says so, and a promise that comes too late is kept as late.
 
         Raises:

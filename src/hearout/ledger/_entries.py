@@ -330,7 +330,6 @@ def amendment(before: Receipt, after: Receipt, call: str, *, by: str, now: float
     Args:
         before: the receipt as the ledger has it.
         after: the receipt as it is known now; of it the listeners count.
-        call: in which.
         by: the process that says so.
         now: in seconds since 1970, UTC.
         settled: the entry of the row that has the receipt.

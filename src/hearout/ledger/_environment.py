@@ -17,9 +17,6 @@ def place(environ: Mapping[str, str]) -> Ledger | None:
     """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`, anchored at `HEAROUT_ANCHORS`;
     None where none is named.
 
-    Args:
-        environ: the environment.
-
     Raises:
         LedgerError: the URL makes no sense, or the key cannot be read.
     """

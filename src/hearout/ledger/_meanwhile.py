@@ -40,7 +40,6 @@ def end(connection: sa.Connection, seal: LeaseSeal, *which: sa.ColumnElement[boo
     Of what is still owed, how far it was stays, and of its text and words what the policy keeps.
 
     Args:
-        connection, seal: where.
         which: the leases of these calls.
     """
     mine = (LEASES.c.book == seal.book, *which)

@@ -47,7 +47,6 @@ def questions(
     """The questions of a book that have ended, in order, each with when that was written.
 
     Args:
-        ledger: the book.
         call: of this call only.
         id: of this id only.
 

@@ -35,7 +35,6 @@ def entries(
     """The utterances of a book, in the order in which they were promised.
 
     Args:
-        ledger: the book.
         now: in seconds since 1970, UTC: what was not renewed for long counts as died.
         call: of this call only.
         since, until: promised (or settled, where it was not promised) from then on, and before then.
@@ -212,7 +211,6 @@ def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoin
     """A book or one call, as objects of JSON: each row with the words and names kept beside, and the checkpoint last.
 
     Args:
-        ledger: the book.
         call: the rows of this call only, and those that say what of all calls was forgotten. Each then has a proof that
             it is in the book, so that it can be checked without the others.
         anchors: the checkpoint comes with a proof that the book began as each of them says.
@@ -282,7 +280,6 @@ def verify(
     """Check every row of a book: hash, place after the row before, words and names beside, signature; and the head.
 
     Args:
-        ledger: the book.
         verifier: every row, and the head, must be signed with its key; None looks at no signature.
         head: a hash that was noted before: it must be there still.
         anchors: what the book was before (:func:`hearout.ledger._checkpoint.anchors`): it must have begun so.

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 class Verifier:
-    """Checks the signatures of one key.
-
-    Args:
-        public: the key.
-    """
+    """Checks the signatures of one key."""
 
     def __init__(self, public: "Ed25519PublicKey") -> None:
         self._public = public
@@ -47,11 +43,7 @@ class Verifier:
 
 
 class Signer:
-    """Signs rows with one key.
-
-    Args:
-        private: the key.
-    """
+    """Signs rows with one key."""
 
     def __init__(self, private: "Ed25519PrivateKey") -> None:
         self._private = private

@@ -21,7 +21,6 @@ def draw(recording: Samples, announcement: Samples, measured: Measured, path: Pa
 
     Args:
         recording: as it was measured, at :data:`RATE`.
-        announcement: the same.
         measured: what `measure` said of them.
         path: the file.
 

@@ -94,7 +94,6 @@ class LiveKitTextToSpeech:
     """Any of LiveKit's voices.
 
     Args:
-        voice: the plugin's object.
         name: which voice of the model, if it was chosen.
     """
 
@@ -127,11 +126,7 @@ class LiveKitTextToSpeech:
 
 
 class LiveKitSpeechToText:
-    """Any of LiveKit's STTs.
-
-    Args:
-        stt_plugin: the plugin's object.
-    """
+    """Any of LiveKit's STTs."""
 
     def __init__(self, stt_plugin: stt.STT[Any]) -> None:
         self._stt = stt_plugin

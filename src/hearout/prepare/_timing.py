@@ -23,7 +23,6 @@ def aligned(text: str, pieces: Sequence[Aligned]) -> tuple[Word, ...]:
     """The words of a text with the voice's own times; none where its pieces are not the text, or several words.
 
     Args:
-        text: what was said.
         pieces: words, syllables or characters with their times, in order.
     """
     if any(len(piece.split()) > 1 for piece, _, _ in pieces):

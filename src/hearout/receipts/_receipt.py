@@ -205,7 +205,6 @@ class Listener:
     """A participant in the room, and the evidence that the participant heard the utterance.
 
     Args:
-        identity: of the participant.
         present: when they were in the room and subscribed to the agent's track: spans of seconds from the call's start.
         reported: seconds of the utterance that their own program says it played; None when it said nothing.
         acknowledged_at: when they said that they had got it, in seconds from the call's start; None when they did not.

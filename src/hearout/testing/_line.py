@@ -108,7 +108,6 @@ class Loudspeaker(io.AudioOutput):
 
     Args:
         now: seconds of the call.
-        listener: who listens.
         flushed: called with the second at which all that was handed over so far will have been played.
         captured: called with the first piece of each segment.
         rate: its sample rate in Hz.

@@ -118,7 +118,6 @@ class ScriptedLLM(llm.LLM[Any]):
     """LiveKit's model for a `LLM`.
 
     Args:
-        model: how it answers.
         now: seconds of the call.
     """
 

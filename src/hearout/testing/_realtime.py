@@ -71,10 +71,8 @@ class ScriptedRealtimeModel(llm.RealtimeModel):
     """LiveKit's model for a `Realtime`.
 
     Args:
-        kind: what it is.
         answers: what it says.
         voice: says it.
-        lexicon: the caller's words.
         now: seconds of the call.
     """
 

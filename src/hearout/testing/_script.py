@@ -100,7 +100,6 @@ class Do:
     """Something is done to the session.
 
     Args:
-        at: when.
         what: called with the session; what it returns is awaited where that can be.
         raises: the exception that is expected, if one is. Any other ends the run, and so does the lack of it.
     """

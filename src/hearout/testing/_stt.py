@@ -74,8 +74,6 @@ class ScriptedSTT(stt.STT[Any]):
     """LiveKit's STT for an `STT`.
 
     Args:
-        behaves: how it listens.
-        lexicon: the caller's words.
         now: seconds of the call.
     """
 

@@ -125,7 +125,6 @@ class ScriptedTTS(tts.TTS[Any]):
     """LiveKit's voice for a `TTS`.
 
     Args:
-        voice: how it speaks.
         now: seconds of the call.
         syntheses: where its requests are noted; its own list, unless another voice shares it.
     """
