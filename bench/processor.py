@@ -43,11 +43,6 @@ def _seconds(processes: Iterable[psutil.Process]) -> Iterable[tuple[psutil.Proce
             yield process, times.user + times.system
 
 
-def descendants(pid: int) -> list[psutil.Process]:
-    """The processes that this one has begun, and those they have."""
-    return psutil.Process(pid).children(recursive=True)
-
-
 def megabytes(processes: Iterable[psutil.Process]) -> list[float]:
     """Measure the MB of memory that each process holds, with a share of what several hold (Linux's PSS)."""
     found: list[float] = []

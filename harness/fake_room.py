@@ -18,7 +18,6 @@ from hearout.receipts import Attempt, Outcome, Receipt
 from hearout.testing._clock import run
 
 STANDARD, SIP = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD, rtc.ParticipantKind.PARTICIPANT_KIND_SIP
-Loop = asyncio.AbstractEventLoop
 
 
 @dataclass

@@ -30,7 +30,6 @@ class Asked:
     at: float = 0.0
     talking: bool = False
     began: float = 0.0
-    silent_since: float = 0.0
     attempts: dict[str, int] = field(default_factory=dict)
     extra: dict[str, int] = field(default_factory=dict)
     """Attempts that do not count: after an aside, or a return."""
