@@ -36,9 +36,7 @@ from livekit.agents.utils import AudioBuffer
 from livekit.plugins import silero
 
 from hearout import AgentSession, Announcement, cli
-from hearout.receipts._codec import (
-    to_json,
-)
+from hearout.receipts._codec import to_json
 from hearout.testing import LLM, TTS
 from hearout.testing._llm import ScriptedLLM
 from hearout.testing._tts import ScriptedTTS

@@ -10,13 +10,7 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 
 from harness.scenes import QUESTION, Announcing
-from hearout.testing import (
-    LLM,
-    STT,
-    TTS,
-    AudioReceiver,
-    run,
-)
+from hearout.testing import LLM, STT, TTS, AudioReceiver, run
 from hearout.testing._line import Loudspeaker, Microphone
 from hearout.testing._llm import ScriptedLLM
 from hearout.testing._sound import SpokenWords

@@ -9,13 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from hearout.testing import (
-    Call,
-    CallError,
-    Result,
-    Say,
-    Type,
-)
+from hearout.testing import Call, CallError, Result, Say, Type
 from hearout.testing._result import words
 
 from . import peers, scenarios

@@ -24,13 +24,9 @@ from hearout._floor.actions import (
     WriteReceipt,
 )
 from hearout._floor.utterance import STOP_GRACE
-from hearout.policy import (
-    Redeliver,
-)
+from hearout.policy import Redeliver
 from hearout.receipts import Fate, Kind, Level, Outcome, Receipt
-from hearout.receipts._receipt import (
-    SHORT,
-)
+from hearout.receipts._receipt import SHORT
 
 CARRIED = {
     Fate.DELIVERED: DeliverTurn,

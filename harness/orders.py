@@ -7,12 +7,7 @@ from hearout._floor import events as e
 from hearout._floor.actions import Action, Reopen, Resume
 from hearout._floor.floor import Floor
 from hearout._floor.held import REPEAT_WINDOW
-from hearout.policy import (
-    Answer,
-    CutIn,
-    Policy,
-    Redeliver,
-)
+from hearout.policy import Answer, CutIn, Policy, Redeliver
 from hearout.receipts import Cause
 
 POLICY = Policy(model_calls=3, language="en")

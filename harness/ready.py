@@ -15,9 +15,7 @@ from livekit import rtc
 from livekit.agents import APIConnectionError, stt, tts
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, TimedString
 
-from hearout.announcement import (
-    Announcement,
-)
+from hearout.announcement import Announcement
 from hearout.prepare._make import Done, prepare
 from hearout.prepare._models import SpokenPiece
 from hearout.prepare._orders import Options, Order

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from hearout.measure import (
-    RATE,
-)
+from hearout.measure import RATE
 from hearout.measure._audio import Samples
 
 ERROR = 0.02

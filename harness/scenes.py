@@ -5,16 +5,9 @@ from typing import Any
 
 from livekit.agents import Agent, RunContext, function_tool
 
-from hearout import (
-    AgentSession,
-    Policy,
-    Receipt,
-)
+from hearout import AgentSession, Policy, Receipt
 from hearout._session.runner import FloorListener
-from hearout.testing import (
-    Call,
-    Result,
-)
+from hearout.testing import Call, Result
 from hearout.testing._script import Act
 
 NOTICE = (

@@ -16,21 +16,10 @@ from livekit.agents.voice import io as livekit_io
 from livekit.agents.voice.transcription.synchronizer import TranscriptSynchronizer
 
 from harness.ready import TEXT, Noises, make, manifest_of, silenced
-from hearout.announcement import (
-    AHEAD,
-    AT_ONCE,
-    FRAME,
-    SPEED,
-    Announcement,
-)
+from hearout.announcement import AHEAD, AT_ONCE, FRAME, SPEED, Announcement
 from hearout.errors import AnnouncementError
 from hearout.prepare._sound import TRAILING
-from hearout.testing import (
-    Call,
-    Say,
-    first_sound,
-    run,
-)
+from hearout.testing import Call, Say, first_sound, run
 
 LONG = "One two three four five. " * 12
 

@@ -23,9 +23,7 @@ from livekit.plugins import silero
 from harness import leaks
 from harness.rooms.notice import NOTICE, POLICY
 from hearout import AgentSession, cli
-from hearout.receipts._codec import (
-    to_json,
-)
+from hearout.receipts._codec import to_json
 
 LOUD = 150
 """The sample value from which the voice speaks."""

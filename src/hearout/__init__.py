@@ -30,14 +30,7 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from .ledger import Ledger
-    from .policy import (
-        Answer,
-        CutIn,
-        Policy,
-        Redeliver,
-        Retention,
-        Timeouts,
-    )
+    from .policy import Answer, CutIn, Policy, Redeliver, Retention, Timeouts
     from .receipts import AskOutcome, Basis, Cause, Fate, Held, Level, Outcome, QuestionReceipt, Receipt
 
 __all__ = [

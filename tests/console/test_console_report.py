@@ -12,11 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearout import (
-    ConsoleError,
-    Outcome,
-    Receipt,
-)
+from hearout import ConsoleError, Outcome, Receipt
 from hearout._console import picture, run
 from hearout._console.report import FILES, folder, questions, receipts, table, write
 from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn

@@ -2,13 +2,7 @@
 
 import pytest
 
-from hearout import (
-    Answer,
-    CutIn,
-    Outcome,
-    Policy,
-    Redeliver,
-)
+from hearout import Answer, CutIn, Outcome, Policy, Redeliver
 from hearout._floor import events as e
 from hearout._floor.actions import (
     Action,
@@ -30,9 +24,7 @@ from hearout._floor.endings import LEFT
 from hearout._floor.floor import Floor
 from hearout.policy import Timeouts
 from hearout.receipts import Cause, Fate, Held
-from hearout.receipts._receipt import (
-    SHORT,
-)
+from hearout.receipts._receipt import SHORT
 
 TEXT = "This call is recorded. Please have your customer number ready."
 

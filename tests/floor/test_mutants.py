@@ -12,13 +12,7 @@ import pytest
 from harness import laws
 from harness.orders import NOTICE, POLICY, late_event, played, to_its_end, vanished
 from hearout._floor import events as e
-from hearout._floor import (
-    floor,
-    held,
-    pressed,
-    state,
-    utterance,
-)
+from hearout._floor import floor, held, pressed, state, utterance
 from hearout._floor.actions import DeliverTurn, StopInterruptible
 
 RARE = (852, 581, 557, 689, 244, 161, 126, 113, 26, 83, 59, 45)

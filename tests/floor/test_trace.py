@@ -9,23 +9,11 @@ import pytest
 from harness.orders import POLICY, to_its_end
 from harness.replay import replayed
 from harness.scenes import CONSENT, QUESTION, Announcing, Working, call, reading
-from hearout import (
-    Answer,
-    Choices,
-    CutIn,
-)
+from hearout import Answer, Choices, CutIn
 from hearout._floor import events as e
 from hearout._floor import trace
 from hearout._floor.floor import Floor
-from hearout.testing import (
-    Do,
-    Noise,
-    Outage,
-    Say,
-    Type,
-    first_sound,
-    from_end,
-)
+from hearout.testing import Do, Noise, Outage, Say, Type, first_sound, from_end
 
 CALLS = min(200, int(os.environ.get("HEAROUT_ORDERS", "200")))
 

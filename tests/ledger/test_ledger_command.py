@@ -20,9 +20,7 @@ from hearout.ledger import _tables as tables
 from hearout.ledger._arguments import FLAGS
 from hearout.ledger._command import COMMANDS, main
 from hearout.receipts import Attempt, Cause, Fate, Held, Kind, Level, Listener, Outcome
-from hearout.receipts._codec import (
-    from_json,
-)
+from hearout.receipts._codec import from_json
 
 DAY = "2027-01-15"
 DOCUMENTATION = (ROOT / "docs" / "receipts.md").read_text()

@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from harness.ledger_workers import (
-    NOTICE,
-    NOW,
-)
+from harness.ledger_workers import NOTICE, NOW
 from harness.ledger_workers import Opened as Ledger
 from hearout.errors import LedgerDownError, LedgerError
 from hearout.ledger import Mode

@@ -17,21 +17,12 @@ from hearout.errors import HearoutError, LedgerError
 from hearout.ledger import _read as read
 from hearout.ledger import _signing as signing
 from hearout.ledger import _tables as tables
-from hearout.ledger._chain import (
-    Plaintext,
-    canonical,
-    mismatch,
-    row_hash,
-    seal,
-    unseal,
-)
+from hearout.ledger._chain import Plaintext, canonical, mismatch, row_hash, seal, unseal
 from hearout.ledger._environment import place
 from hearout.ledger._merkle import Tree
 from hearout.ledger._read import ChainVerdict, entries, verify
 from hearout.policy import Retention
-from hearout.receipts._codec import (
-    to_json,
-)
+from hearout.receipts._codec import to_json
 
 ROWS, SAID, HEADS = tables.ROWS, tables.SAID, tables.HEADS
 

@@ -9,15 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from harness.ledger_workers import (
-    MINE,
-    NOTICE,
-    NOW,
-    SECRET,
-    cut_in,
-    kinds,
-    receipt,
-)
+from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, cut_in, kinds, receipt
 from harness.ledger_workers import Opened as Ledger
 from hearout.errors import LedgerError
 from hearout.ledger import RowKind

@@ -16,18 +16,7 @@ import pytest
 from livekit.agents import AgentSession, APIError, APIStatusError, inference, stt
 
 from harness import alike, words
-from harness.livekit_calls import (
-    ONCE,
-    answered,
-    credentials,
-    final_text,
-    frames,
-    heard,
-    in_a_job,
-    said,
-    text_of,
-    use,
-)
+from harness.livekit_calls import ONCE, answered, credentials, final_text, frames, heard, in_a_job, said, text_of, use
 from hearout._local import tts
 from hearout._local.gateway import Gateway, Limits
 from hearout._local.llm import MONOLOGUE

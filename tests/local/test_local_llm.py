@@ -4,14 +4,7 @@ from typing import Any
 
 import pytest
 
-from hearout._local.llm import (
-    ABOUT,
-    EARLY,
-    LONGEST_ECHO,
-    MONOLOGUE,
-    chunks,
-    reply,
-)
+from hearout._local.llm import ABOUT, EARLY, LONGEST_ECHO, MONOLOGUE, chunks, reply
 from hearout._local.tts import SAMPLE_RATE, LocalTTS
 
 

@@ -10,15 +10,7 @@ from harness import words
 from hearout._local import tts
 from hearout._local.llm import MONOLOGUE
 from hearout._local.stt import LocalSTT
-from hearout._local.tts import (
-    LEADING,
-    LONGEST,
-    SAMPLE_RATE,
-    TRAILING,
-    LocalTTS,
-    speakable,
-    trimmed,
-)
+from hearout._local.tts import LEADING, LONGEST, SAMPLE_RATE, TRAILING, LocalTTS, speakable, trimmed
 from hearout.errors import LocalVoiceMissingError
 
 pytestmark = pytest.mark.real

@@ -15,19 +15,7 @@ from hearout._pipeline.awake import Awake
 from hearout._pipeline.retry import SPEECH, Patience, Retry, TtsNode
 from hearout.policy import Timeouts
 from hearout.receipts import Cause
-from hearout.testing import (
-    LLM,
-    TTS,
-    Call,
-    Do,
-    HangUp,
-    Reply,
-    Result,
-    Return,
-    TTSFault,
-    first_sound,
-    run,
-)
+from hearout.testing import LLM, TTS, Call, Do, HangUp, Reply, Result, Return, TTSFault, first_sound, run
 
 WRITES_LONG = 2
 """Words a second: slower than the voice says them."""

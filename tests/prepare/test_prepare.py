@@ -19,13 +19,7 @@ from hearout.prepare import main
 from hearout.prepare._make import Done
 from hearout.prepare._models import LiveKitTextToSpeech
 from hearout.prepare._orders import Options, read
-from hearout.prepare._sound import (
-    LEADING,
-    SAMPLE_RATE,
-    TRAILING,
-    TRUE_PEAK,
-    true_peak,
-)
+from hearout.prepare._sound import LEADING, SAMPLE_RATE, TRAILING, TRUE_PEAK, true_peak
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -11,16 +11,7 @@ from harness.ready import AFTER, BEFORE, COMMA, TEXT, Noises, make, noises, samp
 from hearout.errors import AnnouncementError
 from hearout.prepare._check import compared, spoken
 from hearout.prepare._make import split
-from hearout.prepare._sound import (
-    LEADING,
-    SAMPLE_RATE,
-    TRAILING,
-    TRUE_PEAK,
-    levelled,
-    loudness,
-    trimmed,
-    true_peak,
-)
+from hearout.prepare._sound import LEADING, SAMPLE_RATE, TRAILING, TRUE_PEAK, levelled, loudness, trimmed, true_peak
 from hearout.prepare._timing import aligned, estimated
 
 # --- Silence

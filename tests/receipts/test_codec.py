@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from harness.strategies import receipts
 from hearout.errors import ReceiptError
 from hearout.receipts import Attempt, Fate, Held, Kind, Level, Listener, Outcome, Receipt
-from hearout.receipts._codec import (
-    from_json,
-    to_json,
-)
+from hearout.receipts._codec import from_json, to_json
 
 NOTICE = "This call is recorded."
 MINE = "my address is 4 Elm Street"

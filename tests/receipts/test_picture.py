@@ -5,19 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from hearout.receipts._picture import (
-    COLOURS,
-    EDGE,
-    PAD,
-    Flag,
-    Mark,
-    Picture,
-    clock,
-    picture,
-    svg,
-    width,
-    wrapped,
-)
+from hearout.receipts._picture import COLOURS, EDGE, PAD, Flag, Mark, Picture, clock, picture, svg, width, wrapped
 
 LANES = ("agent", "caller")
 TEXTS = (

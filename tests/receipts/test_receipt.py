@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 
 from hearout.receipts import Attempt, Level, Listener, Outcome, Receipt
 from hearout.receipts import _spans as spans
-from hearout.receipts._receipt import (
-    HOLE,
-    SHORT,
-)
+from hearout.receipts._receipt import HOLE, SHORT
 
 RUNGS = [level for level in Level if level]
 

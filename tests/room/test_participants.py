@@ -10,12 +10,7 @@ from livekit import rtc
 
 from harness.fake_room import SIP, Person, Publication, Scene, Track, scene
 from hearout import Cause, Level, Outcome, Policy
-from hearout._floor.events import (
-    CallerLeft,
-    CallerReturned,
-    KeysPressed,
-    SpeechQueued,
-)
+from hearout._floor.events import CallerLeft, CallerReturned, KeysPressed, SpeechQueued
 from hearout._room import presence
 from hearout._room.presence import Presence, playouts
 from hearout.policy import Timeouts

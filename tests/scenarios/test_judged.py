@@ -8,29 +8,11 @@ import random
 from typing import Any
 
 from harness.scenes import NOTICE, QUESTION, call, receipts
-from hearout import (
-    CutIn,
-    Outcome,
-    Policy,
-    Receipt,
-    Redeliver,
-)
+from hearout import CutIn, Outcome, Policy, Receipt, Redeliver
 from hearout.policy import Timeouts
 from hearout.receipts import Level
-from hearout.receipts._receipt import (
-    SHORT,
-)
-from hearout.testing import (
-    TTS,
-    AudioReceiver,
-    Do,
-    Noise,
-    Press,
-    Result,
-    Say,
-    TTSFault,
-    first_sound,
-)
+from hearout.receipts._receipt import SHORT
+from hearout.testing import TTS, AudioReceiver, Do, Noise, Press, Result, Say, TTSFault, first_sound
 
 CALLS = 300
 LENGTH = TTS().seconds(NOTICE)

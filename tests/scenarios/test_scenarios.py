@@ -21,17 +21,7 @@ from harness.scenes import (
 )
 from hearout import Answer, Outcome, Policy
 from hearout._floor.actions import FinishShutdown
-from hearout.testing import (
-    LLM,
-    TTS,
-    Do,
-    Noise,
-    Press,
-    Say,
-    Type,
-    first_sound,
-    from_end,
-)
+from hearout.testing import LLM, TTS, Do, Noise, Press, Say, Type, first_sound, from_end
 
 BOTH = pytest.mark.parametrize("agent", [Announcing, Uninterruptable])
 

@@ -15,14 +15,7 @@ from harness.scenes import (
     call,
     said,
 )
-from hearout.testing import (
-    LLM,
-    Do,
-    Reply,
-    Say,
-    UseTool,
-    first_sound,
-)
+from hearout.testing import LLM, Do, Reply, Say, UseTool, first_sound
 
 
 class Hooked(Announcing):

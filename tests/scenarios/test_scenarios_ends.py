@@ -5,35 +5,11 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, AgentTask, ToolError
 
-from harness.scenes import (
-    NOTICE,
-    QUESTION,
-    SECOND,
-    Announcing,
-    Thinking,
-    call,
-    fates,
-    first,
-    receipts,
-    said,
-)
-from hearout import (
-    CutIn,
-    Outcome,
-    Policy,
-    Redeliver,
-)
+from harness.scenes import NOTICE, QUESTION, SECOND, Announcing, Thinking, call, fates, first, receipts, said
+from hearout import CutIn, Outcome, Policy, Redeliver
 from hearout.policy import Timeouts
 from hearout.receipts import Cause
-from hearout.testing import (
-    LLM,
-    TTS,
-    Do,
-    Press,
-    Reply,
-    Say,
-    first_sound,
-)
+from hearout.testing import LLM, TTS, Do, Press, Reply, Say, first_sound
 
 REST = NOTICE[NOTICE.index("Your data") :]
 

@@ -5,27 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness.scenes import (
-    NOTICE,
-    QUESTION,
-    Thinking,
-    assert_answered_at_once,
-    call,
-    receipts,
-)
+from harness.scenes import NOTICE, QUESTION, Thinking, assert_answered_at_once, call, receipts
 from hearout import Outcome
-from hearout.testing import (
-    LLM,
-    STT,
-    TTS,
-    AudioReceiver,
-    Outage,
-    Reply,
-    Say,
-    TTSFault,
-    first_sound,
-    from_end,
-)
+from hearout.testing import LLM, STT, TTS, AudioReceiver, Outage, Reply, Say, TTSFault, first_sound, from_end
 
 # The STT
 

@@ -12,12 +12,7 @@ from harness.fake_room import FakeRoom
 from harness.kept_in_loop import InTheLoop
 from harness.ledger_workers import Opened, kinds
 from harness.scenes import NOTICE, call, reading
-from hearout import (
-    AgentSession,
-    Level,
-    Policy,
-    Receipt,
-)
+from hearout import AgentSession, Level, Policy, Receipt
 from hearout._room.page import CHOOSE
 from hearout._room.page_reports import END, HELLO
 from hearout._session.call_ledger import CallLedger

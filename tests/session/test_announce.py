@@ -24,16 +24,7 @@ from hearout import (
     Redeliver,
 )
 from hearout.receipts import Cause
-from hearout.testing import (
-    LLM,
-    TTS,
-    Call,
-    Do,
-    Press,
-    Say,
-    UseTool,
-    first_sound,
-)
+from hearout.testing import LLM, TTS, Call, Do, Press, Say, UseTool, first_sound
 from hearout.testing._llm import Reply
 
 

@@ -21,14 +21,7 @@ from hearout.ledger._calls import WatchedCall
 from hearout.ledger._entries import marks
 from hearout.ledger._read import verify
 from hearout.receipts import Held
-from hearout.testing import (
-    LLM,
-    TTS,
-    AudioReceiver,
-    Do,
-    Say,
-    first_sound,
-)
+from hearout.testing import LLM, TTS, AudioReceiver, Do, Say, first_sound
 from hearout.testing import run as virtually
 
 

@@ -13,17 +13,7 @@ from harness.scenes import NOTICE, QUESTION, Announcing, Thinking, call, ours, r
 from hearout import Outcome, Policy
 from hearout.policy import Timeouts
 from hearout.receipts import Cause
-from hearout.testing import (
-    LLM,
-    STT,
-    TTS,
-    Do,
-    Result,
-    Say,
-    TTSFault,
-    _call,
-    first_sound,
-)
+from hearout.testing import LLM, STT, TTS, Do, Result, Say, TTSFault, _call, first_sound
 from hearout.testing._script import When
 
 SLOW = TTS(speed=1.05)

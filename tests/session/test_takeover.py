@@ -12,22 +12,10 @@ from livekit.agents.llm import ChatMessage
 from harness.kept_in_loop import REPLY, InTheLoop, in_the_book
 from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, QUESTION, Announcing, call, reading, said
-from hearout import (
-    AgentSession,
-    CutIn,
-    Outcome,
-    Redeliver,
-    Retention,
-)
+from hearout import AgentSession, CutIn, Outcome, Redeliver, Retention
 from hearout._session.call_ledger import UnfinishedUtterance
 from hearout.errors import AlreadyOwedError
-from hearout.testing import (
-    LLM,
-    Do,
-    Result,
-    Say,
-    first_sound,
-)
+from hearout.testing import LLM, Do, Result, Say, first_sound
 
 REST = NOTICE[NOTICE.index("Your data") :]
 """What is left when 5 s were said."""

@@ -28,12 +28,7 @@ from hearout._web import site
 from hearout._web.loopback import listening
 from hearout._web.rooms import Rooms
 from hearout._web.site import Site
-from hearout._web.tokens import (
-    LIVES,
-    RETURNS,
-    Allowance,
-    token,
-)
+from hearout._web.tokens import LIVES, RETURNS, Allowance, token
 from hearout.errors import WebError
 from hearout.policy import Policy
 

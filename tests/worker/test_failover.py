@@ -13,15 +13,7 @@ from livekit import api
 
 from harness.ledger_workers import SECRET, Opened
 from hearout._worker import failover as rescue
-from hearout._worker.failover import (
-    DEAD,
-    IN_VAIN,
-    LOOK,
-    LOOKS,
-    PATIENCE,
-    RESCUES,
-    Failover,
-)
+from hearout._worker.failover import DEAD, IN_VAIN, LOOK, LOOKS, PATIENCE, RESCUES, Failover
 from hearout.errors import LedgerDownError
 from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
 from hearout.ledger._tables import CALLS, WORKERS

@@ -6,13 +6,7 @@ from collections import deque
 
 import numpy as np
 from pipecat.audio.utils import create_stream_resampler
-from pipecat.frames.frames import (
-    CancelFrame,
-    EndFrame,
-    InputAudioRawFrame,
-    OutputAudioRawFrame,
-    StartFrame,
-)
+from pipecat.frames.frames import CancelFrame, EndFrame, InputAudioRawFrame, OutputAudioRawFrame, StartFrame
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams

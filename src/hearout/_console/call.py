@@ -16,15 +16,7 @@ from ..receipts import Fate, Kind, QuestionReceipt, Receipt
 from ..receipts._codec import to_json
 from ..receipts._question_codec import question_to_json
 from .line import SAMPLE_RATE, Line, PlayedSegment
-from .timeline import (
-    CallRecord,
-    HeldRow,
-    ReplyRow,
-    SaidRow,
-    SpokenRow,
-    Transcript,
-    Turn,
-)
+from .timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
 
 GAP = 0.3
 """Seconds that an answer may take after protected speech, where the question ended in time."""

@@ -5,16 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from .. import _text as words
-from ..policy import (
-    Answer,
-    CutIn,
-    Policy,
-    Redeliver,
-)
+from ..policy import Answer, CutIn, Policy, Redeliver
 from ..receipts import Attempt, Cause, Fate, Held, Kind, Outcome, Receipt
-from ..receipts._receipt import (
-    SHORT,
-)
+from ..receipts._receipt import SHORT
 from . import events as e
 from .alignment import Alignment
 from .endings import LEFT, gave_up

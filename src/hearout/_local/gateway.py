@@ -22,12 +22,7 @@ from aiohttp import web
 from . import smollm2, stt, tts
 from .chat import Chat
 from .choice import BuiltIn, Upstream
-from .streams import (
-    OPEN,
-    Hearing,
-    Limits,
-    Speaking,
-)
+from .streams import OPEN, Hearing, Limits, Speaking
 
 logger = logging.getLogger("hearout")
 

@@ -18,12 +18,7 @@ from livekit import rtc
 
 from .._text import read_json
 from .stt import Listening, RecognizedLine
-from .tts import (
-    SAMPLE_RATE,
-    TRAILING,
-    LocalTTS,
-    SpokenSentence,
-)
+from .tts import SAMPLE_RATE, TRAILING, LocalTTS, SpokenSentence
 
 logger = logging.getLogger("hearout")
 

@@ -5,11 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..receipts import Listener, Receipt, Span
-from ..receipts._spans import (
-    joined,
-    shared,
-    without,
-)
+from ..receipts._spans import joined, shared, without
 
 SILENT = 2.5
 """Seconds without a sign of life that was due, from which on they count as missed. Two heartbeats: one is late on a

@@ -18,15 +18,7 @@ from livekit.agents.voice.events import EventTypes, UserTranscriptionTimeoutEven
 from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
-from .._floor.events import (
-    CallerLeft,
-    CallerReturned,
-    KeysPressed,
-    ShutdownAsked,
-    StopAsked,
-    TextTyped,
-    TurnCleared,
-)
+from .._floor.events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped, TurnCleared
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError

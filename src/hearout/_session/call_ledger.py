@@ -20,9 +20,7 @@ from ..ledger._calls import WatchedCall
 from ..ledger._entries import mark, marks, told
 from ..policy import Retention, choices_from_json, choices_to_json
 from ..receipts import AskOutcome, Held, Outcome, QuestionReceipt, Receipt
-from ..receipts._codec import (
-    sha256,
-)
+from ..receipts._codec import sha256
 from .speeches import SpeechRequest
 
 logger = logging.getLogger("hearout")

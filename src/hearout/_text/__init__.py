@@ -8,15 +8,7 @@ from .language import CODES, MEANINGS, UNKNOWN, Language, every_language, langua
 from .lexicon import Clause, Lexicon, Piece
 from .listening import is_backchannel
 from .markup import has_words, open_tags, outside, unmarked
-from .sentences import (
-    asks,
-    ends_a_sentence,
-    first_to_answer,
-    goes_on,
-    may_be_answered,
-    question,
-    sentences,
-)
+from .sentences import asks, ends_a_sentence, first_to_answer, goes_on, may_be_answered, question, sentences
 from .shown import apart, shown, without_secrets
 from .words import ECHO_SHARE, ECHO_WORDS, about, has_phrase, is_echo, join, rest_of, split, tail
 

@@ -6,14 +6,7 @@ docs/receipts.md says what it shows and what it does not.
 """
 
 from ._book import DEFAULT_BOOK, DEFAULT_URL, Ledger
-from ._entries import (
-    LEASE,
-    Entry,
-    Record,
-    RowKind,
-    Unfinished,
-    Written,
-)
+from ._entries import LEASE, Entry, Record, RowKind, Unfinished, Written
 from ._tables import Mode
 from ._writer import LedgerWriter
 

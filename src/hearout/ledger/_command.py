@@ -18,16 +18,8 @@ from .._text import shown
 from .._text.progress import Progress, silent
 from ..errors import HearoutError, LedgerError
 from ..receipts import Level, Outcome, Receipt
-from ..receipts._codec import (
-    to_json,
-)
-from . import (
-    DEFAULT_BOOK,
-    DEFAULT_URL,
-    Entry,
-    Ledger,
-    Mode,
-)
+from ..receipts._codec import to_json
+from . import DEFAULT_BOOK, DEFAULT_URL, Entry, Ledger, Mode
 from . import _read as book
 from ._arguments import age, command_first, moment, some_of
 from ._asked import answered_too_early, question_json, question_line

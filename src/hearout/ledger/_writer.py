@@ -23,15 +23,7 @@ from . import _tables as tables
 from ._anchors import ANSWERS, EVERY, Anchors
 from ._book import Ledger, new_holder
 from ._calls import CallRegistry, WatchedCall
-from ._entries import (
-    Entry,
-    Record,
-    Unfinished,
-    Written,
-    amendment,
-    promise,
-    settlement,
-)
+from ._entries import Entry, Record, Unfinished, Written, amendment, promise, settlement
 from ._questions import asked_record, questions, revoked_record
 from ._spool import Spool
 

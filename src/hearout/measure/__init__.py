@@ -5,12 +5,7 @@ the announcement and compared frame by frame. What was concealed by a receiver c
 audible.
 """
 
-from ._audio import (
-    RATE,
-    MeasureError,
-    Samples,
-    read,
-)
+from ._audio import RATE, MeasureError, Samples, read
 from ._command import main
 from ._judge import Measured, Stretch, measure
 

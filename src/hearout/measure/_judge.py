@@ -12,13 +12,7 @@ import numpy.typing as npt
 from . import _align as align
 from . import _verdict as verdict
 from ._align import FRAME, Anchor
-from ._audio import (
-    RATE,
-    MeasureError,
-    Samples,
-    mono,
-    resampled,
-)
+from ._audio import RATE, MeasureError, Samples, mono, resampled
 from ._follow import Follow, Mask, joined
 
 FRAME_MS = 1000 * FRAME / RATE

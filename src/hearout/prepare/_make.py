@@ -20,25 +20,13 @@ import numpy.typing as npt
 from hibari import Hibari
 
 from .._text import read_json
-from ..announcement import (
-    SCHEMA,
-    Announcement,
-    Sentence,
-    Word,
-)
+from ..announcement import SCHEMA, Announcement, Sentence, Word
 from ..errors import AnnouncementError, MisspokenError
 from . import _check as check
 from . import _timing as timing
 from ._models import SpeechToText, SpokenPiece, TextToSpeech
 from ._orders import Order
-from ._sound import (
-    SAMPLE_RATE,
-    TRAILING,
-    Levelled,
-    Samples,
-    levelled,
-    trimmed,
-)
+from ._sound import SAMPLE_RATE, TRAILING, Levelled, Samples, levelled, trimmed
 
 _DIGITS = 3  # of a second, in the manifest
 

@@ -14,27 +14,10 @@ from . import zoo
 from ._call import Call, as_livekit
 from ._clock import run
 from ._line import AudioReceiver
-from ._llm import (
-    LLM,
-    Reply,
-    Request,
-    UseTool,
-    repeat,
-)
+from ._llm import LLM, Reply, Request, UseTool, repeat
 from ._realtime import Realtime
 from ._result import Answered, Result, SpokenUtterance
-from ._script import (
-    Do,
-    HangUp,
-    Moment,
-    Noise,
-    Press,
-    Return,
-    Say,
-    Type,
-    first_sound,
-    from_end,
-)
+from ._script import Do, HangUp, Moment, Noise, Press, Return, Say, Type, first_sound, from_end
 from ._stt import STT, Outage
 from ._tts import TTS, TTSFault
 

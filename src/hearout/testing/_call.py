@@ -15,32 +15,11 @@ from livekit.agents.inference import TurnDetector
 from .._session.agent_session import AgentSession
 from ..errors import CallError
 from ._clock import report_lost_errors, run
-from ._line import (
-    AudioReceiver,
-    Loudspeaker,
-    Microphone,
-    SentAudio,
-)
+from ._line import AudioReceiver, Loudspeaker, Microphone, SentAudio
 from ._llm import LLM, Request, ScriptedLLM
 from ._realtime import Realtime, ScriptedRealtimeModel
-from ._result import (
-    Result,
-    Segment,
-    answered,
-    utterances,
-)
-from ._script import (
-    Act,
-    Do,
-    HangUp,
-    Moment,
-    Noise,
-    Press,
-    Return,
-    Say,
-    Type,
-    When,
-)
+from ._result import Result, Segment, answered, utterances
+from ._script import Act, Do, HangUp, Moment, Noise, Press, Return, Say, Type, When
 from ._sound import NOISE, SpokenWords, read
 from ._stt import STT, ScriptedSTT, ScriptedVAD
 from ._tts import TTS, ScriptedTTS, behind

@@ -12,12 +12,7 @@ from livekit.agents import APIConnectionError, APIConnectOptions, LanguageCode, 
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, TimedString
 from livekit.agents.utils import AudioBuffer
 
-from ._sound import (
-    CALLER_RATE,
-    Samples,
-    SpokenWord,
-    SpokenWords,
-)
+from ._sound import CALLER_RATE, Samples, SpokenWord, SpokenWords
 
 ENOUGH = 0.6
 """Share of a word that must have reached the STT for it to be understood."""
