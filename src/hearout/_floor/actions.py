@@ -1,14 +1,17 @@
 """What must be done, as the floor decided: frozen, in the imperative."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from ..receipts import Fate, Held, Receipt
 from ..receipts._question import QuestionReceipt
 
 
+class Action:
+    """Something that must be done."""
+
+
 @dataclass(frozen=True)
-class Hold:
+class Hold(Action):
     """From now on keep the caller's words from LiveKit: it would drop a turn that ends while protected speech is owed.
 
     Args:
@@ -19,7 +22,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Release:
+class Release(Action):
     """Nothing is owed and nothing is held: LiveKit hears the caller again, and takes turns as it always does.
 
     Args:
@@ -34,7 +37,7 @@ class Release:
 
 
 @dataclass(frozen=True)
-class PrepareAnswer:
+class PrepareAnswer(Action):
     """Let the LLM and the TTS answer these words, ahead of time and unheard."""
 
     number: int
@@ -42,14 +45,14 @@ class PrepareAnswer:
 
 
 @dataclass(frozen=True)
-class DropAnswer:
+class DropAnswer(Action):
     """The prepared answer is out of date: nobody is to hear it."""
 
     number: int
 
 
 @dataclass(frozen=True)
-class DeliverTurn:
+class DeliverTurn(Action):
     """Give the agent these words as one turn, and let it answer now.
 
     Args:
@@ -64,28 +67,28 @@ class DeliverTurn:
 
 
 @dataclass(frozen=True)
-class ReturnWords:
+class ReturnWords(Action):
     """Give these words to LiveKit's STT, to be joined with what the caller goes on to say."""
 
     words: tuple[Held, ...]
 
 
 @dataclass(frozen=True)
-class AnswerTyped:
+class AnswerTyped(Action):
     """Answer typed text as LiveKit does: at once, instead of the current reply. No protected speech is owed."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class AddToContext:
+class AddToContext(Action):
     """Put these words into the chat context, unanswered."""
 
     words: tuple[Held, ...]
 
 
 @dataclass(frozen=True)
-class RecordFate:
+class RecordFate(Action):
     """These words are settled, and this is what became of them."""
 
     words: Held
@@ -93,7 +96,7 @@ class RecordFate:
 
 
 @dataclass(frozen=True)
-class StopUtterance:
+class StopUtterance(Action):
     """Stop saying it, at once."""
 
     id: str
@@ -101,7 +104,7 @@ class StopUtterance:
 
 
 @dataclass(frozen=True)
-class Resume:
+class Resume(Action):
     """The caller is back: say an utterance from this second on, under the same id.
 
     Args:
@@ -118,7 +121,7 @@ class Resume:
 
 
 @dataclass(frozen=True)
-class Reopen:
+class Reopen(Action):
     """An utterance ended after the caller was last known to be there: what was missed is owed again, under a new id.
 
     Its receipt says what was played, and stays as it is; the one under the new id says what became of the rest.
@@ -129,26 +132,26 @@ class Reopen:
 
 
 @dataclass(frozen=True)
-class ResumeUnfinished:
+class ResumeUnfinished(Action):
     """Say what is left of what a dead agent owed."""
 
     id: str
 
 
 @dataclass(frozen=True)
-class SkipUnfinished:
+class SkipUnfinished(Action):
     """Do not say a dead agent's unfinished utterance again: its ledger row says how much was played."""
 
     id: str
 
 
 @dataclass(frozen=True)
-class StopInterruptible:
+class StopInterruptible(Action):
     """Stop speech that may be interrupted, behind which protected speech waits: the caller cut in, or it is stuck."""
 
 
 @dataclass(frozen=True)
-class AskQuestion:
+class AskQuestion(Action):
     """Ask this question, as protected speech of its own.
 
     Args:
@@ -163,14 +166,14 @@ class AskQuestion:
 
 
 @dataclass(frozen=True)
-class SayAgain:
+class SayAgain(Action):
     """Say an announcement that comes again: this is a pause, and it is due; `id` is that of its first utterance."""
 
     id: str
 
 
 @dataclass(frozen=True)
-class OfferChoices:
+class OfferChoices(Action):
     """From now on the caller may choose: an answer to a question that has been asked, or an acknowledgement.
 
     Args:
@@ -187,14 +190,14 @@ class OfferChoices:
 
 
 @dataclass(frozen=True)
-class NoteAcknowledgement:
+class NoteAcknowledgement(Action):
     """The caller acknowledged this utterance now."""
 
     id: str
 
 
 @dataclass(frozen=True)
-class AnswerAside:
+class AnswerAside(Action):
     """Let the agent answer what the caller asked back; the question is asked again after that."""
 
     id: str
@@ -202,21 +205,21 @@ class AnswerAside:
 
 
 @dataclass(frozen=True)
-class EndQuestion:
+class EndQuestion(Action):
     """End a question. The record is complete but for the evidence on its attempts."""
 
     receipt: QuestionReceipt
 
 
 @dataclass(frozen=True)
-class WriteReceipt:
+class WriteReceipt(Action):
     """An utterance is over and its words are settled: this is the record of it."""
 
     receipt: Receipt
 
 
 @dataclass(frozen=True)
-class NoteGap:
+class NoteGap(Action):
     """Note the gap from an utterance's end to the first sample of the answer to the words over it, in seconds of the
     call; its receipt is written."""
 
@@ -231,39 +234,10 @@ class NoteGap:
 
 
 @dataclass(frozen=True)
-class EndCall:
+class EndCall(Action):
     """The caller did not return: end the session."""
 
 
 @dataclass(frozen=True)
-class FinishShutdown:
+class FinishShutdown(Action):
     """Nothing is owed any more, or the grace is over: the session may end."""
-
-
-Action: TypeAlias = (
-    Hold
-    | Release
-    | PrepareAnswer
-    | DropAnswer
-    | DeliverTurn
-    | ReturnWords
-    | AnswerTyped
-    | AddToContext
-    | RecordFate
-    | StopUtterance
-    | Resume
-    | Reopen
-    | ResumeUnfinished
-    | SkipUnfinished
-    | StopInterruptible
-    | AskQuestion
-    | OfferChoices
-    | SayAgain
-    | NoteAcknowledgement
-    | AnswerAside
-    | EndQuestion
-    | WriteReceipt
-    | NoteGap
-    | EndCall
-    | FinishShutdown
-)

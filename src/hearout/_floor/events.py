@@ -6,15 +6,25 @@ in a call; everything said about another id than one that is open is late, and c
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from ..policy import Answer, CutIn, Redeliver
 from ..receipts import Cause
 from .answering import YES_NO, Expected
 
 
+class Event:
+    """Something that happened."""
+
+
 @dataclass(frozen=True)
-class SpeechRequested:
+class OfSpeech(Event):
+    """A fact about an utterance that was asked for."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class SpeechRequested(Event):
     """Protected speech was asked for.
 
     Args:
@@ -47,7 +57,7 @@ class SpeechRequested:
 
 
 @dataclass(frozen=True)
-class RepeatAsked:
+class RepeatAsked(Event):
     """What another agent said, or began to say, comes again: for the first time so many seconds from now."""
 
     id: str
@@ -55,14 +65,14 @@ class RepeatAsked:
 
 
 @dataclass(frozen=True)
-class AgentChanged:
+class AgentChanged(Event):
     """The agent begins to speak or think, or has stopped: what it says may be LiveKit's own."""
 
     busy: bool
 
 
 @dataclass(frozen=True)
-class QuestionAsked:
+class QuestionAsked(Event):
     """A question is to be asked: after those before it have ended, and again until an answer comes.
 
     Args:
@@ -93,154 +103,136 @@ class QuestionAsked:
 
 
 @dataclass(frozen=True)
-class QuestionFailed:
+class QuestionFailed(Event):
     """The question of this id could not be said: there is no TTS, or LiveKit's session is closing."""
 
     id: str
 
 
 @dataclass(frozen=True)
-class SpeechQueued:
+class SpeechQueued(OfSpeech):
     """It still waits for what is not the floor's to decide about: other speech, or a telephone that rings.
 
     Args:
         stuck: the other speech has given nothing for as long as a first sound is waited for.
     """
 
-    id: str
     stuck: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
-class TextKnown:
+class TextKnown(OfSpeech):
     """The text to be said, as far as it is known; each time the whole text.
 
     Args:
         complete: the TTS was given this and no more; that counts, whatever was asked for.
     """
 
-    id: str
     text: str = field(repr=False)
     complete: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
-class SentencePlaced:
+class SentencePlaced(OfSpeech):
     """The TTS says at which second of the utterance a sentence of it begins."""
 
-    id: str
     seconds: float
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class AudioMade:
+class AudioMade(OfSpeech):
     """So many seconds of it have been given to the audio output so far; `complete` when no more follows for now."""
 
-    id: str
     seconds: float
     complete: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
-class PlayoutStarted:
+class PlayoutStarted(OfSpeech):
     """Its first sample left; or that of another stretch of it."""
-
-    id: str
 
 
 @dataclass(frozen=True)
-class PlayoutProgressed:
+class PlayoutProgressed(OfSpeech):
     """It has left, from one of its seconds to another, and can no longer be taken back."""
 
-    id: str
     seconds: float
     since: float = 0.0
 
 
 @dataclass(frozen=True)
-class PlayoutFinished:
+class PlayoutFinished(OfSpeech):
     """A stretch of it ended; so many seconds of the utterance have left in all. More may follow: a tool's answer."""
 
-    id: str
     seconds: float
 
 
 @dataclass(frozen=True)
-class TextSent:
+class TextSent(OfSpeech):
     """The utterance's text is sent, whole or in part; no sound will be made, because the session has no audio
     output."""
 
-    id: str
-
 
 @dataclass(frozen=True)
-class ModelAsked:
+class ModelAsked(OfSpeech):
     """The LLM is asked for it; or for what follows a tool."""
 
-    id: str
-
 
 @dataclass(frozen=True)
-class ToolCalled:
+class ToolCalled(OfSpeech):
     """The LLM called a tool in the middle of it; what is said next waits for the tool."""
 
-    id: str
-
 
 @dataclass(frozen=True)
-class SpeechSuspended:
+class SpeechSuspended(OfSpeech):
     """It waits for something that the caller must do first: an inline task of the agent has the floor."""
 
-    id: str
-
 
 @dataclass(frozen=True)
-class VoiceFailed:
+class VoiceFailed(OfSpeech):
     """The TTS or the LLM gave up: a part of it will not be said.
 
     `what` is the `Cause`: ``"voice"``, ``"model"``, or ``"stood still"`` where that broke off whatever was tried.
     """
 
-    id: str
     what: str
 
 
 @dataclass(frozen=True)
-class SpeechEnded:
+class SpeechEnded(OfSpeech):
     """It ended; `interrupted` when somebody stopped it."""
 
-    id: str
     interrupted: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
-class ReplyExpected:
+class ReplyExpected(Event):
     """The agent is about to answer: its hook runs. Until the answer is asked for, nothing else may take the floor."""
 
 
 @dataclass(frozen=True)
-class ReplyCalledOff:
+class ReplyCalledOff(Event):
     """The agent's hook is through: the answer has been asked for, or there will be none."""
 
 
 @dataclass(frozen=True)
-class CallerStarted:
+class CallerStarted(Event):
     """The caller began to make sound."""
 
 
 @dataclass(frozen=True)
-class CallerStopped:
+class CallerStopped(Event):
     """The caller fell silent."""
 
 
 @dataclass(frozen=True)
-class PhrasesExpected:
+class PhrasesExpected(Event):
     """The STT gives no guesses: its words come after the phrase, and nobody knows yet how late."""
 
 
 @dataclass(frozen=True)
-class WordsGuessed:
+class WordsGuessed(Event):
     """An interim transcript. `language` is the STT's guess, empty where it makes none."""
 
     text: str = field(repr=False)
@@ -248,7 +240,7 @@ class WordsGuessed:
 
 
 @dataclass(frozen=True)
-class WordsHeard:
+class WordsHeard(Event):
     """A final transcript. `language` is the STT's guess, empty where it makes none.
 
     Args:
@@ -266,14 +258,14 @@ class WordsHeard:
 
 
 @dataclass(frozen=True)
-class EarlierWords:
+class EarlierWords(Event):
     """The caller had said this to an agent that died before it could be answered."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class UnfinishedFound:
+class UnfinishedFound(Event):
     """An agent that died owed this, and the one in its place did not ask for it.
 
     Args:
@@ -291,7 +283,7 @@ class UnfinishedFound:
 
 
 @dataclass(frozen=True)
-class WordsLeftToLiveKit:
+class WordsLeftToLiveKit(Event):
     """A final transcript went to LiveKit, which will make a turn of it.
 
     Args:
@@ -302,19 +294,19 @@ class WordsLeftToLiveKit:
 
 
 @dataclass(frozen=True)
-class TurnTaken:
+class TurnTaken(Event):
     """LiveKit made a turn of what had been passed to it."""
 
 
 @dataclass(frozen=True)
-class TurnsByHand:
+class TurnsByHand(Event):
     """From now on only the program ends the caller's turns (``turn_detection="manual"``), or no longer only it."""
 
     by_hand: bool
 
 
 @dataclass(frozen=True)
-class TurnsBySound:
+class TurnsBySound(Event):
     """From now on the model hears the caller's sound, not LiveKit's transcripts; or no longer.
 
     Words that are given back to LiveKit reach no such model.
@@ -324,7 +316,7 @@ class TurnsBySound:
 
 
 @dataclass(frozen=True)
-class TurnCommitted:
+class TurnCommitted(Event):
     """The program ended the caller's turn.
 
     Args:
@@ -337,33 +329,33 @@ class TurnCommitted:
 
 
 @dataclass(frozen=True)
-class TurnCleared:
+class TurnCleared(Event):
     """The program threw away what the caller said in this turn."""
 
 
 @dataclass(frozen=True)
-class TextTyped:
+class TextTyped(Event):
     """The caller wrote."""
 
     text: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class KeysPressed:
+class KeysPressed(Event):
     """The caller pressed keys of the telephone."""
 
     digits: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class AnsweredBy:
+class AnsweredBy(Event):
     """An answering machine has been at the far end from the beginning; or a person is, from now on."""
 
     machine: bool
 
 
 @dataclass(frozen=True)
-class ChoicePressed:
+class ChoicePressed(Event):
     """The caller pressed a button that `OfferChoices` named: of this question or utterance, and for this choice."""
 
     id: str
@@ -371,12 +363,12 @@ class ChoicePressed:
 
 
 @dataclass(frozen=True)
-class ReplyStarted:
+class ReplyStarted(Event):
     """The first sample left of the answer to the turn that was delivered."""
 
 
 @dataclass(frozen=True)
-class CallerLeft:
+class CallerLeft(Event):
     """The caller is gone, or was never there, or cannot be reached any more.
 
     Args:
@@ -390,12 +382,12 @@ class CallerLeft:
 
 
 @dataclass(frozen=True)
-class CallerReturned:
+class CallerReturned(Event):
     """The caller is back."""
 
 
 @dataclass(frozen=True)
-class StopAsked:
+class StopAsked(Event):
     """The operator, or the program, stops an utterance; `id` None means the one that is being said."""
 
     reason: str
@@ -403,7 +395,7 @@ class StopAsked:
 
 
 @dataclass(frozen=True)
-class ShutdownAsked:
+class ShutdownAsked(Event):
     """The session is to end.
 
     Args:
@@ -414,71 +406,17 @@ class ShutdownAsked:
 
 
 @dataclass(frozen=True)
-class SessionClosed:
+class SessionClosed(Event):
     """The session is closed: nothing more will be said in it."""
 
 
 @dataclass(frozen=True)
-class StoodStill:
+class StoodStill(Event):
     """The agent's event loop stood still for so many seconds until now, while something was waited for."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class AlarmRang:
+class AlarmRang(Event):
     """The time that the floor asked for has come."""
-
-
-OfSpeech: TypeAlias = (
-    SpeechQueued
-    | TextKnown
-    | SentencePlaced
-    | AudioMade
-    | PlayoutStarted
-    | PlayoutProgressed
-    | PlayoutFinished
-    | TextSent
-    | ModelAsked
-    | ToolCalled
-    | SpeechSuspended
-    | VoiceFailed
-    | SpeechEnded
-)
-"""A fact about an utterance that was asked for."""
-
-Event: TypeAlias = (
-    SpeechRequested
-    | RepeatAsked
-    | AgentChanged
-    | QuestionAsked
-    | QuestionFailed
-    | OfSpeech
-    | ReplyExpected
-    | ReplyCalledOff
-    | ReplyStarted
-    | CallerStarted
-    | CallerStopped
-    | PhrasesExpected
-    | WordsGuessed
-    | WordsHeard
-    | EarlierWords
-    | UnfinishedFound
-    | WordsLeftToLiveKit
-    | TurnTaken
-    | TurnsByHand
-    | TurnsBySound
-    | TurnCommitted
-    | TurnCleared
-    | TextTyped
-    | KeysPressed
-    | ChoicePressed
-    | AnsweredBy
-    | CallerLeft
-    | CallerReturned
-    | StopAsked
-    | ShutdownAsked
-    | SessionClosed
-    | StoodStill
-    | AlarmRang
-)

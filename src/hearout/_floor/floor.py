@@ -196,6 +196,7 @@ class Floor:
             case e.KeysPressed() | e.ChoicePressed():
                 self._pressed.note(event, at, self._owner(), holding=self.holding)
             case _:
+                assert isinstance(event, e.OfSpeech)
                 if (noted := self._queue.note(event, at)) is not None:
                     self._last, self._freed_at = noted, at
 

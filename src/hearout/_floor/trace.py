@@ -22,7 +22,7 @@ def line(at: float, what: e.Event | Action) -> str:
     ``harness/replay.py`` plays such lines on a new floor.
     """
     name = type(what).__name__
-    if type(what).__module__ == e.__name__:
+    if isinstance(what, e.Event):
         given = choices_to_json({f.name: getattr(what, f.name) for f in _fields(what) if f.name != "narrow"})
         return json.dumps({"at": at, "event": name} | given, default=_plain)
     return json.dumps({"at": at, "action": name, "is": exact(what)})
