@@ -7,7 +7,6 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
@@ -53,19 +52,19 @@ class Anchors:
 
     def _tell(self, checkpoint: Checkpoint) -> None:
         try:
-            _sink(self._where)(json.dumps(checkpoint.to_json()))
+            self._keep(json.dumps(checkpoint.to_json()))
         except (OSError, HTTPException, ValueError) as error:
             why = getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
             size = checkpoint.size
             logger.error("the anchor of %d rows of book %r could not be kept: %s", size, checkpoint.book, why)
 
-
-def _sink(where: str) -> Callable[[str], None]:
-    if where == LOG:
-        return lambda line: logger.info("anchor %s", line)
-    if urlsplit(where).scheme in ("http", "https"):
-        return lambda line: _post(where, line)
-    return lambda line: _append(Path(where), line)
+    def _keep(self, line: str) -> None:
+        if self._where == LOG:
+            logger.info("anchor %s", line)
+        elif urlsplit(self._where).scheme in ("http", "https"):
+            _post(self._where, line)
+        else:
+            _append(Path(self._where), line)
 
 
 def _append(path: Path, line: str) -> None:

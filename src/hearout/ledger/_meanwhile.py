@@ -16,7 +16,7 @@ from ._tables import LEASES, SAID
 
 TAKEN_UP = 600.0
 """Seconds after its agent's last sign of life in which a call may be taken up. Failover gives up after three minutes
-(`_failover.IN_VAIN`), and LiveKit closes a room 20 s after its last participant."""
+(`_worker/failover.py`), and LiveKit closes a room 20 s after its last participant."""
 
 OVER = ""
 """The holder of what is settled: nobody says it any more."""

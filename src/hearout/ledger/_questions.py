@@ -15,8 +15,8 @@ from ..receipts._question_codec import question_from_json, question_to_json
 from ._book import Ledger
 from ._chain import Plaintext, plain, seal, unseal
 from ._entries import Record, RowKind, checked
-from ._read import known_content, names_of
-from ._tables import NAMES, ROWS, SAID, of_call
+from ._read import known_content, rows_and_beside
+from ._tables import ROWS, of_call
 
 
 def asked_record(receipt: QuestionReceipt, *, by: str, now: float, text: Retention) -> Record:
@@ -69,10 +69,7 @@ def questions(
 
 
 def _rows(ledger: Ledger, kind: RowKind, call: str | None, id: str | None) -> list[sa.Row[Any]]:
-    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
-    query = sa.select(ROWS, SAID.c.salt, SAID.c.caller, SAID.c.text, SAID.c.names, NAMES.c.name)
-    query = query.outerjoin(SAID, beside).outerjoin(NAMES, names_of(ROWS))
-    query = query.where(ROWS.c.book == ledger.book, ROWS.c.kind == kind.value).order_by(ROWS.c.seq)
+    query = rows_and_beside().where(ROWS.c.book == ledger.book, ROWS.c.kind == kind.value).order_by(ROWS.c.seq)
     query = query if call is None else query.where(of_call(ROWS.c.call, ledger.book, call))
     query = query if id is None else query.where(ROWS.c.utterance == plain(id))
     with ledger.transaction() as connection:

@@ -64,9 +64,7 @@ def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int,
     """What was added to the receipts of these rows, by the number of the receipt's row, in order."""
     found: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
     of = ROWS.c.of.in_([row.last_seq or row.seq for row in page])
-    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
-    query = sa.select(ROWS, SAID.c.names, NAMES.c.name).outerjoin(SAID, beside).outerjoin(NAMES, names_of(ROWS))
-    query = query.where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.AMENDED.value, of)
+    query = rows_and_beside().where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.AMENDED.value, of)
     with ledger.transaction() as connection:
         for row in connection.execute(query.order_by(ROWS.c.seq)):
             found[row.of].append(row)
@@ -102,7 +100,7 @@ def _joined() -> sa.Select[Any]:
         .outerjoin(said_first, sa.and_(said_first.c.book == FIRST.c.book, said_first.c.seq == FIRST.c.seq))
         .outerjoin(said_last, sa.and_(said_last.c.book == LAST.c.book, said_last.c.seq == LAST.c.seq))
         .outerjoin(LEASES, sa.and_(LEASES.c.book == FIRST.c.book, LEASES.c.of == FIRST.c.seq))
-        .outerjoin(NAMES, names_of(FIRST))
+        .outerjoin(NAMES, _names_of(FIRST))
     )
 
 
@@ -119,7 +117,17 @@ def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) ->
         page = query.where(seq > found[-1].seq).order_by(seq).limit(CHUNK)
 
 
-def names_of(rows: Any) -> sa.ColumnElement[bool]:
+def rows_and_beside() -> sa.Select[Any]:
+    """Each row with the words and names beside it, and with the name and the salt of its call."""
+    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
+    said, call = (
+        (SAID.c.salt, SAID.c.caller, SAID.c.text, SAID.c.names),
+        (NAMES.c.name, NAMES.c.salt.label("call_salt")),
+    )
+    return sa.select(ROWS, *said, *call).outerjoin(SAID, beside).outerjoin(NAMES, _names_of(ROWS))
+
+
+def _names_of(rows: Any) -> sa.ColumnElement[bool]:
     """Joins each row of the chain with its call's name."""
     return sa.and_(NAMES.c.book == rows.c.book, NAMES.c.call == rows.c.call)
 
@@ -249,18 +257,7 @@ def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoin
 
 
 def _rows(ledger: Ledger, *, call: str | None = None, until: int | None = None) -> Iterator[sa.Row[Any]]:
-    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
-    columns = (
-        ROWS,
-        SAID.c.salt,
-        SAID.c.caller,
-        SAID.c.text,
-        SAID.c.names,
-        NAMES.c.name,
-        NAMES.c.salt.label("call_salt"),
-    )
-    query = sa.select(*columns).outerjoin(SAID, beside).outerjoin(NAMES, names_of(ROWS))
-    query = query.where(ROWS.c.book == ledger.book)
+    query = rows_and_beside().where(ROWS.c.book == ledger.book)
     if call is not None:
         of_all = sa.and_(ROWS.c.call == "", ROWS.c.kind == RowKind.FORGOTTEN.value)
         query = query.where(sa.or_(of_call(ROWS.c.call, ledger.book, call), of_all))

@@ -21,7 +21,7 @@ VERSION = 5
 
 WAIT = 2.0
 """Seconds to wait for a connection or a lock. Longer than any append of another worker; the call does not wait so long
-(`writer.PATIENCE`)."""
+(`_writer.PATIENCE`)."""
 
 METADATA = sa.MetaData()
 
@@ -63,7 +63,7 @@ HEADS = sa.Table(
     *_texts("peaks", "note"),
 )
 """Each book's last row, and what the tree over its rows grows from. Whoever appends locks it first, so that a chain
-cannot fork. `peaks`: JSON, of `merkle.Tree`. `note`: the signed checkpoint; empty where the book is not signed."""
+cannot fork. `peaks`: JSON, of `_merkle.Tree`. `note`: the signed checkpoint; empty where the book is not signed."""
 
 NAMES = sa.Table(
     "hearout_names",
