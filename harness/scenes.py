@@ -93,8 +93,6 @@ def call(
         session=ours(policy, on_floor),
         caller=caller,
         ends_after=ends_after,
-        typed=lambda session, text: session.user_typed(text),
-        keyed=lambda session, digits: session.user_pressed(digits),
         **more,
     ).play()
 

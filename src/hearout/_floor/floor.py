@@ -314,15 +314,15 @@ class Floor:
         elif text := self._typed.take(at):
             yield a.AnswerTyped(text)
         arrived, self._arrived = self._arrived, []
-        for debt in arrived:
-            again = (debt.redeliver or self.policy.redeliver) is not Redeliver.NEVER
-            if again and debt.text.strip() and self.closing.shutdown_at is None:
-                yield a.ResumeUnfinished(debt.id)
+        for one in arrived:
+            again = (one.redeliver or self.policy.redeliver) is not Redeliver.NEVER
+            if again and one.text.strip() and self.closing.shutdown_at is None:
+                yield a.ResumeUnfinished(one.id)
                 continue
-            owner = Utterance.asked(e.SpeechRequested(debt.id, answer=debt.answer), self.policy, at)
+            owner = Utterance.asked(e.SpeechRequested(one.id, answer=one.answer), self.policy, at)
             spoken, asked = self._held_words.language, self._asked_before(at)
-            self._held_words.said += [HeldPiece(Held(text, at), owner, at, spoken, asked) for text in debt.words]
-            yield a.SkipUnfinished(debt.id)
+            self._held_words.said += [HeldPiece(Held(text, at), owner, at, spoken, asked) for text in one.words]
+            yield a.SkipUnfinished(one.id)
 
     def _begin_to_hold(self, _at: float) -> Iterator[Action]:
         if self.holding and not self._holds:

@@ -89,7 +89,7 @@ class PlayoutMeter(io.AudioOutput):
 
     @property
     def sink(self) -> io.AudioOutput:
-        """What the tap plays into."""
+        """The audio output behind this meter."""
         assert self.next_in_chain is not None
         return self.next_in_chain
 

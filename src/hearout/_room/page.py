@@ -219,7 +219,7 @@ class CallersPage:
         return False
 
     def show_receipt(self, name: str) -> None:
-        """Tell its receipt as it is now: a listener for `Receipts.on_amended`."""
+        """Tell its receipt as it is now: a listener for `CallReceipts.on_amended`."""
         if (receipt := self._receipt(name)) is not None:
             identity = self._caller() or receipt.caller
             self._note(shown(name, self.reports.completed(name, receipt), identity))

@@ -26,7 +26,7 @@ HELLO = "hearout.hello"
 """What a page asks of the agent: to be told, since it is the caller's."""
 
 BEGIN, END = "hearout.begin", "hearout.end"
-"""What the agent asks of a page: to mark a begin; to mark an end and report. And `room.ALIVE`."""
+"""What the agent asks of a page: to mark a begin; to mark an end and report. And `heartbeat.ALIVE`."""
 
 ANSWERS = 2.5
 """Seconds within which a page must answer; it takes its jitter buffer's length (0.05 to 0.5 s) to report."""

@@ -116,7 +116,7 @@ class Participants:
         self._job = get_job_context(required=False)
         self._presence = Presence(policy.timeouts.vanish)
         self._signs = SignsOfLife(room, self._presence, now=lambda: host.now, wall=wall)
-        self._own_line = UplinkMonitor(room, self._presence)
+        self._uplink = UplinkMonitor(room, self._presence)
         self._granted = ""
         self._deaf = ""
         """Who did not subscribe in time: that they listen is not known from then on, until they have left."""
@@ -459,7 +459,7 @@ class Participants:
             await asyncio.sleep(BEAT)
             self._look()
             self._presence.listed(self._host.now)
-            await self._own_line.look(self._host.now)
+            await self._uplink.look(self._host.now)
             self._open_anyway()
             self._ring()
             self._amend()

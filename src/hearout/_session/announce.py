@@ -35,7 +35,7 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
 
     Args:
         text, id, audio: as in `AgentSession.announce`.
-        choices: the rest of what :class:`hearout._session.speeches.Asked` takes.
+        choices: the rest of what :class:`hearout._session.speeches.SpeechRequest` takes.
 
     Raises:
         AnnouncementError: there is nothing to say, the text is not that of the audio, or there are no such keys.

@@ -34,7 +34,7 @@ should the process die within them, its last sentence is said again."""
 
 UNCHANGED = 2.0
 """Seconds without news of who heard it, after which what came is added to what is over; longer than the second in which
-presence grows (`room.BEAT`), so that it is one amendment and not one a second. A close waits for none of them."""
+presence grows (`heartbeat.BEAT`), so that it is one amendment and not one a second. A close waits for none of them."""
 
 
 _ASKS = ("acknowledge", "acknowledge_keys")

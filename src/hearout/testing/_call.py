@@ -73,7 +73,6 @@ class Call:
         listener: what happens to the audio that leaves the agent.
         ends_after: seconds after which the session is closed, if it is not by then.
         typed: called with the session and the text when the caller types; as the session itself does it in a room.
-        keyed: the same for the digits when the caller presses keys.
         seed: of the `random` module during the call.
     """
 
@@ -87,7 +86,6 @@ class Call:
     listener: AudioReceiver = field(default_factory=AudioReceiver)
     ends_after: float = 30.0
     typed: TypedText = as_typed
-    keyed: TypedText = as_pressed
     seed: int = 0
 
     def play(self) -> Result:
@@ -230,7 +228,7 @@ class _Playing:
             case Type():
                 await _awaited(self._call.typed(self._session, act.words))
             case Press():
-                await _awaited(self._call.keyed(self._session, act.digits))
+                as_pressed(self._session, act.digits)
             case HangUp():
                 self._microphone.hang_up()
                 self._loudspeaker.hang_up()
