@@ -1,4 +1,4 @@
-"""The sound, the times and the words of an announcement: trimmed, levelled, compared, timed."""
+"""The sound, the times and the words of an announcement: trimmed, levelled, word_errors, timed."""
 
 import itertools
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from harness.ready import AFTER, BEFORE, COMMA, TEXT, Noises, make, noises, samples
 from hearout.errors import AnnouncementError
-from hearout.prepare._check import compared, spoken
+from hearout.prepare._check import spoken, word_errors
 from hearout.prepare._make import split
 from hearout.prepare._sound import LEADING, SAMPLE_RATE, TRAILING, TRUE_PEAK, levelled, loudness, trimmed, true_peak
 from hearout.prepare._timing import aligned, estimated
@@ -134,7 +134,7 @@ def test_what_would_be_distorted_or_is_silent_is_refused() -> None:
     ],
 )
 def test_what_is_written_in_two_ways_is_the_same_word(text: str, heard: str) -> None:
-    assert compared(text, heard).wer == 0.0, (spoken(text), spoken(heard))
+    assert word_errors(text, heard) == 0.0, (spoken(text), spoken(heard))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_what_is_written_in_two_ways_is_the_same_word(text: str, heard: str) -> 
     ],
 )
 def test_each_wrong_missing_or_added_word_counts(text: str, heard: str, wer: float) -> None:
-    assert compared(text, heard).wer == pytest.approx(wer)
+    assert word_errors(text, heard) == pytest.approx(wer)
 
 
 # --- Times

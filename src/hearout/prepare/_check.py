@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from itertools import groupby
 
 import jiwer
@@ -33,21 +32,8 @@ _SPELLINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What an STT made of the audio.
-
-    Attributes:
-        heard: the words.
-        wer: word errors over the words of the text; above 1 if more was heard than there is.
-    """
-
-    heard: str
-    wer: float
-
-
-def compared(text: str, heard: str) -> Checked:
-    """The word error rate of `heard` against `text`, both as :func:`spoken`.
+def word_errors(text: str, heard: str) -> float:
+    """The word error rate of `heard` against `text`, both as :func:`spoken`; above 1 if more was heard than there is.
 
     Raises:
         AnnouncementError: the text has no words.
@@ -56,7 +42,7 @@ def compared(text: str, heard: str) -> Checked:
     if not wanted:
         raise AnnouncementError("its text has no words; write some")
     if not got:
-        return Checked(heard, 1.0)
+        return 1.0
     output = jiwer.process_words(" ".join(wanted), " ".join(got))
     errors = 0
     for equal, chunks in groupby(output.alignments[0], key=lambda chunk: chunk.type == "equal"):
@@ -67,7 +53,7 @@ def compared(text: str, heard: str) -> Checked:
         other = got[wrong[0].hyp_start_idx : wrong[-1].hyp_end_idx]
         if "".join(one) != "".join(other):  # "voice mail" and "voicemail" sound the same
             errors += max(len(one), len(other))
-    return Checked(heard, errors / len(wanted))
+    return errors / len(wanted)
 
 
 def spoken(text: str) -> list[str]:

@@ -70,16 +70,17 @@ async def prepare(
     spoken = await _speak(sentences, voice, order)
     try:
         level = levelled(spoken.audio, order.choices.lufs)
-        checked = check.compared(" ".join(sentences), await recognizer.transcribe(level.pcm))
+        heard = await recognizer.transcribe(level.pcm)
+        wer = check.word_errors(" ".join(sentences), heard)
     except AnnouncementError as error:
         raise AnnouncementError(f"{order.id}: {error}") from error
-    if checked.wer > order.choices.wer_limit:
+    if wer > order.choices.wer_limit:
         raise MisspokenError(
-            f"{order.id}: {checked.wer:.0%} of its words were heard wrongly, and {order.choices.wer_limit:.0%} are "
-            f"allowed; nothing was stored. Heard: “{checked.heard}”. Reword it, choose another voice, or allow more "
+            f"{order.id}: {wer:.0%} of its words were heard wrongly, and {order.choices.wer_limit:.0%} are "
+            f"allowed; nothing was stored. Heard: “{heard}”. Reword it, choose another voice, or allow more "
             "with --wer-limit"
         )
-    manifest = _manifest(order, " ".join(sentences), spoken, level, voice) | {"wer": round(checked.wer, 4)}
+    manifest = _manifest(order, " ".join(sentences), spoken, level, voice) | {"wer": round(wer, 4)}
     _store(folder, manifest, level.pcm)
     return Done.MADE, Announcement.load(order.id, folder)
 
