@@ -175,13 +175,14 @@ def test_a_mutant_of_the_awake_floor_breaks_the_law_of_standstills(old: str, new
 
 
 def numbers(kind: Any, seen: set[str]) -> Iterator[tuple[str, str]]:
-    """The fields with numbers of a class, and of all that its fields hold."""
+    """The fields with numbers of a class, of those that inherit from it, and of all that its fields hold."""
     if str(kind) in seen:
         return
     seen.add(str(kind))
+    parts = kind.__subclasses__() if isinstance(kind, type) else typing.get_args(kind)
+    for one in parts:
+        yield from numbers(one, seen)
     if not dataclasses.is_dataclass(kind):
-        for one in typing.get_args(kind):
-            yield from numbers(one, seen)
         return
     hints = typing.get_type_hints(kind)
     for one in dataclasses.fields(kind):

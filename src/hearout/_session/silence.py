@@ -31,9 +31,8 @@ class Silences:
         evidence, silence = self._receipts.evidence, self._silence(receipt)
         if evidence is not None:
             await evidence.confirm("", silence)
-            silence = dataclasses.replace(
-                silence, caller=evidence.witnessed("", silence).caller
-            )  # another may be later
+            caller = evidence.witnessed("", silence).caller  # another may be later
+            silence = dataclasses.replace(silence, caller=caller)
         if not self._is_present(silence):
             return dataclasses.replace(receipt, choice="", basis=Basis.NONE)
         self._kept.append((receipt, silence))

@@ -4,12 +4,10 @@ import contextlib
 import datetime
 import enum
 import hashlib
-import io
 import json
 import os
 import re
 import tempfile
-import wave
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from hibari import Hibari
+from livekit import rtc
 
 from .._text import read_json
 from ..announcement import SCHEMA, Announcement, Sentence, Word
@@ -177,7 +176,7 @@ def _store(folder: Path, manifest: dict[str, Any], pcm: npt.NDArray[np.int16]) -
 
     The audio's name has its hash in it, and the manifest is exchanged last; then the old audio goes.
     """
-    content = _wav(pcm)
+    content = rtc.AudioFrame(pcm.tobytes(), SAMPLE_RATE, 1, len(pcm)).to_wav_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     name = f"{manifest['id']}-{sha256[:12]}.wav"
     path = folder / f"{manifest['id']}.json"
@@ -200,16 +199,6 @@ def _names_wav(path: Path) -> str:
         if re.fullmatch(rf"{re.escape(path.stem)}-[0-9a-f]{{12}}\.wav", name):
             return name
     return ""
-
-
-def _wav(pcm: npt.NDArray[np.int16]) -> bytes:
-    content = io.BytesIO()
-    with wave.open(content, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(pcm.astype("<i2").tobytes())
-    return content.getvalue()
 
 
 def _write(path: Path, content: bytes) -> None:
