@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness import replay
 from harness.orders import POLICY, to_its_end
 from harness.replay import replayed
 from harness.scenes import CONSENT, QUESTION, Announcing, Working, call, reading
@@ -79,7 +80,7 @@ def test_what_an_event_says_survives_the_trace() -> None:
     asked = e.SpeechRequested("n1", CutIn(phrases=("operator",), keys="0", after=2.0), Answer.NOTE)
     floor.apply(asked, 0.0)
     list(replayed([trace.line(0.0, asked)]))
-    read = trace._event(json.loads(trace.line(0.0, asked)))
+    read = replay._event(json.loads(trace.line(0.0, asked)))
     other.apply(read, 0.0)
 
     assert read == asked

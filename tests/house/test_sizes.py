@@ -15,7 +15,6 @@ TABLES = {
     ("utterance.py", "note"): "one case an event: to be read beside events.py",
     ("agent_session.py", "ask"): "one line an argument, each with its documentation",
     ("orders.py", "_event"): "one case a letter of the random orders",
-    ("_codec.py", "from_json"): "one line a field of the receipt",
 }
 """Functions that are longer, and why: each would be harder to read in parts."""
 

@@ -78,7 +78,7 @@ class OwedHandle(Generic[T]):
         return asyncio.shield(self._result).__await__()
 
     def done(self) -> bool:
-        """Whether it is over, and its record written."""
+        """Whether all attempts are over, and the record written."""
         return self._result.done()
 
     def stop(self, reason: str) -> None:
