@@ -94,8 +94,8 @@ def test_a_beat_that_no_worker_wrote_is_no_sign_of_life(
 
 def test_a_ledger_whose_beats_had_no_mac_gets_one(url: str) -> None:
     with Opened(url).transaction() as connection:
-        for table in ("workers", "leases"):
-            connection.exec_driver_sql(f"ALTER TABLE hearout_{table} DROP COLUMN mac")
+        for table, column in (("workers", "mac"), ("leases", "mac"), ("rows", "seal")):
+            connection.exec_driver_sql(f"ALTER TABLE hearout_{table} DROP COLUMN {column}")
         connection.execute(SCHEMA.update().values(version=3))
 
     assert CallRegistry(Opened(url), SECRET).look(worker="a", beat=1).beats == {"a": 1}

@@ -1,14 +1,18 @@
 """What stands with a promise makes an agent act that takes a call over: only what a process of ours wrote counts."""
 
+import asyncio
+import dataclasses
 import json
 
 import pytest
 
-from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt
-from hearout.ledger import LEASE, Ledger
+from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, receipt
+from harness.questions import CONSENT_GIVEN
+from hearout.ledger import LEASE, Ledger, LedgerWriter
 from hearout.ledger._calls import CallRegistry
 from hearout.ledger._chain import canonical
 from hearout.ledger._meanwhile import TAKEN_UP
+from hearout.ledger._questions import asked_record
 from hearout.ledger._read import entries
 from hearout.policy import Retention
 
@@ -88,3 +92,24 @@ def test_a_forged_lease_holds_nobody_up_and_goes(url: str, held: str) -> None:
     ledger.settle(receipt(), call="room", by="dead", now=NOW)
     assert not CallRegistry(ledger, ledger.secret).end_stale(NOW + 2 * TAKEN_UP)
     ledger.forget("room", by="ann", now=NOW + 2 * TAKEN_UP)
+
+
+@pytest.mark.parametrize("secret", ["another", SECRET])
+def test_a_forged_row_makes_nothing_finished_and_nothing_answered(url: str, secret: str) -> None:
+    forger = Opened(url)
+    forger.secret = secret
+    forger.owe("room", "notice", NOTICE, by="dead", now=NOW)
+    forger.settle(receipt(), call="room", by="dead", now=NOW)
+    consent = dataclasses.replace(CONSENT_GIVEN, call="room")
+    forger.append(asked_record(consent, by="dead", now=NOW, text=Retention.KEEP))
+
+    async def found() -> tuple[int, int]:
+        writer = LedgerWriter(Ledger(url), secret=SECRET)
+        try:
+            return len(await writer.entries("room", now=NOW)), len(await writer.questions("room"))
+        finally:
+            await writer.close()
+
+    assert asyncio.run(found()) == ((1, 1) if secret == SECRET else (0, 0))
+    write(forger, 'UPDATE hearout_rows SET content = replace(content, \'"by":"dead"\', \'"by":"another"\')')
+    assert asyncio.run(found()) == (0, 0)

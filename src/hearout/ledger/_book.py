@@ -203,6 +203,11 @@ class Ledger:
         with self.transaction() as connection:
             return tuple(owing for _, owing in self._owings(connection, of_call(OWED.c.call, self.book, call)))
 
+    def ours(self, call: str) -> dict[str, int]:
+        """The numbers of a call's rows that a process with :attr:`secret` wrote, by their entries."""
+        with self.transaction() as connection:
+            return self.seal.our_rows(connection, of_call(ROWS.c.call, self.book, call))
+
     def checkpoint(self) -> Checkpoint | None:
         """The book's head, to be kept elsewhere (an *anchor*); None while the book has no row."""
         with self.transaction() as connection:
@@ -381,7 +386,7 @@ class Ledger:
         if self._signer is not None:
             signed = {"key": self._signer.verifier.key, "signature": self._signer.sign(hashed.encode()).hex()}
             note = Checkpoint(self.book, seq, head.tree.root.hex(), hashed, at).signed(self._signer)
-        row = columns | signed | {"book": self.book, "seq": seq, "before": head.hash}
+        row = columns | signed | {"book": self.book, "seq": seq, "before": head.hash, "seal": self.seal.row(hashed)}
         connection.execute(ROWS.insert().values(row | {"hash": hashed, "content": written}))
         peaks = canonical([peak.hex() for peak in head.tree.peaks])
         now = {"seq": seq, "hash": hashed, "at": at, "peaks": peaks, "note": note}

@@ -1,7 +1,8 @@
-"""The MAC of a lease: an agent that takes a call over acts on a lease, and tells its LLM the words there.
+"""The MACs of leases and rows: an agent that takes a call over acts on both, and tells its LLM the words there.
 
-It covers the promise (what is to be said, and under which choices), how far it is, and what was said over it. Whoever
-writes to the database without LiveKit's API secret can delete a lease, or put an older one of the same promise back.
+That of a lease covers the promise (what is to be said, and under which choices), how far it is, and what was said over
+it. Whoever writes to the database without LiveKit's API secret can delete a lease or a row, or put an older lease of
+the same promise back.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ._chain import canonical
+from ._chain import canonical, row_hash
 from ._tables import LEASES, ROWS
 
 logger = logging.getLogger("hearout.ledger")
@@ -23,7 +24,7 @@ PROMISED = sa.and_(ROWS.c.book == LEASES.c.book, ROWS.c.seq == LEASES.c.of)
 
 @dataclass(frozen=True)
 class LeaseSeal:
-    """The MAC of one book's leases, by what all workers share and the database does not have.
+    """The MACs of one book's leases and rows, by what all workers share and the database does not have.
 
     Args:
         book: which book.
@@ -67,8 +68,23 @@ class LeaseSeal:
         )
         return False
 
+    def row(self, hashed: str) -> str:
+        """The MAC of a row with this hash."""
+        return self._signed("row", hashed)
+
+    def our_rows(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> dict[str, int]:
+        """The numbers of the rows of the book that a process wrote that has the secret, by their entries."""
+        found = connection.execute(sa.select(ROWS).where(ROWS.c.book == self.book, *which)).all()
+        macs = [self.row(row_hash(self.book, one.seq, one.before, one.content)) for one in found]
+        return {
+            one.entry: one.seq
+            for one, mac in zip(found, macs, strict=True)
+            if hmac.compare_digest(str(one.seal).encode(), mac.encode())
+        }
+
     def _mac(self, of: int, promise: str, played: Any, held: Any) -> str:
+        return self._signed("lease", of, str(promise), repr(played), str(held))
+
+    def _signed(self, *what: Any) -> str:
         key = hashlib.sha256(b"hearout leases\0" + self.secret.encode()).digest()
-        return hmac.new(
-            key, canonical([self.book, of, str(promise), repr(played), str(held)]).encode(), hashlib.sha256
-        ).hexdigest()
+        return hmac.new(key, canonical([self.book, *what]).encode(), hashlib.sha256).hexdigest()

@@ -41,6 +41,7 @@ ROWS = sa.Table(
     *_texts("before", "hash", "content"),
     sa.Column("key", sa.Text),
     sa.Column("signature", sa.Text),
+    sa.Column("seal", sa.Text, nullable=False, server_default=""),
     # taken out of the content, to be found by
     *_texts("kind", "call", "utterance"),
     sa.Column("at", sa.Float, nullable=False),
@@ -51,7 +52,7 @@ ROWS = sa.Table(
     sa.Index("hearout_rows_of", "book", "of"),
 )
 """The chain. Nothing updates or deletes here. `call`: its pseudonym. `at`: UTC, seconds since
-1970. `of`: the owed row that it belongs to."""
+1970. `of`: the owed row that it belongs to. `seal`: its MAC (`_leases.py`)."""
 
 HEADS = sa.Table(
     "hearout_heads",
@@ -138,14 +139,17 @@ WORKERS = sa.Table(
 """The workers that look after each other's calls. `beat` grows as long as they live; `mac`: of it and of the worker."""
 
 
-def _with_mac(table: str) -> Callable[[sa.Connection], object]:
-    added = f"ALTER TABLE {table} ADD COLUMN mac TEXT NOT NULL DEFAULT ''"
-    return lambda connection: connection.exec_driver_sql(added)
+def _with(**columns: str) -> Callable[[sa.Connection], None]:
+    def add(connection: sa.Connection) -> None:
+        for table, column in columns.items():
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+
+    return add
 
 
-MIGRATIONS: Mapping[int, Callable[[sa.Connection], object]] = {
-    3: _with_mac("hearout_workers"),
-    4: _with_mac("hearout_leases"),
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {
+    3: _with(hearout_workers="mac"),
+    4: _with(hearout_leases="mac", hearout_rows="seal"),
 }
 """From each older version to the next one; run in one transaction. None leads from before 0.1.0, whose rows were hashed
 otherwise."""

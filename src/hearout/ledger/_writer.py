@@ -212,8 +212,12 @@ class LedgerWriter:
         self._submit_record(revoked_record(receipt, by=self.holder))
 
     async def questions(self, call: str) -> tuple[QuestionReceipt, ...]:
-        """The questions that have ended in a call; none where the ledger is down, which is logged."""
-        work = lambda: tuple(receipt for _, receipt in questions(self._ledger, call=call))  # noqa: E731
+        """The questions that have ended in a call, of our own rows; none where the ledger is down, which is logged."""
+
+        def work() -> tuple[QuestionReceipt, ...]:
+            ours = self._ledger.ours(call)
+            return tuple(one for _, one in questions(self._ledger, call=call) if one.entry in ours)
+
         return await self._ask(work, (), within=TAKES_OVER)
 
     async def owed(self, call: str) -> tuple[Unfinished, ...]:
@@ -221,8 +225,13 @@ class LedgerWriter:
         return await self._ask(lambda: self._ledger.owed(call), ())
 
     async def entries(self, call: str, *, now: float) -> tuple[Entry, ...]:
-        """What has been said in a call, in order; nothing where the ledger is down, which is logged."""
-        return await self._ask(lambda: tuple(read.entries(self._ledger, now=now, call=call)), (), within=TAKES_OVER)
+        """What was said in a call, by our own rows, in order; nothing where the ledger is down, which is logged."""
+
+        def work() -> tuple[Entry, ...]:
+            ours = set(self._ledger.ours(call).values())
+            return tuple(one for one in read.entries(self._ledger, now=now, call=call) if ours.issuperset(one.rows))
+
+        return await self._ask(work, (), within=TAKES_OVER)
 
     async def take_over(self, call: str, id: str, *, now: float) -> Unfinished | None:
         """Take over an utterance of a process that died; then renew and settle it as one that was promised here.
