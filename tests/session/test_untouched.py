@@ -17,6 +17,8 @@ from hearout import AgentSession, Outcome
 from hearout.testing import LLM, STT, Call, Do, Outage, Reply, Result, Say, UseTool, first_sound
 
 CALLS = int(os.environ.get("HEAROUT_UNTOUCHED_CALLS", "30"))
+DIFFERED = (1062,)
+"""Calls that differed once: a text typed while the session drains."""
 
 
 class Interruptible(Agent):
@@ -56,7 +58,7 @@ def _facts(event: Any) -> str:
 # Turns, interruptions, tools, hand-overs, metrics, contexts: the same, and timings to one tick.
 def test_calls_without_protected_speech_are_livekits_event_for_event() -> None:
     met = Met()
-    different = {seed: found for seed in range(CALLS) if (found := compared(seed, met))}
+    different = {seed: found for seed in (*range(CALLS), *DIFFERED) if (found := compared(seed, met))}
 
     assert not different
     assert met.compared > 0.8 * CALLS

@@ -197,8 +197,8 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
     async def user_typed(self, text: str) -> None:
         """The user wrote `text`: it is answered; after protected speech, if such is owed."""
-        if self._bridge is not None:
-            self._bridge.feed(TextTyped(text))
+        if (bridge := self._bridge) is not None and (bridge.floor.holding or not bridge.is_draining):
+            bridge.feed(TextTyped(text))
             return
         await answer_typed(self, text)
 

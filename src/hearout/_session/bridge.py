@@ -141,6 +141,11 @@ class Bridge:
         closing = self.floor.closing
         return self.over.is_set() or closing.shutdown_at is not None or closing.is_gone_for_good(self.now)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the session was told to close, and is not closed yet."""
+        return self.floor.closing.shutdown_at is not None and not self.over.is_set()
+
     def check_open(self) -> None:
         """Refuse new speech while owed speech is finished.
 
