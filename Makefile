@@ -11,7 +11,10 @@ CLIENT := src/hearout/_web/vendor/livekit-client.umd.js
 COMPILE := $(BIN)/uv pip compile --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
 	--no-emit-find-links --no-annotate --no-header --quiet
 
+export PYTHONDONTWRITEBYTECODE :=# what one process of the tests compiled, the next need not
+
 PYTEST := $(BIN)/python -m pytest -n 2
+REAL := tests/rooms tests/browser tests/real tests/newcomer tests/local# calls in real time, the longest first
 BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each other, the longest first
 ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed beside another is played again alone
 
@@ -61,11 +64,11 @@ web: $(READY) $(CLIENT) ## talk with the agent in a browser
 	@$(BIN)/python uninterruptable.py web
 
 test: $(TOOLS) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 5 minutes)
-	@$(PYTEST) -m "not in_real_time"
-	@$(PYTEST) $(BESIDE) -m "one_of_each" || $(ALONE) -m "one_of_each"
+	@$(PYTEST) $(addprefix --ignore=,$(REAL)) -m "not in_real_time"
+	@$(PYTEST) $(BESIDE) $(REAL) -m "one_of_each" || $(ALONE) $(REAL) -m "one_of_each"
 
 test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other calls in real time (about 9 minutes)
-	@$(PYTEST) $(BESIDE) -m "in_real_time and not one_of_each" || $(ALONE) -m "in_real_time and not one_of_each"
+	@$(PYTEST) $(BESIDE) $(REAL) -m "in_real_time and not one_of_each" || $(ALONE) $(REAL) -m "in_real_time and not one_of_each"
 
 test-pythons: $(TOOLS) ## play a few files of calls on each other Python that is here (a minute each, and once its set-up)
 	@$(BIN)/python -m harness.compatibility --brief

@@ -1,6 +1,7 @@
 """What every test gets: no key, no cloud, no leftover of this process."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent.name in IN_REAL_TIME:
             item.add_marker("in_real_time")
     items.sort(key=_place)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what lives to the end: looking through it took a seventh of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _place(item: pytest.Item) -> int:

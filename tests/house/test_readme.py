@@ -12,6 +12,7 @@ from harness.scenes import call, reading
 from hearout import CutIn, Level, Outcome, YesNo
 from hearout._session import settings
 from hearout.testing import Say, from_end
+from tests.conftest import IN_REAL_TIME
 
 README = (ROOT / "README.md").read_text()
 CONSOLE = (ROOT / "docs" / "console.md").read_text()
@@ -96,3 +97,5 @@ def test_make_test_all_runs_every_test_once() -> None:
     first = ["not in_real_time", "one_of_each"]
     rest = ["in_real_time and not one_of_each"]
     assert (chosen("test"), chosen("test-rest"), chosen("test-all")) == (first, rest, first + rest)
+    named = re.findall(r"^REAL := ([^#]*)#", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert named == [" ".join(f"tests/{folder}" for folder in IN_REAL_TIME)]  # the others are not collected
