@@ -2,11 +2,13 @@
 
 import json
 import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import ROOT
+from harness import ROOT, compatibility
 from harness.compatibility import TRIED, Run, bounds, counted, drawn, known
 from harness.scenes import call
 from hearout._session import process
@@ -71,6 +73,32 @@ def test_pytests_last_line_is_counted(last: str, code: int, passed: int, failed:
 
 def test_a_run_that_broke_off_does_not_count() -> None:
     assert not counted("3.12", "1.8.9", "tests", "Killed", -9).whole
+
+
+def test_pythons_that_are_not_here_are_skipped_and_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other = "{}.{}".format(*sys.version_info), "3.12" if sys.version_info[:2] != (3, 12) else "3.13"
+    monkeypatch.setattr(compatibility, "pythons", lambda: iter([(own, "here"), (other, "there")]))
+    monkeypatch.setattr(compatibility, "tried", lambda python, *_: Run(python, "1.8.9", "tests", 7, 0))
+
+    assert [run.python for run in compatibility.brief()] == [other]
+    assert "Python 3.14 is not on this machine: skipped" in capsys.readouterr().out
+
+
+def test_each_version_of_livekit_has_a_lock_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def uv(*command: str) -> None:
+        if "--output-file" in command:
+            Path(command[command.index("--output-file") + 1]).write_text(" ".join(command))
+        elif "venv" in command:
+            Path(command[-1]).mkdir()
+
+    monkeypatch.setattr(compatibility, "PLACE", tmp_path)
+    monkeypatch.setattr(compatibility, "_uv", uv)
+    for agents in ("1.8.1", "1.8.2"):
+        compatibility.environment("3.11", "python", agents)
+
+    assert {path.name for path in tmp_path.glob("*.lock")} == {"3.11-1.8.1.lock", "3.11-1.8.2.lock"}
 
 
 def test_the_document_names_what_was_run_and_what_was_not() -> None:
