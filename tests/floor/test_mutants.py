@@ -364,16 +364,16 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "goes on with what is not to be said again": (
         floor,
-        "yield a.SkipUnfinished(debt.id)",
-        "yield a.SkipUnfinished(debt.id)\n            yield a.ResumeUnfinished(debt.id)",
+        "yield a.SkipUnfinished(one.id)",
+        "yield a.SkipUnfinished(one.id)\n            yield a.ResumeUnfinished(one.id)",
         l8,
     ),
     "tells the gap of what has no receipt": (floor, "if self._last.ended_at is not None else None", "", l3),
     "says again what may not be": (floor, "is not Redeliver.NEVER\n", "is not None\n", l8),
     "forgets what was said over a debt that is left": (
         floor,
-        "for text in debt.words]",
-        "for text in debt.words[:1]]",
+        "for text in one.words]",
+        "for text in one.words[:1]]",
         l1,
     ),
     "records keys when nothing is protected": (
