@@ -409,7 +409,7 @@ def test_a_chat_request_is_answered_whatever_is_in_it() -> None:
         messages = as_json(content)
         if isinstance(messages, list) and all(isinstance(one, dict) for one in messages):
             body = {"messages": messages, "model": messages and messages[0].get("role")}
-            assert chat._message(body, llm.reply(messages))
+            assert b"".join(chat._events(body, [llm.reply(messages)]))
             smollm2.request(messages)
 
     attack(MESSAGES, read)
