@@ -137,7 +137,11 @@ func obey(one order, callers []*caller) ([]*caller, error) {
 	switch {
 	case one.Join != "":
 		joined := &caller{room: one.Join}
-		return append(callers, joined), joined.join(one.URL, one.Token)
+		if err := joined.join(one.URL, one.Token); err != nil {
+			fmt.Fprintln(os.Stderr, one.Join, err) // nothing is recorded of it: a call that was delivered to nobody
+			return callers, nil
+		}
+		return append(callers, joined), nil
 	case one.Record:
 		for _, each := range callers {
 			each.record()
