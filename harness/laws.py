@@ -293,7 +293,8 @@ def answers_wait_for_their_turn(call: Call) -> None:
     worded = 0.0
     for step in call.steps:
         if (name := getattr(step.event, "id", None)) is not None:
-            moved[name] = moved.get(name, step.at) if isinstance(step.event, e.SpeechRequested) else step.at
+            by_program = isinstance(step.event, e.SpeechRequested | e.StopAsked)  # no sign of life of the speech
+            moved[name] = moved.get(name, step.at) if by_program else step.at
         replay.at = step.at
         replay._witness(step.event)
         if isinstance(step.event, e.CallerStarted | e.WordsGuessed | e.WordsHeard):

@@ -169,12 +169,12 @@ def test_a_ledger_that_is_down_at_the_end_has_no_anchor(
 def test_while_one_is_on_its_way_another_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     told, go_on = list[str](), threading.Event()
 
-    def hangs(line: str) -> None:
+    def hangs(_url: str, line: str) -> None:
         told.append(line)
         go_on.wait(SLOW)
 
-    monkeypatch.setattr(anchoring, "_sink", lambda _: hangs)
-    one = anchoring.Anchors("anywhere")
+    monkeypatch.setattr(anchoring, "_post", hangs)
+    one = anchoring.Anchors("https://anywhere.example")
     for size in range(3):
         one.tell(Checkpoint("main", size, EMPTY.hex(), EMPTY.hex(), NOW))
     go_on.set()

@@ -124,7 +124,8 @@ def test_rows_cut_off_with_the_head_are_missed_by_the_noted_hash(book: Opened) -
     for one in hashes:
         tree.append(bytes.fromhex(one))
     head = {"seq": 4, "hash": hashes[-1], "peaks": canonical([peak.hex() for peak in tree.peaks])}
-    verdict = change(book, ROWS.delete().where(ROWS.c.seq >= 5), HEADS.update().values(head))
+    rows, beside = ROWS.delete().where(ROWS.c.seq >= 5), SAID.delete().where(SAID.c.seq >= 5)
+    verdict = change(book, rows, beside, HEADS.update().values(head))
     assert verdict.fault is None  # the chain alone cannot tell
     assert fault(verify(book, head=noted)) == (5, "the hash that was noted before is in no row")
 
