@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
@@ -46,17 +47,17 @@ def test_a_call_is_found_and_read_by_the_keyboard_alone(browser: "Browser", url:
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator("#picture img").wait_for()
-    page.wait_for_function("document.querySelector('#picture img').naturalWidth > 0")
+    page.locator("#picture img").evaluate("image => image.decode()")  # it has come, and is a picture
     assert page.evaluate("document.activeElement.id") == "call-title"
     assert page.locator("#questions .badge.good").inner_text() == "decides"
     assert page.locator("#lanes .caller").count() == 6
     assert page.evaluate("document.documentElement.scrollWidth") == wide
-    page.wait_for_function("document.querySelector('#strip div').style.left.endsWith('%')")
+    page.locator("#strip div[style*='%']").first.wait_for(state="attached")
     left = page.evaluate("parseFloat(document.querySelector('#strip div').style.left)")
     assert left == pytest.approx(100 * (1.0 + 1.5) / 30, abs=0.5)
     page.keyboard.press("Escape")
-    back = "(call) => decodeURIComponent(document.activeElement.hash ?? '') === call"
-    page.wait_for_function(back, arg=f"#call={DEMO}")
+    page.locator("a:focus").wait_for()
+    assert unquote(page.evaluate("document.activeElement.hash")) == f"#call={DEMO}"
     assert hosts == {url.split("/")[2]}
     page.close()
 
