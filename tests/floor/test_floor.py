@@ -17,6 +17,7 @@ from hearout._floor.actions import (
     Resume,
     ResumeUnfinished,
     SkipUnfinished,
+    StopInterruptible,
     StopUtterance,
     WriteReceipt,
 )
@@ -451,3 +452,11 @@ def test_a_late_final_is_placed_by_the_times_that_the_stt_gives() -> None:
         floor.apply(event, at)
 
     assert [held.at for held in floor.progress("n1", 7.0).held] == pytest.approx([1.0, 3.0], abs=0.35)
+
+
+def test_speech_that_hangs_before_protected_speech_is_stopped_after_its_wait() -> None:
+    floor = Floor(Policy(timeouts=Timeouts(voice=10.0)))
+    floor.apply(e.SpeechRequested("n1", text=TEXT), 1.0)
+
+    assert floor.apply(e.SpeechQueued("n1", alive_at=2.0), 11.9) == []
+    assert floor.apply(e.SpeechQueued("n1", alive_at=2.0), 12.0) == [StopInterruptible()]

@@ -93,7 +93,7 @@ def l1_at_the_end(_order: bytes, which: type[floor.Floor]) -> None:
 def l5_stuck(_order: bytes, which: type[floor.Floor]) -> None:
     """Protected speech behind speech that hangs: whether that hangs is nothing that an order of the floor's has."""
     waiting = which(POLICY)
-    events = ((0.0, e.SpeechRequested("n0", text=NOTICE)), (9.0, e.SpeechQueued("n0", stuck=True)))
+    events = ((0.0, e.SpeechRequested("n0", text=NOTICE)), (POLICY.timeouts.voice, e.SpeechQueued("n0", alive_at=0.0)))
     done = [action for at, event in events for action in waiting.apply(event, at)]
     assert done[-1] == StopInterruptible(), "what hangs holds up what is owed"
 
@@ -326,7 +326,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "waits for ever behind what hangs": (
         state,
-        "(isinstance(event, e.SpeechQueued) and event.stuck)",
+        "at >= event.alive_at + self._policy.timeouts.voice",
         "False",
         l5_stuck,
     ),

@@ -147,7 +147,7 @@ class SkipUnfinished(Action):
 
 @dataclass(frozen=True)
 class StopInterruptible(Action):
-    """Stop speech that may be interrupted, behind which protected speech waits: the caller cut in, or it is stuck."""
+    """Stop speech that may be interrupted, behind which protected speech waits: the caller cut in, or it hangs."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ INSTANT = 0.001
 """Awake seconds that a standstill counts for: what came after it is told from what came before."""
 
 TIMES = frozenset({"at", "asked_at", "asked_for_at", "began", "began_at", "decided_at", "ended", "ended_at"}) | {
-    *("known_at", "known_until", "started_at")
+    *("alive_at", "known_at", "known_until", "started_at")
 }
 """The fields of events and actions that are seconds of the call; all others are lengths, or seconds of an utterance."""
 

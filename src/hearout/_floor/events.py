@@ -114,10 +114,11 @@ class SpeechQueued(OfSpeech):
     """It still waits for what is not the floor's to decide about: other speech, or a telephone that rings.
 
     Args:
-        stuck: the other speech has given nothing for as long as a first sound is waited for.
+        alive_at: when the other speech last gave text or sound, in seconds of the call; None while it plays or its tool
+            runs, and where there is none.
     """
 
-    stuck: bool = field(default=False, kw_only=True)
+    alive_at: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

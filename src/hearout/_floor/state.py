@@ -74,7 +74,7 @@ class Queue:
         self._closed: list[Utterance] = []
         self.all: list[Utterance] = []
         self.breaks_in = False
-        """Whether what plays or hangs before protected speech has to make room: the caller cut in, or it is stuck."""
+        """Whether what stands before protected speech has to make room: the caller cut in, or it hangs."""
 
     def make_room(self, _at: float) -> Iterator[StopInterruptible]:
         """Stop what stands before protected speech, where it may be interrupted."""
@@ -90,7 +90,8 @@ class Queue:
 
     def note(self, event: e.OfSpeech, at: float) -> Utterance | None:
         """Note a fact about the utterance that it names; which one that is, if it is not over."""
-        self.breaks_in = self.breaks_in or (isinstance(event, e.SpeechQueued) and event.stuck)
+        if isinstance(event, e.SpeechQueued) and event.alive_at is not None:
+            self.breaks_in = self.breaks_in or at >= event.alive_at + self._policy.timeouts.voice
         for one in self.open(suspended=True):
             if one.id == event.id:
                 one.note(event, at)

@@ -49,16 +49,12 @@ class OtherSpeech:
         in_a_tool: the id of the speech whose tool runs.
     """
 
-    alive_at: float = -math.inf
+    alive_at: float = 0.0
     in_a_tool: str = ""
 
     def gives(self, at: float) -> None:
         """It gives text or sound, and its tool is over."""
         self.alive_at, self.in_a_tool = at, ""
-
-    def is_stuck(self, name: str, at: float, patience: float) -> bool:
-        """Whether this speech has given nothing for so long, and no tool of its runs."""
-        return name != self.in_a_tool and at >= self.alive_at + patience
 
 
 class Inbound:
@@ -328,12 +324,12 @@ class Inbound:
         current, waits = self._session.current_speech, self.waits_for_livekit()
         for speech in self._speeches:
             if waits or (current is not None and current is not speech.handle and not speech.own_text):
-                self._feed(e.SpeechQueued(speech.id, stuck=not waits and self._is_stuck(current)))
+                self._feed(e.SpeechQueued(speech.id, alive_at=None if waits else self._alive_at(current)))
 
-    def _is_stuck(self, other: SpeechHandle | None) -> bool:
-        if other is None or self._session.agent_state == "speaking":
-            return False
-        return self._other.is_stuck(other.id, self._runner.now, self._runner.floor.policy.timeouts.voice)
+    def _alive_at(self, other: SpeechHandle | None) -> float | None:
+        if other is None or other.id == self._other.in_a_tool or self._session.agent_state == "speaking":
+            return None
+        return self._other.alive_at
 
     # The agent's nodes and the audio output
 
