@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector leave alone what lives to the end: looking through it took a seventh of the time."""
+    """Let the garbage collector leave alone what lives to the end: looking through it again and again takes time."""
     gc.collect()
     gc.freeze()
 

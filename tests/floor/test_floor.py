@@ -454,7 +454,7 @@ def test_a_late_final_is_placed_by_the_times_that_the_stt_gives() -> None:
     assert [held.at for held in floor.progress("n1", 7.0).held] == pytest.approx([1.0, 3.0], abs=0.35)
 
 
-def test_speech_that_hangs_before_protected_speech_is_stopped_after_its_wait() -> None:
+def test_what_hangs_before_protected_speech_is_stopped() -> None:
     floor = Floor(Policy(timeouts=Timeouts(voice=10.0)))
     floor.apply(e.SpeechRequested("n1", text=TEXT), 1.0)
 

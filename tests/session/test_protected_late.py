@@ -121,8 +121,8 @@ class Replying(Looking):
 
     @function_tool
     async def take_long(self, context: RunContext[Any]) -> str:
-        """Take longer than a first sound may take."""
-        await asyncio.sleep(15.0)
+        """Take longer than a first sound may take, twice."""
+        await asyncio.sleep(25.0)
         return "done"
 
 
@@ -135,6 +135,6 @@ def test_a_reply_that_hangs_holds_protected_speech_up_for_ten_seconds() -> None:
 
 def test_a_reply_whose_tool_takes_long_is_not_stopped_for_protected_speech() -> None:
     model = LLM([Reply("One moment.", tools=(UseTool("take_long"),)), SECOND])
-    result = played(agent=Replying, llm=model, ends_after=40.0)
+    result = played(agent=Replying, llm=model, ends_after=60.0)
 
     assert [one.delivered for one in result.utterances] == [1.0, 1.0, 1.0], result.describe()

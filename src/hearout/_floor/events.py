@@ -114,8 +114,8 @@ class SpeechQueued(OfSpeech):
     """It still waits for what is not the floor's to decide about: other speech, or a telephone that rings.
 
     Args:
-        alive_at: when the other speech last gave text or sound, in seconds of the call; None while it plays or its tool
-            runs, and where there is none.
+        alive_at: when the other speech last gave text or sound, in seconds of the call; None while it plays, and where
+            there is none.
     """
 
     alive_at: float | None = field(default=None, kw_only=True)

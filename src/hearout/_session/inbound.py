@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from livekit.agents import (
@@ -38,23 +37,6 @@ from .runner import Runner
 from .speeches import SpeechAttempt, Speeches
 
 logger = logging.getLogger("hearout")
-
-
-@dataclass
-class OtherSpeech:
-    """Signs of life of speech that may be interrupted.
-
-    Args:
-        alive_at: when it last gave text or sound, in seconds from the session's begin.
-        in_a_tool: the id of the speech whose tool runs.
-    """
-
-    alive_at: float = 0.0
-    in_a_tool: str = ""
-
-    def gives(self, at: float) -> None:
-        """It gives text or sound, and its tool is over."""
-        self.alive_at, self.in_a_tool = at, ""
 
 
 class Inbound:
@@ -91,7 +73,7 @@ class Inbound:
         self._unscheduled: list[SpeechHandle] = []
         self._earlier: dict[str, list[Callable[[SpeechAttempt], None]]] = {}
         """Of each speech that may be interrupted: what the floor is told should the speech become protected."""
-        self._other = OtherSpeech()
+        self._other_alive_at = 0.0  # when speech that may be interrupted last gave text or sound
         self.heard_at = -math.inf
         """When a transcript was held last, by `time.time()`."""
         self._exceeding = self._answered = ""
@@ -169,7 +151,7 @@ class Inbound:
         if (speech := self._speeches[handle]) is not None:
             tell(speech)
         elif not handle.done():
-            self._other.gives(self._runner.now)
+            self._other_alive_at = self._runner.now
             if handle.id not in self._earlier:
                 handle.add_done_callback(self._forget)
             self._earlier.setdefault(handle.id, []).append(tell)
@@ -327,9 +309,8 @@ class Inbound:
                 self._feed(e.SpeechQueued(speech.id, alive_at=None if waits else self._alive_at(current)))
 
     def _alive_at(self, other: SpeechHandle | None) -> float | None:
-        if other is None or other.id == self._other.in_a_tool or self._session.agent_state == "speaking":
-            return None
-        return self._other.alive_at
+        # a reply whose tool runs holds nothing up: LiveKit (1.8.9) lets the next speech begin before the tool is done
+        return None if other is None or self._session.agent_state == "speaking" else self._other_alive_at
 
     # The agent's nodes and the audio output
 
@@ -377,7 +358,6 @@ class Inbound:
 
     def tool_called(self, handle: SpeechHandle) -> None:
         self._of(handle, lambda speech: self._feed(e.ToolCalled(speech.id)))
-        self._other.in_a_tool = handle.id
 
     def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
         return self._answers.prepared(handle)
