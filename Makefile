@@ -67,7 +67,7 @@ web: $(READY) $(CLIENT) ## talk with the agent in a browser
 test: $(TOOLS) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 6 minutes)
 	@mkdir -p build; trap 'kill 0' INT TERM; \
 	{ $(PYTEST) $(BESIDE) $(REAL) -m "one_of_each" || $(ALONE) $(REAL) -m "one_of_each"; } >build/one-of-each.log 2>&1 & real=$$!; \
-	nice -n 10 $(PYTEST) $(addprefix --ignore=,$(REAL)) -m "not in_real_time"; failed=$$?; \
+	nice -n 19 $(PYTEST) $(addprefix --ignore=,$(REAL)) -m "not in_real_time"; failed=$$?; \
 	wait $$real || failed=$$?; cat build/one-of-each.log; exit $$failed
 
 test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other calls in real time (about 9 minutes)
