@@ -7,14 +7,12 @@ import argparse
 import logging
 import sys
 import textwrap
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from . import cost, ledger, ledger_load, load, local_voice, rescue, scenarios, soak, start, virtual, zoo
+from . import cost, document, ledger, ledger_load, load, local_voice, rescue, scenarios, soak, start, virtual, zoo
 from .rooms import NoServerError
 from .table import WIDTH, Table
-
-PARTS = ("virtual", "zoo", "cost", "ledger", "books", "soak", "start", "voice", "rescue", "load", "models")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,9 +30,14 @@ def _print(asked: argparse.Namespace) -> int:
     print(_head(), flush=True)
     failed = 0
     for part in ("virtual",) if asked.quick else asked.only or PARTS:
-        for table in _PARTS[part](asked):
+        title, measured = PARTS[part]
+        busy, tables = cost.load(), measured(asked)
+        for table in tables:
             print(f"\n{table}", flush=True)
             failed += len(table.failed)
+        if asked.doc is not None:
+            text = document.section(title, document.run(busy), tables)
+            document.write(asked.doc, part, f"python -m bench --only {part}", text)
     print(f"\n{failed or 'No'} limit{'' if failed == 1 else 's'} not kept." if failed else "\nEvery limit is kept.")
     return 1 if failed and asked.strict else 0
 
@@ -44,7 +47,7 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=PARTS, help="these tables only; may be given again")
     parser.add_argument("--quick", action="store_true", help="a few scenarios in virtual time, under a minute")
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a limit is not kept")
-    parser.add_argument("--doc", type=Path, metavar="FILE", help="write the section of the zoo into this document")
+    parser.add_argument("--doc", type=Path, metavar="FILE", help="write each part's section of this document")
     parser.add_argument("--seeds", type=int, default=10, help="calls of each scenario in virtual time")
     parser.add_argument("--rounds", type=int, default=3, help="of the calls in real time")
     parser.add_argument("--kills", type=int, default=10, help="agents killed of each case of `rescue`")
@@ -76,10 +79,7 @@ def _virtual(asked: argparse.Namespace) -> list[Table]:
 
 def _zoo(asked: argparse.Namespace) -> list[Table]:
     met = zoo.play([one.name for one in scenarios.ALL], max(1, asked.seeds // 10))
-    made = zoo.tables(met)
-    if asked.doc is not None:
-        zoo.write(asked.doc, made, zoo.about(met, f"{datetime.now(UTC):%Y-%m-%d}"))
-    return made
+    return zoo.tables(met)
 
 
 def _cost(asked: argparse.Namespace) -> list[Table]:
@@ -130,19 +130,20 @@ def _said(what: str) -> None:
     print(f"call: {what}", file=sys.stderr, flush=True)
 
 
-_PARTS = {
-    "virtual": _virtual,
-    "zoo": _zoo,
-    "cost": _cost,
-    "ledger": _ledger,
-    "books": _books,
-    "soak": _soak,
-    "start": _start,
-    "voice": _voice,
-    "rescue": _rescue,
-    "load": _load,
-    "models": lambda asked: _load(asked, with_models=True),
+PARTS: Mapping[str, tuple[str, Callable[[argparse.Namespace], list[Table]]]] = {
+    "virtual": ("Beside LiveKit, in virtual time", _virtual),
+    "zoo": ("With each TTS and STT of the zoo", _zoo),
+    "cost": ("What a session costs", _cost),
+    "ledger": ("The ledger", _ledger),
+    "books": ("The ledger under load", _books),
+    "soak": ("One call after the other", _soak),
+    "start": ("The first sound", _start),
+    "voice": ("With the local models, in real time", _voice),
+    "rescue": ("After a kill", _rescue),
+    "load": ("Calls at once", _load),
+    "models": ("Calls at once with the local models", lambda asked: _load(asked, with_models=True)),
 }
+"""Of each part, its title in the document, and what measures it."""
 
 
 if __name__ == "__main__":

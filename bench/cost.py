@@ -148,7 +148,7 @@ def table(costs: dict[str, Cost], load: str) -> Table:
     made = Table(
         f"Cost of a session, {SESSIONS} at once in one loop",
         ("what", "peer", "n", "least", "median", "most", "over it", "of it", "limit"),
-        f"Real time, ear, model and voice scripted; {rounds} rounds, interleaved; {load}. "
+        f"Real time; STT, LLM and TTS are scripted; {rounds} rounds, interleaved; {load}. "
         "Over it, of it: hearout's median less that peer's, and as a multiple of it. Memory: the most that was "
         f"held, by tracemalloc, in virtual time. {answered(costs)}.",
     )

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from harness.scenes import NOTICE
@@ -33,8 +32,6 @@ LOSING = ("final transcript never", "STT reconnects")
 
 OFF = 0.75
 """Seconds that a receipt may be off: the longest word of a slow TTS."""
-
-BEGIN, END = "<!-- zoo: written by python -m bench --only zoo -->", "<!-- zoo: end -->"
 
 
 @dataclass(frozen=True)
@@ -165,16 +162,20 @@ def tables(met: Sequence[Met]) -> list[Table]:
             NOTES,
         )
         table.rows += [_row(name, calls) for name, calls in members.items()]
+        table.end = "\n".join(f"{name}: {fault}" for name, calls in members.items() for fault in faults(calls))
         made.append(table)
     return made
 
 
 NOTES = (
-    "Three columns: stock, strongest (st.) and hearout (h.); two: strongest and hearout. Lost: calls in which a "
-    "protected utterance was not heard whole, though it can be. Kept: per cent of the words that are due an answer. "
-    "Once: per cent of the questions with exactly one answer. False: receipts that say more than was heard, and less. "
-    "Gap: the median in ms from the last sound to the answer. Limits, for hearout: 0, 100, 100, 0/0; and where stock "
-    "delivers whole, hearout does."
+    "The scenarios of bench/scenarios.py with each member of hearout.testing.zoo in the place of the usual TTS or "
+    "STT. Faults of a scenario stay; where it brings its own fault of the TTS, that counts. Left out: scenarios in "
+    "which the STT loses a final, with an STT that gave no interim of it. A TTS without times may say the sentence "
+    "that broke off twice. Three columns: stock, strongest (st.) and hearout (h.); two: strongest and hearout. Lost: "
+    "calls in which a protected utterance was not heard whole, though it can be. Kept: per cent of the words that are "
+    "due an answer. Once: per cent of the questions with exactly one answer. False: receipts that say more than was "
+    "heard, and less. Gap: the median in ms from the last sound to the answer. Limits, for hearout: 0, 100, 100, 0/0; "
+    "and where stock delivers whole, hearout does. What does not keep one is named below."
 )
 
 
@@ -233,34 +234,3 @@ def faults(met: Sequence[Met]) -> list[str]:
         }
         found += [f"{call.scenario}, {call.seed}: {what}" for what, is_so in wrong.items() if is_so]
     return found
-
-
-def about(met: Sequence[Met], day: str) -> str:
-    """What was played, and what of the limits was not kept."""
-    names = {one.played.scenario for one in met}
-    broken = [f"- {what}, {name}: {fault}" for (what, name), calls in _by_member(met) for fault in faults(calls)]
-    return (
-        f"The {len(names)} scenarios of `bench/scenarios.py` with each member of `hearout.testing.zoo` in the place of "
-        f"the usual TTS or STT, for each of three peers: {len(met)} calls in virtual time, "
-        f"{len(met) // len(peers.PEERS)} of them hearout's, on {day}. Faults of a scenario stay; where it brings its "
-        "own fault of the TTS, that counts. Left out: scenarios in which the STT loses a final, with an STT that gave "
-        "no interim of it. A TTS without times "
-        "may say the sentence that broke off twice.\n\n"
-        + ("Limits that hearout did not keep:\n\n" + "\n".join(broken) if broken else "hearout kept every limit.")
-    )
-
-
-def _by_member(met: Sequence[Met]) -> Iterable[tuple[tuple[str, str], list[Met]]]:
-    return [(key, list(calls)) for key, calls in itertools.groupby(met, key=lambda one: (one.what, one.member))]
-
-
-def write(path: Path, made: Sequence[Table], about: str) -> None:
-    """Write our section of the document; what stands around it stays."""
-    shown = "\n\n".join(f"```\n{table}\n```" for table in made)
-    section = f"{BEGIN}\n## With each TTS and STT of the zoo\n\n{about}\n\n{shown}\n{END}\n"
-    old = path.read_text()
-    if BEGIN in old:
-        before, rest = old.split(BEGIN, 1)
-        path.write_text(before + section + rest.split(END, 1)[1].lstrip("\n"))
-    else:
-        path.write_text(old.rstrip() + "\n\n" + section)

@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import document
 from bench.rooms import NoServerError
 from bench.table import Table
 
 from . import report, rooms
 from .callers import QUICK, SCENES, Studio
 from .play import CONTEST, TOOLS, Contest, Held, NotInstalledError, python_of
-from .results import Court, Judged, machine, ruler
+from .results import Court, Judged, ruler
 
 NOISES = Path(__file__).with_name("noises")
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for made in tables.values():
         print(f"\n{made}", flush=True)
     if asked.doc is not None:
-        report.write(asked.doc, tables, about)
+        document.write(asked.doc, "peers", "python -m bench.peers", report.section(tables, about))
     failed = sum(len(made.failed) for made in tables.values())
     return 1 if failed and asked.strict else 0
 
@@ -85,7 +86,7 @@ def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> int:
     shown = ", ".join(f"{'Pipecat' if who == 'pipecat' else 'LiveKit Agents'} {what}" for what, who in versions.items())
     about = (
         f"n = {turns} calls a scene and peer, {len(held)} in all, {asked.at_once} at once, on "
-        f"{datetime.now(UTC):%Y-%m-%d}; {machine()}; Python {sys.version.split()[0]}, {shown}; other load: "
+        f"{datetime.now(UTC):%Y-%m-%d}; {document.machine()}; Python {sys.version.split()[0]}, {shown}; other load: "
         f"{loads[0]:.1f} to {loads[-1]:.1f} processes, median {loads[len(loads) // 2]:.1f}."
     )
     (folder / "held.json").write_text(json.dumps({"about": about, "calls": [_as_json(one) for one in held]}))

@@ -13,8 +13,6 @@ from .results import Figures, Judged, figures, middle
 TEXT = Path(__file__).with_name("benchmarks.md")
 """What the document says around the tables; `{name}` is where one goes."""
 
-BEGIN, END = "<!-- peers: written by python -m bench.peers -->", "<!-- peers: end -->"
-
 NOTABLE = {"gap": 0.05, "kept": 0.02, "delivered": 0.02}
 """By how much a peer's median must be better than hearout's to be told: seconds, and shares of one."""
 
@@ -269,17 +267,10 @@ def proof(judged: Sequence[Judged]) -> Table:
     return made
 
 
-def write(path: Path, tables: dict[str, Table], about: str) -> None:
-    """Write our section of the document; what others have written around it stays."""
+def section(tables: dict[str, Table], about: str) -> str:
+    """Our section of the document."""
     shown = {name: f"```\n{made}\n```" for name, made in tables.items()}
-    section = f"{BEGIN}\n{TEXT.read_text().format(about=about, **shown).strip()}\n{END}\n"
-    old = path.read_text() if path.exists() else "# Benchmarks\n\n"
-    if BEGIN in old:
-        before, rest = old.split(BEGIN, 1)
-        new = before + section + rest.split(END, 1)[1].lstrip("\n")
-    else:
-        new = old.rstrip() + "\n\n" + section
-    path.write_text(new)
+    return TEXT.read_text().format(about=about, **shown)
 
 
 def _ms(seconds: float | None) -> str:

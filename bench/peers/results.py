@@ -5,7 +5,6 @@ import statistics
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from bench.course import FRAME, RATE, read
@@ -183,13 +182,3 @@ def middle(values: Sequence[float]) -> float | None:
 
 def _share(values: Sequence[int], is_one: Callable[[int], bool]) -> float | None:
     return sum(map(is_one, values)) / len(values) if values else None
-
-
-def machine() -> str:
-    """The processor's name, how many cores, and how much memory."""
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
-    import psutil
-
-    gigabytes = round(psutil.virtual_memory().total / 2**30)
-    return f"{names[0] if names else 'unknown processor'}, {psutil.cpu_count()} cores, {gigabytes} GB"

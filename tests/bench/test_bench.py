@@ -13,6 +13,7 @@ import pytest
 
 from bench import (
     cost,
+    document,
     ledger,
     ledger_load,
     load,
@@ -27,7 +28,7 @@ from bench import (
     virtual,
     zoo,
 )
-from bench.__main__ import _PARTS, PARTS, main
+from bench.__main__ import main
 from bench.peers import HEAROUT, PEERS, STOCK, STRONGEST
 from bench.table import FAIL, OK, WIDTH, Row, Table, percentile
 from harness import ROOT
@@ -324,7 +325,7 @@ def test_a_broken_limit_is_the_exit_status_only_on_request(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = Table("t", ("peer",), rows=[Row(("hearout",), FAIL)])
-    monkeypatch.setattr("bench.__main__._PARTS", {"virtual": lambda _: [table]})
+    monkeypatch.setattr("bench.__main__.PARTS", {"virtual": ("title", lambda _: [table])})
     monkeypatch.setattr("logging.disable", lambda _: None)
     assert main(["--only", "virtual"]) == 0
     assert main(["--only", "virtual", "--strict"]) == 1
@@ -332,7 +333,6 @@ def test_a_broken_limit_is_the_exit_status_only_on_request(
 
 
 def test_make_bench_prints_all_of_it() -> None:
-    assert tuple(_PARTS) == PARTS
     shown = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -388,16 +388,15 @@ def test_a_call_of_the_zoo_that_keeps_a_limit_not_is_named(
     assert zoo.faults([bad]) == [f"{MIDDLE.name}, 0: {fault}"]
 
 
-def test_the_section_of_the_zoo_is_written_in_its_place(tmp_path: Path) -> None:
-    path, table = tmp_path / "benchmarks.md", Table("t", ("where",))
+def test_a_section_is_written_in_its_place_and_the_rest_stays(tmp_path: Path) -> None:
+    path = tmp_path / "benchmarks.md"
     path.write_text("# Benchmarks\n\nbefore\n")
-    for about in ("old", "new"):
-        zoo.write(path, [table], about)
+    for name, about in (("zoo", "old"), ("load", "other"), ("zoo", "new")):
+        document.write(path, name, "a command", document.section("Title", about, [Table("t", ("where",))]))
     text = path.read_text()
-    assert "before" in text
-    assert "new" in text
+    assert text.startswith("# Benchmarks\n\nbefore\n\n<!-- zoo: written by a command -->\n## Title\n\nnew\n\n```\nt\n")
+    assert "<!-- zoo: end -->\n\n<!-- load: written by a command -->" in text
     assert "old" not in text
-    assert text.count(zoo.BEGIN) == text.count(zoo.END) == 1
 
 
 def test_percentiles_are_of_the_values() -> None:

@@ -15,7 +15,7 @@ from bench.peers.callers import SCENES, Scene
 from bench.peers.judge import Score, Sound, judge, stretches
 from bench.peers.play import CONTEST, Held
 from bench.peers.results import Judged, _before, figures
-from bench.table import FAIL, OK, WIDTH
+from bench.table import FAIL, OK, WIDTH, Table
 from harness.recordings import babble
 
 
@@ -227,15 +227,8 @@ def test_lines_that_history_puts_before_the_announcement_are_counted() -> None:
     assert _before(messages(("user", "Yes.")), notice) == 0
 
 
-def test_the_documents_section_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
-    path, tables = tmp_path / "benchmarks.md", {}
-    path.write_text("# Benchmarks\n\n## Load\n\nForty.\n")
-    for name in ("summary", "gaps", "scenes", "better", "proof", "tau", "outside", "rooms"):
-        tables[name] = report.better([judged()])
-    for about in ("one run", "another run"):
-        report.write(path, tables, about)
-    text = path.read_text()
-    assert text.count(report.BEGIN) == text.count(report.END) == 1
-    assert "Forty." in text
-    assert "another run" in text
-    assert "one run" not in text
+def test_the_section_of_the_document_has_each_table() -> None:
+    names = ("summary", "gaps", "scenes", "better", "proof", "tau", "outside", "rooms")
+    text = report.section({name: Table(f"the table {name}", ("where",)) for name in names}, "one run")
+    assert "one run" in text
+    assert all(f"```\nthe table {name}\n" in text for name in names)
