@@ -49,6 +49,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--at-once", type=int, default=2, help="calls at the same time, with different peers (2)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the recordings there")
     parser.add_argument("--again", type=Path, metavar="FOLDER", help="judge kept recordings again; no call is held")
+    parser.add_argument("--rooms", action="store_true", help="with --again: hold voicebench's own calls all the same")
     parser.add_argument("--doc", type=Path, metavar="FILE", help="write our section of this document")
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a limit is not kept")
     return parser.parse_args(arguments)
@@ -61,9 +62,11 @@ def play(asked: argparse.Namespace) -> tuple[dict[str, Table], str]:
         folder = asked.again or asked.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         if asked.again is None:
-            turns = _hold(asked, studio, folder)
-            (folder / "rooms.json").write_text(json.dumps(_in_rooms(asked, studio, folder, turns)))
+            _hold(asked, studio, folder)
         facts = json.loads((folder / "held.json").read_text())
+        if asked.again is None or asked.rooms:
+            turns = max((one["turn"] for one in facts["calls"]), default=0) + 1
+            (folder / "rooms.json").write_text(json.dumps(_in_rooms(asked, studio, folder, turns)))
         in_rooms = json.loads((folder / "rooms.json").read_text())
         held = [_held(one, folder) for one in facts["calls"]]
         _said("all calls are over; they are judged")
@@ -72,8 +75,8 @@ def play(asked: argparse.Namespace) -> tuple[dict[str, Table], str]:
         return _tables(judged, facts["about"], in_rooms), facts["about"]
 
 
-def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> int:
-    """Hold the calls, and write what is known of them; how many rounds there were."""
+def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> None:
+    """Hold the calls, and write what is known of them."""
     names = asked.scene or (QUICK if asked.quick else [one.name for one in SCENES])
     scenes = [one for one in studio.scenes() if one.name in names]
     if missing := [name for name in names if name not in [one.name for one in scenes]]:
@@ -90,14 +93,13 @@ def _hold(asked: argparse.Namespace, studio: Studio, folder: Path) -> int:
         f"{loads[0]:.1f} to {loads[-1]:.1f} processes, median {loads[len(loads) // 2]:.1f}."
     )
     (folder / "held.json").write_text(json.dumps({"about": about, "calls": [_as_json(one) for one in held]}))
-    return turns
 
 
 def _in_rooms(asked: argparse.Namespace, studio: Studio, folder: Path, turns: int) -> Mapping[str, Any]:
     if asked.scene or not (TOOLS / "voicebench" / "bin" / "voicebench").exists():
         return {}
     where = folder / "rooms"
-    where.mkdir()
+    where.mkdir(exist_ok=True)
     try:
         return rooms.measure(studio, turns, where, _said)
     except (NoServerError, RuntimeError, TimeoutError) as error:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 PEERS = (STOCK, HEAROUT)
 
+# Its own end, the agent's last sample, never comes: a LiveKit track goes on in silence. So each call has a longest.
 SCENARIO = """
 name: notice
 description: a question and a sign of listening over an announcement, and a question after it
 sample_rate: 24000
+max_duration_ms: 40000
 turns:
   - id: question
     audio: {file: question.wav}
