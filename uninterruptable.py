@@ -4,10 +4,10 @@ Run it with `python uninterruptable.py console`; `dev`, `start` and `connect` jo
 """
 
 from dotenv import load_dotenv
+
+from hearout import Agent, AgentSession, cli  # isort: skip (before LiveKit, which is imported faster so)
 from livekit.agents import AgentServer, JobContext, JobProcess, inference
 from livekit.plugins import silero
-
-from hearout import Agent, AgentSession, cli
 
 load_dotenv()
 

@@ -47,6 +47,7 @@ def console(
         HearoutError: something is wrong before the call; nothing was said.
     """
     _need("rich", "prompt_toolkit", "matplotlib", "hibari", "moonshine_voice")
+    gc.disable()  # until the worker starts: what is loaded until then stays
     with _models(choice, llm) as loaded:  # they load while the rest is imported, and while LiveKit's worker starts
         from .report import folder
         from .screen import Screen
@@ -229,6 +230,7 @@ class _Worker:
     def start(self) -> None:
         self._server.update_options(job_executor_type=JobExecutorType.THREAD)
         gc.freeze()  # what was imported is no garbage: looking through it stops all threads for 0.1 s
+        gc.enable()
         self._thread.start()
 
     def stop(self) -> None:

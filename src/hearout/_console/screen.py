@@ -5,12 +5,7 @@ It reads well at 80 columns and without colour: what matters is in words, colour
 
 import textwrap
 from collections.abc import Callable
-from typing import Any
 
-from prompt_toolkit import PromptSession
-from prompt_toolkit.formatted_text import ANSI, HTML
-from prompt_toolkit.patch_stdout import patch_stdout
-from prompt_toolkit.shortcuts import print_formatted_text
 from rich.console import Console
 from rich.text import Text
 
@@ -49,6 +44,8 @@ class Screen:
 
     def __init__(self, *, plain: bool) -> None:
         self._plain = plain
+        if not plain:
+            import prompt_toolkit.shortcuts  # noqa: F401 - 0.1 s: not for a script, nor first in the session's loop
         self._console = Console(highlight=False, soft_wrap=True)
         self._width = min(self._console.width, 100)
         self.call: CallLog | None = None
@@ -65,10 +62,13 @@ class Screen:
         line.stylize(style, 0, len(head) if head else len(body))
         if self._plain:
             self._console.print(line)
-        else:
-            with self._console.capture() as captured:
-                self._console.print(line, end="")
-            print_formatted_text(ANSI(captured.get()))
+            return
+        from prompt_toolkit.formatted_text import ANSI
+        from prompt_toolkit.shortcuts import print_formatted_text
+
+        with self._console.capture() as captured:
+            self._console.print(line, end="")
+        print_formatted_text(ANSI(captured.get()))
 
     def say(self, text: str) -> None:
         """Write a text as it is."""
@@ -80,6 +80,9 @@ class Screen:
         Raises:
             KeyboardInterrupt: Ctrl+C.
         """
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.patch_stdout import patch_stdout
+
         session: PromptSession[str] = PromptSession("> ", bottom_toolbar=self._status, refresh_interval=0.1)
 
         def leave_when_over() -> None:
@@ -94,10 +97,10 @@ class Screen:
                 except EOFError:
                     return
 
-    def _status(self) -> Any:
+    def _status(self) -> str:
         """The bottom line: who has the floor, how far the utterance is, and what is being heard."""
         if self.call is None or self.call.line.session is None:
-            return HTML("the call begins …")
+            return "the call begins …"
         segment = self.call.line.loudspeaker.current
         if segment is not None and segment.start is not None:
             done = segment.played / segment.captured if segment.captured else 0.0
