@@ -134,3 +134,4 @@ def test_an_agent_that_fails_is_said_in_one_line(tmp_path: Path) -> None:
     done, _, _ = talk_over(tmp_path, QUICK + body.format(models=PLAIN))
     assert done.returncode == 1
     assert "no such table" in done.stdout
+    assert "the agent's job ended without a session; see " in done.stderr  # at once: it is not waited for

@@ -132,6 +132,8 @@ class _Conversation:
         """Until the call is over."""
         began = time.monotonic()
         while self._call.line.session is None and not self._player.over.wait(0.02):
+            if self._worker.job_ended:
+                raise ConsoleError(f"the agent's job ended without a session; see {self._directory}/agent.log")
             if time.monotonic() - began > START:
                 raise ConsoleError(f"the agent began no session within {START:.0f} s; see {self._directory}/agent.log")
         if self._scripted:
@@ -226,6 +228,13 @@ class _Worker:
         self._on_failed = on_failed
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="hearout-worker", daemon=True)
+        self._job: asyncio.Task[None] | None = None
+        """Done when the job has begun."""
+
+    @property
+    def job_ended(self) -> bool:
+        """Whether the job began, and has ended: LiveKit ends one whose entrypoint raises."""
+        return self._job is not None and self._job.done() and not self._server.active_jobs
 
     def start(self) -> None:
         self._server.update_options(job_executor_type=JobExecutorType.THREAD)
