@@ -55,8 +55,10 @@ def test_what_is_no_call_is_refused(told: Any) -> None:
 
 
 def test_no_page_can_ask_for_more_than_is_drawn_in_a_moment() -> None:
-    many = CALL | {"said": [AGENT | {"text": "x" * 600, "start": n, "end": n + 1} for n in range(600)]}
-    svg = drawing.drawn(many)
-    assert svg.count("x" * 10) > 0
-    assert "x" * (drawing.LONGEST + 1) not in svg
+    moments = [{"at": n / 100, "text": f"{n:03}" + "z" * 600} for n in range(drawing.MOST + 1)]
+    svg = drawing.drawn(CALL | {"moments": moments})
+    longest = "z" * (drawing.LONGEST - 3)
+    assert f"{drawing.MOST - 1}{longest}" in svg
+    assert f"{drawing.MOST}{longest}" not in svg
+    assert longest + "z" not in svg
     assert drawn(CALL | {"said": [AGENT | {"text": "x" * drawing.LARGEST}]})[0] == 413

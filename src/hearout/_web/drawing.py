@@ -1,6 +1,5 @@
 """The picture of a call as its visitor's page saw it: drawn for that page, and kept nowhere."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +41,6 @@ def _text(told: Any) -> str:
 
 
 def _seconds(told: Any) -> float:
-    if isinstance(told, bool) or not isinstance(told, int | float) or not math.isfinite(told) or not 0 <= told < DAY:
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told < DAY:  # nor NaN
         raise ValueError("no seconds of a call")
     return float(told)
