@@ -4,6 +4,7 @@ The judge here is `hearout.testing`'s far end, which knows each sample by the wo
 is `hearout.measure` (`tests/rooms/test_rooms_presence.py`, `tests/real/test_scenarios_real.py`).
 """
 
+import os
 import random
 from typing import Any
 
@@ -14,7 +15,7 @@ from hearout.receipts import Level
 from hearout.receipts._receipt import SHORT
 from hearout.testing import TTS, AudioReceiver, Do, Noise, Press, Result, Say, TTSFault, first_sound
 
-CALLS = 300
+CALLS = int(os.environ.get("HEAROUT_JUDGED_CALLS", "120"))
 LENGTH = TTS().seconds(NOTICE)
 ONE_WORD = 0.35
 """Seconds by which what is heard may be counted less finely than samples: by 10 ms blocks, and in whole words."""

@@ -1,5 +1,6 @@
 """Realtime models: protected speech finishes, and the caller's words reach the model once."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,8 @@ BY_LIVEKIT = ("create_response=False", "its turn detection can be disabled", "tu
 """Kinds of which LiveKit makes the turns."""
 
 
-FEW, MANY = (settings(deadline=None, max_examples=examples) for examples in (8, 60))
+CALLS = int(os.environ.get("HEAROUT_REALTIME_CALLS", "24"))
+FEW, MANY = (settings(deadline=None, max_examples=examples) for examples in (CALLS // 6, CALLS))
 
 
 def played(kind: str | Realtime, *caller: Any, agent: Callable[[], Agent] = Announcing, **more: Any) -> Result:
