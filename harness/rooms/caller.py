@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from hearout import _text
 from hearout._local.tts import SAMPLE_RATE, LocalTTS
+from hearout.measure import Measured
 
 if TYPE_CHECKING:
     from harness.rooms.server import Server
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Samples = npt.NDArray[np.int16]
+
+LOUD = 330
+"""The sample value from which an agent speaks."""
 
 JOINS, LEAVES = 20.0, 10.0
 """Seconds that joining and leaving may take at most."""
@@ -304,3 +309,29 @@ def share_heard(wanted: Iterable[str], got: list[str]) -> float:
     words = list(wanted)
     blocks = difflib.SequenceMatcher(None, words, got, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks) / len(words)
+
+
+def reached(found: Measured) -> float:
+    """The second of a text to which a recording goes."""
+    return (found.speech_to_ms - found.tail_ms) / 1000
+
+
+def resumes(text: str, second: float) -> float:
+    """When the speech of a text goes on after a second at which it pauses: a pause that was played leaves no trace."""
+    loud = np.flatnonzero(np.abs(spoken(text).astype(np.int32)) > LOUD) / SAMPLE_RATE
+    return float(loud[loud > second + 0.1][0])
+
+
+def assert_resumed(text: str, before: Measured, after: Measured, *, twice: float = 0.0) -> None:
+    """No word is missing between what was heard before a break and after it, and one sentence is heard twice at most.
+
+    Args:
+        text: that was said, in the local voice.
+        before, after: the judge's finding in each.
+        twice: seconds more that may be heard twice.
+    """
+    sentences = [text for _, text in _text.sentences(text)]
+    longest = max(len(spoken(one)) for one in sentences) / SAMPLE_RATE
+    began = (after.speech_from_ms + after.front_ms) / 1000
+    assert began <= resumes(text, reached(before)) + 0.05, (before, after)
+    assert reached(before) - began <= longest + twice, (before, after)

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from harness import ROOT
-from harness.rooms.caller import Samples, spoken
+from harness.rooms.caller import LOUD, Samples, spoken
 from hearout._local.tts import SAMPLE_RATE
 from hearout._web import site
 from hearout.measure import Measured, measure
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 STARTED, ENDED = 60.0, 30.0
 """Seconds that `web` may take to start and to end."""
-
-LOUD = 330
-"""The sample value from which an agent speaks."""
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

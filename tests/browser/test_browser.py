@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness import AGENT, ROOT, alike
-from harness.rooms.caller import spoken
-from harness.rooms.visitor import LOUD, Hearing, browsing, join, ledger, microphone, need_everything, receipts, served
+from harness.rooms.caller import LOUD, spoken
+from harness.rooms.visitor import Hearing, browsing, join, ledger, microphone, need_everything, receipts, served
 from hearout._local.llm import MONOLOGUE
 from hearout._local.tts import SAMPLE_RATE
 from hearout.ledger import Ledger
