@@ -13,10 +13,26 @@ COMPILE := $(BIN)/uv pip compile --generate-hashes --universal --python-version 
 
 export PYTHONDONTWRITEBYTECODE :=# what one process of the tests compiled, the next need not
 
-PYTEST := $(BIN)/python -m pytest -n 2
+PYTEST := $(BIN)/python -m pytest
 REAL := tests/rooms tests/browser tests/real tests/newcomer tests/local# calls in real time, the longest first
-BESIDE := --dist loadfile --no-loadscope-reorder# two files of calls beside each other, the longest first
-ALONE := $(BIN)/python -m pytest --last-failed# a call in real time that failed beside another is played again alone
+AT_ONCE ?= 3# files of calls that play beside each other: calls mostly wait
+# Linux shares a core among sessions first (autogroup), and by `nice` only within one: what gives way is a session of its own.
+GIVES_WAY := $(shell command -v setsid) nice -n 19 sh -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec "$$@"' sh
+VIRTUAL := $(GIVES_WAY) $(PYTEST) -n 2 $(addprefix --ignore=,$(REAL)) -m "not in_real_time"
+PYTHONS := $(GIVES_WAY) $(BIN)/python -m harness.compatibility --brief
+CALLS := $(PYTEST) -o cache_dir=build/calls
+AGAIN := $(CALLS) --last-failed --last-failed-no-failures none
+
+# $(1): real calls, by their marks; $(2), $(3): what is run beside them, and gives way. A call that failed beside others is
+# played again alone, when all is over: machines are noisy. What the calls say is shown last.
+define beside
+@mkdir -p build; rm -rf build/calls; failed=0; other=; trap 'kill $$real $$other; exit 130' INT TERM; \
+$(CALLS) -n $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(REAL) -m "$(1)" >build/calls.log 2>&1 & real=$$!; \
+$(2) & other=$$!; wait $$other || failed=1; \
+$(3) & other=$$!; wait $$other || failed=1; \
+wait $$real; real=$$?; cat build/calls.log; trap - INT TERM; \
+[ $$real = 0 ] || $(AGAIN) $(REAL) || failed=1; exit $$failed
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run model web test test-rest test-pythons test-all page livekit nightly compatibility bench peers check docs licences dist packages unchanged release-check lock clean
@@ -63,20 +79,17 @@ model: $(READY) ## get a very small LLM (127 MB), which answers with HEAROUT_LLM
 web: $(READY) $(CLIENT) ## talk with the agent in a browser
 	@$(BIN)/python uninterruptable.py web
 
-# Real calls mostly wait: they play beside the tests in virtual time, which give way to them. What they say is shown last.
 test: $(TOOLS) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 6 minutes)
-	@mkdir -p build; trap 'kill 0' INT TERM; \
-	{ $(PYTEST) $(BESIDE) $(REAL) -m "one_of_each" || $(ALONE) $(REAL) -m "one_of_each"; } >build/one-of-each.log 2>&1 & real=$$!; \
-	nice -n 19 $(PYTEST) $(addprefix --ignore=,$(REAL)) -m "not in_real_time"; failed=$$?; \
-	wait $$real || failed=$$?; cat build/one-of-each.log; exit $$failed
+	$(call beside,one_of_each,$(VIRTUAL),:)
 
-test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other calls in real time (about 9 minutes)
-	@$(PYTEST) $(BESIDE) $(REAL) -m "in_real_time and not one_of_each" || $(ALONE) $(REAL) -m "in_real_time and not one_of_each"
+test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other calls in real time, a few files on other Pythons
+	$(call beside,in_real_time and not one_of_each,$(PYTHONS),:)
 
 test-pythons: $(TOOLS) ## play a few files of calls on each other Python that is here (a minute each, and once its set-up)
-	@$(BIN)/python -m harness.compatibility --brief
+	@$(PYTHONS)
 
-test-all: test test-rest test-pythons ## run all tests; what a machine lacks is skipped and named
+test-all: $(TOOLS) $(CLIENT) ## run all tests at once; what a machine lacks is skipped and named
+	$(call beside,in_real_time,$(VIRTUAL),$(PYTHONS))
 
 nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each, and 3,000 hostile documents for each reader (about 15 minutes)
 	@HEAROUT_ORDERS=20000 $(BIN)/python -m pytest --timeout 3600 tests/floor/test_laws.py
@@ -84,6 +97,8 @@ nightly: $(TOOLS) ## the laws of the floor over 20,000 random orders each, and 3
 	@HEAROUT_LANGUAGES=all $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_scenarios_languages.py
 	@HEAROUT_FUZZ=3000 $(BIN)/python -m pytest --timeout 3600 tests/attacks
 	@HEAROUT_UNTOUCHED_CALLS=240 $(BIN)/python -m pytest --timeout 3600 tests/session/test_untouched.py
+	@HEAROUT_JUDGED_CALLS=1000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_judged.py
+	@HEAROUT_REALTIME_CALLS=240 $(BIN)/python -m pytest --timeout 3600 tests/session/test_realtime.py
 	@HEAROUT_ASK_CALLS=3000 $(BIN)/python -m pytest --timeout 3600 tests/scenarios/test_ask_judged.py
 
 compatibility: $(TOOLS) ## run the tests in virtual time on each Python here, oldest and newest LiveKit: docs/compatibility.md

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,10 @@ pytest_plugins = ["harness.databases", "harness.rooms.server"]
 
 IN_REAL_TIME = ("rooms", "browser", "real", "newcomer", "local")
 """Folders of calls and models in this machine's time, the longest first: `make test` holds one call of each kind."""
+
+
+# A shell's job in the background ignores it, as the tests of make are; what they start must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
