@@ -1,7 +1,7 @@
 """An agent file for real calls of `ask()`: one question, a word about the answer, and the end of the call.
 
 ``ROOM_WAIT`` is the question's `wait` in seconds, ``ROOM_STAYS`` the seconds for which the agent stays after its last
-word. With ``ROOM_ENDS=tool`` nothing is asked: LiveKit's `EndCallTool` says goodbye and ends the call.
+word. In a room of :data:`ENDING` nothing is asked: LiveKit's `EndCallTool` says goodbye and ends the call.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from hearout import AgentSession, YesNo, cli
 QUESTION = "May we record this call?"
 REPEAT = "Please say yes or no."
 GOODBYE = "Thank you, we have noted that. Goodbye."
+ENDING = "ending-"
+"""How the names of these rooms begin."""
 
 server = AgentServer(num_idle_processes=1)
 
@@ -76,7 +78,8 @@ async def entrypoint(ctx: JobContext) -> None:
         tts=inference.TTS("cartesia/sonic-3", voice="9626c31c-bec5-4cca-baa8-f8ba9e84c8bc"),
         vad=ctx.proc.userdata["vad"],
     )
-    await session.start(agent=Ending() if os.environ.get("ROOM_ENDS") == "tool" else Asking(), room=ctx.room)
+    agent = Ending() if ctx.job.room.name.startswith(ENDING) else Asking()
+    await session.start(agent=agent, room=ctx.room)
 
 
 if __name__ == "__main__":

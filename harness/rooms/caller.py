@@ -213,6 +213,18 @@ class Caller:
 
         return self._wait(quiet, seconds, f"silence of {lasting} s")
 
+    def wait_for_words(self, begin: str, seconds: float) -> Transcript:
+        """The first words of the agent's that begin so, once they are whole.
+
+        Raises:
+            AssertionError: they did not come within `seconds`.
+        """
+
+        def there() -> Transcript | None:
+            return next((one for one in self.transcripts if one.final and one.text.startswith(begin)), None)
+
+        return self._wait(there, seconds, f"words that begin with {begin!r}")
+
     def wait_until(self, at: float) -> None:
         """Let time pass until `at`, as long as the process lives."""
         with contextlib.suppress(subprocess.TimeoutExpired):

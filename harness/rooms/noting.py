@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from dotenv import load_dotenv
 from livekit import rtc
-from livekit.agents import Agent, AgentServer, JobContext, JobProcess, ModelSettings, inference
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess, ModelSettings, inference, room_io
 from livekit.plugins import silero
 
 from harness import leaks
@@ -107,7 +107,9 @@ async def entrypoint(ctx: JobContext) -> None:
         vad=ctx.proc.userdata["vad"],
     )
     notes = Notes(ctx.room.name, session)
-    await session.start(agent=Announcing(), room=ctx.room)
+    # three times LiveKit's own wait for what a microphone took before the call: machines are busy
+    options = room_io.RoomOptions(audio_input=room_io.AudioInputOptions(pre_connect_audio_timeout=9.0))
+    await session.start(agent=Announcing(), room=ctx.room, room_options=options)
     await ctx.connect()
     keeping = asyncio.create_task(notes.keep())
 

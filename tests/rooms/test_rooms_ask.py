@@ -44,18 +44,6 @@ def asking(room_server: "Server", book: Ledger, tmp_path_factory: pytest.TempPat
             yield worker
 
 
-@pytest.fixture(scope="module")
-def ending(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> Iterator["Worker"]:
-    from harness.rooms.server import working
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROOM_ENDS", "tool")
-        patch.setenv("PYTHONPATH", str(ROOT))
-        agent = ROOT / "harness" / "rooms" / "asking_agent.py"
-        with working(room_server, tmp_path_factory.mktemp("ending"), agent=agent) as worker:
-            yield worker
-
-
 def telephone(server: "Server", room: str, folder: Path) -> Caller:
     """A telephone that has been picked up, as LiveKit's bridge brings it into a room."""
     attributes = {"sip.callStatus": "active", "sip.phoneNumber": "+4930123456"}
@@ -115,10 +103,10 @@ def test_a_caller_whom_an_administrator_removes_gave_no_answer(asking: "Worker",
     assert said.played < 1.5
 
 
-def test_a_telephone_hears_the_whole_goodbye_of_livekits_end_call_tool(ending: "Worker", tmp_path: Path) -> None:
-    from harness.rooms.asking_agent import GOODBYE
+def test_a_telephone_hears_the_whole_goodbye_of_livekits_end_call_tool(asking: "Worker", tmp_path: Path) -> None:
+    from harness.rooms.asking_agent import ENDING, GOODBYE
 
-    with telephone(ending.server, ending.server.new_room(), tmp_path) as caller:
+    with telephone(asking.server, f"{ENDING}{asking.server.new_room()}", tmp_path) as caller:
         ended = caller.wait_for("ended", SPEAKS + ENDS)
     assert ended["reason"] == "ROOM_DELETED"
     arrived = measure(caller.heard.samples, spoken(GOODBYE), caller.heard.sample_rate)

@@ -136,12 +136,8 @@ def test_a_worker_told_to_end_finishes_its_announcement_and_its_call(story: Stor
 
 def test_while_a_worker_drains_the_other_takes_the_new_call(cluster: Cluster, story: Story) -> None:
     assert story.rooms[1] not in log_of(cluster, "worker-a")
-    told, answered, over = (
-        story.told["worker-a"],
-        story.second.happened("sound")[0]["at"],
-        story.first.happened("quiet")[-1]["at"],
-    )
-    assert told < answered < over
+    came = story.second.happened("here")[0]["at"]  # its agent, into the room
+    assert story.told["worker-a"] < came < story.first.happened("quiet")[-1]["at"]
 
 
 def test_an_announcement_outlives_the_time_that_a_worker_has_for_its_calls(cluster: Cluster, story: Story) -> None:
@@ -154,7 +150,7 @@ def test_an_announcement_outlives_the_time_that_a_worker_has_for_its_calls(clust
 def test_the_receipts_of_all_workers_are_in_one_book_that_verifies(story: Story) -> None:
     found = {room: [(one["receipt"]["outcome"], one["level"]) for one in story.receipts[room]] for room in story.rooms}
     assert found == {story.rooms[0]: [("finished", "present")] * 2, story.rooms[1]: [("finished", "present")]}
-    assert [held["fate"] for held in story.receipts[story.rooms[0]][0]["receipt"]["held"]] == ["delivered"]
+    assert {held["fate"] for held in story.receipts[story.rooms[0]][0]["receipt"]["held"]} == {"delivered"}
     assert "each row is as it was written" in story.verified
     assert "Rows: 6." in story.verified
 
@@ -162,7 +158,8 @@ def test_the_receipts_of_all_workers_are_in_one_book_that_verifies(story: Story)
 def test_a_workers_page_of_metrics_counts_its_calls_also_while_it_drains(story: Story) -> None:
     page = numbers(story.metrics["9101"])
     counted = [page[f"hearout_{name}"] for name in ("receipts_total", "held_words_total", "reply_gap_seconds_count")]
-    assert [*counted, page["hearout_owed"]] == [2, 1, 1, 0]
+    held = story.receipts[story.rooms[0]][0]["receipt"]["held"]  # in one piece, or in two, as the STT hears it
+    assert [*counted, page["hearout_owed"]] == [2, len(held), 1, 0]
     assert page["lk_agents_active_job_count"] == 1  # LiveKit's own are on it, too
 
 

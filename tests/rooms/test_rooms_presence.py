@@ -76,20 +76,21 @@ def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting
     notes = notes_of(noting, room)
     with Caller.join(noting.server, room, tmp_path) as caller:
         began = halfway(caller)
+        leaves = time.monotonic()
     left = time.monotonic()
     notes.wait(lambda n: n.told("CallerLeft"), 5, "leaving")
     (at, facts), *more = notes.told("CallerLeft")
     assert (facts["known_until"], more) == (None, [])
-    assert notes.zero + at == pytest.approx(left, abs=0.5)
+    assert leaves - 0.1 <= notes.zero + at <= left + 0.5
     stopped = notes.told("StopUtterance")[0][0]
-    assert stopped - at < 0.1
+    assert stopped - at < 0.3
     notes.wait(lambda n: n.read()["closed"], POLICY.timeouts.caller_return + 10, "end of the call")
     (receipt,) = notes.receipts
     assert (receipt.outcome, receipt.caller) == (Outcome.CALLER_GONE, "caller")
     assert receipt.played == pytest.approx(seconds_heard(caller.heard), abs=0.5)
     present = receipt.listeners[0].present
-    assert notes.zero + present[-1][1] == pytest.approx(left, abs=0.5)
-    assert began < left
+    assert leaves - 0.5 <= notes.zero + present[-1][1] <= left + 0.5
+    assert began < leaves
 
 
 def test_a_caller_who_listens_to_the_end_was_present_for_all_of_it(noting: "Worker", tmp_path: Path) -> None:
@@ -159,6 +160,7 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
     mute.update_io.output.audio_enabled = False
     with Caller.join(noting.server, room, tmp_path) as caller:
         caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 1.0)
+        comes = time.monotonic()
         with Caller.join(noting.server, room, tmp_path, identity="stranger") as stranger:
             came = time.monotonic()
             for order in (run, mute):
@@ -167,6 +169,7 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
             stranger.wait_until(came + 1.0)  # LiveKit drops a key of somebody of whom the agent has not heard yet
             stranger.press("0")
             stranger.wait_until(came + 4.0)
+            leaves = time.monotonic()
         left = time.monotonic()
         caller.wait_for_quiet(1.5, ANNOUNCED)
         (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
@@ -176,7 +179,8 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
     assert not notes.told("KeysPressed") + notes.told("TextTyped")
     assert "a key of a participant who is not the caller was ignored" in noting.log.read_text()
     (span,) = next(one.present for one in receipt.listeners if one.identity == "stranger")
-    assert (notes.zero + span[0], notes.zero + span[1]) == pytest.approx((came, left), abs=0.5)
+    assert comes <= notes.zero + span[0] <= came + 0.5
+    assert leaves - 0.5 <= notes.zero + span[1] <= left + 0.5
     assert receipt.level_of("stranger") is Level.PLAYED
 
 
@@ -184,7 +188,7 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
 def test_what_a_microphone_took_before_counts_from_its_owner(noting: "Worker", tmp_path: Path, speaker: str) -> None:
     room = noting.server.new_room()
     notes = notes_of(noting, room)
-    spoken("How much does it cost?")  # made before the call: LiveKit waits 3 s for such audio
+    spoken("How much does it cost?")  # made before the call: such audio is waited for 9 s
     with (
         Caller.join(noting.server, room, tmp_path, pre_connect=True) as caller,
         Caller.join(noting.server, room, tmp_path, identity="stranger") as stranger,
