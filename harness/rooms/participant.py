@@ -112,6 +112,8 @@ class Participant:
         self.room = self._room = rtc.Room()
         self._microphone, self._recorder = Microphone(), Recorder(wav)
         self._tasks = tasks
+        self._heard: rtc.Track | None = None
+        """The track that is recorded: the newest."""
         self._room.on("participant_connected", lambda who: emit("here", who=who.identity))
         self._room.on("participant_disconnected", lambda who: emit("gone", who=who.identity))
         self._room.on("track_subscribed", self._on_track)
@@ -167,7 +169,9 @@ class Participant:
         async for event in rtc.AudioStream(track, sample_rate=RATE, num_channels=1):
             if first:
                 self._recorder.open_track(time.monotonic() - event.frame.duration)
-                first = False
+                first, self._heard = False, track
+            if self._heard is not track:
+                return  # another agent is there: of one that died, silence comes for some 20 s, between its frames
             self._recorder.write(np.frombuffer(event.frame.data, np.int16))
 
     def _on_text(self, reader: rtc.TextStreamReader, who: str) -> None:
