@@ -82,7 +82,7 @@ def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
         hearing.wait_for_sound(page, lasting=1.5, within=60.0)
         page.close()
         fronts.append(hearing.judged(SHORT).front_ms)
-    assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), fronts  # machines are late, now and then
+    assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), str(fronts)  # now and then a machine is late
 
 
 @pytest.mark.one_of_each

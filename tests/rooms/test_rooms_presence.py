@@ -68,7 +68,7 @@ def test_the_first_word_reaches_ten_callers_of_ten(noting: "Worker", tmp_path: P
         with Caller.join(noting.server, noting.server.new_room(), tmp_path) as caller:
             caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 1.5)
         fronts.append(judged(caller.heard).front_ms)
-    assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), fronts  # machines are late, now and then
+    assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), str(fronts)  # now and then a machine is late
 
 
 def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting: "Worker", tmp_path: Path) -> None:
