@@ -88,11 +88,7 @@ def main(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Told]:
-    """Show on a terminal how far work is, and that it goes on; nothing where an output is a file or a pipe.
-
-    Args:
-        what: the work, in a few words.
-    """
+    """Show on a terminal how far work is, and that it goes on; nothing where an output is a file or a pipe."""
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         with silent(what) as told:
             yield told

@@ -83,14 +83,10 @@ def answered(gap: float) -> None:
 
 @contextlib.contextmanager
 def serving(host: str, port: str) -> Iterator[str]:
-    """Serve the numbers of this process and of its jobs, LiveKit's own among them, while the block runs.
+    """Serve the numbers of this process and of its jobs, LiveKit's own among them, while the block runs; gives the URL.
 
     Args:
-        host: the address to listen on.
         port: where, as the environment has it; 0 for a free one.
-
-    Yields:
-        the URL.
 
     Raises:
         MetricsError: the port is none, or cannot be had.

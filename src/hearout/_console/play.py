@@ -55,7 +55,6 @@ class Player:
     """Does a call's steps, and knows when it is over.
 
     Args:
-        call: the call; its line's loop is where everything is done.
         ends_itself: whether the call ends after the script's quiet; a person's call does not.
 
     Raises:

@@ -101,11 +101,7 @@ class _Conversation:
             handler.close()
 
     def hold(self, loaded: Callable[[], None], *, sound_card: bool) -> int:
-        """Hold the call, write its files, and say how it went; the exit status.
-
-        Args:
-            loaded: waits for the models.
-        """
+        """Hold the call, write its files, and say how it went; the exit status. `loaded` waits for the models."""
         from . import card
 
         if sound_card and not self._scripted and (name := card.available()):

@@ -72,7 +72,6 @@ class Gateway:
 
         Args:
             upstream: the model server that answers instead of the built-in script, or what waits for it to be ready.
-            limits: what one request may ask for.
         """
         loaders = ThreadPoolExecutor(2, thread_name_prefix="hearout-load")
         loading = [loaders.submit(load) for load in (tts.load, stt.load)]
@@ -194,9 +193,6 @@ async def _close_streams(app: web.Application) -> None:
 @contextlib.contextmanager
 def answering(llm: BuiltIn | Upstream) -> Iterator[Gateway]:
     """Run a gateway while the block runs.
-
-    Args:
-        llm: what answers.
 
     Raises:
         ConsoleError: the model that is asked for is not installed, or cannot be loaded.

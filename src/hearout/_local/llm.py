@@ -36,11 +36,7 @@ _SENTENCE = re.compile(r"[^.?!]+[.?!]*")
 
 
 def reply(messages: Sequence[Mapping[str, Any]]) -> str:
-    """What the script says to a conversation.
-
-    Args:
-        messages: as in the OpenAI protocol, oldest first.
-    """
+    """What the script says to a conversation: as in the OpenAI protocol, the oldest message first."""
     asked = _last_turn(messages)
     if not asked:
         return "Hello. What can I do for you?"

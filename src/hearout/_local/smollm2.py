@@ -110,11 +110,7 @@ class SmolLM2:
         self._server = server
 
     async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """The answer to a request as the JSON of its events, one for each sentence.
-
-        Raises:
-            Trouble: the server refused, stalled or broke off.
-        """
+        """The answer to a request as the JSON of its events, one for each sentence."""
         answer, head, is_whole = WholeSentences(), dict[str, Any](), False
         asked = {**request(body["messages"]), "model": MODEL}
         async with contextlib.aclosing(self._server.events(asked)) as events:

@@ -41,9 +41,6 @@ def request(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The body of the request to the model's server, whatever the agent asked for besides.
 
     Tools are left out: the model cannot call one. A token is a byte of text or more, so counting bytes is safe.
-
-    Args:
-        messages: the conversation as in the OpenAI protocol, oldest first.
     """
     told, turns = _parts(messages)
     asked = _cut(turns.pop()["content"], TURNS)

@@ -110,11 +110,7 @@ class _Stream(ABC):
         await self._socket.close()
 
     async def create(self) -> None:
-        """Begin the session.
-
-        Raises:
-            _Refused: it has begun already.
-        """
+        """Begin the session."""
         if self._created:
             raise _Refused(400, "a second session.create")
         self._created = True

@@ -115,11 +115,7 @@ class LocalSTT:
 
 
 class Listening:
-    """One stream of audio being made out; streams share the model and its thread.
-
-    Args:
-        sample_rate: of the audio, in Hz.
-    """
+    """One stream of audio being made out; streams share the model and its thread."""
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate

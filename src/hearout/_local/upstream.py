@@ -19,7 +19,6 @@ class Trouble(Exception):
 
     Args:
         what: what it did, as the end of a sentence that begins with "the language model".
-        check: what to look at.
         detail: for the log; never anything that the server said, which may quote the caller.
     """
 

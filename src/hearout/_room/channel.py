@@ -43,7 +43,6 @@ class Channel:
         """Ask a participant; its answer.
 
         Args:
-            method, payload: what is asked.
             within: seconds after which the answer is too late.
 
         Raises:

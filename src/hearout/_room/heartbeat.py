@@ -122,11 +122,7 @@ class SignsOfLife:
 
 class UplinkMonitor:
     """The losses of the agent's tracks that the server reports. Measured with rtc 1.1.21: only this shows an outage of
-    12 s.
-
-    Args:
-        presence: is told when nobody can have heard.
-    """
+    12 s."""
 
     def __init__(self, room: rtc.Room, presence: Presence) -> None:
         self._room = room
@@ -134,11 +130,7 @@ class UplinkMonitor:
         self._last: dict[str, tuple[float, int, int, int]] = {}
 
     async def look(self, now: float) -> None:
-        """Compare the server's last report with the one before.
-
-        Args:
-            now: in seconds from the call's start.
-        """
+        """Compare the server's last report with the one before, at this second of the call."""
         for publication in list(self._room.local_participant.track_publications.values()):
             if publication.track is not None:
                 self._compare(publication.sid, now, await statistics(publication.track))

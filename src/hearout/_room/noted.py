@@ -13,11 +13,7 @@ class Noted:
         self._times: Counter[str] = Counter()
 
     def note(self, what: str) -> None:
-        """Something happened once more.
-
-        Args:
-            what: one of few sentences: nothing of what was sent is in it.
-        """
+        """Something happened once more: one of few sentences, with nothing in it of what was sent."""
         self._times[what] += 1
         times = self._times[what]
         if times == 10 ** (len(str(times)) - 1):

@@ -107,7 +107,6 @@ def shown(name: str, receipt: Receipt, identity: str) -> Message:
 
     Args:
         name: the utterance's id, as the floor knows it; the receipt's own may be used twice in a call.
-        identity: of the caller.
     """
     heard = next((one for one in receipt.listeners if one.identity == identity), None)
     fates = Counter(fate.value for _, fate in receipt.held)

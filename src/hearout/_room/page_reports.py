@@ -88,12 +88,7 @@ class Listeners:
 
 
 class PageReports:
-    """Listens to one call's floor and asks the caller's page.
-
-    Args:
-        now: the second of the call.
-        caller: the identity of the caller; None while there is none.
-    """
+    """Listens to one call's floor and asks the caller's page."""
 
     def __init__(self, wire: Channel, *, now: Callable[[], float], caller: Callable[[], str | None]) -> None:
         self.page: str | None = None

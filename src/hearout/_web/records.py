@@ -212,9 +212,6 @@ class Recordings:
 
     NAME is the call's, or what follows the last `/` in it. A name is looked up among the files that are there, and
     never made into a path.
-
-    Args:
-        folder: where they are; None for none.
     """
 
     def __init__(self, folder: Path | None) -> None:

@@ -41,7 +41,6 @@ class RecordsSite:
 
     Args:
         verifier, known: as of :func:`hearout.ledger._read.verify`; `known` gives the anchors.
-        clock: seconds since 1970, UTC.
     """
 
     def __init__(

@@ -32,9 +32,7 @@ def web(server: AgentServer, *, host: str, port: int, choice: voices.Choice) -> 
 
     Args:
         server: the agent's, attached (:func:`hearout.attach`).
-        host: what the page is bound to.
         port: of the page; 0 for a free one.
-        choice: which models answer.
 
     Raises:
         WebError: something is missing or taken; nothing was left running.

@@ -71,7 +71,6 @@ class Failover:
 
     Args:
         server: the worker; its jobs are known by `active_jobs`.
-        ledger: where the calls are.
         worker: names this worker, as no other is named.
         secret: LiveKit's API secret, by which the workers know each other's rows.
     """

@@ -32,11 +32,6 @@ def answered_too_early(ledger: Ledger, id: str, *, now: float, call: str | None 
 
     Answered is what the agent was given as a turn, and a question that has a choice. A call in which nothing was
     answered is none of them; one that never had the utterance is, once something was answered in it.
-
-    Args:
-        id: of the utterance.
-        now: in seconds since 1970, UTC.
-        call: in this call only.
     """
     first: dict[str, tuple[float, str]] = {}
     played: dict[str, float] = {}

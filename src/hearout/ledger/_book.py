@@ -47,12 +47,7 @@ class DamagedHeadError(LedgerError):
 
 @dataclass(frozen=True)
 class Head:
-    """Where the next row goes.
-
-    Args:
-        hash: of the last row.
-        tree: over all rows.
-    """
+    """Where the next row goes: the hash of the last row, and the tree over all of them."""
 
     hash: str
     tree: Tree
@@ -63,7 +58,6 @@ class Placed:
     """The kind of a record's row, and where the row belongs.
 
     Args:
-        kind: of its row.
         of: the row that it belongs to; None for none.
         call: the pseudonym of its call.
         name: the call's name; None where that was forgotten, and so is what the record says.

@@ -61,12 +61,7 @@ class WatchedCall:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look shows.
-
-    Args:
-        beats: of each worker that is listed.
-        calls: of all of them.
-    """
+    """What one look shows: the beat of each worker that is listed, and all calls."""
 
     beats: Mapping[str, int]
     calls: tuple[WatchedCall, ...]
@@ -80,7 +75,6 @@ class CallRegistry:
     nobody's.
 
     Args:
-        ledger: whose database and book they are in.
         secret: LiveKit's API secret.
 
     Raises:
@@ -158,7 +152,6 @@ class CallRegistry:
         """Say that this worker lives, and see who else does, and who has which call.
 
         Args:
-            worker: names this one.
             beat: a greater number than the last time.
         """
         now = time.time()

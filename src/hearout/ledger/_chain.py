@@ -67,12 +67,7 @@ def pseudonym(salt: str, name: str) -> str:
 
 
 def renamed(content: Json, change: Callable[[str], str]) -> Json:
-    """A row's content with whatever names somebody in it changed: identities, and words that may hold one.
-
-    Args:
-        content: of a row.
-        change: gives another name for each.
-    """
+    """A row's content with whatever names somebody in it changed: identities, and words that may hold one."""
     changed = dict(content)
     if isinstance(receipt := content.get("receipt"), dict):
         own: Json = {name: change(receipt[name]) for name in ("call", "caller", "cut_in_by", "why") if name in receipt}
@@ -165,8 +160,6 @@ def mismatch(content: Mapping[str, Any], said: Plaintext, call: CallName | None)
     """The contradiction between a row's content and what stands beside the row; empty when there is none.
 
     Args:
-        content: of the row.
-        said: what stands beside it.
         call: the name of its call; None when that is not kept.
     """
     if call is not None and pseudonym(call.salt, call.name) != content["call"]:

@@ -34,7 +34,6 @@ class Checkpoint:
     """What a book was at one moment.
 
     Args:
-        book: its name.
         size: how many rows it had.
         root: over all of them, in hex (:mod:`hearout.ledger._merkle`).
         head: the hash of the last one, in hex.

@@ -61,13 +61,11 @@ class Record:
     """Something to be appended.
 
     Args:
-        kind: what it says.
         call, id: which utterance.
         at: when, in seconds since 1970, UTC.
         by: the process that says so.
         entry: names this record, so that it is appended once however often it is tried.
         content: what it says beyond that, without what was said.
-        said: what was said.
         owed: the entry of the promise that it belongs to, of an amendment that of the receipt; empty when not known.
     """
 
@@ -328,10 +326,7 @@ def amendment(before: Receipt, after: Receipt, call: str, *, by: str, now: float
     """The record of what has become known; None where it is nothing that the ledger did not say before.
 
     Args:
-        before: the receipt as the ledger has it.
         after: the receipt as it is known now; of it the listeners count.
-        by: the process that says so.
-        now: in seconds since 1970, UTC.
         settled: the entry of the row that has the receipt.
     """
     unheard = _unheard(before, after)

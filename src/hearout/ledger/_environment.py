@@ -30,11 +30,7 @@ def place(environ: Mapping[str, str]) -> Ledger | None:
 
 
 def place_or_warn(environ: Mapping[str, str]) -> Ledger | None:
-    """As :func:`place`; where nobody said anything about a ledger, one line of the log says what that means.
-
-    Raises:
-        LedgerError: as for :func:`place`.
-    """
+    """As :func:`place`; where nobody said anything about a ledger, one line of the log says what that means."""
     if not environ.get("HEAROUT_LEDGER"):
         logger.warning(
             "receipts are in memory, and gone when this process ends; to keep them, set "

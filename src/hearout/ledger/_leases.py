@@ -27,7 +27,6 @@ class LeaseSeal:
     """The MACs of one book's leases and rows, by what all workers share and the database does not have.
 
     Args:
-        book: which book.
         secret: LiveKit's API secret.
     """
 
@@ -40,8 +39,6 @@ class LeaseSeal:
         Args:
             of: the number of the promise's row.
             promise: the content of that row.
-            played: seconds of it.
-            held: what was said over it, and how far it is.
         """
         text = held if isinstance(held, str) else canonical(list(held))
         return {"played": float(played), "held": text, "mac": self._mac(of, promise, float(played), text)}

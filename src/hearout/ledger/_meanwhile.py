@@ -38,9 +38,6 @@ def end(connection: sa.Connection, seal: LeaseSeal, *which: sa.ColumnElement[boo
     any.
 
     Of what is still owed, how far it was stays, and of its text and words what the policy keeps.
-
-    Args:
-        which: the leases of these calls.
     """
     mine = (LEASES.c.book == seal.book, *which)
     gone = connection.execute(LEASES.delete().where(*mine, LEASES.c.holder == OVER)).rowcount > 0

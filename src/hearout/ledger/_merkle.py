@@ -58,11 +58,7 @@ class Tree:
 
 
 class Forest:
-    """All rows of a tree: what proofs are made of.
-
-    Args:
-        leaves: the hashes of the rows.
-    """
+    """All rows of a tree: what proofs are made of."""
 
     def __init__(self, leaves: Sequence[bytes]) -> None:
         self._levels = [list(leaves)]

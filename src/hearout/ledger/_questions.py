@@ -24,7 +24,6 @@ def asked_record(receipt: QuestionReceipt, *, by: str, now: float, text: Retenti
 
     Args:
         receipt: how; its `entry` names the row.
-        by, now: the process that says so, and when, in seconds since 1970, UTC.
         text: what becomes of the question's text.
     """
     document = json.loads(json.dumps(question_to_json(receipt)))
@@ -44,15 +43,7 @@ def revoked_record(receipt: QuestionReceipt, *, by: str) -> Record:
 def questions(
     ledger: Ledger, *, call: str | None = None, id: str | None = None
 ) -> Iterator[tuple[float, QuestionReceipt]]:
-    """The questions of a book that have ended, in order, each with when that was written.
-
-    Args:
-        call: of this call only.
-        id: of this id only.
-
-    Raises:
-        LedgerError: as for every method of `Ledger`.
-    """
+    """The questions of a book that have ended, in order, each with when that was written."""
     revoked = {row.of: row for row in reversed(_rows(ledger, RowKind.REVOKED, call, id))}  # the first one stands
     for row in _rows(ledger, RowKind.ASKED, call, id):
         caller = tuple(json.loads(row.caller)) if row.caller else None

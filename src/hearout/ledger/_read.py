@@ -36,11 +36,7 @@ def entries(
 
     Args:
         now: in seconds since 1970, UTC: what was not renewed for long counts as died.
-        call: of this call only.
         since, until: promised (or settled, where it was not promised) from then on, and before then.
-
-    Raises:
-        LedgerError: as for every method of `Ledger`.
     """
     for page in _utterances(ledger, call=call, since=since, until=until):
         amendments = _amendments(ledger, page)
@@ -136,7 +132,6 @@ def known_content(content: str, row: sa.Row[Any], beside: str) -> Json:
     """A row's content, with the names that are kept of the people in it.
 
     Args:
-        content: of the row.
         row: has the `name` of its call.
         beside: the column of `row` that has the names.
 
@@ -222,9 +217,6 @@ def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoin
         call: the rows of this call only, and those that say what of all calls was forgotten. Each then has a proof that
             it is in the book, so that it can be checked without the others.
         anchors: the checkpoint comes with a proof that the book began as each of them says.
-
-    Raises:
-        LedgerError: as for every method of `Ledger`.
     """
     end = ledger.checkpoint()
     if end is None:

@@ -27,7 +27,6 @@ class Spool:
 
     Args:
         folder: where the file goes. It is made when it is needed; the folder above it is not.
-        holder: names the process.
     """
 
     def __init__(self, folder: Path, holder: str) -> None:

@@ -322,11 +322,7 @@ def take_your_time(connection: sa.Connection) -> None:
 
 @contextlib.contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Turn the database's errors into ours, with the first line of the message: the rest may hold words.
-
-    Args:
-        name: of the database, without its password.
-    """
+    """Turn the database's errors into ours, with the first line of the message: the rest may hold words."""
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error) as error:  # the latter from a PRAGMA, while the connection is made

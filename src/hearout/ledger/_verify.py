@@ -20,13 +20,7 @@ from ._signing import Verifier
 
 @dataclass(frozen=True)
 class Fault:
-    """The first bad row of a book.
-
-    Args:
-        seq: its number.
-        row: which row it is, in words.
-        what: what is wrong with it.
-    """
+    """The first bad row of a book: its number, which row it is in words, and what is wrong with it."""
 
     seq: int
     row: str

@@ -84,7 +84,6 @@ class LedgerWriter:
     appended in order when it is back, and its rows say so.
 
     Args:
-        ledger: where to.
         holder: names this process, as no other is named; by default from the host, the process and chance.
         spool: the folder for what has to wait; by default ``<file>-spool`` beside SQLite's file, and
             ``receipts-spool`` for PostgreSQL.
@@ -135,10 +134,7 @@ class LedgerWriter:
         """Promise an utterance; await this before its first sample.
 
         Args:
-            call, id: which utterance.
-            text: what will be said.
             now: in seconds since 1970, UTC; so everywhere here.
-            agent: who will say it.
             policy: an object of JSON for whoever says it again.
 
         Returns:
@@ -163,9 +159,7 @@ class LedgerWriter:
         """Say that it is still being said; call it each second.
 
         Args:
-            call, id: which utterance.
             played: seconds of it that have been played.
-            now: as for :meth:`owe`.
             held: objects of JSON: what the caller said meanwhile; None leaves it as it is.
         """
         waits = (call, id) in self._renewals
@@ -178,8 +172,6 @@ class LedgerWriter:
         """Write down how an utterance ended; one that was never promised may be settled, too.
 
         Args:
-            receipt: how.
-            call, now: as for :meth:`owe`.
             entry: names the row, for :meth:`amend`.
 
         Returns:
@@ -195,8 +187,6 @@ class LedgerWriter:
         """Add what has become known of who heard a settled utterance, where that is something.
 
         Args:
-            before, after: the receipt as it stands in the ledger, and as it is known now.
-            call, now: as for :meth:`owe`.
             settled: what :meth:`settle` was given as its `entry`.
         """
         record = amendment(before, after, call, by=self.holder, now=now, settled=settled)

@@ -53,8 +53,6 @@ async def prepare(
 
     Args:
         order: what is to be said, and how.
-        voice: who speaks.
-        recognizer: who checks.
         folder: where it is stored; made if it is missing.
         force: make it anew, whatever is there.
 

@@ -20,11 +20,7 @@ _SILENCE = bytes(2 * _PER_FRAME)
 
 
 class Microphone(io.AudioInput):
-    """The caller's sound, frame by frame; each frame comes when its last sample was spoken.
-
-    Args:
-        now: seconds of the call.
-    """
+    """The caller's sound, frame by frame; each frame comes when its last sample was spoken."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         super().__init__(label="caller")
@@ -107,7 +103,6 @@ class Loudspeaker(io.AudioOutput):
     reports stretches as they can no longer be revised, and throws away the 0.2 s queued ahead when it is paused.
 
     Args:
-        now: seconds of the call.
         flushed: called with the second at which all that was handed over so far will have been played.
         captured: called with the first piece of each segment.
         rate: its sample rate in Hz.

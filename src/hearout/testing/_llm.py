@@ -115,11 +115,7 @@ class LLM:
 
 
 class ScriptedLLM(llm.LLM[Any]):
-    """LiveKit's model for a `LLM`.
-
-    Args:
-        now: seconds of the call.
-    """
+    """LiveKit's model for a `LLM`; `now` gives the seconds of the call."""
 
     def __init__(self, model: LLM, now: Callable[[], float]) -> None:
         super().__init__()

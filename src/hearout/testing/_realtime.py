@@ -68,13 +68,7 @@ class Realtime:
 
 
 class ScriptedRealtimeModel(llm.RealtimeModel):
-    """LiveKit's model for a `Realtime`.
-
-    Args:
-        answers: what it says.
-        voice: says it.
-        now: seconds of the call.
-    """
+    """LiveKit's model for a `Realtime`: what it says, whose voice says it, and the seconds of the call."""
 
     def __init__(
         self, kind: Realtime, answers: LLM, voice: ScriptedTTS, lexicon: SpokenWords, now: Callable[[], float]
@@ -118,12 +112,7 @@ class _Response:
 
 
 class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
-    """One connection to the model.
-
-    Args:
-        model: to which.
-        detects: whether its server makes turns of the caller's sound.
-    """
+    """One connection to the model; `detects`: whether its server makes turns of the caller's sound."""
 
     def __init__(self, model: ScriptedRealtimeModel, *, detects: bool) -> None:
         super().__init__(model)

@@ -98,7 +98,6 @@ def read(played: Iterable[tuple[float, Samples]], rate: int = AGENT_RATE) -> lis
 
     Args:
         played: pieces of audio, each with the moment of its first sample in seconds of the call.
-        rate: their sample rate in Hz.
     """
     found: list[Heard] = []
     for one in _stretches(played, rate):

@@ -66,11 +66,7 @@ class STT:
 
 
 class ScriptedSTT(stt.STT[Any]):
-    """LiveKit's STT for an `STT`.
-
-    Args:
-        now: seconds of the call.
-    """
+    """LiveKit's STT for an `STT`; `now` gives the seconds of the call."""
 
     def __init__(self, behaves: STT, lexicon: SpokenWords, now: Callable[[], float]) -> None:
         super().__init__(

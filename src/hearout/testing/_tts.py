@@ -103,7 +103,6 @@ class Synthesis:
     Args:
         number: counted from 1 over the call.
         at: when it began, in seconds of the call.
-        voice: which is asked.
         length: how many times the usual it takes.
         text: the sentences that the TTS took up.
         given: all that it was asked to say; more than `text` where it broke off.
@@ -125,7 +124,6 @@ class ScriptedTTS(tts.TTS[Any]):
     """LiveKit's voice for a `TTS`.
 
     Args:
-        now: seconds of the call.
         syntheses: where its requests are noted; its own list, unless another voice shares it.
     """
 
