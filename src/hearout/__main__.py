@@ -73,8 +73,8 @@ def main(arguments: list[str]) -> int:
     name = arguments[0] if arguments else ""
     if name not in COMMANDS:
         wanted = name in ("-h", "--help")
-        told = usage() if wanted else f"{usage()}\n\nerror: {_complaint(name)}"
-        print(shown(told), file=None if wanted else sys.stderr)
+        why = f"there is no command {name!r}" if name else "no command was given"
+        print(shown(usage() if wanted else f"{usage()}\n\nerror: {why}"), file=None if wanted else sys.stderr)
         return 0 if wanted else 2
     try:
         command = importlib.import_module(COMMANDS[name][0])
@@ -112,10 +112,6 @@ def usage() -> str:
     """What there is."""
     rows = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
     return f"usage: hearout COMMAND ...   (hearout COMMAND --help)\n\n{rows}"
-
-
-def _complaint(name: str) -> str:
-    return f"there is no command {name!r}" if name else "no command was given"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec
+from typing import Concatenate, ParamSpec
 
 from prometheus_client import (
     REGISTRY,
@@ -45,40 +45,38 @@ GAPS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 """Bounds of the histogram, in seconds: a prepared answer begins within 0.1, one asked for at the end after some 1."""
 
 
-def _harmless(count: Callable[P, None]) -> Callable[P, None]:
-    """A folder that is full or gone costs numbers, and never an announcement."""
+def _counting(count: Callable[Concatenate["_Meters", P], None]) -> Callable[P, None]:
+    """Count where there are meters; a folder that is full or gone costs numbers, and never an announcement."""
 
     @functools.wraps(count)
     def counted(*given: P.args, **named: P.kwargs) -> None:
         try:
-            count(*given, **named)
+            if (meters := _meters()) is not None:
+                count(meters, *given, **named)
         except OSError as error:
             logger.error("metrics could not be counted in %s: %s", os.environ.get(FOLDER), error)
 
     return counted
 
 
-@_harmless
-def owes(change: int) -> None:
+@_counting
+def owes(meters: "_Meters", change: int) -> None:
     """So many more protected utterances are asked for and not over; below 0 for fewer."""
-    if (meters := _meters()) is not None:
-        meters.owed.inc(change)
+    meters.owed.inc(change)
 
 
-@_harmless
-def settled(receipt: Receipt) -> None:
+@_counting
+def settled(meters: "_Meters", receipt: Receipt) -> None:
     """A receipt is written."""
-    if (meters := _meters()) is not None:
-        meters.receipts.labels(outcome=receipt.outcome.value, level=str(receipt.level)).inc()
-        for _, fate in receipt.held:
-            meters.held.labels(fate=fate.value).inc()
+    meters.receipts.labels(outcome=receipt.outcome.value, level=str(receipt.level)).inc()
+    for _, fate in receipt.held:
+        meters.held.labels(fate=fate.value).inc()
 
 
-@_harmless
-def answered(gap: float) -> None:
+@_counting
+def answered(meters: "_Meters", gap: float) -> None:
     """The answer to what was said over an utterance began so many seconds after its end."""
-    if (meters := _meters()) is not None:
-        meters.gap.observe(gap)
+    meters.gap.observe(gap)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,14 @@ from .errors import ConsoleError, HearoutError
 CALLS = Path("calls")
 """Where `console` and `web` keep what they write, in the working folder: nobody else's business."""
 
+LIVEKITS = {
+    "dev": "join a LiveKit server, for development",
+    "start": "join a LiveKit server, in production",
+    "connect": "join one room of a LiveKit server",
+    "download-files": "fetch what LiveKit's plugins need",
+}
+"""LiveKit's own commands."""
+
 
 def run_app(server: AgentServer | WorkerOptions) -> None:
     """Run the agent as the command line says; ends the process with its exit status.
@@ -35,7 +43,8 @@ def run_app(server: AgentServer | WorkerOptions) -> None:
 
 def main(server: AgentServer, arguments: Sequence[str]) -> int:
     """As :func:`run_app`, with the arguments given; the exit status: 2 for a wrong call, 1 for a failed one."""
-    options = _parser(Path(sys.argv[0]).name).parse_args(arguments[:1] if _is_livekits(arguments) else arguments)
+    is_livekits = bool(arguments) and arguments[0] in LIVEKITS
+    options = _parser(Path(sys.argv[0]).name).parse_args(arguments[:1] if is_livekits else arguments)
     try:
         voices.drop_empty(os.environ)
         if options.command == "console":
@@ -51,10 +60,6 @@ def main(server: AgentServer, arguments: Sequence[str]) -> int:
         print(shown(f"error: {error}"), file=sys.stderr)  # noqa: T201
         return 1
     return 0
-
-
-def _is_livekits(arguments: Sequence[str]) -> bool:
-    return bool(arguments) and arguments[0] in ("dev", "start", "connect", "download-files")
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -78,12 +83,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     web.add_argument("--port", type=int, default=8000, help="of the page (8000; 0 for a free one)")
     web.add_argument("--host", default="127.0.0.1", help="what the page is bound to (127.0.0.1: this machine only)")
-    for name, what in (
-        ("dev", "join a LiveKit server, for development"),
-        ("start", "join a LiveKit server, in production"),
-        ("connect", "join one room of a LiveKit server"),
-        ("download-files", "fetch what LiveKit's plugins need"),
-    ):
+    for name, what in LIVEKITS.items():
         commands.add_parser(name, help=f"{what} (LiveKit's own)", add_help=False)
     return parser
 

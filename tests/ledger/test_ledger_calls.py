@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from harness.ledger_workers import SECRET, Opened
 from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
-from hearout.ledger._tables import CALLS, SCHEMA, WORKERS
+from hearout.ledger._tables import CALLS, WORKERS
 
 CALL = WatchedCall("room/RM_1", "room", "RM_1", "job-1", "agent-1", "desk", "as before", worker="a", holder="a-job")
 FORGED: dict[str, Any] = {
@@ -90,12 +90,3 @@ def test_a_beat_that_no_worker_wrote_is_no_sign_of_life(
         assert "hearout_workers was written by none of these workers" in caplog.text
     assert CallRegistry(Opened(url, "other"), SECRET).look(worker="b", beat=1).beats == {"b": 1}
     assert CallRegistry(ledger, "another secret").look(worker="d", beat=1).beats == {"d": 1}
-
-
-def test_a_ledger_whose_beats_had_no_mac_gets_one(url: str) -> None:
-    with Opened(url).transaction() as connection:
-        for table, column in (("workers", "mac"), ("leases", "mac"), ("rows", "seal")):
-            connection.exec_driver_sql(f"ALTER TABLE hearout_{table} DROP COLUMN {column}")
-        connection.execute(SCHEMA.update().values(version=3))
-
-    assert CallRegistry(Opened(url), SECRET).look(worker="a", beat=1).beats == {"a": 1}

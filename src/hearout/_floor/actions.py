@@ -108,7 +108,6 @@ class Resume(Action):
     """The caller is back: say an utterance from this second on, under the same id.
 
     Args:
-        id: names the utterance.
         begins_at: the second of it.
         before: its text before that.
         text: what is left of it.
@@ -155,7 +154,6 @@ class AskQuestion(Action):
     """Ask this question, as protected speech of its own.
 
     Args:
-        id: names it.
         brief: in its short form.
         why: the rule by which the last answer to it was none; empty where nothing was said.
     """

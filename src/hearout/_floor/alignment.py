@@ -69,11 +69,7 @@ class Alignment:
         return sentence
 
     def question_at(self, length: float) -> float | None:
-        """The second at which its last question begins, rather too late; None if it asks none.
-
-        Args:
-            length: of what is known of its audio, in seconds.
-        """
+        """The second at which its last question begins, rather too late; None if it asks none."""
         share = words.question(self.text, self._words)
         if share is None:
             return None
@@ -81,11 +77,7 @@ class Alignment:
         return next(asked, share * length + QUESTION_MARGIN)
 
     def answerable_at(self, length: float) -> float | None:
-        """The second at which the first sentence begins that somebody may answer, rather too early; None without one.
-
-        Args:
-            length: of what is known of its audio, in seconds.
-        """
+        """The second at which the first sentence to answer begins, rather too early; None without one."""
         share = words.first_to_answer(self.text, self._words)
         if share is None:
             return None

@@ -38,7 +38,6 @@ class Verdict:
     """What words are to a question, and why.
 
     Args:
-        meaning: one of six.
         rule: the rule that gave it, in words.
         choice: which choice was made, or which digits were said; empty where none was.
     """
@@ -67,13 +66,7 @@ YES_NO = Expected(yes_no=True)
 
 
 def judge(text: str, language: Language, expected: Expected = YES_NO) -> Verdict:
-    """What the words are to the question.
-
-    Args:
-        text: what the caller said in answer to it, all of it.
-        language: that it was said in.
-        expected: what the question may be answered by.
-    """
+    """What the words are to the question."""
     read = _Reading(language)
     for clause in _lexicon(language, expected).clauses(text):
         read.clause(clause)

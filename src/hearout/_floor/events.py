@@ -28,7 +28,6 @@ class SpeechRequested(Event):
     """Protected speech was asked for.
 
     Args:
-        id: names the utterance.
         cut_in: who may end it; the policy's where it is None.
         answer: what becomes of what the caller says meanwhile; the policy's where it is None.
         redeliver: where it is taken up again after the caller was gone; the policy's where it is None.
@@ -76,9 +75,7 @@ class QuestionAsked(Event):
     """A question is to be asked: after those before it have ended, and again until an answer comes.
 
     Args:
-        id: names it.
         version: of its wording.
-        text: of the question.
         expected: what words it may be answered by.
         keys: keys that answer it, each with the choice that it makes.
         attempts: how often it is asked at most, without an aside between.

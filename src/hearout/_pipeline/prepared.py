@@ -32,7 +32,6 @@ class PreparedAnswer:
 
     Args:
         context: what the LLM is asked, with the announcement and the caller's words in it.
-        tools: the tools that it may call.
         think, speak: the agent's nodes.
         transforms: what LiveKit does to the text before the TTS gets it (the session's ``tts_text_transforms``).
     """

@@ -11,7 +11,6 @@ class ReplayBuffer(Generic[T]):
     """Items in their order. Readers are independent: cancelling one does not affect the next.
 
     Attributes:
-        items: what has come so far.
         whole: set once all of it is there.
         error: what ended it before that.
         whole_at: when all of it was there, by the loop's clock.
@@ -61,9 +60,7 @@ async def record(
     """Fill a recording with what a node gives; to be run by one task, which may be cancelled.
 
     Args:
-        start: calls the node.
         recording: what to fill; what the node raises is raised to its readers.
-        note: called with each item.
     """
     try:
         async for item in iterated(start()):

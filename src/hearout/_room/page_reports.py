@@ -128,7 +128,7 @@ class PageReports:
         """Be told what the floor is told and decides: a listener for `AgentSession.on_floor`."""
         match what:
             case e.SpeechRequested(id=name, begins_at=begins_at):
-                self._requested(name, begins_at)
+                self._of[name] = _Known(begins_at)  # whatever had the id before
             case a.Resume(id=name, begins_at=begins_at):
                 self._known(name).reached = begins_at
             case e.PlayoutStarted(id=name):
@@ -159,10 +159,6 @@ class PageReports:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # What the page is asked
-
-    def _requested(self, name: str, begins_at: float) -> None:
-        """Begin a new utterance under an id, whatever had the id before."""
-        self._of[name] = _Known(begins_at)
 
     def _begin(self, name: str, at: float) -> None:
         known = self._known(name)

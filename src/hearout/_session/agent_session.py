@@ -23,7 +23,7 @@ from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
 from ..ledger import Ledger, LedgerWriter, Unfinished
-from ..ledger._environment import place_or_warn
+from ..ledger._environment import place
 from ..policy import Answer, CutIn, Policy, Redeliver
 from ..receipts import QuestionReceipt, Receipt
 from . import settings
@@ -149,7 +149,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         if not is_given(ledger):
             real = room is not None or Process.line is not None
             # read here, not in cli.py: LiveKit's job processes come this way only
-            ledger = place_or_warn(os.environ) if real else None
+            ledger = place(os.environ, warns=True) if real else None
         if ledger is not None:
             call, job = Process.call or call_in(room), get_job_context(required=False)
             looked_after = None if job is None else watched_call(job, call, os.environ)
@@ -334,11 +334,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         return [] if self._bridge is None else list(self._bridge.asker.all)
 
     async def stop_announcement(self, reason: str) -> None:
-        """Stop the protected speech that is being said, or is said next; its receipt says who did, and why.
-
-        Args:
-            reason: goes on the receipt.
-        """
+        """Stop the protected speech that is being said, or is said next; its receipt says who did, and why."""
         if self._bridge is not None:
             self._bridge.feed(StopAsked(reason))
             await asyncio.sleep(0)

@@ -64,7 +64,6 @@ class OwedHandle(Generic[T]):
     """Something that is owed: await it for its record.
 
     Args:
-        id: names it.
         result: done with the record.
         stop: stops it, for a reason.
     """
@@ -247,8 +246,6 @@ class AnnouncementHandle(OwedHandle[Receipt]):
     cancelled) does not stop the announcement. When stopped, its receipt says that the operator did, and why.
 
     Args:
-        id: of the announcement.
-        receipt: done with its receipt.
         played: tells how many seconds of it have left the audio output.
         stop: stops it, for a reason.
     """

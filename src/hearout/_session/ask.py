@@ -32,11 +32,7 @@ Decide = Callable[[str], str | None]
 
 @dataclass(frozen=True)
 class CallerAnswer:
-    """What came of a question.
-
-    Args:
-        receipt: all that is known of it.
-    """
+    """What came of a question."""
 
     receipt: QuestionReceipt
     _revoke: Callable[[QuestionReceipt], QuestionReceipt] = field(repr=False, compare=False)
@@ -73,15 +69,9 @@ class CallerAnswer:
         return None if self.at is None or asked_at is None else self.at - asked_at
 
     def revoke(self, reason: str) -> "CallerAnswer":
-        """The choice does not hold any more: the caller took it back. The ledger gets a row that says so.
+        """Take the choice back: the record, and a row of the ledger, get the reason. It gives the same answer, revoked.
 
         Of an answer without a choice nothing is revoked, and of a revoked one nothing more: the first reason stands.
-
-        Args:
-            reason: goes on the record.
-
-        Returns:
-            the same answer, revoked.
         """
         if not self.choice or self.receipt.revoked:
             return self

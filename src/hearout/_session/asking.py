@@ -87,9 +87,6 @@ class Choices:
 class Digits:
     """So many digits, said or pressed.
 
-    Args:
-        count: how many.
-
     Raises:
         QuestionError: it is no number from 1 to 20.
     """

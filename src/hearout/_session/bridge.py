@@ -44,11 +44,7 @@ from .telemetry import Telemetry
 
 
 class Bridge:
-    """What stands between one LiveKit session and its floor.
-
-    Args:
-        session: LiveKit's session, running in this event loop.
-    """
+    """What stands between one LiveKit session, which runs in this event loop, and its floor."""
 
     def __init__(self, session: RealtimeDoors[Any], policy: Policy) -> None:
         self.room: Participants | None = None

@@ -101,7 +101,6 @@ class Row:
         id: of the utterance.
         is_untold: whether it was promised before its text was known: the renewals carry it, as far as it is.
         promise: writes the promise; None where it was taken over.
-        state: where the row stands.
         progress: how far the utterance is.
         receipt: as it is known now; None until it is over.
         written: the receipt as the ledger has it; None until it is settled.
@@ -130,7 +129,6 @@ class CallLedger:
     """Keeps the book of one call.
 
     Args:
-        call: names the call.
         agent: tells who speaks.
         progress: tells how far an utterance is.
     """

@@ -25,7 +25,6 @@ class CalleeWatch:
     """Follows LiveKit's answering machine detection (`livekit.agents.AMD`), and takes the program's word.
 
     Args:
-        room: of the call; None where there is none.
         revoke: takes back the choices that were made, with the reason.
     """
 

@@ -24,7 +24,6 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
 
     Args:
         holds: whether the floor holds now; None where the session plays LiveKit's own behaviour.
-        arguments: LiveKit's.
 
     Raises:
         SettingsError: the session's model is a duplex model.

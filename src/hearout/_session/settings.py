@@ -73,7 +73,6 @@ def session_arguments(given: Mapping[str, Any], *, strict: bool = False) -> dict
     """The arguments for LiveKit's session: those given, with what the promises need.
 
     Args:
-        given: the keyword arguments that the user gave to :class:`hearout.AgentSession`.
         strict: refuse what would be overridden.
 
     Raises:
@@ -99,7 +98,6 @@ def start_arguments(
     """The arguments for LiveKit's ``session.start()``: those given, with what the promises need.
 
     Args:
-        given: the keyword arguments that the user gave.
         typed: takes what a user types in the room, where the user of hearout has not said otherwise.
         owes: whether protected speech, or an answer to what was said over it, is owed now.
         strict: refuse what would be overridden.

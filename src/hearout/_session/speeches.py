@@ -62,8 +62,6 @@ class SpeechAttempt:
 
     Args:
         id: the key of the utterance.
-        handle: LiveKit's.
-        asked: what was asked for.
         text: of the utterance, as far as it is known: as it was written.
         spoken: what the TTS was given in this attempt, piece for piece.
         shown: what the agent's transcription node made of the text that is not in the chat context yet.

@@ -29,7 +29,6 @@ class Telemetry:
 
     Args:
         policy: says whether texts and words may be kept; where not, they are on no span.
-        now: tells the second of the call.
         tagger: of the job; None outside one.
     """
 

@@ -28,7 +28,6 @@ class Clause:
     """What stands between two marks of punctuation.
 
     Args:
-        pieces: its phrases and unknown words, in order.
         asks: whether a question mark ends it.
     """
 

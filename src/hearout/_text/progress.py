@@ -26,8 +26,6 @@ def counted(things: Iterable[Thing], of: int, told: Told) -> Iterator[Thing]:
     """Pass things on, and tell how many of them are done.
 
     Args:
-        things: one after the other.
-        of: how many there are.
         told: is called at the first thing, and at each thousandth.
     """
     for done, thing in enumerate(things):

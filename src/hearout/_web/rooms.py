@@ -97,12 +97,7 @@ def _config(host: str, port: int, tcp_port: int, udp_port: int) -> dict[str, obj
     if host == "::1" or host.startswith("127."):
         # By TCP it would listen on all addresses (1.13.5); on loopback nothing stands in the way of UDP.
         rtc |= {"interfaces": {"includes": ["lo"]}, "enable_loopback_candidate": True, "node_ip": host, "tcp_port": 0}
-    return {
-        "port": port,
-        "bind_addresses": [host],
-        "rtc": rtc,
-        "logging": {"level": "warn"},
-    }
+    return {"port": port, "bind_addresses": [host], "rtc": rtc, "logging": {"level": "warn"}}
 
 
 def _reached(host: str) -> str:

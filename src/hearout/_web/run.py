@@ -71,11 +71,7 @@ def _prepare(server: AgentServer, rooms: Rooms) -> None:
     browser on the same machine is load enough that a LiveKit server (1.13.5) would send it no call.
     """
     server.update_options(ws_url=rooms.url, api_key=rooms.key, api_secret=rooms.secret, num_idle_processes=1)
-    server.load_fnc = _idle
-
-
-def _idle() -> float:
-    return 0.0
+    server.load_fnc = lambda: 0.0
 
 
 class _Service:

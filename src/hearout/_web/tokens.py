@@ -45,13 +45,7 @@ def token(rooms: Rooms) -> str:
 
 
 class Allowance:
-    """How many tokens may be given out: so many in so many seconds, to one address and to all together.
-
-    Args:
-        each: to one address.
-        together: to all.
-        seconds: in which.
-    """
+    """How many tokens may be given out in so many seconds: to one address (`each`), and to all `together`."""
 
     def __init__(self, *, each: int = 6, together: int = 60, seconds: float = 60.0) -> None:
         self._each, self._together, self._seconds = each, together, seconds
@@ -62,7 +56,6 @@ class Allowance:
 
         Args:
             address: None where it does not tell one visitor from another.
-            at: in seconds.
         """
         while self._given and self._given[0][0] <= at - self._seconds:
             self._given.popleft()

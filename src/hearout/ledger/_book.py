@@ -20,8 +20,8 @@ from . import _tables as tables
 from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
 from ._checkpoint import Checkpoint
 from ._entries import LEASE, Record, RowKind, Unfinished, unfinished
-from ._leases import LeaseSeal
 from ._merkle import Tree
+from ._seal import Seal
 from ._signing import Signer
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, Mode, of_call
 
@@ -119,9 +119,9 @@ class Ledger:
         return without_secrets(self.url)
 
     @property
-    def seal(self) -> LeaseSeal:
-        """The MAC of its leases."""
-        return LeaseSeal(self.book, self.secret)
+    def seal(self) -> Seal:
+        """Its MACs."""
+        return Seal(self.book, self.secret)
 
     def close(self) -> None:
         """Close its connections; it may be used again."""
@@ -248,10 +248,6 @@ class Ledger:
 
     def expire(self, *, before: float, by: str, now: float, text: bool = False) -> int:
         """Forget each call whose last row is older, as :meth:`forget` does; what is being held is not.
-
-        Args:
-            before: the last row was written before then.
-            by, now, text: as for :meth:`forget`.
 
         Returns:
             the number of calls.

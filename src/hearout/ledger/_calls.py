@@ -4,9 +4,6 @@ Not a part of the chain. A job says which call it has, and its worker's main pro
 be dead by what others *see* of it, a number that no longer changes; so no two machines' clocks are compared.
 """
 
-import hashlib
-import hmac
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,11 +13,10 @@ import sqlalchemy as sa
 
 from . import _meanwhile as meanwhile
 from ._book import Ledger
-from ._chain import canonical, plain
+from ._chain import plain
 from ._names import held
+from ._seal import Seal, is_mac, log_foreign
 from ._tables import CALLS, LEASES, WORKERS, of_call
-
-logger = logging.getLogger("hearout.ledger")
 
 NOBODY = ""
 """The worker of a call that any may take over."""
@@ -71,8 +67,7 @@ class CallRegistry:
     """The calls of one book. Every method is one transaction, and blocks.
 
     A row makes workers act: they put an agent out of a room, and send another with its metadata; a beat keeps them from
-    it. So each carries a MAC with what all workers share and the database does not have; a row without one that fits is
-    nobody's.
+    it. So each carries a MAC, and a row without one that fits is nobody's.
 
     Args:
         secret: LiveKit's API secret.
@@ -84,7 +79,7 @@ class CallRegistry:
     def __init__(self, ledger: Ledger, secret: str) -> None:
         self._ledger = ledger
         self._book, ledger.secret = ledger.book, secret or ledger.secret
-        self._key = hashlib.sha256(b"hearout calls\0" + secret.encode()).digest()
+        self._seal = Seal(ledger.book, secret)
         self._told: set[tuple[str, str]] = set()
 
     def attend(self, watched: WatchedCall) -> None:
@@ -158,7 +153,7 @@ class CallRegistry:
         listed = (WORKERS.c.book == self._book, WORKERS.c.worker == worker)
         old = (WORKERS.c.book == self._book, WORKERS.c.at < now - WORKERS_KEPT)
         with self._ledger.transaction() as connection:
-            mine = {"beat": beat, "at": now, "mac": self._signed(["worker", self._book, worker, beat])}
+            mine = {"beat": beat, "at": now, "mac": self._seal.signed("worker", worker, beat)}
             if connection.execute(WORKERS.update().where(*listed).values(mine)).rowcount == 0:
                 connection.execute(WORKERS.delete().where(*old))
                 connection.execute(WORKERS.insert().values(book=self._book, worker=worker, **mine))
@@ -188,26 +183,18 @@ class CallRegistry:
         return values | {"book": self._book, "mac": self._mac(values)}
 
     def _mac(self, values: Mapping[str, Any]) -> str:
-        return self._signed([self._book, *(values[name] for name in WatchedCall.__match_args__)])
-
-    def _signed(self, what: list[Any]) -> str:
-        return hmac.new(self._key, canonical(what).encode(), hashlib.sha256).hexdigest()
+        return self._seal.signed("call", *(values[name] for name in WatchedCall.__match_args__))
 
     def _is_beat(self, row: Any) -> bool:
         """Whether that worker, or another that has the secret, wrote this beat."""
-        return self._fits(row.mac, self._signed(["worker", self._book, row.worker, row.beat]), "workers", row.worker)
+        return self._fits(row.mac, self._seal.signed("worker", row.worker, row.beat), "workers", row.worker)
 
     def _fits(self, there: object, mac: str, table: str, name: str) -> bool:
-        if hmac.compare_digest(str(there).encode(), mac.encode()):
-            return True
-        if (table, name) not in self._told:
+        fits = is_mac(there, mac)
+        if not fits and (table, name) not in self._told:
             self._told.add((table, name))
-            logger.error(
-                "a row of hearout_%s was written by none of these workers, and is passed over; do all have the same "
-                "LIVEKIT_API_SECRET?",
-                table,
-            )
-        return False
+            log_foreign(f"a row of hearout_{table}")
+        return fits
 
     def _authentic(self, row: Mapping[str, Any]) -> WatchedCall | None:
         """The call of a row that a worker wrote; None for one that somebody else did."""

@@ -52,7 +52,7 @@ class Checkpoint:
     def text(self) -> str:
         """The checkpoint, as it is signed."""
         root = base64.b64encode(bytes.fromhex(self.root)).decode()
-        return f"{_origin(self.book)}\n{self.size}\n{root}\nhead {self.head}\ntime {self.at!r}\n"
+        return f"hearout/{_key_name(self.book)}\n{self.size}\n{root}\nhead {self.head}\ntime {self.at!r}\n"
 
     def signed(self, signer: Signer) -> str:
         """The note: the text, and the signature under it."""
@@ -138,10 +138,6 @@ def _read(path: Path, lines: Iterable[str]) -> Iterator[Checkpoint]:
         except (LedgerError, ValueError) as error:
             what = str(error) if isinstance(error, LedgerError) else "it cannot be read"
             raise LedgerError(f"line {number} of {path} is a damaged anchor: {what}") from error
-
-
-def _origin(book: str) -> str:
-    return f"hearout/{_key_name(book)}"
 
 
 def _key_name(book: str) -> str:

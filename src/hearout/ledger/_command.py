@@ -55,7 +55,6 @@ def main(
         argv: what follows ``hearout receipts``.
         environ: where ``HEAROUT_LEDGER``, ``HEAROUT_BOOK`` and ``HEAROUT_LEDGER_KEY`` are looked up.
         clock: the time, in seconds since 1970, UTC.
-        serve: serves the page of ``hearout receipts serve``.
         progress: shows how far `verify` is.
 
     Returns:

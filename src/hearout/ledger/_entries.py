@@ -300,12 +300,17 @@ def settlement(
 ) -> Record:
     """The record of how an utterance ended; `entry` names it, and is made where it is empty."""
     document = to_json(receipt) | {"call": call}
-    # numbers as JSON has them, so that the content is the same before and after the spool
-    sealed, said = seal(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
-    kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
-    content = {"receipt": sealed, "kept": kept, "text_kept": text is Retention.KEEP}
+    content, said = sealed(document, words=words, text=text)
+    content["text_kept"] = text is Retention.KEEP
     named = {"entry": entry} if entry else {}
-    return Record(RowKind.SETTLED, call, receipt.id, now, by, checked(content), said, owed, **named)
+    return Record(RowKind.SETTLED, call, receipt.id, now, by, content, said, owed, **named)
+
+
+def sealed(document: Json, *, words: Retention, text: Retention) -> tuple[Json, Plaintext]:
+    """The content of a row with this receipt, and what stands beside the row."""
+    # numbers as JSON has them, so that the content is the same before and after the spool
+    receipt, said = seal(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
+    return checked({"receipt": receipt, "kept": said.kept}), said
 
 
 def checked(content: Json) -> Json:

@@ -13,28 +13,26 @@ OFF = "off"
 """`HEAROUT_LEDGER=off`: receipts stay in memory, as without it, and nobody is told how to keep them."""
 
 
-def place(environ: Mapping[str, str]) -> Ledger | None:
+def place(environ: Mapping[str, str], *, warns: bool = False) -> Ledger | None:
     """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`, anchored at `HEAROUT_ANCHORS`;
     None where none is named.
+
+    Args:
+        warns: where nobody said anything about a ledger, one line of the log says what that means.
 
     Raises:
         LedgerError: the URL makes no sense, or the key cannot be read.
     """
-    url = environ.get("HEAROUT_LEDGER") or OFF
-    if url == OFF:
-        return None
-    key = environ.get("HEAROUT_LEDGER_KEY")
-    signer = load_signer(Path(key)) if key else None
-    book, anchors = environ.get("HEAROUT_BOOK") or DEFAULT_BOOK, environ.get("HEAROUT_ANCHORS") or ""
-    return Ledger(url, book, signer=signer, anchors=anchors)
-
-
-def place_or_warn(environ: Mapping[str, str]) -> Ledger | None:
-    """As :func:`place`; where nobody said anything about a ledger, one line of the log says what that means."""
-    if not environ.get("HEAROUT_LEDGER"):
+    url = environ.get("HEAROUT_LEDGER") or ""
+    if not url and warns:
         logger.warning(
             "receipts are in memory, and gone when this process ends; to keep them, set "
             "HEAROUT_LEDGER=sqlite:///receipts.db (or a postgresql:// URL), or pass AgentSession(ledger=…). "
             "HEAROUT_LEDGER=off says that none is wanted"
         )
-    return place(environ)
+    if url in ("", OFF):
+        return None
+    key = environ.get("HEAROUT_LEDGER_KEY")
+    signer = load_signer(Path(key)) if key else None
+    book, anchors = environ.get("HEAROUT_BOOK") or DEFAULT_BOOK, environ.get("HEAROUT_ANCHORS") or ""
+    return Ledger(url, book, signer=signer, anchors=anchors)

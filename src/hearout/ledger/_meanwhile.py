@@ -4,14 +4,14 @@ They stand with the leases, outside the chain, and go when the call is over. Eac
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from .._text import read_json
 from ._entries import marks
-from ._leases import LeaseSeal
+from ._seal import Seal
 from ._tables import LEASES, SAID
 
 TAKEN_UP = 600.0
@@ -22,18 +22,18 @@ OVER = ""
 """The holder of what is settled: nobody says it any more."""
 
 
-def settle(connection: sa.Connection, seal: LeaseSeal, of: int, *, omits: bool, at: float) -> None:
+def settle(connection: sa.Connection, seal: Seal, of: int, *, omits: bool, at: float) -> None:
     """End the lease of an utterance; words that the receipt omits stay until the call is over."""
     lease = (LEASES.c.book == seal.book, LEASES.c.of == of)
     for one in seal.ours(connection, LEASES.c.of == of) if omits else ():
-        if said := _said(read_json(one.held)):
+        if said := [each for each in read_json(one.held) if not _is_mark(each)]:
             values = seal.values(of, one.content, one.played, said) | {"holder": OVER, "until": at}
             connection.execute(LEASES.update().where(*lease).values(values))
             return
     connection.execute(LEASES.delete().where(*lease))
 
 
-def end(connection: sa.Connection, seal: LeaseSeal, *which: sa.ColumnElement[bool]) -> bool:
+def end(connection: sa.Connection, seal: Seal, *which: sa.ColumnElement[bool]) -> bool:
     """Remove the words that were kept for calls that are over, and leases that somebody else wrote; whether there were
     any.
 
@@ -47,7 +47,7 @@ def end(connection: sa.Connection, seal: LeaseSeal, *which: sa.ColumnElement[boo
         omits, before = set(json.loads(one.content).get("omits", ())), json.loads(one.held)
         left = marks(before) if "caller" in omits else before
         if "text" in omits:
-            left = [_untold(mark) for mark in left]
+            left = [{name: one[name] for name in one if name != "text"} if _is_mark(one) else one for one in left]
             said = (SAID.c.book == seal.book, SAID.c.seq == one.of, SAID.c.text.is_not(None))
             gone |= connection.execute(SAID.update().where(*said).values(text=None)).rowcount > 0
         if left != before:
@@ -62,19 +62,6 @@ def end(connection: sa.Connection, seal: LeaseSeal, *which: sa.ColumnElement[boo
 def said_over(held: str | None) -> tuple[str, ...]:
     """The words that stand with the lease of what is settled, in order; of each entry of the receipt's `held` one."""
     return tuple(str(one.get("text", "")) for one in read_json(held or "[]") if isinstance(one, Mapping))
-
-
-def _said(held: Sequence[Any]) -> list[Any]:
-    return [one for one in held if not _is_mark(one)]
-
-
-def _untold(one: Any) -> Any:
-    """A mark without the agent's text; the caller's words as they are."""
-    return _without_text(one) if _is_mark(one) else one
-
-
-def _without_text(mark: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in mark.items() if name != "text"}
 
 
 def _is_mark(one: Any) -> bool:

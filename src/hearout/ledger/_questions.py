@@ -1,7 +1,6 @@
 """Questions in the ledger: a row for how one ended, and a later row where its choice was taken back."""
 
 import json
-import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,8 +12,8 @@ from ..policy import Retention
 from ..receipts import QuestionReceipt
 from ..receipts._question_codec import question_from_json, question_to_json
 from ._book import Ledger
-from ._chain import Plaintext, plain, seal, unseal
-from ._entries import Record, RowKind, checked
+from ._chain import Plaintext, plain, unseal
+from ._entries import Record, RowKind, checked, sealed
 from ._read import known_content, rows_and_beside
 from ._tables import ROWS, of_call
 
@@ -26,10 +25,7 @@ def asked_record(receipt: QuestionReceipt, *, by: str, now: float, text: Retenti
         receipt: how; its `entry` names the row.
         text: what becomes of the question's text.
     """
-    document = json.loads(json.dumps(question_to_json(receipt)))
-    sealed, said = seal(document, secrets.token_hex(16), words=Retention.KEEP, text=text)
-    kept = [name for name, value in (("caller", said.caller), ("text", said.text)) if value is not None]
-    content = checked({"receipt": sealed, "kept": kept})
+    content, said = sealed(question_to_json(receipt), words=Retention.KEEP, text=text)
     return Record(RowKind.ASKED, receipt.call, receipt.id, now, by, content, said, entry=receipt.entry)
 
 

@@ -41,27 +41,25 @@ ROWS = sa.Table(
     *_texts("before", "hash", "content"),
     sa.Column("key", sa.Text),
     sa.Column("signature", sa.Text),
-    sa.Column("seal", sa.Text, nullable=False, server_default=""),
+    *_texts("seal"),
     # taken out of the content, to be found by
-    *_texts("kind", "call", "utterance"),
+    *_texts("kind", "call", "utterance", "entry"),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("entry", sa.Text, nullable=False),
     sa.Column("of", sa.BigInteger),
     sa.UniqueConstraint("book", "entry"),
     sa.Index("hearout_rows_call", "book", "call", "utterance"),
     sa.Index("hearout_rows_of", "book", "of"),
 )
 """The chain. Nothing updates or deletes here. `call`: its pseudonym. `at`: UTC, seconds since
-1970. `of`: the owed row that it belongs to. `seal`: its MAC (`_leases.py`)."""
+1970. `of`: the owed row that it belongs to. `seal`: its MAC (`_seal.py`)."""
 
 HEADS = sa.Table(
     "hearout_heads",
     METADATA,
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("seq", sa.BigInteger, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    *_texts("peaks", "note"),
+    *_texts("hash", "peaks", "note"),
 )
 """Each book's last row, and what the tree over its rows grows from. Whoever appends locks it first, so that a chain
 cannot fork. `peaks`: JSON, of `_merkle.Tree`. `note`: the signed checkpoint; empty where the book is not signed."""
@@ -106,23 +104,20 @@ LEASES = sa.Table(
     METADATA,
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("of", sa.BigInteger, primary_key=True, autoincrement=False),
-    *_texts("call", "utterance", "holder"),
+    *_texts("call", "utterance", "holder", "held", "mac"),
     sa.Column("played", sa.Float, nullable=False),
-    sa.Column("held", sa.Text, nullable=False),
     sa.Column("until", sa.Float, nullable=False),
-    sa.Column("mac", sa.Text, nullable=False, server_default=""),
 )
 """Who is saying what is owed, how far it is, and until when it counts as alive (UTC, seconds since 1970). `held`: JSON,
-how far it is, and what the caller said over it (`_meanwhile.py`). `mac`: `_leases.py`."""
+how far it is, and what the caller said over it (`_meanwhile.py`). `mac`: `_seal.py`."""
 
 CALLS = sa.Table(
     "hearout_calls",
     METADATA,
     sa.Column("book", sa.Text, primary_key=True),
     sa.Column("call", sa.Text, primary_key=True),
-    *_texts("room", "sid", "job", "identity", "name", "metadata", "worker", "holder"),
+    *_texts("room", "sid", "job", "identity", "name", "metadata", "worker", "holder", "mac"),
     sa.Column("rescues", sa.Integer, nullable=False),
-    sa.Column("mac", sa.Text, nullable=False),
 )
 """The calls that an agent is in, or that wait for another one; those that ended well are not here. `mac`: of all the
 rest, by who has LiveKit's API secret."""
@@ -134,25 +129,13 @@ WORKERS = sa.Table(
     sa.Column("worker", sa.Text, primary_key=True),
     sa.Column("beat", sa.BigInteger, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("mac", sa.Text, nullable=False, server_default=""),
+    *_texts("mac"),
 )
 """The workers that look after each other's calls. `beat` grows as long as they live; `mac`: of it and of the worker."""
 
 
-def _with(**columns: str) -> Callable[[sa.Connection], None]:
-    def add(connection: sa.Connection) -> None:
-        for table, column in columns.items():
-            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
-
-    return add
-
-
-MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {
-    3: _with(hearout_workers="mac"),
-    4: _with(hearout_leases="mac", hearout_rows="seal"),
-}
-"""From each older version to the next one; run in one transaction. None leads from before 0.1.0, whose rows were hashed
-otherwise."""
+MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {}
+"""From each older version to the next one; run in one transaction. None leads from before 0.1.0."""
 
 
 def of_call(column: sa.ColumnElement[str], book: str, call: str) -> sa.ColumnElement[bool]:

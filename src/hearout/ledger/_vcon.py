@@ -32,7 +32,6 @@ def vcons(
     Args:
         entries: the utterances; those without a receipt have no dialog.
         questions: that have ended, each with when that was written.
-        now: in seconds since 1970, UTC.
     """
     asked: dict[str, list[tuple[float, QuestionReceipt]]] = {}
     for at, question in questions:

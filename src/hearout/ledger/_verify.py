@@ -136,7 +136,6 @@ class Checker:
     Args:
         verifier: every row must be signed with its key; None looks at no signature.
         head: a hash that was noted before: it must be there still.
-        forgotten: what was forgotten by now.
         anchors: what the book was at moments before; the one with the fewest rows first.
     """
 
@@ -265,6 +264,8 @@ def _unknown(rows: int, signed: int, anchored: int, *, is_checked: bool) -> Iter
 
 # What was exported (``hearout receipts export --chain``), checked without its database
 
+WHOSE = "whose book had that checkpoint: give its key (--key), or an anchor of as many rows (--anchors)"
+
 FIELDS = {"book": str, "seq": int, "before": str, "hash": str, "content": str, "said": dict}
 
 
@@ -359,7 +360,8 @@ def _part(
         proof = () if one.size == now.size else end.beginnings[one.size]
         if fault is None and not _begins(one, now, proof):
             fault = Fault(one.size, "the checkpoint", "the book that was anchored is not the beginning of this one")
-    unknown = list(_unknown_of_part(now, known, is_checked=verifier is not None))
+    is_known = verifier is not None or any(one.size == now.size for one in known)
+    unknown = () if is_known else (WHOSE,)
     verdict = ChainVerdict(good, now.head, signed, fault, max((one.size for one in known), default=0))
     return verdict if fault is not None else replace(verdict, unknown=(*unknown, f"what else book {book!r} holds"))
 
@@ -377,11 +379,6 @@ def _wrong_part(link: Link, now: Checkpoint) -> str:
 
 def _begins(anchor: Checkpoint, now: Checkpoint, proof: Sequence[bytes]) -> bool:
     return is_beginning(anchor.size, bytes.fromhex(anchor.root), now.size, bytes.fromhex(now.root), proof)
-
-
-def _unknown_of_part(now: Checkpoint, known: Sequence[Checkpoint], *, is_checked: bool) -> Iterator[str]:
-    if not is_checked and all(one.size < now.size for one in known):
-        yield "whose book had that checkpoint: give its key (--key), or an anchor of as many rows (--anchors)"
 
 
 def _lines(path: Path) -> Iterator[str]:

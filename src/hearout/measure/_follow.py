@@ -56,10 +56,7 @@ class Follow:
 
 
 def joined(tracks: list[Track], active: Mask) -> Follow:
-    """The tracks in one; where two of them overlap, changed from one to the other where both match best.
-
-    What was received counts once: if the lag falls by 300 ms, 300 ms of the announcement are in neither track.
-    """
+    """The tracks in one; where two of them overlap, changed from one to the other where both match best."""
     lag, match = np.full(len(active), np.nan), np.zeros(len(active))
     number, seams = np.full(len(active), -1), []
     starts = [track.first for track in tracks]

@@ -107,7 +107,6 @@ def measure(
 
     Args:
         recording: mono, integers or floats in ±1.
-        reference: the announcement as it was made, mono.
         sample_rate: Hz, of the recording.
         reference_rate: Hz, of the announcement, if it is another.
 

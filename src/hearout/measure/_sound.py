@@ -75,7 +75,6 @@ def expected(wanted: Floats, there: Floats, line: Floats, voiced: Floats, truste
         there: that of the recording where the frames should be.
         line: that of the line's noise, shape (bands,).
         voiced: how periodic each frame is, 0..1.
-        trusted: frames that are there.
         near: frames by which the channel is told.
     """
     gains = _channel(wanted, there, line, near)

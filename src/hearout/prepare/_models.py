@@ -91,11 +91,7 @@ class LocalSpeechToText:
 
 
 class LiveKitTextToSpeech:
-    """Any of LiveKit's voices.
-
-    Args:
-        name: which voice of the model, if it was chosen.
-    """
+    """Any of LiveKit's voices."""
 
     def __init__(self, voice: tts.TTS[Any], name: str = "") -> None:
         self._tts = voice

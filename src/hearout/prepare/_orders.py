@@ -49,7 +49,6 @@ class Order:
     Attributes:
         id: its name; also the beginning of its files' names.
         text: what is to be said; an empty line ends a sentence.
-        choices: how.
     """
 
     id: str

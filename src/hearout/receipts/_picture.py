@@ -265,7 +265,6 @@ def picture(
         lanes: their names, from above.
         marks: what was said, in any order.
         flags: moments that matter.
-        title: what stands above it.
         wide: pixels, from `NARROWEST` to `WIDEST`.
     """
     wide = min(max(wide, NARROWEST), WIDEST)

@@ -64,27 +64,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jump = _Jump()
         super().__init__(self._jump)
-        self._made: list[weakref.ref[asyncio.Task[Any]]] = []
+        self.made: list[weakref.ref[asyncio.Task[Any]]] = []
         self.set_task_factory(self._make)
 
     def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **more)
-        self._made.append(weakref.ref(task))
+        self.made.append(weakref.ref(task))
         return task
-
-    def report_lost_errors(self) -> None:
-        """Log the exceptions of finished tasks that nobody has looked at.
-
-        asyncio does so when the garbage collector comes by: in another test, or in the middle of a parse, which
-        CPython 3.11 does not survive (gh-106905), since it parses the source to print the traceback.
-        """
-        for made in self._made:
-            task = made()
-            if task is not None and task.done() and getattr(task, "_log_traceback", False):
-                error = task.exception()
-                self.call_exception_handler(
-                    {"message": "Task exception was never retrieved", "exception": error, "task": task}
-                )
 
     def time(self) -> float:
         return self._jump.now
@@ -229,10 +215,18 @@ async def _and_nothing_left(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 
 def report_lost_errors() -> None:
-    """`VirtualLoop.report_lost_errors` of the running loop."""
+    """Log the exceptions of finished tasks that nobody has looked at.
+
+    asyncio does so when the garbage collector comes by: in another test, or in the middle of a parse, which CPython
+    3.11 does not survive (gh-106905), since it parses the source to print the traceback.
+    """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    loop.report_lost_errors()
+    for made in loop.made:
+        task = made()
+        if task is not None and task.done() and getattr(task, "_log_traceback", False):
+            what = {"message": "Task exception was never retrieved", "exception": task.exception(), "task": task}
+            loop.call_exception_handler(what)
 
 
 def _tasks() -> str:

@@ -226,7 +226,6 @@ class ScriptedVAD(vad.VAD):
     """A voice activity detector for which everything that is not silence is speech, but for words said unnoticed.
 
     Args:
-        lexicon: the caller's words, to know which go unnoticed.
         speech: seconds of sound before it says that speech began; as silero's default.
         silence: seconds of silence before it says that speech ended; as silero's default.
     """

@@ -1,8 +1,9 @@
-"""The MACs of leases and rows: an agent that takes a call over acts on both, and tells its LLM the words there.
+"""The MACs of what makes an agent or a worker act: leases and rows, calls and beats.
 
-That of a lease covers the promise (what is to be said, and under which choices), how far it is, and what was said over
-it. Whoever writes to the database without LiveKit's API secret can delete a lease or a row, or put an older lease of
-the same promise back.
+An agent that takes a call over tells its LLM the words there, and a worker puts an agent out of a room, and sends
+another. The MAC of a lease covers the promise (what is to be said, and under which choices), how far it is, and what
+was said over it. Whoever writes to the database without LiveKit's API secret can delete a lease or a row, or put an
+older one back.
 """
 
 import hashlib
@@ -23,8 +24,8 @@ PROMISED = sa.and_(ROWS.c.book == LEASES.c.book, ROWS.c.seq == LEASES.c.of)
 
 
 @dataclass(frozen=True)
-class LeaseSeal:
-    """The MACs of one book's leases and rows, by what all workers share and the database does not have.
+class Seal:
+    """The MACs of one book, by what all workers share and the database does not have.
 
     Args:
         secret: LiveKit's API secret.
@@ -45,8 +46,7 @@ class LeaseSeal:
 
     def fits(self, of: int, promise: str, lease: Any) -> bool:
         """Whether a process that has the secret wrote this lease (`played`, `held`, `mac`) of this promise."""
-        mac = self._mac(of, promise, lease.played, lease.held)
-        return hmac.compare_digest(str(lease.mac).encode(), mac.encode())
+        return is_mac(lease.mac, self._mac(of, promise, lease.played, lease.held))
 
     def ours(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[sa.Row[Any]]:
         """The leases of the book that fit, each with the `content` of its promise, the newest first."""
@@ -58,30 +58,35 @@ class LeaseSeal:
         """As :meth:`fits`, of a row with the promise's `content`; one that does not is logged."""
         if self.fits(of, lease.content, lease):
             return True
-        logger.error(
-            "the lease of row %s was written by none of these workers, and is passed over; do all have the same "
-            "LIVEKIT_API_SECRET?",
-            of,
-        )
+        log_foreign(f"the lease of row {of}")
         return False
 
     def row(self, hashed: str) -> str:
         """The MAC of a row with this hash."""
-        return self._signed("row", hashed)
+        return self.signed("row", hashed)
 
     def our_rows(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> dict[str, int]:
         """The numbers of the rows of the book that a process wrote that has the secret, by their entries."""
         found = connection.execute(sa.select(ROWS).where(ROWS.c.book == self.book, *which)).all()
         macs = [self.row(row_hash(self.book, one.seq, one.before, one.content)) for one in found]
-        return {
-            one.entry: one.seq
-            for one, mac in zip(found, macs, strict=True)
-            if hmac.compare_digest(str(one.seal).encode(), mac.encode())
-        }
+        return {one.entry: one.seq for one, mac in zip(found, macs, strict=True) if is_mac(one.seal, mac)}
 
     def _mac(self, of: int, promise: str, played: Any, held: Any) -> str:
-        return self._signed("lease", of, str(promise), repr(played), str(held))
+        return self.signed("lease", of, str(promise), repr(played), str(held))
 
-    def _signed(self, *what: Any) -> str:
-        key = hashlib.sha256(b"hearout leases\0" + self.secret.encode()).digest()
-        return hmac.new(key, canonical([self.book, *what]).encode(), hashlib.sha256).hexdigest()
+    def signed(self, kind: str, *what: Any) -> str:
+        """The MAC of something of this kind."""
+        key = hashlib.sha256(b"hearout\0" + self.secret.encode()).digest()
+        return hmac.new(key, canonical([self.book, kind, *what]).encode(), hashlib.sha256).hexdigest()
+
+
+def is_mac(there: object, mac: str) -> bool:
+    """Whether a column has this MAC, in a time that tells nothing of it."""
+    return hmac.compare_digest(str(there).encode(), mac.encode())
+
+
+def log_foreign(what: str) -> None:
+    """Log that something has no MAC that fits."""
+    logger.error(
+        "%s was written by none of these workers, and is passed over; do all have the same LIVEKIT_API_SECRET?", what
+    )
