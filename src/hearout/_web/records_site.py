@@ -25,8 +25,8 @@ from .records import LEVELS, OUTCOMES, Recordings, ShownCall, calls
 
 HERE = Path(__file__).parent
 PAGE = HERE / "records"
-STYLE = HERE / "page" / "page.css"
-"""The other page's, which this one completes."""
+SHARED = (HERE / "page" / "page.css", HERE / "page" / "make.js")
+"""What this page takes of the other one."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -62,7 +62,7 @@ class RecordsSite:
         app = web.Application(middlewares=[guarding(loopback=True, headers=_headers)], client_max_size=1024)
         app.on_cleanup.append(self._close)
         app.router.add_get("/", file(PAGE / "index.html"))
-        for path in (*sorted(PAGE.iterdir()), STYLE):
+        for path in (*sorted(PAGE.iterdir()), *SHARED):
             app.router.add_get(f"/{path.name}", file(path))
         app.router.add_get("/book", self._book)
         app.router.add_get("/calls", self._calls)

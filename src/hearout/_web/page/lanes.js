@@ -1,4 +1,5 @@
 // What is said, in two lanes: the agent's captions, and the caller's with what became of each.
+import { clock, make } from "./make.js";
 
 const FATES = {
   held: "held",
@@ -150,27 +151,16 @@ export class Lanes {
   }
 
   add(lane, name, segment) {
-    const entry = document.createElement("li");
-    entry.className = lane;
-    const head = document.createElement("div");
-    head.className = "head";
-    const who = document.createElement("b");
-    who.textContent = name;
+    const entry = make("li", lane);
+    const head = make("div", "head");
     this.times.set(entry, [this.now, this.now]);
-    head.append(who, ` ${clock(this.now)}`);
-    const text = document.createElement("div");
-    text.className = "text";
-    entry.append(head, text);
+    head.append(make("b", "", name), ` ${clock(this.now)}`);
+    entry.append(head, make("div", "text"));
     this.list.append(entry);
     this.place(entry, lane);
     if (segment !== null) this.segments.set(segment, entry);
     return entry;
   }
-}
-
-export function clock(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
 function write(entry, text) {
@@ -181,9 +171,7 @@ function badge(entry, kind, word) {
   if (entry === undefined) return;
   const head = entry.querySelector(".head");
   const was = head.querySelector(".badge");
-  const made = document.createElement("span");
-  made.className = `badge ${kind}`;
-  made.textContent = word;
+  const made = make("span", `badge ${kind}`, word);
   if (was === null) head.append(made);
   else was.replaceWith(made);
 }

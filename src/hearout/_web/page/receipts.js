@@ -1,4 +1,5 @@
 // Receipts, as cards. A receipt that is told again (its answer came, the browser reported) replaces the one before.
+import { make } from "./make.js";
 
 const LEVELS = {
   nothing: "Not even made in full, as far as is known.",
@@ -37,24 +38,14 @@ export class Receipts {
 
   card(key, heading, quoted, described) {
     this.empty.hidden = true;
-    const card = document.createElement("li");
-    card.className = "card";
-    const title = document.createElement("h3");
-    const text = document.createElement("span");
-    text.textContent = quoted ? ` “${quoted}”` : "";
-    title.append(heading, text);
-    const facts = document.createElement("dl");
+    const card = make("li", "card");
+    const title = make("h3");
+    title.append(heading, make("span", "", quoted ? ` “${quoted}”` : ""));
+    const facts = make("dl");
     for (const [name, value, more] of described) {
-      const term = document.createElement("dt");
-      const said = document.createElement("dd");
-      [term.textContent, said.textContent] = [name, value];
-      if (more !== undefined) {
-        const explained = document.createElement("span");
-        explained.className = "more";
-        explained.textContent = ` ${more}`;
-        said.append(explained);
-      }
-      facts.append(term, said);
+      const said = make("dd", "", value);
+      if (more !== undefined) said.append(make("span", "more", ` ${more}`));
+      facts.append(make("dt", "", name), said);
     }
     card.append(title, facts);
     const before = this.cards.get(key);

@@ -1,5 +1,6 @@
 // What the page shows. It decides nothing: call.js tells it what is so.
-import { Lanes, clock } from "./lanes.js";
+import { Lanes } from "./lanes.js";
+import { clock, make } from "./make.js";
 import { Receipts } from "./receipts.js";
 
 export class View {
@@ -123,9 +124,7 @@ export class View {
   // What a person must know, or do
 
   alert(text, kind = "trouble") {
-    const made = document.createElement("div");
-    made.className = `alert ${kind}`;
-    made.append(text);
+    const made = make("div", `alert ${kind}`, text);
     this.alerts.append(made);
     return made;
   }
@@ -149,14 +148,11 @@ export class View {
   // has its buttons instead of those before.
   ask({ id, text, choices }, { by, choose }) {
     const before = this.askedOf(id);
-    const made = document.createElement("div");
-    made.className = "asked";
+    const made = make("div", "asked");
     [made.dataset.id, made.dataset.by] = [id, by];
-    const said = document.createElement("span");
-    said.textContent = text || "Please confirm what the agent said.";
+    const said = make("span", "", text || "Please confirm what the agent said.");
     said.setAttribute("role", "status");
-    const buttons = document.createElement("div");
-    buttons.className = "buttons";
+    const buttons = make("div", "buttons");
     let pressed = false;
     for (const { choice, label } of choices) {
       buttons.append(button(label, async () => {
@@ -325,9 +321,7 @@ export class View {
 }
 
 function button(label, does) {
-  const made = document.createElement("button");
-  made.className = "main";
-  made.textContent = label;
+  const made = make("button", "main", label);
   made.addEventListener("click", does);
   return made;
 }

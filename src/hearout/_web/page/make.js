@@ -1,4 +1,4 @@
-// Elements. Text is always text: names and words come from callers.
+// Elements, for both pages. Text is always text: names and words come from callers.
 
 // Without what turns the direction of the words after it: a name could otherwise make others' words read as its own.
 export function clean(text) {
