@@ -33,9 +33,7 @@ class Postgres:
         self._as = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
         if self._as:
             shutil.chown(folder, "nobody", "nogroup")
-        self._run(
-            "initdb", "-D", str(folder / "data"), "-U", "hearout", "-A", "trust", "--locale=C", "-E", "UTF8", "-N"
-        )
+        self._run("initdb", "-D", "data", "-U", "hearout", "-A", "trust", "--locale=C", "-E", "UTF8", "-N")
         self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -51,17 +49,7 @@ class Postgres:
 
     def start(self) -> None:
         self._server = subprocess.Popen(
-            [
-                self._binaries / "postgres",
-                "-D",
-                "data",
-                "-k",
-                self._folder,
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=off",
-            ],
+            [self._binaries / "postgres", "-D", "data", "-k", self._folder, "-F", "-c", "listen_addresses="],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

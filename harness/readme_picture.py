@@ -8,8 +8,7 @@ from html import escape
 from typing import Any
 
 from harness import ROOT
-from harness.scenes import ours
-from harness.scripted import Announcing, stock
+from harness.scenes import Uninterruptable, ours, stock
 from hearout.testing import Call, Result, Say, first_sound
 
 PICTURE = ROOT / "docs" / "without-and-with.svg"
@@ -29,7 +28,7 @@ STYLE = (
 def played(session: Callable[..., Any]) -> Result:
     """The call with such a session."""
     caller = [Say(first_sound(at), text) for at, text in zip(AT, QUESTIONS, strict=True)]
-    return Call(agent=Announcing, session=session, caller=caller, ends_after=20.0).play()
+    return Call(agent=Uninterruptable, session=session, caller=caller, ends_after=20.0).play()
 
 
 def _box(begin: float, end: float, top: int, kind: str, text: str, *, room: float = 0.0) -> str:

@@ -1,9 +1,10 @@
-"""Agents and calls for the scenarios, with hearout's session."""
+"""Agents and calls for tests in virtual time: with hearout's session, and with LiveKit's own in two settings."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from livekit.agents import Agent, RunContext, function_tool
+from livekit.agents import AgentSession as LiveKitSession
 
 from hearout import AgentSession, Policy, Receipt
 from hearout._session.runner import FloorListener
@@ -41,6 +42,16 @@ class Uninterruptable(Announcing):
         super().__init__(*texts, allow_interruptions=False)
 
 
+class Interruptible(Agent):
+    """Says a notice, and lets itself be interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="Answer briefly.")
+
+    async def on_enter(self) -> None:
+        self.session.say(NOTICE)
+
+
 class Thinking(Agent):
     """Lets the model speak first, not to be interrupted; so are its replies."""
 
@@ -63,6 +74,20 @@ class Working(Thinking):
         """Look something up."""
         self.ran.append(1.0)
         return "found"
+
+
+def stock(**models: Any) -> LiveKitSession[Any]:
+    """LiveKit's own session."""
+    return LiveKitSession(turn_handling={"turn_detection": "vad"}, aec_warmup_duration=None, **models)
+
+
+def hearing(**models: Any) -> LiveKitSession[Any]:
+    """Stock, and the STT hears what is said over protected speech."""
+    return LiveKitSession(
+        turn_handling={"turn_detection": "vad", "interruption": {"discard_audio_if_uninterruptible": False}},
+        aec_warmup_duration=None,
+        **models,
+    )
 
 
 def ours(
@@ -88,13 +113,7 @@ def call(
     **more: Any,
 ) -> Result:
     """A call with hearout's session."""
-    return Call(
-        agent=agent,
-        session=ours(policy, on_floor),
-        caller=caller,
-        ends_after=ends_after,
-        **more,
-    ).play()
+    return Call(agent=agent, session=ours(policy, on_floor), caller=caller, ends_after=ends_after, **more).play()
 
 
 def receipts(result: Result) -> list[Receipt]:
@@ -106,6 +125,11 @@ def receipts(result: Result) -> list[Receipt]:
 def fates(result: Result, number: int = 0) -> list[tuple[str, str]]:
     """Held words of an utterance, each with the fate."""
     return [(held.text, fate.value) for held, fate in receipts(result)[number].held]
+
+
+def words_heard(result: Result) -> list[str]:
+    """The words that the STT heard."""
+    return [word.text for _, word in result.heard]
 
 
 def said(result: Result) -> Sequence[str]:

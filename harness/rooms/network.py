@@ -95,23 +95,7 @@ def network() -> Iterator[Network]:
         for one in (made.house, made.caller):
             _run(["ip", "netns", "add", one])
             undo.callback(_run, ["ip", "netns", "del", one])
-        _run(
-            [
-                "ip",
-                "-n",
-                made.house,
-                "link",
-                "add",
-                "line",
-                "type",
-                "veth",
-                "peer",
-                "name",
-                "line",
-                "netns",
-                made.caller,
-            ]
-        )
+        _run(f"ip -n {made.house} link add line type veth peer name line netns {made.caller}".split())
         _set_up(made.house, HOUSE_ADDRESS, CALLER_ADDRESS)
         _set_up(made.caller, CALLER_ADDRESS, HOUSE_ADDRESS)
         undo.callback(_end_what_is_left, made)

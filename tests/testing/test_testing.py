@@ -11,7 +11,7 @@ from livekit.agents import AgentSession, RunContext, function_tool
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from harness import ROOT
-from harness.scripted import NOTICE, SIX_WORDS, Announcing, Interruptible, hearing, stock, words_heard
+from harness.scenes import NOTICE, QUESTION, Interruptible, Uninterruptable, hearing, stock, words_heard
 from hearout import AgentSession as OurSession
 from hearout import CutIn, Outcome, Policy
 from hearout.testing import (
@@ -41,16 +41,16 @@ from hearout.testing._clock import BUSY_LIMIT
 
 def test_an_exception_that_was_not_expected_ends_the_run() -> None:
     with pytest.raises(RuntimeError, match="does not allow interruptions"):
-        Call(agent=Announcing, session=stock, caller=[Do(2.0, lambda session: session.interrupt())]).play()
+        Call(agent=Uninterruptable, session=stock, caller=[Do(2.0, lambda session: session.interrupt())]).play()
 
 
 def test_an_exception_that_was_expected_must_come() -> None:
     with pytest.raises(CallError, match="was to raise RuntimeError"):
-        Call(agent=Announcing, session=stock, caller=[Do(1.0, lambda _: None, raises=RuntimeError)]).play()
+        Call(agent=Uninterruptable, session=stock, caller=[Do(1.0, lambda _: None, raises=RuntimeError)]).play()
 
 
 def test_noise_is_speech_without_words() -> None:
-    result = Call(agent=Announcing, session=stock, caller=[Noise(10.0, 0.5)]).play()
+    result = Call(agent=Uninterruptable, session=stock, caller=[Noise(10.0, 0.5)]).play()
     states = [event.new_state for at, name, event in result.events if name == "user_state_changed" and at > 9.9]
 
     assert states[:2] == ["speaking", "listening"]
@@ -60,7 +60,7 @@ def test_noise_is_speech_without_words() -> None:
 def test_a_final_may_be_late_or_never_come() -> None:
     def play(delay: float | None) -> Result:
         return Call(
-            agent=Announcing, session=stock, caller=[Say(10.0, "hello there")], stt=STT(finals={0: delay})
+            agent=Uninterruptable, session=stock, caller=[Say(10.0, "hello there")], stt=STT(finals={0: delay})
         ).play()
 
     late, never = play(3.0), play(None)
@@ -76,7 +76,7 @@ def test_a_final_may_be_late_or_never_come() -> None:
 
 def test_an_stt_that_comes_back_hears_what_livekit_kept_for_it() -> None:
     ear = STT(outages=(Outage(10.5, seconds=1.0),))
-    result = Call(agent=Announcing, session=stock, stt=ear, caller=[Say(12.0, "still here")]).play()
+    result = Call(agent=Uninterruptable, session=stock, stt=ear, caller=[Say(12.0, "still here")]).play()
 
     assert len(result.errors) >= 1
     assert result.turns == ["still here"]
@@ -111,7 +111,7 @@ def test_a_tool_is_called_and_its_answer_spoken() -> None:
 
 def test_a_reply_to_a_backchannel_is_false_and_so_is_one_to_nothing() -> None:
     result = Call(
-        agent=Announcing,
+        agent=Uninterruptable,
         session=stock,
         caller=[
             Say(10.0, "okay", answered=False),
@@ -125,8 +125,8 @@ def test_a_reply_to_a_backchannel_is_false_and_so_is_one_to_nothing() -> None:
 
 def test_a_hang_up_at_half_is_one_to_hearouts_session_and_ends_livekits() -> None:
     caller = [HangUp(first_sound(4.0))]
-    ours = Call(agent=Announcing, caller=caller).play()
-    livekits = Call(agent=Announcing, session=stock, caller=caller).play()
+    ours = Call(agent=Uninterruptable, caller=caller).play()
+    livekits = Call(agent=Uninterruptable, session=stock, caller=caller).play()
 
     (receipt,) = ours.session.receipts
     assert (receipt.outcome, receipt.played) == (Outcome.CALLER_GONE, pytest.approx(4.0, abs=0.1))
@@ -138,14 +138,14 @@ def test_a_hang_up_at_half_is_one_to_hearouts_session_and_ends_livekits() -> Non
 
 
 def test_a_caller_who_hung_up_and_returns_hears_the_rest_and_is_heard() -> None:
-    caller = [HangUp(first_sound(4.0)), Return(first_sound(8.0)), Say(first_sound(9.0), SIX_WORDS)]
-    result = Call(agent=Announcing, caller=caller).play()
+    caller = [HangUp(first_sound(4.0)), Return(first_sound(8.0)), Say(first_sound(9.0), QUESTION)]
+    result = Call(agent=Uninterruptable, caller=caller).play()
 
     receipt = result.session.receipts[0]
     assert (receipt.outcome, len(receipt.attempts)) == (Outcome.FINISHED, 2)
     assert NOTICE.endswith(result.protected[1].said)
     assert result.protected[1].whole
-    assert (result.turns, len(result.replies)) == ([SIX_WORDS], 1)
+    assert (result.turns, len(result.replies)) == ([QUESTION], 1)
 
 
 def test_a_caller_who_hung_up_neither_hears_nor_is_heard_until_they_return() -> None:
@@ -153,18 +153,20 @@ def test_a_caller_who_hung_up_neither_hears_nor_is_heard_until_they_return() -> 
         HangUp(first_sound(2.0)),
         Say(first_sound(3.0), "is anybody there"),
         Return(first_sound(4.0)),
-        Say(first_sound(12.0), SIX_WORDS),
+        Say(first_sound(12.0), QUESTION),
         HangUp(first_sound(19.0)),
     ]
     result = Call(agent=Interruptible, caller=caller, tts=TTS(rate=10.0)).play()
 
-    assert words_heard(result) == SIX_WORDS.split()
+    assert words_heard(result) == QUESTION.split()
     ((at, seconds),) = result.utterances[0].silences
     assert (at - result.utterances[0].start, seconds) == pytest.approx((2.0, 2.0), abs=0.05)
 
 
 def test_a_return_says_nothing_to_livekits_session_which_ended() -> None:
-    result = Call(agent=Announcing, session=stock, caller=[HangUp(first_sound(2.0)), Return(first_sound(4.0))]).play()
+    result = Call(
+        agent=Uninterruptable, session=stock, caller=[HangUp(first_sound(2.0)), Return(first_sound(4.0))]
+    ).play()
 
     assert len(result.utterances) == 1
     assert result.closed is not None
@@ -174,7 +176,7 @@ def test_the_same_call_with_the_same_seed_gives_the_same_result() -> None:
     call = Call(
         agent=WithTool,
         session=hearing,
-        caller=[*(Say(10.0 * n, SIX_WORDS) for n in range(1, 5)), Type(33.0, "typed"), Noise(36.0, 0.4), HangUp(50.0)],
+        caller=[*(Say(10.0 * n, QUESTION) for n in range(1, 5)), Type(33.0, "typed"), Noise(36.0, 0.4), HangUp(50.0)],
         stt=STT(outages=(Outage(12.0, seconds=2.0), Outage(22.0, seconds=1.0, retryable=False)), finals={1: 2.0}),
         llm=LLM(answers=[Reply("One moment.", tools=(UseTool("look_up"),)), "Nine to five.", "Fine."]),
         tts=TTS(faults=(TTSFault(2),)),
@@ -203,7 +205,9 @@ def test_the_seed_is_that_of_the_random_module_for_the_length_of_a_run() -> None
 
 
 def test_a_minute_takes_less_than_half_a_second() -> None:
-    call = Call(agent=Announcing, session=stock, caller=[Say(10.0 * n, SIX_WORDS) for n in range(1, 6)], ends_after=60)
+    call = Call(
+        agent=Uninterruptable, session=stock, caller=[Say(10.0 * n, QUESTION) for n in range(1, 6)], ends_after=60
+    )
     took: list[float] = []
     for _ in range(3):
         before = time.process_time()
@@ -216,7 +220,7 @@ def test_a_minute_takes_less_than_half_a_second() -> None:
 
 def test_the_clocks_of_the_process_are_as_before() -> None:
     originals = (time.time, time.monotonic, time.perf_counter, time.perf_counter_ns)
-    Call(agent=Announcing, session=stock, ends_after=1.0).play()
+    Call(agent=Uninterruptable, session=stock, ends_after=1.0).play()
 
     assert (time.time, time.monotonic, time.perf_counter, time.perf_counter_ns) == originals
 
@@ -237,9 +241,9 @@ def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
     def ours(**models: Any) -> OurSession[Any]:
         return OurSession(policy=Policy(cut_in=CutIn(keys="1")), **models)
 
-    typed = Call(agent=Announcing, caller=[Type(first_sound(1.0), "where are you")]).play()
-    pressed = Call(agent=Announcing, session=ours, caller=[Press(first_sound(2.0), "1")]).play()
-    ignored = Call(agent=Announcing, session=stock, caller=[Press(first_sound(2.0), "1")]).play()
+    typed = Call(agent=Uninterruptable, caller=[Type(first_sound(1.0), "where are you")]).play()
+    pressed = Call(agent=Uninterruptable, session=ours, caller=[Press(first_sound(2.0), "1")]).play()
+    ignored = Call(agent=Uninterruptable, session=stock, caller=[Press(first_sound(2.0), "1")]).play()
 
     assert (typed.protected[0].whole, typed.turns) == (True, ["where are you"])
     assert pressed.protected[0].end - pressed.protected[0].start == pytest.approx(2.0, abs=0.1)
@@ -247,7 +251,7 @@ def test_typed_text_and_keys_go_the_way_of_the_session_that_gets_them() -> None:
 
 
 def test_what_livekit_stamps_follows_the_call() -> None:
-    result = Call(agent=Announcing, session=stock, caller=[Say(20.0, "hello")]).play()
+    result = Call(agent=Uninterruptable, session=stock, caller=[Say(20.0, "hello")]).play()
     stamps = [item.created_at for item in result.history.messages()]
 
     assert stamps == sorted(stamps)
@@ -256,10 +260,10 @@ def test_what_livekit_stamps_follows_the_call() -> None:
 
 def test_a_moment_that_has_passed_when_it_is_known_ends_the_run() -> None:
     with pytest.raises(CallError, match="known only at"):
-        Call(agent=Announcing, session=stock, caller=[Say(from_end(-8.4), "hello")]).play()
+        Call(agent=Uninterruptable, session=stock, caller=[Say(from_end(-8.4), "hello")]).play()
 
 
-class Leaking(Announcing):
+class Leaking(Uninterruptable):
     """Leaves a task behind."""
 
     async def on_enter(self) -> None:
@@ -310,19 +314,19 @@ def test_many_errors_may_be_survived_when_the_session_is_told_so() -> None:
         )
 
     ear = STT(outages=(Outage(1.0, seconds=5.0, retryable=False),))
-    result = Call(agent=Announcing, session=patient, stt=ear, caller=[Say(12.0, "hello")]).play()
+    result = Call(agent=Uninterruptable, session=patient, stt=ear, caller=[Say(12.0, "hello")]).play()
 
     assert result.protected[0].whole
     assert result.turns == ["hello"]
 
 
 def test_speech_after_speech_whose_voice_died_is_an_utterance_of_its_own() -> None:
-    class Greeting(Announcing):
+    class Greeting(Uninterruptable):
         async def on_enter(self) -> None:
             self.session.say("Good morning to you, and welcome to the clinic.", allow_interruptions=True)
             await super().on_enter()
 
-    result = Call(agent=Greeting, caller=[Say(0.7, SIX_WORDS)], tts=TTS(faults=(TTSFault(0, after=0.6),))).play()
+    result = Call(agent=Greeting, caller=[Say(0.7, QUESTION)], tts=TTS(faults=(TTSFault(0, after=0.6),))).play()
 
     assert [one.protected for one in result.utterances] == [False, True, True], result.describe()
     assert result.protected[0].whole
