@@ -9,7 +9,7 @@ from typing import Any
 
 from livekit.agents import Agent
 
-from harness.scenes import CONSENT, NOTICE, QUESTION, SECOND, Announcing
+from harness.scenes import CONSENT, NOTICE, QUESTION, SECOND, Announcing, Mixed
 from hearout.testing import LLM, TTS, Reply, Say, Type
 
 from . import scenarios
@@ -90,7 +90,7 @@ def _answer(one: Any, said: Callable[[str], str]) -> Any:
 def _in_language(make: Callable[[], Agent], said: Callable[[str], str]) -> Callable[[], Agent]:
     def made() -> Agent:
         agent = make()
-        if isinstance(agent, Announcing | scenarios.Mixed):
+        if isinstance(agent, Announcing | Mixed):
             agent.texts = tuple(said(text) for text in agent.texts)
         return agent
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.ledger_workers import Opened
+from harness.ledger_workers import Opened, receipt
 from hearout.ledger import Ledger, LedgerWriter, Written
 from hearout.ledger._read import entries, verify
 from hearout.ledger._writer import PATIENCE
-from hearout.receipts import Attempt, Fate, Held, Listener, Outcome, Receipt
 
 from .table import Row, Table, check, milliseconds, percentile
 
@@ -34,15 +33,6 @@ class Cost:
     seconds: dict[str, list[float]]
     verified: tuple[int, float]
     listed: tuple[int, float]
-
-
-def receipt(id: str) -> Receipt:
-    held = ((Held("my address has changed", 3.0), Fate.DELIVERED),)
-    listeners = (Listener("ann", ((0.0, 9.0),)),)
-    attempts = (Attempt(1.0, 8.0, 7.0),)
-    return Receipt(
-        id, Outcome.FINISHED, "", 0.5, 1.0, 8.0, 7.0, 7.0, TEXT, held, attempts=attempts, listeners=listeners
-    )
 
 
 async def costs(url: str, rounds: int, folder: Path) -> dict[str, list[float]]:

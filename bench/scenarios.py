@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import Agent
-
-from harness.scenes import CONSENT, NOTICE, QUESTION, SECOND, Announcing, Thinking, Working
+from harness.scenes import CONSENT, NOTICE, QUESTION, SECOND, Announcing, Mixed, Next, Thinking, Working
 from hearout.testing import (
     LLM,
     STT,
@@ -98,24 +96,6 @@ def _does(low: float, high: float, what: Callable[[Any], Any]) -> Callable[[rand
     return lambda drawing: Do(first_sound(drawing.uniform(low, high)), what)
 
 
-class Mixed(Agent):
-    """Says one thing that may be interrupted and one that may not."""
-
-    def __init__(self, *, protected_first: bool) -> None:
-        super().__init__(instructions="Answer briefly.")
-        self._order = (True, False) if protected_first else (False, True)
-        self.texts: tuple[str, ...] = (NOTICE, SECOND)
-
-    async def on_enter(self) -> None:
-        for protected in self._order:
-            self.session.say(self.texts[0 if protected else 1], allow_interruptions=not protected)
-
-
-class _Next(Agent):
-    def __init__(self) -> None:
-        super().__init__(instructions="You are the next agent.")
-
-
 _TEN = [f"This is announcement number {number} of ten." for number in range(10)]
 MURMURS = ("mm-hm", "okay", "right", "uh-huh", "I see")
 _COST, _LONG = "what does it cost", "and how long"
@@ -164,7 +144,7 @@ SAID: Sequence[Scenario] = (
     Scenario("before unprotected speech", _says(_after(0.5, 1.5), agent=lambda: Mixed(protected_first=True))),
     Scenario(
         "hand-over in the middle",
-        _says(_after(0.5, 1.5), _does(3.0, 4.0, lambda s: s.update_agent(_Next()))),
+        _says(_after(0.5, 1.5), _does(3.0, 4.0, lambda s: s.update_agent(Next()))),
         prepares=False,
     ),
     Scenario(

@@ -52,6 +52,26 @@ class Interruptible(Agent):
         self.session.say(NOTICE)
 
 
+class Mixed(Agent):
+    """Says one thing that may be interrupted and one that may not."""
+
+    def __init__(self, *, protected_first: bool) -> None:
+        super().__init__(instructions="Answer briefly.")
+        self.protected_first = protected_first
+        self.texts: tuple[str, ...] = (NOTICE, SECOND)
+
+    async def on_enter(self) -> None:
+        for protected in (self.protected_first, not self.protected_first):
+            self.session.say(self.texts[0 if protected else 1], allow_interruptions=not protected)
+
+
+class Next(Agent):
+    """To whom a call is handed over."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="You are the next agent.")
+
+
 class Thinking(Agent):
     """Lets the model speak first, not to be interrupted; so are its replies."""
 

@@ -1,11 +1,9 @@
 """The time in which the event loop stood still is no time to the floor; its records are in seconds of the call."""
 
 import dataclasses
-import inspect
 import random
 import typing
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.laws_awake import stood_still_and_not
+from harness.mutants import mutated
 from harness.orders import played
 from hearout import Policy
 from hearout._floor import actions as a
@@ -164,14 +163,10 @@ def keeps_the_law(which: type[AwakeFloor]) -> None:
     ],
 )
 def test_a_mutant_of_the_awake_floor_breaks_the_law_of_standstills(old: str, new: str) -> None:
-    source = inspect.getsource(awake)
-    assert source.count(old) == 1
-    changed = ModuleType(awake.__name__)
-    changed.__dict__.update(__package__=awake.__package__)
-    exec(compile(source.replace(old, new), awake.__name__, "exec"), changed.__dict__)
+    broken = mutated(awake, old, new).AwakeFloor
 
     with pytest.raises((AssertionError, ValueError)):  # another number of actions
-        keeps_the_law(changed.AwakeFloor)
+        keeps_the_law(broken)
 
 
 def numbers(kind: Any, seen: set[str]) -> Iterator[tuple[str, str]]:

@@ -1,14 +1,13 @@
 """The laws of answering, over random calls, and the mutants that each of them kills."""
 
-import importlib
 import inspect
 import os
-import sys
 from collections.abc import Callable
 
 import pytest
 
 from harness import questions as laws
+from harness.mutants import mutated
 from hearout._floor import floor, pressed, question
 
 CALLS = min(600, int(os.environ.get("HEAROUT_ORDERS", "600")))
@@ -125,17 +124,8 @@ MUTANTS: dict[str, tuple[str, str, Callable[[laws.Asked], None]]] = {
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_of_the_rules_is_killed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new, law = MUTANTS[name]
-    source, which = next(
-        (text, which) for text, which in ((inspect.getsource(one), one) for one in (question, pressed)) if old in text
-    )
-    assert source.count(old) == 1, "the mutant does not fit the source"
-    mutant = type(sys)("hearout._floor.mutated_question")
-    mutant.__package__ = "hearout._floor"
-    monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
-    exec(compile(source.replace(old, new), "mutant", "exec"), mutant.__dict__)
-    name = "Questions" if which is question else "Pressed"
-    monkeypatch.setattr(floor, name, getattr(mutant, name))
-    importlib.invalidate_caches()
+    which, name = (question, "Questions") if old in inspect.getsource(question) else (pressed, "Pressed")
+    monkeypatch.setattr(floor, name, getattr(mutated(which, old, new), name))
 
     def calls() -> None:
         for seed in range(1200):

@@ -1,14 +1,12 @@
 """Announcements that come again: the laws over random calls, and the mutants that each of them kills."""
 
-import importlib
-import inspect
 import random
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
+from harness.mutants import mutated
 from hearout._floor import actions as a
 from hearout._floor import events as e
 from hearout._floor import floor, repeats
@@ -175,14 +173,7 @@ MUTANTS: dict[str, tuple[str, str, Callable[[Heard], None]]] = {
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_of_coming_again_is_killed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new, law = MUTANTS[name]
-    source = inspect.getsource(repeats)
-    assert source.count(old) == 1, "the mutant does not fit the source"
-    mutant = type(sys)("hearout._floor.mutated_repeats")
-    mutant.__package__ = "hearout._floor"
-    monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
-    exec(compile(source.replace(old, new), "mutant", "exec"), mutant.__dict__)
-    monkeypatch.setattr(floor, "Repeats", mutant.Repeats)
-    importlib.invalidate_caches()
+    monkeypatch.setattr(floor, "Repeats", mutated(repeats, old, new).Repeats)
 
     def calls() -> None:
         for seed in range(CALLS):

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.ledger_workers import MINE, receipt
 from harness.strategies import receipts
 from hearout.errors import ReceiptError
-from hearout.receipts import Attempt, Fate, Held, Kind, Level, Listener, Outcome, Receipt
+from hearout.receipts import Fate, Held, Kind, Level, Listener, Receipt
 from hearout.receipts._codec import from_json, to_json
 
 NOTICE = "This call is recorded."
-MINE = "my address is 4 Elm Street"
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -25,21 +25,9 @@ values = st.recursive(
 
 def one(**fields: Any) -> Receipt:
     """An announcement of 7 s, with words said over it."""
-    whole = {
-        "id": "notice",
-        "outcome": Outcome.FINISHED,
-        "why": "",
-        "asked_at": 0.5,
-        "started_at": 1.0,
-        "ended_at": 8.0,
-        "played": 7.0,
-        "made": 7.0,
-        "text": NOTICE,
-        "held": ((Held(MINE, 3.0), Fate.DELIVERED), (Held("0", 4.0, Kind.PRESSED), Fate.RECORDED)),
-        "listeners": (Listener("ann", ((0.0, 9.0),)),),
-        "attempts": (Attempt(1.0, 8.0, 7.0),),
-    }
-    return Receipt(**(whole | fields))
+    held = ((Held(MINE, 3.0), Fate.DELIVERED), (Held("0", 4.0, Kind.PRESSED), Fate.RECORDED))
+    more = {"expected": 0.0, "text": NOTICE, "held": held, "listeners": (Listener("ann", ((0.0, 9.0),)),)}
+    return receipt(**(more | fields))
 
 
 def through_text(document: object) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from harness.ledger_workers import receipt
 from hearout.receipts import Attempt, Level, Listener, Outcome, Receipt
 from hearout.receipts import _spans as spans
 from hearout.receipts._receipt import HOLE, SHORT
@@ -16,20 +17,7 @@ RUNGS = [level for level in Level if level]
 
 def said(**fields: Any) -> Receipt:
     """An announcement of 7 s that was played from second 1 to second 8 of the call."""
-    whole = {
-        "id": "notice",
-        "outcome": Outcome.FINISHED,
-        "why": "",
-        "asked_at": 0.5,
-        "started_at": 1.0,
-        "ended_at": 8.0,
-        "played": 7.0,
-        "made": 7.0,
-        "expected": 7.0,
-        "text": "This call is recorded.",
-        "held": (),
-    }
-    return Receipt(**(whole | fields))
+    return receipt(**({"text": "This call is recorded.", "held": (), "attempts": ()} | fields))
 
 
 def ann(**fields: Any) -> Listener:

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from harness.fake_page import Room, receipt, report, soon
+from harness.fake_page import Page, Room, honest, receipt, report, soon
 from hearout import Level
 from hearout._floor import actions as a
 from hearout._floor import events as e
@@ -15,14 +16,19 @@ from hearout._room.page_reports import witnessed
 from hearout.receipts import Listener
 
 
+def after(call: Callable[[Room], Awaitable[None]], page: Page = honest) -> Room:
+    """The room when the call is over."""
+    room = Room(page)
+    asyncio.run(call(room))
+    return room
+
+
 def test_a_page_that_is_there_reports_and_never_more_than_was_sent() -> None:
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         await room.hello()
         await room.say(seconds=9.9)
-        return room
 
-    room = asyncio.run(call())
+    room = after(call)
     assert room.reports.reported("notice") == 9.9
     assert [method for _, method in room.wire.called] == ["hearout.begin", "hearout.end"]
     assert not room.reports.refused
@@ -51,24 +57,20 @@ def test_a_mark_that_is_sent_late_says_how_late() -> None:
 
 
 def test_a_caller_without_a_page_is_asked_nothing_and_nothing_is_reported() -> None:
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         await room.say()
-        return room
 
-    room = asyncio.run(call())
+    room = after(call)
     assert (room.reports.reported("notice"), room.wire.called) == (None, [])
 
 
 def test_only_the_callers_page_is_a_witness() -> None:
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         with pytest.raises(Refused):
             await room.hello("stranger")
         await room.say()
-        return room
 
-    room = asyncio.run(call())
+    room = after(call)
     assert (room.reports.page, room.wire.called, room.reports.refused["hello"]) == (None, [], 1)
 
 
@@ -87,14 +89,12 @@ def test_an_absurd_report_changes_nothing_and_is_noted_without_its_text(
     async def page(method: str, _: dict[str, Any]) -> str:
         return said if method == "hearout.end" else ""
 
-    async def call() -> Room:
-        room = Room(page)
+    async def call(room: Room) -> None:
         await room.hello()
         await room.say()
-        return room
 
     with caplog.at_level(logging.INFO, logger="hearout"):
-        room = asyncio.run(call())
+        room = after(call, page)
     assert (room.reports.reported("notice"), room.reports.refused["report"]) == (None, 1)
     assert "not counted" in caplog.text
     assert said not in caplog.text
@@ -108,22 +108,19 @@ def test_a_report_that_comes_late_changes_nothing(monkeypatch: pytest.MonkeyPatc
             await asyncio.sleep(0.05)
         return report()
 
-    async def call() -> Room:
-        room = Room(page)
+    async def call(room: Room) -> None:
         await room.hello()
         await room.say()
         await asyncio.sleep(0.1)
-        return room
 
-    room = asyncio.run(call())
+    room = after(call, page)
     assert (room.reports.reported("notice"), room.reports.refused["late"]) == (None, 1)
 
 
 def test_what_is_said_in_two_stretches_is_reported_in_two() -> None:
     heard: list[float] = []
 
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         room.reports.listeners.on_report.append(lambda _, seconds: heard.append(seconds))
         await room.hello()
         await room.say(ended=False)
@@ -131,15 +128,13 @@ def test_what_is_said_in_two_stretches_is_reported_in_two() -> None:
         await soon()
         room.reports.hear(22.5, e.PlayoutFinished("notice", 20.5))
         await soon()
-        return room
 
-    assert asyncio.run(call()).reports.reported("notice") == 20.0
+    assert after(call).reports.reported("notice") == 20.0
     assert heard == [10.0, 20.0]
 
 
 def test_of_what_is_taken_up_again_only_the_rest_can_be_reported() -> None:
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         await room.hello()
         room.reports.hear(0.0, e.SpeechRequested("notice"))
         room.reports.hear(1.0, a.Resume("notice", 15.0, "", ""))
@@ -147,16 +142,14 @@ def test_of_what_is_taken_up_again_only_the_rest_can_be_reported() -> None:
         await soon()
         room.reports.hear(6.0, e.PlayoutFinished("notice", 20.0))
         await soon()
-        return room
 
-    room = asyncio.run(call())
+    room = after(call)
     # 10 s are reported of a stretch of 5 s.
     assert (room.reports.reported("notice"), room.reports.refused["report"]) == (None, 1)
 
 
 def test_a_page_that_comes_in_the_middle_reports_from_then_on() -> None:
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         room.reports.hear(0.0, e.SpeechRequested("notice"))
         room.reports.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
@@ -165,47 +158,40 @@ def test_a_page_that_comes_in_the_middle_reports_from_then_on() -> None:
         await soon()
         room.reports.hear(13.0, e.PlayoutFinished("notice", 12.0))
         await soon()
-        return room
 
-    assert asyncio.run(call()).reports.reported("notice") == 10.0
+    assert after(call).reports.reported("notice") == 10.0
 
 
 def test_speech_that_is_stopped_is_reported_as_far_as_it_came() -> None:
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         await room.hello()
         room.reports.hear(0.0, e.SpeechRequested("notice"))
         room.reports.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
         room.reports.hear(11.0, e.SpeechEnded("notice", interrupted=True))
         await soon()
-        return room
 
-    assert asyncio.run(call()).reports.reported("notice") == 10.0
+    assert after(call).reports.reported("notice") == 10.0
 
 
 def test_a_page_that_went_with_its_caller_is_asked_nothing_more() -> None:
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         await room.hello()
         room.reports.hear(0.5, e.CallerLeft())
         await room.say()
-        return room
 
-    assert asyncio.run(call()).wire.called == []
+    assert after(call).wire.called == []
 
 
 def test_an_acknowledgement_that_the_floor_notes_is_told() -> None:
     heard: list[tuple[str, float]] = []
 
-    async def call() -> Room:
-        room = Room()
+    async def call(room: Room) -> None:
         room.reports.listeners.on_acknowledged.append(lambda name, at: heard.append((name, at)))
         await room.say()
         room.reports.hear(14.5, a.NoteAcknowledgement("notice"))
-        return room
 
-    assert asyncio.run(call()).reports.acknowledged_at("notice") == 14.5
+    assert after(call).reports.acknowledged_at("notice") == 14.5
     assert heard == [("notice", 14.5)]
 
 
@@ -214,16 +200,14 @@ def test_a_closed_witness_waits_for_no_page() -> None:
         await asyncio.sleep(60)
         return report()
 
-    async def call() -> Room:
-        room = Room(page)
+    async def call(room: Room) -> None:
         await room.hello()
         await room.say()
         await asyncio.wait_for(room.reports.close(), 1.0)
         with pytest.raises(Refused):
             await room.hello()
-        return room
 
-    assert asyncio.run(call()).reports.reported("notice") is None
+    assert after(call, page).reports.reported("notice") is None
 
 
 def test_what_was_reported_raises_the_level_of_a_caller_who_was_there() -> None:

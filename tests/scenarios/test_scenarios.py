@@ -12,6 +12,8 @@ from harness.scenes import (
     QUESTION,
     SECOND,
     Announcing,
+    Interruptible,
+    Mixed,
     Thinking,
     Uninterruptable,
     assert_answered_at_once,
@@ -246,16 +248,6 @@ def test_words_over_two_protected_utterances_are_answered_after_both() -> None:
     assert len(receipts(result)) == 2
 
 
-class Mixed(Agent):
-    def __init__(self, *, protected_first: bool) -> None:
-        super().__init__(instructions="Answer briefly.")
-        self.protected_first = protected_first
-
-    async def on_enter(self) -> None:
-        for protected in (self.protected_first, not self.protected_first):
-            self.session.say(NOTICE if protected else SECOND, allow_interruptions=not protected)
-
-
 def test_a_protected_utterance_behind_an_interruptible_one_is_whole() -> None:
     result = call(Say(first_sound(1.0), QUESTION), agent=lambda: Mixed(protected_first=False))
 
@@ -304,21 +296,13 @@ def test_the_model_is_asked_a_bounded_number_of_times() -> None:
 # Nothing protected
 
 
-class Free(Agent):
-    def __init__(self) -> None:
-        super().__init__(instructions="Answer briefly.")
-
-    async def on_enter(self) -> None:
-        self.session.say(NOTICE)
-
-
 def test_where_nothing_is_protected_the_floor_does_nothing() -> None:
     happened: list[Any] = []
     result = call(
         Do(0.0, lambda session: session.on_floor(lambda at, what: happened.append(what))),
         Say(first_sound(3.0), QUESTION),
         Say(14.0, "and how long"),
-        agent=Free,
+        agent=Interruptible,
     )
 
     assert receipts(result) == []

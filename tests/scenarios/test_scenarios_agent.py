@@ -2,13 +2,14 @@
 
 import asyncio
 
-from livekit.agents import Agent, StopResponse, llm
+from livekit.agents import StopResponse, llm
 
 from harness.scenes import (
     NOTICE,
     QUESTION,
     SECOND,
     Announcing,
+    Next,
     Uninterruptable,
     Working,
     assert_answered_at_once,
@@ -96,10 +97,6 @@ def test_an_answer_to_words_over_a_tools_preamble_asks_the_model_once() -> None:
 
 
 def test_a_hand_over_in_the_middle_keeps_the_words_for_the_next_agent() -> None:
-    class Next(Agent):
-        def __init__(self) -> None:
-            super().__init__(instructions="You are the next agent.")
-
     result = call(Say(first_sound(1.0), QUESTION), Do(first_sound(3.0), lambda s: s.update_agent(Next())))
 
     assert result.protected[0].whole

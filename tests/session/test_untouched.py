@@ -11,7 +11,7 @@ from livekit.agents.beta import EndCallTool
 from livekit.agents.inference.interruption import OverlappingSpeechEvent
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from harness.scenes import NOTICE, QUESTION, Announcing, assert_answered_at_once, receipts
+from harness.scenes import NOTICE, QUESTION, Announcing, Interruptible, assert_answered_at_once, receipts
 from harness.untouched import Met, compared
 from hearout import AgentSession, Outcome
 from hearout.testing import LLM, STT, Call, Do, Outage, Reply, Result, Say, UseTool, first_sound
@@ -19,16 +19,6 @@ from hearout.testing import LLM, STT, Call, Do, Outage, Reply, Result, Say, UseT
 CALLS = int(os.environ.get("HEAROUT_UNTOUCHED_CALLS", "30"))
 DIFFERED = (1062,)
 """Calls that differed once: a text typed while the session drains."""
-
-
-class Interruptible(Agent):
-    """Says the notice, and lets itself be interrupted."""
-
-    def __init__(self) -> None:
-        super().__init__(instructions="Answer briefly.")
-
-    async def on_enter(self) -> None:
-        self.session.say(NOTICE)
 
 
 def played(session: type[LiveKitSession[Any]], *caller: Say, agent: Any = Interruptible, **more: Any) -> Result:

@@ -1,9 +1,7 @@
 """The tables of words, sentences and pace can fail: each hand-made mutant of a rule is seen by what the rule is for."""
 
 import importlib
-import inspect
 import random
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.mutants import mutated
 from hearout import _text
 from hearout._pipeline import pace
 from hearout._text import lexicon, listening, markup, words
@@ -170,24 +169,10 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Callable[[Any], None]]] = {
 }
 
 
-def mutant(module: ModuleType, old: str, new: str) -> ModuleType:
-    """The module with one place of it otherwise."""
-    source = inspect.getsource(module)
-    assert source.count(old) >= 1, f"{old!r} does not stand in {module.__name__}"
-    changed = ModuleType(module.__name__)
-    changed.__dict__.update(__package__=module.__package__, __file__=module.__file__)
-    sys.modules[module.__name__] = changed
-    try:
-        exec(compile(source.replace(old, new, 1), module.__name__, "exec"), changed.__dict__)
-    finally:
-        sys.modules[module.__name__] = module
-    return changed
-
-
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_of_the_text_is_seen(name: str) -> None:
     module, old, new, law = MUTANTS[name]
     law(module)
 
     with pytest.raises(AssertionError):
-        law(mutant(module, old, new))
+        law(mutated(module, old, new))
