@@ -81,7 +81,7 @@ class Seal:
 
 
 def is_mac(there: object, mac: str) -> bool:
-    """Whether a column has this MAC, in a time that tells nothing of it."""
+    """Whether a column has this MAC, compared in constant time."""
     return hmac.compare_digest(str(there).encode(), mac.encode())
 
 

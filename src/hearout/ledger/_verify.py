@@ -20,7 +20,7 @@ from ._signing import Verifier
 
 @dataclass(frozen=True)
 class Fault:
-    """The first bad row of a book: its number, which row it is in words, and what is wrong with it."""
+    """The first bad row of a book: the number, the row in words, and what is wrong."""
 
     seq: int
     row: str

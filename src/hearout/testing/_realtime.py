@@ -68,7 +68,7 @@ class Realtime:
 
 
 class ScriptedRealtimeModel(llm.RealtimeModel):
-    """LiveKit's model for a `Realtime`: what it says, whose voice says it, and the seconds of the call."""
+    """LiveKit's model for a `Realtime`: the texts, the TTS that says them, and the seconds of the call."""
 
     def __init__(
         self, kind: Realtime, answers: LLM, voice: ScriptedTTS, lexicon: SpokenWords, now: Callable[[], float]
