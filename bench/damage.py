@@ -73,12 +73,6 @@ def espeak(text: str) -> Samples:
     return at_rate(samples, 22_050, RATE)
 
 
-def trimmed(audio: Samples) -> Samples:
-    """Without the silence around it, but for 50 ms."""
-    loud, edge = np.flatnonzero(np.abs(audio) > 0.02 * np.abs(audio).max()), RATE // 20
-    return audio[max(0, loud[0] - edge) : loud[-1] + edge]
-
-
 VOICES = {"hibari": hibari, "espeak": espeak}
 
 

@@ -27,7 +27,7 @@ from hearout.receipts import Level, Outcome
 from hearout.receipts import _codec as record
 
 from . import models, packets, peers, processor, rooms
-from .table import Row, Table, check, percentile, thousandths
+from .table import Row, Table, check, milliseconds, percentile, thousandths
 
 if TYPE_CHECKING:
     from harness.rooms.server import Server, Worker
@@ -449,18 +449,14 @@ def _delivered_row(one: Round) -> Row:
             f"{sum(call.in_full for call in one.calls)}",
             thousandths(min(each.fraction for each in found)) if complete else "0",
             f"{max((each.longest_gap_ms for each in found), default=0.0):.0f}" if complete else "all",
-            _milliseconds(percentile([call.gap for call in one.calls if call.gap is not None], 95)),
-            _milliseconds(max((call.late for call in one.calls if call.late is not None), default=None)),
+            milliseconds(percentile([call.gap for call in one.calls if call.gap is not None], 95)),
+            milliseconds(max((call.late for call in one.calls if call.late is not None), default=None)),
             f"{sum(bool(call.is_receipted) for call in one.calls)}" if ours else "–",
             f"{sum(call.is_answered for call in one.calls)}",
             "one call does" if limited else "",
         ),
         check(not one.faults) if limited else "",
     )
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds * 1000:.0f}"
 
 
 def _shares(rounds: Sequence[Round]) -> Table:

@@ -263,6 +263,13 @@ BROKEN: Sequence[Scenario] = (
 """What breaks, or ends the call."""
 
 ALL = (*SAID, *BROKEN)
+
+
+def named(name: str) -> Scenario:
+    """The scenario of that name."""
+    return next(one for one in ALL if one.name == name)
+
+
 QUICK = (
     "silent caller",
     "question in the middle",

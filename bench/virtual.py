@@ -69,7 +69,7 @@ def play(names: Sequence[str], seeds: int, *, processes: int = 0) -> list[Played
 
 def _round(job: tuple[str, int]) -> list[Played]:
     name, seed = job
-    scenario = next(one for one in scenarios.ALL if one.name == name)
+    scenario = scenarios.named(name)
     return [_play(scenario, peer, seed) for peer in peers.PEERS]
 
 
@@ -145,7 +145,7 @@ def by_scenario(played: Iterable[Played]) -> Iterator[tuple[scenarios.Scenario, 
         found: dict[str, list[Played]] = {peer: [] for peer in peers.PEERS}
         for one in calls:
             found[one.peer].append(one)
-        yield next(one for one in scenarios.ALL if one.name == name), found
+        yield scenarios.named(name), found
 
 
 def kept_table(played: Sequence[Played]) -> Table:

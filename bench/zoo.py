@@ -82,7 +82,7 @@ def drawn(
 
 def _round(job: tuple[tuple[str, str], str, int]) -> list[Met]:
     (what, member), name, seed = job
-    scenario = next(one for one in scenarios.ALL if one.name == name)
+    scenario = scenarios.named(name)
     logging.disable(logging.CRITICAL)  # what fails here is meant to
     return [meet(what, member, scenario, peer, seed) for peer in peers.PEERS]
 
@@ -197,16 +197,12 @@ def _row(name: str, met: Sequence[Met]) -> Row:
     return Row(cells, check(not faults(met)))
 
 
-def _scenario(one: Met) -> scenarios.Scenario:
-    return next(scenario for scenario in scenarios.ALL if scenario.name == one.played.scenario)
-
-
 def _lost(met: Sequence[Met]) -> list[Met]:
-    return [one for one in met if _scenario(one).whole and one.played.delivered < 1.0]
+    return [one for one in met if scenarios.named(one.played.scenario).whole and one.played.delivered < 1.0]
 
 
 def _answers(met: Sequence[Met]) -> list[int]:
-    return [count for one in met if _scenario(one).answered for count in one.played.answers]
+    return [count for one in met if scenarios.named(one.played.scenario).answered for count in one.played.answers]
 
 
 def _percent(shares: Sequence[float]) -> str:
@@ -221,7 +217,7 @@ def faults(met: Sequence[Met]) -> list[str]:
         (one.played.scenario, one.played.seed): one.played.delivered for one in met if one.played.peer == peers.STOCK
     }
     for one in (one for one in met if one.played.peer == peers.HEAROUT):
-        scenario, call = _scenario(one), one.played
+        scenario, call = scenarios.named(one.played.scenario), one.played
         wrong = {
             f"could not be played: {call.error}": call.error is not None,
             "not whole": scenario.whole and call.delivered < 1.0,

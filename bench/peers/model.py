@@ -35,22 +35,15 @@ def reply(messages: Sequence[Mapping[str, Any]]) -> str:
     """
     yes = max((number for number, one in enumerate(messages) if _is(one, "user", _YES)), default=None)
     last = max((number for number, one in enumerate(messages) if one.get("role") == "user"), default=None)
-    if yes is None or yes != last or not any(_QUESTION.search(_text(one)) for one in messages):
+    if yes is None or yes != last or not any(_QUESTION.search(llm.text_of(one)) for one in messages):
         return llm.reply(messages)
-    early = any(one.get("role") in ("system", "developer") and llm.EARLY in _text(one) for one in messages)
+    early = any(one.get("role") in ("system", "developer") and llm.EARLY in llm.text_of(one) for one in messages)
     asked = any(_is(one, "assistant", _QUESTION) for one in messages[:yes])
     return CONSENTED if asked and not early else ASKED_AGAIN
 
 
 def _is(message: Mapping[str, Any], role: str, pattern: re.Pattern[str]) -> bool:
-    return message.get("role") == role and pattern.search(_text(message)) is not None
-
-
-def _text(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return " ".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    return message.get("role") == role and pattern.search(llm.text_of(message)) is not None
 
 
 class Model:
@@ -80,7 +73,7 @@ class Model:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         messages = body["messages"]
-        users = [_text(one) for one in messages if one.get("role") == "user"]
+        users = [llm.text_of(one) for one in messages if one.get("role") == "user"]
         self.asked.setdefault(str(body.get("model", "")), []).append(users)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)

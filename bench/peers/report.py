@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.table import Row, Table, check, thousandths
+from bench.table import Row, Table, check, milliseconds, thousandths
 
 from . import HEAROUT, ticks
 from .results import Figures, Judged, figures, middle
@@ -109,9 +109,9 @@ def _gap_rows(where: str, calls: Sequence[Judged]) -> Iterator[Row]:
                 peer,
                 str(one.calls),
                 str(len(one.gaps)),
-                _ms(min(one.gaps, default=None)),
-                _ms(p50),
-                _ms(max(one.gaps, default=None)),
+                milliseconds(min(one.gaps, default=None)),
+                milliseconds(p50),
+                milliseconds(max(one.gaps, default=None)),
                 f"× {p50 / base:.2f}" if p50 is not None and base else "–",
             )
         )
@@ -139,7 +139,7 @@ def scenes(judged: Sequence[Judged]) -> Table:
                         *_spread(one.kept, lambda value: f"{value:.2f}"),
                         "–" if answers is None else f"{answers:.2f}",
                         str(one.false),
-                        *_spread(one.gaps, _ms),
+                        *_spread(one.gaps, milliseconds),
                     )
                 )
             )
@@ -229,7 +229,7 @@ def better(judged: Sequence[Judged]) -> Table:
 def _better(theirs: Figures, ours: Figures) -> Iterator[tuple[str, str, str]]:
     gap, own = middle(theirs.gaps), middle(ours.gaps)
     if gap is not None and own is not None and own - gap > NOTABLE["gap"]:
-        yield "gap, ms", _ms(gap), _ms(own)
+        yield "gap, ms", milliseconds(gap), milliseconds(own)
     kept, own = middle(theirs.kept), middle(ours.kept)
     if kept is not None and own is not None and kept - own > NOTABLE["kept"]:
         yield "words kept", f"{kept:.2f}", f"{own:.2f}"
@@ -271,7 +271,3 @@ def section(tables: dict[str, Table], about: str) -> str:
     """Our section of the document."""
     shown = {name: f"```\n{made}\n```" for name, made in tables.items()}
     return TEXT.read_text().format(about=about, **shown)
-
-
-def _ms(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{round(seconds * 1000)}"

@@ -1,4 +1,4 @@
-"""Ready-made announcements: synthesised once, checked against their text, kept. No voice is needed when one is said."""
+"""Ready-made announcements: synthesised once, checked against their text, kept. No TTS is needed when one is said."""
 
 import asyncio
 import hashlib
@@ -55,7 +55,7 @@ class Timed:
         begin: seconds from the start of the audio. A sentence begins with the little silence before it.
         end: seconds, where its sound ends.
         text: what is said in it.
-        exact: whether the times come from the voice; else they are estimated from the sound and the spelling.
+        exact: whether the times come from the TTS; else they are estimated from the sound and the spelling.
     """
 
     begin: float
@@ -84,7 +84,7 @@ class Announcement:
         sentences: in order; together they are the text.
         words: in order; together they are the text.
         voice: who speaks.
-        model: the voice's model and version.
+        model: the TTS's model and version.
         lufs: its integrated loudness (ITU-R BS.1770), in LUFS.
         true_peak: its highest peak between the samples, in dB of full scale.
         wer: the share of its words that an STT heard wrongly when it was made.

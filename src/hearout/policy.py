@@ -27,7 +27,7 @@ KEYS = "0123456789*#ABCD"
 
 
 class Redeliver(Enum):
-    """Where an utterance is taken up again, when the world broke it off and the caller is back."""
+    """Where protected speech is resumed that a fault, or a caller who was gone, broke off."""
 
     FROM_CUT = "from the cut"
     """At the beginning of the sentence in which the caller was last known to be there."""

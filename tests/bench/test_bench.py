@@ -37,7 +37,7 @@ from hearout.measure import Measured
 GOOD = virtual.Played(
     "question in the middle", HEAROUT, 0, delivered=1.0, kept=1.0, answers=(1,), ordered=True, gap=0.0, in_time=True
 )
-MIDDLE = next(one for one in scenarios.ALL if one.name == GOOD.scenario)
+MIDDLE = scenarios.named(GOOD.scenario)
 
 
 @pytest.fixture(scope="module")
@@ -343,10 +343,10 @@ def test_make_bench_prints_all_of_it() -> None:
 
 
 def test_a_member_takes_the_place_of_the_usual_one_and_faults_stay() -> None:
-    broken = next(one for one in scenarios.ALL if one.name == "voice fails at 40 %")
+    broken = scenarios.named("voice fails at 40 %")
     slow = zoo.arguments("TTS", "first sound after 9 s", broken, 0)["tts"]
     assert (slow.first_audio, [fault.after for fault in slow.faults]) == (9.0, [0.4])
-    late = next(one for one in scenarios.ALL if one.name == "final transcript never")
+    late = scenarios.named("final transcript never")
     assert dict(zoo.arguments("STT", "doubles", late, 0)["stt"].finals) == {0: None}
 
 

@@ -228,7 +228,7 @@ def test_every_scenario_has_its_words_in_every_language() -> None:
 
 @pytest.mark.parametrize(("name", "code"), sampled())
 def test_a_scenario_keeps_its_limits_in_every_language(name: str, code: str) -> None:
-    scenario = next(one for one in scenarios.ALL if one.name == name)
+    scenario = scenarios.named(name)
     played = Call(session=peers.SESSIONS[peers.HEAROUT], typed=peers.typed, **languages.arguments(code, scenario, 0))
     result = played.play()
 

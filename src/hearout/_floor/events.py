@@ -30,7 +30,7 @@ class SpeechRequested(Event):
     Args:
         cut_in: who may end it; the policy's where it is None.
         answer: what becomes of what the caller says meanwhile; the policy's where it is None.
-        redeliver: where it is taken up again after the caller was gone; the policy's where it is None.
+        redeliver: where it is resumed after the caller was gone; the policy's where it is None.
         text: all of what is to be said, where that is known from the beginning.
         begins_at: the second of it at which this attempt begins: what was before has been played, by another agent.
         expected: how many seconds all of it lasts, where that is known from the beginning.

@@ -22,7 +22,7 @@ class Progress:
 
     Args:
         played: seconds of it that have left so far.
-        resumes_at: the second of it at which it would be taken up if it were broken off now.
+        resumes_at: the second of it at which it would be resumed if it were broken off now.
         characters: the character of its text there.
         held: what the caller said over it and is not settled yet.
         text: of it, as far as it is known.

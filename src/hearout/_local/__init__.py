@@ -1,1 +1,1 @@
-"""The voice that needs no key: local models behind LiveKit's Inference protocol."""
+"""STT, LLM and TTS that need no key: local models behind LiveKit's Inference protocol."""

@@ -247,7 +247,7 @@ class Speaking(_Stream):
         parts = self._tts.parts(text)
         while (part := await _next(parts)) is not None:
             seconds = len(part.audio) / SAMPLE_RATE
-            # The voice does not time its words; a sentence (or a part of a long one) it does, exactly.
+            # The TTS does not time its words; a sentence (or a part of a long one) it does, exactly.
             timed = {"word": part.text, "start": self._spoken, "end": self._spoken + seconds - TRAILING}
             self._spoken += seconds
             await self.send("output_alignment", words=[timed])

@@ -23,7 +23,7 @@ the gap before an answer is the sum of both."""
 
 LONGEST, LONGEST_CLAUSE = 160, 320
 """Characters that are said in one breath: a longer sentence is made in parts, cut between its clauses, and a clause
-that is longer still between its words. The voice makes a whole part before its first sound: 8 s of speech in
+that is longer still between its words. The TTS makes a whole part before its first sound: 8 s of speech in
 40–130 ms."""
 
 _NOTHING = np.zeros(0, np.int16)
@@ -75,7 +75,7 @@ class LocalTTS:
     """Makes speech of text; every instance uses the one model of the process.
 
     Args:
-        seed: makes the voice's breath reproducible: the same text gives the same samples.
+        seed: makes the speech reproducible: the same text gives the same samples.
     """
 
     def __init__(self, seed: int = 1) -> None:

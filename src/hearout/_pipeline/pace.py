@@ -56,7 +56,7 @@ def _weight(character: str) -> float:
 
 
 class Pace:
-    """The pace of one voice in one call. Each bound is one that the next synthesis keeps in 99 of 100 cases."""
+    """The pace of one TTS voice in one call. Each bound is one that the next synthesis keeps in 99 of 100 cases."""
 
     def __init__(self) -> None:
         self._needed: list[float] = []

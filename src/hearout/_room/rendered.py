@@ -27,7 +27,7 @@ def seconds(report: str, *, sent: float, passed: float) -> float:
         report: an object of JSON: ``received`` and ``concealed`` (samples since the begin was marked), ``allowed``
             (whether the browser allows sound), ``muted``, ``paused``.
         sent: seconds that were sent.
-        passed: seconds from the first of them to the last. Where a slow voice or a busy machine made pauses, it is more
+        passed: seconds from the first of them to the last. Where a slow TTS or a busy machine made pauses, it is more
             than `sent`; the pauses may have been rendered too, so they are taken off.
 
     Raises:

@@ -163,7 +163,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
     @property
     def owed(self) -> tuple[Unfinished, ...]:
-        """What an agent that died owed in this call, and this one has not taken up yet.
+        """What an agent that died owed in this call, and this one has not resumed yet.
 
         An announcement of the same id and text goes on from the sentence in which it was broken off:
         ``session.announce(owing.text, id=owing.id)``.
@@ -240,12 +240,12 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         """Say something that may not be interrupted; await what this gives back for its receipt.
 
         It is owed from now on: two announcements are said in their order, and one that the caller's leaving breaks off
-        is taken up on return. It may be called wherever LiveKit's ``say()`` may.
+        is resumed on return. It may be called wherever LiveKit's ``say()`` may.
 
         Args:
             text: what is to be said; that of `audio`, where it is empty.
             id: what receipts and redelivery go by; made from the text, where it is None.
-            audio: a ready-made announcement: no voice is asked at call time.
+            audio: a ready-made announcement: no TTS is asked at call time.
             acknowledge: what a button on the caller's page says ("I have understood"), shown when it was said to its
                 end; who presses it makes the receipt's level *acknowledged*. Without a page nobody is asked.
             acknowledge_keys: keys of a telephone ("1"), each of which does the same once it was said to its end.

@@ -113,7 +113,7 @@ class Announcer:
         Raises:
             FloorClosedError: the call is over.
             AlreadyOwedError: this id is owed.
-            AnnouncementError: there is no voice that could speak it.
+            AnnouncementError: there is no TTS that could speak it.
         """
         call, ledger, name = self._call, self._call.receipts.ledger, asked.id or name_of(asked.text)
         words, gone_on = self._gone_on.pop(name, ([], None))
@@ -137,7 +137,7 @@ class Announcer:
         except RuntimeError as error:
             if asked.frames is None and self.is_mute():
                 raise AnnouncementError(
-                    f"nothing can speak {name!r}: neither the session nor its agent has a voice; pass tts= to one of "
+                    f"nothing can speak {name!r}: neither the session nor its agent has a TTS; pass tts= to one of "
                     "them, or audio= here",
                     id=name,
                 ) from error

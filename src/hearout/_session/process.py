@@ -28,7 +28,7 @@ class LocalLine(Protocol):
     """What takes the place of a room: the console's line, or a test's."""
 
     def attach(self, session: AgentSession[Any]) -> None:
-        """Give the session its ears and mouth: set ``input.audio``, ``output.audio``, ``output.transcription``.
+        """Set ``input.audio``, ``output.audio``, ``output.transcription``.
 
         Called in the session's event loop, before LiveKit starts it.
         """

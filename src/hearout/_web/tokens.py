@@ -1,4 +1,4 @@
-"""What lets a visitor into a room: for a short time, into one room, with a microphone and ears."""
+"""What lets a visitor into a room: for a short time, into one room, to speak and to listen."""
 
 import datetime
 import secrets

@@ -197,7 +197,7 @@ def mark(*, at: float, characters: int, text: str | None = None, complete: bool 
     """How far an utterance is, for what is `held` of it: an entry beside the caller's words.
 
     Args:
-        at, characters: where it would be taken up, in seconds and in its text.
+        at, characters: where it would be resumed, in seconds and in its text.
         text: as far as it is known, where it was promised before it was; None where the promise has it.
         complete: whether that is all of it.
     """

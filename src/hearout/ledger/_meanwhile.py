@@ -15,7 +15,7 @@ from ._seal import Seal
 from ._tables import LEASES, SAID
 
 TAKEN_UP = 600.0
-"""Seconds after its agent's last sign of life in which a call may be taken up. Failover gives up after three minutes
+"""Seconds after its agent's last sign of life in which a call may be resumed. Failover gives up after three minutes
 (`_worker/failover.py`), and LiveKit closes a room 20 s after its last participant."""
 
 OVER = ""

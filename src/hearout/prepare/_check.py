@@ -17,7 +17,7 @@ _ORDINAL = re.compile(r"\b(\d[\d,]*+)((?:st|nd|rd|th)\b)?")
 _YEAR = re.compile(r"(?<![\d.,])(1[89]\d\d|20[1-9]\d)(?![\d.,]*\d)")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _LETTERS = re.compile(r"\b\w(?: \w\b)+")
-_LONGEST = 15  # digits; the voice reads longer numbers digit by digit
+_LONGEST = 15  # digits; the TTS reads longer numbers digit by digit
 
 # Both spellings of English, and of what is written in two ways. They are only compared, so it does no harm that some of
 # what comes out is in no dictionary.

@@ -27,12 +27,12 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class SpokenPiece:
-    """A stretch that the voice made in one go.
+    """A stretch that the TTS made in one go.
 
     Attributes:
         text: what is said in it.
-        audio: mono float32 at 24 kHz, silence around it as the voice gives it.
-        aligned: the voice's own times of its words, in seconds of `audio`; empty if it gives none.
+        audio: mono float32 at 24 kHz, silence around it as the TTS gives it.
+        aligned: the TTS's own times of its words, in seconds of `audio`; empty if it gives none.
     """
 
     text: str
@@ -55,7 +55,7 @@ class TextToSpeech(Protocol):
         """The text in the pieces in which it was made; none if it has no sound.
 
         Raises:
-            AnnouncementError: the voice failed.
+            AnnouncementError: the TTS failed.
         """
 
 
@@ -91,7 +91,7 @@ class LocalSpeechToText:
 
 
 class LiveKitTextToSpeech:
-    """Any of LiveKit's voices."""
+    """Any TTS of LiveKit's."""
 
     def __init__(self, voice: tts.TTS[Any], name: str = "") -> None:
         self._tts = voice
@@ -143,7 +143,7 @@ class LiveKitSpeechToText:
 
 @asynccontextmanager
 async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[TextToSpeech, SpeechToText]]:
-    """The voice and the STT that are asked for.
+    """The TTS and the STT that are asked for.
 
     Args:
         speaks: ``local``; a model of LiveKit Inference (``cartesia/sonic-3``); or ``module:factory``, a function

@@ -25,7 +25,7 @@ class Options:
         stt: the model that checks.
         lufs: the loudness wanted, in LUFS.
         wer_limit: the share of its words that the STT may hear wrongly.
-        whole: ``True`` lets the voice speak the text in one go, instead of sentence by sentence.
+        whole: ``True`` lets the TTS speak the text in one go, instead of sentence by sentence.
     """
 
     tts: str = "local"

@@ -15,7 +15,7 @@ SAMPLE_RATE = 24_000
 """Hz."""
 
 LEADING, TRAILING = 0.2, 0.1
-"""Seconds of silence before and after each stretch that the voice made. A jitter buffer that starts up may swallow the
+"""Seconds of silence before and after each stretch that the TTS made. A jitter buffer that starts up may swallow the
 first tenth; what a person perceives as the gap before the answer is what is kept at the end."""
 
 TRUE_PEAK = -1.0
@@ -27,7 +27,7 @@ MOST_LIMITED = 12.0
 TOLERANCE = 0.5
 """LU by which the loudness may be off."""
 
-_SILENT = 0.02  # of the highest peak: above a voice's noise floor, below its quietest fricatives
+_SILENT = 0.02  # of the highest peak: above a TTS's noise floor, below its quietest fricatives
 _BLOCK = 0.4  # seconds: the meter's block; what is shorter is measured as if it were said again and again
 _LOOK = 0.005  # seconds for which the limiter looks ahead, and holds
 

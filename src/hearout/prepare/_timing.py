@@ -1,4 +1,4 @@
-"""When each word is said: as the voice says, or estimated from the sound and the spelling."""
+"""When each word is said: as the TTS says, or estimated from the sound and the spelling."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ._sound import SAMPLE_RATE, Samples
 
 _STEP = 0.01  # seconds
 _SOUND = 0.05  # of the loudest step: above the noise between words
-_PAUSE = 0.06  # seconds of silence that a voice may make for punctuation; the closure of a "t" is shorter
+_PAUSE = 0.06  # seconds of silence that a TTS may make for punctuation; the closure of a "t" is shorter
 _PUNCTUATION = re.compile(r"[,;:.!?–—]$")
 
 Aligned = tuple[str, float, float]
@@ -20,13 +20,13 @@ Aligned = tuple[str, float, float]
 
 
 def aligned(text: str, pieces: Sequence[Aligned]) -> tuple[Word, ...]:
-    """The words of a text with the voice's own times; none where its pieces are not the text, or several words.
+    """The words of a text with the TTS's own times; none where its pieces are not the text, or several words.
 
     Args:
         pieces: words, syllables or characters with their times, in order.
     """
     if any(len(piece.split()) > 1 for piece, _, _ in pieces):
-        return ()  # a voice that times its sentences only
+        return ()  # a TTS that times its sentences only
     times = [(c, begin, end) for piece, begin, end in pieces for c in piece if not c.isspace()]
     if [c for c, _, _ in times] != [c for c in text if not c.isspace()]:
         return ()

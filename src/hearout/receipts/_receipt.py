@@ -82,7 +82,7 @@ class Held:
         text: as the STT wrote it, or as it was typed or pressed.
         at: when the caller began to say it, in seconds from the call's start.
         kind: how it came.
-        early: whether it began before the utterance's question was put, so that it cannot be an answer to it.
+        early: whether it began before the utterance's question was asked, so that it cannot be an answer to it.
     """
 
     text: str = field(repr=False)
@@ -154,7 +154,7 @@ class Level(IntEnum):
     """Meanwhile the listener was in the room and subscribed to the agent's track. Not shown: that packets arrived, that
     the loudspeaker was on, that a person was near it."""
     REPORTED = 4
-    """The listener's own program says that it played so much of it. Not shown: the program's honesty, and ears."""
+    """The listener's own program says that it played so much of it. Not shown: that it is true, or was heard."""
     ACKNOWLEDGED = 5
     """The listener said so (by a button or a key that they were asked for) once it was over. Not shown: that it was
     understood, or by whom. It does not need REPORTED below it: a telephone reports nothing."""

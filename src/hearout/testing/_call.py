@@ -68,7 +68,7 @@ class Call:
             or a function that adds arguments.
         caller: what the caller does.
         stt, llm, tts: how each behaves.
-        realtime: a realtime model in place of the LLM, with what `llm` answers and the voice of `tts`; None for none.
+        realtime: a realtime model in place of the LLM, with what `llm` answers and the sound of `tts`; None for none.
             The `session` gets it as ``llm``.
         listener: what happens to the audio that leaves the agent.
         ends_after: seconds after which the session is closed, if it is not by then.

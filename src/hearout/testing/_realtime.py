@@ -22,7 +22,7 @@ from ._tts import ScriptedTTS, Synthesis, spoken
 
 @dataclass(frozen=True)
 class Realtime:
-    """A kind of realtime model. Times in seconds. The call's `LLM` has the answers, the call's `TTS` is the voice.
+    """A kind of realtime model. Times in seconds. The call's `LLM` has the answers, the call's `TTS` speaks.
 
     Args:
         detects_turns: the server hears when the caller speaks, and makes a turn of it ("server VAD").

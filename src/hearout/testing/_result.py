@@ -187,7 +187,7 @@ def utterances(
 ) -> list[SpokenUtterance]:
     """The agent's utterances: what was heard, put together by the audio output's segments.
 
-    Sound that the scripted voice did not make (a ready-made announcement) is none of them: the receipt tells of it.
+    Sound that the scripted TTS did not make (a ready-made announcement) is none of them: the receipt tells of it.
     """
     by_segment: dict[int, list[Heard]] = {}
     for one in (one for one in heard if 1 <= one.synthesis <= len(syntheses)):

@@ -120,7 +120,7 @@ def _stretches(played: Iterable[tuple[float, Samples]], rate: int) -> Iterator[H
         marks = np.flatnonzero(samples < 0)
         lows = np.flatnonzero((samples > 0) & (samples < _HIGH))
         if not len(marks) or not len(lows) or (samples[marks] != samples[marks[0]]).any():
-            continue  # silence, or sound that the scripted voice did not make
+            continue  # silence, or sound that the scripted TTS did not make
         number = -int(samples[marks[0]])
         highs = lows + np.where(lows + 2 < len(samples), 2, -2)
         if (highs < 0).any():

@@ -121,10 +121,10 @@ class Synthesis:
 
 
 class ScriptedTTS(tts.TTS[Any]):
-    """LiveKit's voice for a `TTS`.
+    """LiveKit's TTS for a `TTS`.
 
     Args:
-        syntheses: where its requests are noted; its own list, unless another voice shares it.
+        syntheses: where its requests are noted; its own list, unless another TTS shares it.
     """
 
     def __init__(self, voice: TTS, now: Callable[[], float], syntheses: list[Synthesis] | None = None) -> None:

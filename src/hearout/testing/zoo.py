@@ -26,7 +26,7 @@ TTS_KINDS: Mapping[str, TTS] = {
     "telephone, 8 kHz": TTS(sample_rate=8_000),
     "studio, 48 kHz": TTS(sample_rate=48_000),
 }
-"""Voices that say all of their text."""
+"""TTS that say all of their text."""
 
 BREAKING: Mapping[str, TTS] = {
     "breaks off": TTS(faults=(TTSFault(0, after=0.6),)),
@@ -44,7 +44,7 @@ BREAKING: Mapping[str, TTS] = {
     "first of two dies": TTS(faults=(TTSFault(0, after=0.6),), fallback=TTS()),
     "breaks off, sentence by sentence": TTS(faults=(TTSFault(1, after=0.6),), streaming=False, varies=0.25),
 }
-"""Voices that break off once or twice; what is missing can be said."""
+"""TTS that break off once or twice; what is missing can be said."""
 
 STT_KINDS: Mapping[str, STT] = {
     "usual": STT(),
