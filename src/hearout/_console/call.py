@@ -50,7 +50,6 @@ class CallLog:
         self.tickers: list[Callable[[float], None]] = []
         self._texts: dict[str, list[str]] = {}
         self._speaking: PlayedSegment | None = None
-        self._last_spoke: SpeechHandle | None = None
         self._typing: set[asyncio.Future[None]] = set()
         self._answer_is_due = False
         self._session_at = 0.0

@@ -58,7 +58,7 @@ class Player:
         ends_itself: whether the call ends after the script's quiet; a person's call does not.
 
     Raises:
-        ConsoleError: a file of the script is no sound.
+        ConsoleError: a file is no sound, a text is too long, or there is no such key; its methods likewise.
     """
 
     def __init__(self, call: CallLog, script: Script, *, ends_itself: bool) -> None:
@@ -77,39 +77,23 @@ class Player:
         call.on_close = lambda: self.end("closed")
 
     def prepare(self) -> None:
-        """Make the caller's speech while the call begins, so that it comes at its time; blocks.
-
-        Raises:
-            ConsoleError: a text of the script is too long.
-        """
+        """Make the caller's speech while the call begins, so that it comes at its time; blocks."""
         for step in self._script.caller:
             if step.act == "say":
                 self._sounds[step] = self._tts.synthesise(cleaned(step.what))
 
     async def say(self, text: str) -> None:
-        """Let the caller say a text that was typed just now.
-
-        Raises:
-            ConsoleError: it is too long.
-        """
+        """Let the caller say a text that was typed just now."""
         if words := cleaned(text):
             samples = await asyncio.to_thread(self._tts.synthesise, words)
             self._call.speak(words, samples)
 
     async def play(self, path: str) -> None:
-        """Play a file to the agent.
-
-        Raises:
-            ConsoleError: it is no sound.
-        """
+        """Play a file to the agent."""
         self._call.speak(f"[{Path(path).name}]", await asyncio.to_thread(read_audio, path))
 
     def press(self, keys: str) -> None:
-        """Press telephone keys.
-
-        Raises:
-            ConsoleError: there is no such key.
-        """
+        """Press telephone keys."""
         if not keys or set(keys) - set(KEYS):
             raise ConsoleError(f"{keys!r}: telephone keys are 0-9, *, # and A-D")
         self._call.pressed(keys)

@@ -1,6 +1,7 @@
 """Local speech recognition: moonshine's tiny English model, which its package carries.
 
 Moonshine's native calls block for up to 0.1 s, so they all run in one thread of their own, never on an event loop.
+Loading and listening raise `LocalVoiceMissingError` where the package is not installed.
 """
 
 import asyncio
@@ -93,11 +94,7 @@ def _model() -> Any:
 
 
 def load() -> None:
-    """Load the model now, instead of with the first words; blocks for about half a second.
-
-    Raises:
-        LocalVoiceMissingError: the package is not installed.
-    """
+    """Load the model now, instead of with the first words; blocks for about half a second."""
     _thread().submit(_model).result()
 
 
@@ -105,11 +102,7 @@ class LocalSTT:
     """Makes text of recorded speech."""
 
     def transcribe(self, samples: npt.NDArray[np.int16], sample_rate: int) -> str:
-        """What is said in `samples` (mono); blocks, 0.04–0.3 s for a sentence.
-
-        Raises:
-            LocalVoiceMissingError: the package is not installed.
-        """
+        """What is said in `samples` (mono); blocks, 0.04–0.3 s for a sentence."""
         heard = _thread().submit(Listening(sample_rate)._whole, samples).result()
         return " ".join(words.text for words in heard)
 

@@ -1,4 +1,7 @@
-"""The local voice: hibari, which its package carries. 24 kHz, a sentence at a time."""
+"""The local TTS: hibari, which its package carries. 24 kHz, a sentence at a time.
+
+Loading and speaking raise `LocalVoiceMissingError` where the package is not installed.
+"""
 
 import functools
 import re
@@ -62,11 +65,7 @@ _lock = threading.Lock()
 
 
 def load() -> None:
-    """Load the model now, instead of with the first sentence; blocks for about 0.3 s.
-
-    Raises:
-        LocalVoiceMissingError: the package is not installed.
-    """
+    """Load the model now, instead of with the first sentence; blocks for about 0.3 s."""
     with _lock:
         _model()
 
@@ -82,11 +81,7 @@ class LocalTTS:
         self._seed = seed
 
     def parts(self, text: str) -> Iterator[SpokenSentence]:
-        """The parts of `text` as soon as each is made; blocks. What has no sound (a smiley) is left out.
-
-        Raises:
-            LocalVoiceMissingError: the package is not installed.
-        """
+        """The parts of `text` as soon as each is made; blocks. What has no sound (a smiley) is left out."""
         with _lock:
             model = _model()
         for sentence in model.split_sentences(text):
@@ -98,11 +93,7 @@ class LocalTTS:
                     yield SpokenSentence(part, audio)
 
     def synthesise(self, text: str) -> npt.NDArray[np.int16]:
-        """The audio of `text`, mono; blocks for about a thirtieth of its length.
-
-        Raises:
-            LocalVoiceMissingError: the package is not installed.
-        """
+        """The audio of `text`, mono; blocks for about a thirtieth of its length."""
         return np.concatenate([_NOTHING, *(part.audio for part in self.parts(text))])
 
 

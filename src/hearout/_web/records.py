@@ -238,4 +238,3 @@ class Recordings:
 
 
 LEVELS = tuple(str(level) for level in Level)
-OUTCOMES = ("owed", "playing", *(outcome.value for outcome in Outcome))

@@ -16,12 +16,13 @@ from .._text import shown
 from ..errors import HearoutError
 from ..ledger import Ledger, Mode
 from ..ledger._checkpoint import anchors
+from ..ledger._entries import STANDINGS
 from ..ledger._read import verify
 from ..ledger._signing import Verifier, load_verifier
 from ..receipts._codec import Json
 from ..receipts._picture import svg
 from .loopback import file, guarding, listening, serving
-from .records import LEVELS, OUTCOMES, Recordings, ShownCall, calls
+from .records import LEVELS, Recordings, ShownCall, calls
 
 HERE = Path(__file__).parent
 PAGE = HERE / "records"
@@ -88,7 +89,7 @@ class RecordsSite:
             raise web.HTTPConflict(reason=" ".join(str(error).split())) from error
 
     async def _book(self, _: web.Request) -> web.StreamResponse:
-        told = {"book": self._ledger.book, "ledger": self._ledger.name, "outcomes": OUTCOMES, "levels": LEVELS}
+        told = {"book": self._ledger.book, "ledger": self._ledger.name, "outcomes": STANDINGS, "levels": LEVELS}
         return web.json_response(told)
 
     async def _calls(self, request: web.Request) -> web.StreamResponse:

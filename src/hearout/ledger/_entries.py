@@ -11,7 +11,7 @@ from typing import Any
 from .._text import read_json
 from ..errors import LedgerError
 from ..policy import Retention
-from ..receipts import Listener, Receipt
+from ..receipts import Listener, Outcome, Receipt
 from ..receipts import _spans as spans
 from ..receipts._codec import Json, fields_to_json, listener_from_json, sha256, to_json
 from ..receipts._receipt import SHORT
@@ -187,10 +187,13 @@ class Entry:
 
     @property
     def standing(self) -> str:
-        """Its outcome; "owed" or "playing" while a living process has it."""
+        """One of :data:`STANDINGS`: its outcome; "owed" or "playing" while a living process has it."""
         if self.receipt is not None:
             return self.receipt.outcome.value
         return "playing" if self.played else "owed"
+
+
+STANDINGS = ("owed", "playing", *(outcome.value for outcome in Outcome))
 
 
 def mark(*, at: float, characters: int, text: str | None = None, complete: bool = False) -> Json:
