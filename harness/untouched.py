@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from livekit.agents import Agent, AgentTask, RunContext, StopResponse, ToolError, function_tool, llm
 from livekit.agents import AgentSession as LiveKitSession
+from livekit.agents.voice.agent_activity import ActivityClosedError
 from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.room_io import TextInputEvent, TextInputOptions
 
@@ -241,7 +242,7 @@ def _stt(dice: random.Random) -> STT:
         interim=dice.choice([0.15 + OFF, 0.15 + OFF, 0.4 + OFF, None]),
         final=dice.choice([0.3, 0.3, 0.8, 1.5]) + 2 * OFF,
         finals={1: dice.choice([2.5 + OFF, None])} if dice.random() < 0.15 else {},
-        outages=(Outage(3.0, 1.0, retryable=dice.random() < 0.5),) if dice.random() < 0.1 else (),
+        outages=(Outage(3.0 + OFF, 1.0, retryable=dice.random() < 0.5),) if dice.random() < 0.1 else (),
         pause=dice.choice([None, None, 0.2]),
         timed=dice.random() < 0.7,
         restates=dice.random() < 0.1,
@@ -300,7 +301,7 @@ def _anyhow(name: str, what: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 await asyncio.wait([waited])
                 if not waited.cancelled():
                     waited.result()
-        except (RuntimeError, ValueError):
+        except (RuntimeError, ValueError, ActivityClosedError):
             session.refused.append(asyncio.get_running_loop().time())
 
     tried.__qualname__ = name
