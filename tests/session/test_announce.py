@@ -311,6 +311,43 @@ def test_an_agent_without_a_voice_is_told_so_though_the_session_has_one() -> Non
     assert result.utterances == []
 
 
+def a_frame(rate: int = 24_000) -> rtc.AudioFrame:
+    return rtc.AudioFrame(np.full(rate // 50, 500, dtype=np.int16).tobytes(), rate, 1, rate // 50)
+
+
+@pytest.mark.parametrize(("made", "pace"), [(0, 0.0), (100, 0.0), (100, 0.02)])
+def test_audio_that_breaks_off_is_claimed_as_far_as_it_was_played(made: int, pace: float) -> None:
+    async def frames() -> AsyncIterator[rtc.AudioFrame]:
+        for _ in range(made):
+            await asyncio.sleep(pace)
+            yield a_frame()
+        raise ValueError("the file is cut off")
+
+    async def read(session: AgentSession[Any]) -> None:
+        session.say("From a file.", audio=frames(), allow_interruptions=False)
+        session.say("And this is next.")
+
+    result = call(agent=reading(read))
+
+    (receipt,) = result.session.receipts
+    assert (receipt.outcome, receipt.why) == (Outcome.FAILED, "the voice gave up")
+    assert [receipt.played, receipt.made] == pytest.approx([made / 50] * 2)
+    assert result.utterances[0].start >= made / 50, "the next one began over it"
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_audio_that_changes_its_rate_keeps_its_speed(rate: int) -> None:
+    async def frames() -> AsyncIterator[rtc.AudioFrame]:
+        for number in range(100):
+            yield a_frame(24_000 if number < 50 else rate)
+
+    async def read(session: AgentSession[Any]) -> None:
+        session.say("From a file.", audio=frames(), allow_interruptions=False)
+
+    (receipt,) = call(agent=reading(read)).session.receipts
+    assert (receipt.outcome, receipt.played) == (Outcome.FINISHED, pytest.approx(2.0, abs=0.01))
+
+
 def test_foreign_sound_is_on_the_receipt_and_ends_no_call() -> None:
     dice = np.random.default_rng(1)
 

@@ -1,0 +1,67 @@
+"""The audio that a program gives ``say(audio=…)``: of protected speech, what came is played to its end."""
+
+import logging
+from collections.abc import AsyncIterable, AsyncIterator
+
+from livekit import rtc
+
+from .retry import SPEECH, RetryWatcher
+
+logger = logging.getLogger("hearout")
+
+
+async def own_audio(audio: AsyncIterable[rtc.AudioFrame], watcher: RetryWatcher) -> AsyncIterator[rtc.AudioFrame]:
+    """The frames, for LiveKit.
+
+    Where one cannot be made, LiveKit (1.8.9) calls the speech done at once, while frames that came before still play.
+    Protected speech goes on until they have left.
+
+    Args:
+        audio: the program's.
+        watcher: told that the rest will not be said.
+    """
+    handle = SPEECH.get()
+    same = _SameRate()
+    try:
+        async for frame in audio:
+            if handle is None or handle.allow_interruptions:
+                yield frame
+            else:
+                for one in same.rate(frame):
+                    yield one
+    except Exception:
+        if handle is None or handle.allow_interruptions:
+            raise
+        logger.exception("the audio that the program gave speech %s broke off", handle.id)
+        watcher.given_up(handle, "voice")
+    else:
+        for one in same.rest():
+            yield one
+    finally:
+        if (aclose := getattr(audio, "aclose", None)) is not None:
+            await aclose()
+
+
+class _SameRate:
+    """Gives frames one sample rate, that of the first: LiveKit (1.8.9) plays the others at a wrong speed."""
+
+    def __init__(self) -> None:
+        self._rate = 0
+        self._resampler: tuple[int, rtc.AudioResampler] | None = None
+
+    def rate(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
+        """The frame, at the rate of the first one; with what is left of those before."""
+        self._rate = self._rate or frame.sample_rate
+        changes = self._resampler is not None and self._resampler[0] != frame.sample_rate
+        before = self.rest() if changes else []
+        if frame.sample_rate == self._rate:
+            return [*before, frame]
+        if self._resampler is None:
+            made = rtc.AudioResampler(frame.sample_rate, self._rate, num_channels=frame.num_channels)
+            self._resampler = frame.sample_rate, made
+        return [*before, *self._resampler[1].push(frame)]
+
+    def rest(self) -> list[rtc.AudioFrame]:
+        """What is left of the frames so far."""
+        resampler, self._resampler = self._resampler, None
+        return [] if resampler is None else resampler[1].flush()
