@@ -21,6 +21,7 @@ from hearout._floor.actions import (
     ReturnWords,
     SkipUnfinished,
     StopUtterance,
+    TurnKnown,
     WriteReceipt,
 )
 from hearout._floor.utterance import STOP_GRACE
@@ -335,6 +336,25 @@ def turns_end_by_hand(call: Call) -> None:
                 early = waits & {token for one in action.words for token in tokens(one.text)}
                 assert not early, f"a turn that nobody committed: {early}"
             asked = asked and not isinstance(action, Release)
+
+
+def ended_turns_are_told(call: Call) -> None:
+    """L13"""
+    waits = held = False
+    told: Counter[str] = Counter()
+    for step in call.steps:
+        waits = waits or (held and isinstance(step.event, e.TurnCommitted))
+        for action in step.actions:
+            if isinstance(action, TurnKnown):
+                assert waits, "words were told of a turn that the program did not end"
+                waits = False
+                told.update(tokens(action.text))
+            if isinstance(action, Release):
+                assert action.commit or not waits, "the program was not told the words of a turn that it ended"
+                waits = False
+        held = step.holding
+    assert not waits, "the program waits for the words of a turn for ever"
+    assert not (twice := [token for token, count in told.items() if count > 1]), f"told twice: {twice}"
 
 
 def who_hears_sound_is_given_words(call: Call) -> None:

@@ -37,6 +37,8 @@ TO_THE_END = (
     laws.answers_wait_for_their_turn,
     # L10: where the program ends the caller's turns, nothing becomes a turn that it did not commit.
     laws.turns_end_by_hand,
+    # L13: of each turn that the program ends while the floor holds, it is told the words, once.
+    laws.ended_turns_are_told,
     # L11: where the model hears sound, no words are given back, and a caller who speaks is heard out.
     laws.who_hears_sound_is_given_words,
     # L8: what a dead agent owed is gone on with, or left; what was said over it has its one fate either way (L1).

@@ -12,8 +12,8 @@ import pytest
 from harness import laws
 from harness.orders import NOTICE, POLICY, late_event, played, to_its_end, vanished
 from hearout._floor import events as e
-from hearout._floor import floor, held, pressed, state, utterance
-from hearout._floor.actions import DeliverTurn, StopInterruptible
+from hearout._floor import floor, held, piece, pressed, state, utterance
+from hearout._floor.actions import DeliverTurn, StopInterruptible, TurnKnown
 
 RARE = (852, 581, 557, 689, 244, 161, 126, 113, 26, 83, 59, 45)
 """Seeds of orders that kill mutants which hundreds of others let live: tried first, for that takes less time."""
@@ -74,6 +74,15 @@ def l11(order: bytes, which: type[floor.Floor]) -> None:
     laws.who_hears_sound_is_given_words(to_its_end(order, floor=which))
 
 
+def l13(_order: bytes, which: type[floor.Floor]) -> None:
+    """A turn that the program ends, and whose words do not come in time: few random orders have it."""
+    asked = which(POLICY)
+    late = e.AlarmRang()
+    events = ((0.0, e.SpeechRequested("n0", text=NOTICE)), (1.0, e.TurnCommitted(2.0)), (3.0, late), (3.1, late))
+    done = [action for at, event in events for action in asked.apply(event, at)]
+    assert sum(isinstance(action, TurnKnown) for action in done) == 1, "the words of a turn are told once"
+
+
 def l1_at_the_end(_order: bytes, which: type[floor.Floor]) -> None:
     """An "okay" between the last word of a question and the end of its speech: no random order is sure to have it."""
     asking = which(POLICY)
@@ -123,14 +132,26 @@ def l4_slow(_order: bytes, which: type[floor.Floor]) -> None:
     assert slow.next_alarm == 35.0, "a slow answer is prepared too late again"  # 1.25 times 12 s before the end
 
 
-MODULES = [f"hearout._floor.{one}" for one in ("utterance", "held", "state", "floor")]
+MODULES = [f"hearout._floor.{one}" for one in ("utterance", "piece", "held", "state", "floor")]
 
 MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     "takes a turn that the program ends for one of its own": (
         held,
-        "piece.committed = asked is not None and (piece.held.at <= asked.at or at <= asked.until)",
-        "piece.committed = True",
+        "piece.by_hand, piece.committed = True, piece.turn > 0",
+        "piece.by_hand, piece.committed = True, True",
         l10,
+    ),
+    "waits for the words of an ended turn for ever": (
+        held,
+        "if settled or at >= turn.known_by or self._is_known(turn):",
+        "if settled or self._is_known(turn):",
+        l13,
+    ),
+    "tells the words of an ended turn again with the next": (
+        held,
+        "            self.untold = None\n            yield TurnKnown",
+        "            turn.known_by = at + 0.1\n            yield TurnKnown",
+        l13,
     ),
     "gives words back to a model that hears sound": (
         held,
@@ -163,13 +184,13 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l1,
     ),
     "takes every short word for a backchannel": (
-        held,
+        piece,
         "idle = words.is_backchannel(self.held.text, words.language(self.language, self.owner.alignment.more_words))",
         "idle = len(self.held.text) < 6",
         l1_answers,
     ),
     "drops agreement after a question of another utterance": (
-        held,
+        piece,
         "not self.by_hand and not self.after_question and",
         "not self.by_hand and",
         l1_answers,
@@ -394,6 +415,7 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
         for name in (
             "hearout._floor.utterance",
             "hearout._floor.restated",
+            "hearout._floor.piece",
             "hearout._floor.held",
             "hearout._floor.state",
             "hearout._floor.pressed",

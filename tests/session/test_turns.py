@@ -9,7 +9,7 @@ from livekit.agents import Agent
 
 from harness.scenes import NOTICE, QUESTION, Announcing, Uninterruptable, fates, receipts
 from hearout import AgentSession
-from hearout.testing import Call, Do, Result, Say, first_sound, from_end
+from hearout.testing import STT, Call, Do, Result, Say, first_sound, from_end
 
 
 def played(*caller: Any, agent: Callable[[], Agent] = Announcing, mode: Any = "manual", **more: Any) -> Result:
@@ -71,6 +71,65 @@ def test_what_is_committed_before_its_final_came_is_in_the_turn() -> None:
     result = played(Say(from_end(-2.5), QUESTION), Do(from_end(-0.3), commit))
 
     assert (turns(result), len(result.replies)) == ([QUESTION], 1)
+
+
+def told(*caller: Any, **more: Any) -> tuple[Result, list[tuple[float, str]]]:
+    """A call whose `commit` notes what `commit_user_turn()` gave back, and how many seconds later."""
+    given: list[tuple[float, str]] = []
+
+    async def commits(session: Any) -> None:
+        at = asyncio.get_running_loop().time()
+        text = await session.commit_user_turn()
+        given.append((round(asyncio.get_running_loop().time() - at, 2), text))
+
+    return played(*[Do(act.at, commits) if isinstance(act, Do) else act for act in caller], **more), given
+
+
+@pytest.mark.parametrize(
+    ("at", "more", "seconds"),
+    [
+        (6.0, {}, 0.0),
+        (3.0, {}, 1.15),
+        (4.5, {"stt": STT(final=1.5, interim=None)}, 0.85),
+        (4.5, {"stt": STT(final=1.5, interim=None), "arguments": {"vad": None}}, 0.85),
+        (4.5, {"stt": STT(final=4.0)}, 2.0),
+    ],
+)
+def test_a_commit_gives_the_words_back_once_they_are_known(at: float, more: Any, seconds: float) -> None:
+    result, given = told(Say(first_sound(2.0), QUESTION), Do(first_sound(at), commit), **more)
+
+    assert given == [(seconds, QUESTION)]
+    assert (turns(result), fates(result)) == ([QUESTION], [(QUESTION, "delivered")])
+
+
+@pytest.mark.parametrize("mode", ["manual", "vad"])
+def test_each_of_two_commits_gives_its_own_words_back(mode: str) -> None:
+    first, second = Do(first_sound(3.8), commit), Do(first_sound(6.8), commit)
+    result, given = told(
+        Say(first_sound(1.0), QUESTION), first, Say(first_sound(4.5), "and my name"), second, mode=mode
+    )
+
+    assert given == [(0.0, QUESTION), (0.0, "and my name")]
+    assert turns(result) == [f"{QUESTION} and my name"]
+
+
+def test_a_commit_gives_back_the_words_too_that_livekit_has() -> None:
+    class Late(Agent):
+        def __init__(self) -> None:
+            super().__init__(instructions="Answer.")
+
+        async def on_enter(self) -> None:
+            await asyncio.sleep(4.0)
+            self.session.say(NOTICE, allow_interruptions=False)
+
+    result, given = told(Say(1.0, QUESTION), Say(5.15, "and my name"), Do(8.15, commit), agent=Late)
+
+    assert given == [(0.0, f"{QUESTION} and my name")]
+    assert turns(result) == [f"{QUESTION} and my name"]
+
+
+def test_a_commit_over_nothing_gives_nothing_back() -> None:
+    assert told(Do(first_sound(2.0), commit))[1] == [(2.0, "")]
 
 
 def test_an_okay_that_was_committed_is_an_answer() -> None:
@@ -213,6 +272,24 @@ def test_push_to_talk_over_protected_speech_is_one_turn(up: float, *, detector: 
 
     assert result.protected[0].whole
     assert (turns(result), fates(result), len(result.replies)) == ([QUESTION], [(QUESTION, "delivered")], 1)
+
+
+def test_a_button_that_goes_down_again_drops_nothing_of_the_turn_before() -> None:
+    off = Do(0.1, lambda session: session.input.set_audio_enabled(False))
+    first = [Do(first_sound(0.5), push), Say(first_sound(1.0), QUESTION), Do(first_sound(3.6), release)]
+    then = [Do(first_sound(4.2), push), Say(first_sound(4.6), "and my name")]
+    both = played(off, *first, *then, Do(first_sound(6.4), release))
+    one = played(off, *first, *then)
+
+    assert (turns(both), len(both.replies)) == ([f"{QUESTION} and my name"], 1)
+    assert turns(one) == [QUESTION], "words that nobody committed are in a turn"
+
+
+def test_turns_that_end_by_themselves_again_are_answered_at_once() -> None:
+    choose = Do(first_sound(5.0), lambda session: session.update_options(turn_detection="vad"))
+    result = played(Say(first_sound(1.0), QUESTION), choose)
+
+    assert result.replies[0].start == pytest.approx(result.protected[0].end, abs=0.05)
 
 
 def test_what_is_said_while_the_button_is_up_is_not_heard() -> None:

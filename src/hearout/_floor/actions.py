@@ -74,6 +74,13 @@ class ReturnWords(Action):
 
 
 @dataclass(frozen=True)
+class TurnKnown(Action):
+    """Give the program the words of an ended turn: the STT is through with them, or had its time."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class AnswerTyped(Action):
     """Answer typed text as LiveKit does: at once, instead of the current reply. No protected speech is owed."""
 

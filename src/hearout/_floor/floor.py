@@ -40,7 +40,8 @@ from ..receipts import Cause, Fate, Held, Kind, Outcome
 from . import actions as a
 from . import events as e
 from .actions import Action
-from .held import HeldPiece, HeldWords
+from .held import HeldWords
+from .piece import HeldPiece
 from .pressed import Pressed
 from .question import Questions
 from .repeats import Repeats
@@ -150,6 +151,7 @@ class Floor:
                 self._held_words.first_wait = self.policy.timeouts.phrase
             case e.TurnTaken():
                 self._livekits.passed = self._livekits.leftover = self._asked = False
+                self._held_words.at_livekit = []
                 self._repeats.note(event, at)
             case e.RepeatAsked() | e.AgentChanged():
                 self._repeats.note(event, at)
@@ -157,8 +159,8 @@ class Floor:
                 self._held_words.end_turns_by_hand(by_hand=event.by_hand)
             case e.TurnsBySound():
                 self._held_words.by_sound = self._livekits.by_sound = event.by_sound
-            case e.TurnCommitted() if self.holding:
-                self._held_words.commit_turn(at, event.patience, replies=event.replies)
+            case e.TurnCommitted(patience, replies):
+                self._held_words.commit_turn(at, patience, replies=replies, holding=self.holding)
             case e.TurnCleared():
                 self._livekits.passed = self._livekits.leftover = False
                 self._held_words.clear_turn(at, self._owner())
@@ -185,7 +187,7 @@ class Floor:
                 for one in self._queue.open(suspended=True):
                     if event.id in (one.id, one.repeats) or (event.id is None and one is self._queue.current()):
                         one.stop(Outcome.CUT_IN, f"operator: {event.reason}", Cause.OPERATOR)
-            case e.AlarmRang() | e.StoodStill() | e.TurnCommitted():
+            case e.AlarmRang() | e.StoodStill():
                 pass
             case e.CallerStarted() | e.CallerStopped() | e.WordsGuessed() | e.WordsHeard():
                 self._note_sound(event, at)
@@ -261,6 +263,7 @@ class Floor:
             self._questions.settle,  # words that answer a question are no turn
             self._pressed.settle,
             self._settle_the_words,  # only when nothing is owed and nothing is due; fates come out of it
+            self._held_words.tell_the_turn,  # before `_release`, by which LiveKit ends a turn in its place
             self._record_fates,  # after every rule that settles words, before the receipt that lists them
             self._write_receipts,  # an utterance is over, and none of its held words is open
             lambda at: self._gap.settle(at),  # the receipt is there, so that the gap can be added to it
@@ -480,7 +483,8 @@ class Floor:
 
     def _alarms(self) -> Iterator[float]:
         yield from self._queue.alarms(self._freed_at, self.closing.cuts_at)
-        yield from (due for due in (self._typed.due_at, self._prepares_at()) if due is not None)
+        once = self._typed.due_at, self._prepares_at(), self._held_words.known_by
+        yield from (due for due in once if due is not None)
         yield from self._questions.alarms()
         yield from self._repeats.alarms(free=self._is_free, passed=self._livekits.passed)
         if self._expected_since is not None:

@@ -7,7 +7,8 @@ from .. import _text as words
 from ..policy import Answer
 from ..receipts import Fate, Held, Kind
 from . import events as e
-from .actions import Release
+from .actions import TurnKnown
+from .piece import FRESH, Commit, HeldPiece
 from .restated import LastFinal
 from .typed import CHARACTERS
 from .utterance import Utterance
@@ -52,87 +53,6 @@ PIECES = 4
 hold the call up; they are one turn in any case."""
 
 
-@dataclass(eq=False)
-class HeldPiece:
-    """Something that is held, over which utterance it was said, and when the STT gave it."""
-
-    held: Held
-    owner: Utterance
-    known_at: float
-    language: str = ""
-    """That it was said in; empty where that is not known."""
-    after_question: bool = False
-    """Whether another utterance had asked something before that was not answered yet."""
-    confidence: float | None = None
-    """Of the STT, from 0 to 1; None where it does not say."""
-    stt: str = ""
-    """Names the STT."""
-    committed: bool = True
-    """Whether it is a turn, as far as that is the program's to say."""
-    by_hand: bool = False
-    """Whether that is the program's to say: then nothing of it is a backchannel."""
-    replies: bool = True
-    """Whether the program wants an answer to it."""
-    joined: bool = False
-    """Whether several are held as one, none of which was a backchannel or an echo as they came."""
-    _echo: tuple[tuple[object, ...], bool] | None = field(default=None, repr=False)
-
-    @property
-    def is_echo(self) -> bool:
-        """Whether the piece is an echo of the agent's own sound."""
-        if self.held.kind is not Kind.SPOKEN or self.joined:
-            return False
-        known = self.owner.known_sound
-        if self._echo is None or self._echo[0] != known:  # looked at after every event, and changed by few
-            self._echo = known, self.owner.is_echo(self.held.text, self.held.at, self.known_at)
-        return self._echo[1]
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the piece is kept from every agent."""
-        return self.is_echo or (self.held.kind is Kind.SPOKEN and self._is_backchannel)
-
-    @property
-    def _is_backchannel(self) -> bool:
-        """Whether the piece can mean nothing but "I am listening"; an answer to a question is never dropped."""
-        if self.joined:
-            return False
-        idle = words.is_backchannel(self.held.text, words.language(self.language, self.owner.alignment.more_words))
-        return idle and not self.by_hand and not self.after_question and not self.owner.has_asked(self.held.at)
-
-    @property
-    def alike(self) -> tuple[object, ...]:
-        """All that decides what becomes of a piece; two that are alike in it may be one."""
-        asked, at = self.owner.question_asked_at, self.held.at
-        answers = asked is not None and at >= asked, self.owner.is_early(at), self.after_question
-        return self.held.kind, id(self.owner), answers, self.by_hand, self.committed, self.replies
-
-    def go_on(self, piece: "HeldPiece") -> None:
-        """Hold another piece, which came later, as a part of this one."""
-        sign = "\n" if self.held.kind is Kind.TYPED else " "
-        self.held = replace(self.held, text=f"{self.held.text}{sign}{piece.held.text}")
-        self.joined, self.known_at = True, piece.known_at
-        self.confidence = min((one for one in (self.confidence, piece.confidence) if one is not None), default=None)
-
-    @property
-    def marked(self) -> Held:
-        """The words, with whether they came before the question."""
-        return replace(self.held, early=self.owner.is_early(self.held.at))
-
-
-@dataclass(frozen=True)
-class Commit:
-    """The program's end of a turn: when, until when words of it may come, and whether it wants an answer."""
-
-    at: float
-    until: float
-    replies: bool
-
-    def release(self, at: float) -> Release:
-        """LiveKit ends the turn in its place: the words had not come."""
-        return Release(commit=True, patience=max(0.0, self.until - at), replies=self.replies)
-
-
 @dataclass
 class HeldWords:
     """The caller's sounds and words. Times in seconds from the call's start; None where there is none."""
@@ -173,6 +93,14 @@ class HeldWords:
     """Whether the sound that goes on was taken for a noise."""
     commit: Commit | None = None
     """What the program asked for last and has not got."""
+    turns: int = 0
+    """How many the program ended."""
+    untold: Commit | None = None
+    """The turn that the program ended last, until it is told its words."""
+    at_livekit: list[str] = field(default_factory=list)
+    """Where the program ends the turns: the words of the turn that goes on which LiveKit has."""
+    heard_at: float | None = None
+    """When the last final transcript came, whoever has it."""
     by_machine: bool = False
     """Whether an answering machine is at the far end, whose words count for nothing."""
 
@@ -225,26 +153,73 @@ class HeldWords:
             if said.held.kind is Kind.SPOKEN:
                 said.by_hand, said.committed = by_hand, not by_hand
 
-    def commit_turn(self, at: float, patience: float, *, replies: bool) -> None:
-        """The program ends the caller's turn: all that was said until now, and what is still to be recognised of it."""
-        self.commit = Commit(at, at + patience, replies)
+    def commit_turn(self, at: float, patience: float, *, replies: bool, holding: bool) -> None:
+        """The program ends the caller's turn: all that was said until now, and what is still to be recognised of it.
+
+        Args:
+            holding: whether the floor holds; otherwise the turn is LiveKit's.
+        """
+        ended, self.at_livekit = self.at_livekit, []
+        if not holding:
+            return
+        self.turns += 1
+        asked = self.commit = Commit(self.turns, at, at + patience, replies, at + patience, ended)
+        if self.untold is not None:
+            asked.take_in(self.untold)
+        self.untold = asked
         for said in self.said:
+            if said.held.kind is Kind.SPOKEN and not said.turn:
+                asked.add(said)
             if not said.committed:
                 said.committed, said.replies = True, replies
 
     def clear_turn(self, at: float, owner: Utterance) -> None:
-        """The program throws the caller's turn away, with what is being recognised of it."""
+        """The program throws the caller's turn away, with what is being recognised of it.
+
+        A turn that it ended before stays, once it is known: whoever talks by a button clears as the button goes down.
+        """
         self.take_the_guess(at, owner)
-        self.settle_all(Fate.DROPPED, (said for said in self.said if said.held.kind is Kind.SPOKEN))
-        self.commit = None
+        goes_on = 0 if self.untold is None else self.untold.number
+        pieces = [said for said in self.said if said.held.kind is Kind.SPOKEN and said.turn in (0, goes_on)]
+        self.settle_all(Fate.DROPPED, pieces)
+        self.at_livekit = []
+        if self.untold is not None:
+            self.untold.before, self.untold.pieces = [], []
+            self.commit = None
+        elif self.commit is not None:
+            self.commit.until = at
+
+    @property
+    def known_by(self) -> float | None:
+        """Until when the words of the turn that the program ended are waited for."""
+        return None if self.untold is None else self.untold.known_by
+
+    def tell_the_turn(self, at: float) -> Iterator[TurnKnown]:
+        """Tell the program the words of the turn that it ended, once they are known."""
+        if (turn := self.untold) is None:
+            return
+        settled = self.commit is not turn
+        if settled or at >= turn.known_by or self._is_known(turn):
+            self.untold = None
+            yield TurnKnown(turn.text("" if settled else self.guess))
+
+    def _is_known(self, turn: Commit) -> bool:
+        """Whether the STT is through with the words of a turn, as far as can be told."""
+        due = any(one.due_by is not None and one.began <= turn.at for one in self.sounds)
+        if self.guess or due:
+            return False
+        fresh = turn.at - FRESH if self.guesses or not self.talking else turn.at
+        if self.heard_at is not None and self.heard_at >= fresh:
+            return True
+        return bool(turn.pieces) and not self.talking and (self.guesses or self.stopped_at is not None)
 
     def _spoken(self, text: str, began: float, at: float, owner: Utterance, *, after_question: bool) -> HeldPiece:
         piece = HeldPiece(Held(text, began), owner, at, self.language, after_question)
+        if self.commit is not None and self.commit.has(began, at):
+            piece.turn = self.commit.number
         if self.by_hand:
-            asked = self.commit
-            piece.by_hand = True
-            piece.committed = asked is not None and (piece.held.at <= asked.at or at <= asked.until)
-            piece.replies = asked is None or asked.replies
+            piece.by_hand, piece.committed = True, piece.turn > 0
+            piece.replies = self.commit is None or self.commit.replies
         return piece
 
     def is_noise_from(self, noise: float) -> float | None:
@@ -272,7 +247,7 @@ class HeldWords:
             self.sounds = [*self.sounds[1 - SOUNDS :], WordlessSound(at)]
         self.talking, self.worded_at, self.taken_for_noise = True, at, False
         if self.commit is not None:
-            self.commit = replace(self.commit, until=self.commit.at)
+            self.commit.until = self.commit.at
 
     def stopped(self, at: float, grace: float) -> None:
         """The caller is silent; words may come for so long, unless they have come."""
@@ -300,6 +275,7 @@ class HeldWords:
     ) -> HeldPiece | None:
         """Note a final transcript; the new words in it as a piece, None where there are none."""
         text, self.worded_at, self.taken_for_noise = event.text, at, False
+        self.heard_at = at
         new = self._not_restated(event, at)
         before = self.last_final.note(event, at, is_held=True)
         if before is not None and not words.split(new):
@@ -333,6 +309,8 @@ class HeldWords:
             self.said[-1].go_on(piece)
         else:
             self.said.append(piece)
+            if self.commit is not None and self.commit.number == piece.turn:
+                self.commit.add(piece)
 
     def _is_too_much(self, piece: HeldPiece, *, goes_on: bool) -> bool:
         characters = len(piece.held.text) + sum(len(one.held.text) for one in self.said)
@@ -351,8 +329,9 @@ class HeldWords:
     def passed(self, at: float, event: e.WordsHeard | None = None) -> None:
         """A final transcript went to LiveKit."""
         if event is not None:
+            self.at_livekit += [event.text] * self.by_hand
             self.last_final.note(event, at, is_held=self.new_for_livekit(event, at) != event.text)
-        self.final_at = at
+        self.final_at = self.heard_at = at
         self.forget(at)
 
     def take_the_guess(self, at: float, owner: Utterance, *, after_question: bool = False) -> None:
@@ -428,7 +407,7 @@ class HeldWords:
 
     def release(self) -> None:
         """From now on LiveKit hears: nothing is owed for what was before."""
-        self.commit = None
+        self.commit = self.untold = None
         self.guess = ""
         self.wordless = []
         if not self.talking:
@@ -463,6 +442,8 @@ class HeldWords:
     def settle(self, said: HeldPiece, fate: Fate) -> None:
         """Decide what becomes of it."""
         self.said.remove(said)
-        if said.committed and fate is not Fate.HANDED_BACK:
+        if fate is Fate.HANDED_BACK:
+            self.at_livekit += [said.held.text] * said.by_hand
+        elif said.committed:
             self.commit = None
         self.settled.append((said.marked, fate, said.owner))

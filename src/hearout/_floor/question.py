@@ -15,7 +15,8 @@ from . import actions as a
 from . import events as e
 from .actions import Action
 from .answering import RULES, Meaning, Verdict, judge
-from .held import HeldPiece, HeldWords
+from .held import HeldWords
+from .piece import HeldPiece
 from .state import Closing, Queue
 from .utterance import KEYS, ONSET, Utterance
 

@@ -7,6 +7,7 @@ What is held is later answered by us, or handed back to the STT as one final tra
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from typing import Any
@@ -25,6 +26,9 @@ _TRANSCRIPTS = (
 
 SLACK, LONG_AGO = 0.2, 30.0
 """Seconds by which an STT may place words in the future, and beyond which its times are not believed."""
+
+CLOCKS = 8
+"""Streams of the STT that are remembered: a final that comes now is of one of the last."""
 
 
 class TranscriptGate:
@@ -50,17 +54,15 @@ class TranscriptGate:
         self._all_taken = asyncio.Event()
         self._all_taken.set()
         self._guessed = False
-        self._audio_began: list[float] = []
+        self._clocks = [asyncio.get_running_loop().time()]
+        """When each stream's first frame began, the newest first; and last, when the session did."""
         self._language = LanguageCode("")
 
     def node(self, original: SttNode) -> SttNode:
         """The node that LiveKit calls instead of `original`."""
 
-        began: list[float] = []  # of the agent's audio: LiveKit counts an STT's times from there, on a new stream too
-
         async def listen(audio: AsyncIterable[rtc.AudioFrame], model: ModelSettings) -> AsyncIterator[stt.SpeechEvent]:
-            self._audio_began = began
-            made = original(_timed(self._restored(audio), began), model)
+            made = original(self._timed(self._restored(audio)), model)
             if asyncio.iscoroutine(made):
                 made = await made
             if made is None:
@@ -77,14 +79,29 @@ class TranscriptGate:
         return listen
 
     def since(self, event: stt.SpeechEvent) -> tuple[float, float] | None:
-        """How many seconds ago the words of a transcript began and ended; None where the STT does not tell."""
+        """How many seconds ago the words of a transcript began and ended; None where the STT does not tell.
+
+        LiveKit (1.8.9) counts an STT's times from the first frame of its pipeline, and goes on with them on the
+        pipeline's next stream; but a stream that begins before the first frame of its pipeline, as after
+        `clear_user_turn()`, counts from the session's start. So it is the last of these moments that can be.
+        """
         heard = event.alternatives[0]
-        if not self._audio_began or heard.end_time <= max(0.0, heard.start_time):
+        if heard.end_time <= max(0.0, heard.start_time):
             return None
-        now = asyncio.get_running_loop().time() - self._audio_began[0]
-        ended = now - heard.end_time
-        # a stream that counts from another moment says what cannot be
-        return (now - heard.start_time, max(0.0, ended)) if -SLACK <= ended <= LONG_AGO else None
+        now = asyncio.get_running_loop().time()
+        ended = next((ago for one in self._clocks if (ago := now - one - heard.end_time) >= -SLACK), math.inf)
+        length = heard.end_time - heard.start_time
+        return (ended + length, max(0.0, ended)) if ended <= LONG_AGO else None
+
+    async def _timed(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+        """The audio of a new stream; when its first frame began is noted."""
+        begins = True
+        async for frame in audio:
+            if begins:
+                begins = False
+                began = asyncio.get_running_loop().time() - frame.duration
+                self._clocks = [began, *self._clocks[:-1][: CLOCKS - 1], self._clocks[-1]]
+            yield frame
 
     def hand_back(self, text: str, *, early: bool) -> None:
         """Give `text` to LiveKit as one final transcript, to be joined with what the caller says next.
@@ -164,11 +181,3 @@ class TranscriptGate:
             await asyncio.gather(reading, return_exceptions=True)
             if isinstance(heard, AsyncGenerator):
                 await heard.aclose()
-
-
-async def _timed(audio: AsyncIterable[rtc.AudioFrame], began: list[float]) -> AsyncIterator[rtc.AudioFrame]:
-    """The audio; when its first frame began is noted, once."""
-    async for frame in audio:
-        if not began:
-            began.append(asyncio.get_running_loop().time() - frame.duration)
-        yield frame

@@ -18,7 +18,7 @@ from livekit.agents.voice.events import EventTypes, UserTranscriptionTimeoutEven
 from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
-from .._floor.events import CallerLeft, CallerReturned, KeysPressed, ShutdownAsked, StopAsked, TextTyped, TurnCleared
+from .._floor import events as e
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
@@ -198,14 +198,14 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     async def user_typed(self, text: str) -> None:
         """The user wrote `text`: it is answered; after protected speech, if such is owed."""
         if (bridge := self._bridge) is not None and (bridge.floor.holding or not bridge.is_draining):
-            bridge.feed(TextTyped(text))
+            bridge.feed(e.TextTyped(text))
             return
         await answer_typed(self, text)
 
     def user_pressed(self, digits: str) -> None:
         """The user pressed keys of the telephone."""
         if self._bridge is not None:
-            self._bridge.feed(KeysPressed(digits))
+            self._bridge.feed(e.KeysPressed(digits))
 
     def answered_by(self, callee: Callee) -> None:
         """A machine answered the call, or a person did; LiveKit's own detection (``AMD``) is followed without this."""
@@ -217,12 +217,12 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
         What was played since `known_until`, in seconds since the session's start, was played to nobody."""
         if self._bridge is not None:
-            self._bridge.feed(CallerLeft(known_until))
+            self._bridge.feed(e.CallerLeft(known_until))
 
     def user_returned(self) -> None:
         """The user is back: what is owed is said, from the sentence in which it was broken off."""
         if self._bridge is not None:
-            self._bridge.feed(CallerReturned())
+            self._bridge.feed(e.CallerReturned())
 
     def announce(
         self,
@@ -336,7 +336,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     async def stop_announcement(self, reason: str) -> None:
         """Stop the protected speech that is being said, or is said next; its receipt says who did, and why."""
         if self._bridge is not None:
-            self._bridge.feed(StopAsked(reason))
+            self._bridge.feed(e.StopAsked(reason))
             await asyncio.sleep(0)
 
     @signed_as(LiveKitSession.say)
@@ -346,6 +346,8 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         if self._bridge is None:
             return super().say(text, **arguments)
         asked = SpeechRequest(text=known, context=arguments.get("add_to_chat_ctx", True))
+        if is_given(audio := arguments.get("audio", NOT_GIVEN)) and audio is not None:
+            arguments["audio"] = self._bridge.heard_to_its_end(audio)
         with self._bridge.while_open():
             if not self._bridge.speeches.is_wished and (instead := self._bridge.takeover.saying(known)) is not None:
                 return instead
@@ -366,9 +368,11 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         """As LiveKit's; what is held is one turn then, and is answered as soon as the floor is free.
 
         Returns:
-            The words of the turn. Those that are held are returned at once, as far as they are known.
+            The words of the turn, once they are known.
         """
         bridge = self._bridge
+        if bridge is not None and not bridge.floor.holding:
+            bridge.feed(e.TurnCommitted())
         if bridge is None or not bridge.floor.holding:
             return super().commit_user_turn(
                 transcript_timeout=transcript_timeout, stt_flush_duration=stt_flush_duration, skip_reply=skip_reply
@@ -378,7 +382,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     def clear_user_turn(self) -> None:
         """As LiveKit's; what is held is dropped too, and its receipt says so."""
         if self._bridge is not None:
-            self._bridge.feed(TurnCleared())
+            self._bridge.feed(e.TurnCleared())
         super().clear_user_turn()
 
     @signed_as(LiveKitSession.update_options)
@@ -391,6 +395,8 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         ):
             del options["turn_detection"]
         super().update_options(**options)
+        if self._bridge is not None:
+            self._bridge.feed(e.AlarmRang())  # held words may wait for nothing now
 
     async def _typed_in_the_room(self, _session: LiveKitSession[Any], event: TextInputEvent) -> None:
         room = None if self._bridge is None else self._bridge.room
@@ -469,7 +475,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     def shutdown(self, *, drain: bool = True) -> None:
         """Close the session soon; protected speech has the policy's grace, with ``drain=False`` too, and its tail."""
         if self._bridge is not None and drain:
-            self._bridge.feed(ShutdownAsked(drain=True))
+            self._bridge.feed(e.ShutdownAsked(drain=True))
         if self._bridge is None or not (self._bridge.is_owing or (self._bridge.floor.holding and not drain)):
             super().shutdown(drain=drain)
         elif not self._bridge.finishing:
@@ -482,5 +488,5 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
     async def _grace(self, bridge: Bridge, *, asks: bool = True) -> None:
         if asks:
-            bridge.feed(ShutdownAsked())
+            bridge.feed(e.ShutdownAsked())
         await bridge.finish()

@@ -2,19 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, Iterator
 from typing import Any
 
 from livekit import rtc
 from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent, get_job_context
 from livekit.agents.utils import is_given
 
-from .. import _text as words
 from .._floor import events as e
 from .._floor.awake import AwakeFloor
 from .._floor.state import Progress
 from .._pipeline.hearing import CallerAudio
 from .._pipeline.nodes import Nodes
+from .._pipeline.own_audio import own_audio
 from .._pipeline.playout import PlayoutMeter
 from .._pipeline.retry import SPEECH, Patience, Retry
 from .._pipeline.transcripts import TranscriptGate
@@ -172,11 +172,6 @@ class Bridge:
         """How far an utterance is now."""
         return self.floor.progress(key, self.now)
 
-    @property
-    def held(self) -> str:
-        """What the caller said over what is being said or waits, in one line."""
-        return words.join(one.text for speech in self.speeches for one in self.progress(speech.id).held)
-
     def commit_turn(self, patience: float, silence: float, *, replies: bool) -> asyncio.Future[str]:
         """The program ends the caller's turn while the floor holds.
 
@@ -185,13 +180,16 @@ class Bridge:
             silence: seconds of it that the STT is given where the audio input is disabled, as LiveKit does.
             replies: whether the agent is to answer.
         """
-        known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        known.set_result(self.held)
+        known = self._outbound.expect_turn()
         self.feed(e.TurnCommitted(patience, replies))
         source = self._session.input
         if not source.audio_enabled and (ends := self._audio.ended_by_silence(silence)) is not None:
             source.audio = ends
         return known
+
+    def heard_to_its_end(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterable[rtc.AudioFrame]:
+        """The audio that the program lets the agent say, for LiveKit."""
+        return own_audio(audio, self._inbound)
 
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
@@ -273,6 +271,7 @@ class Bridge:
         self.feed(e.SessionClosed())
         self.over.set()
         self.may_close.set()
+        self._outbound.turn_known("")
         self.asker.close()
         self._answers.close()
         self._inbound.close()

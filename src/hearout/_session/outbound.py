@@ -63,6 +63,8 @@ class Outbound:
         self._returned = asyncio.Event()
         """Set, unless words wait for the agent that they are returned to."""
         self._returned.set()
+        self._turn: asyncio.Future[str] | None = None
+        """The words of the turn that the program ended, until they are known."""
         self._taken_over = False
         """Whether LiveKit has words that the floor holds."""
         self._call_off_soon = call_off_soon
@@ -83,6 +85,8 @@ class Outbound:
                 self._runner.start(self._deliver(action))
             case a.ReturnWords():
                 self._hand_back(action.words)
+            case a.TurnKnown():
+                self.turn_known(action.text)
             case a.AnswerTyped():
                 self._runner.start(answer_typed(self._session, action.text))
             case a.AddToContext():
@@ -120,6 +124,19 @@ class Outbound:
                 self.may_close.set()
             case _:
                 pass
+
+    def expect_turn(self) -> asyncio.Future[str]:
+        """The words of the turn that the program ends now; as LiveKit's, an earlier one that waits is cancelled."""
+        if self._turn is not None:
+            self._turn.cancel()
+        self._turn = asyncio.get_running_loop().create_future()
+        return self._turn
+
+    def turn_known(self, text: str) -> None:
+        """Give the program the words of the turn that it ended, if it waits for any."""
+        turn, self._turn = self._turn, None
+        if turn is not None and not turn.done():
+            turn.set_result(text)
 
     def turns_end_by_hand(self) -> bool:
         """Whether only the program ends the caller's turns: so the agent says, otherwise the session."""
@@ -160,7 +177,9 @@ class Outbound:
             LiveKitSession.clear_user_turn(self._session)
         # a realtime model has been given silence, and what was said as text
         if action.commit and not self._runner.closed and not self._session.hears_sound:
-            self._runner.start(self._commit(action))
+            self._runner.start(self._commit(action, self._turn))
+            self._turn = None
+        self.turn_known("")
 
     def _switch(self, agent: Agent | None, chosen: Any) -> None:
         if agent is None:
@@ -168,11 +187,17 @@ class Outbound:
         else:
             agent.turn_detection = chosen
 
-    async def _commit(self, action: a.Release) -> None:
-        """Let LiveKit make a turn of its transcripts, once it has the returned ones."""
+    async def _commit(self, action: a.Release, turn: asyncio.Future[str] | None) -> None:
+        """Let LiveKit make a turn of its transcripts, the returned ones included.
+
+        Args:
+            turn: waits for the words; None where nobody does.
+        """
         await self._returned.wait()
         await self._gate.taken()
-        self._session.commit_user_turn(transcript_timeout=action.patience, skip_reply=not action.replies)
+        made = self._session.commit_user_turn(transcript_timeout=action.patience, skip_reply=not action.replies)
+        if turn is not None:
+            made.add_done_callback(lambda done: _passed_on(done, turn))
 
     def _hand_back(self, held: tuple[Held, ...]) -> None:
         if self._answers.running_agent is None:
@@ -194,3 +219,14 @@ class Outbound:
             await self._answers.deliver(action.words, action.number, over_noise=action.over_noise)
         finally:
             self._call_off_soon()
+
+
+def _passed_on(done: asyncio.Future[str], turn: asyncio.Future[str]) -> None:
+    if turn.done():
+        return
+    if done.cancelled():
+        turn.cancel()
+    elif (error := done.exception()) is not None:
+        turn.set_exception(error)
+    else:
+        turn.set_result(done.result())
