@@ -228,9 +228,6 @@ class Held:
         Returns:
             Where the recordings and reports are (``ROOM.packets`` and ``ROOM.json``); the cores that it took; a job's
             memory in MB.
-
-        Args:
-            number: names the round.
         """
         time.sleep(SETTLE)
         self.callers.order(record=True)

@@ -74,9 +74,6 @@ def heard(path: Path) -> list[Heard]:
 def play(packets: Sequence[Heard]) -> tuple[Samples, float]:
     """What a receiver plays: each packet at its time. One that is later than the buffer makes a gap; the rest waits.
 
-    Args:
-        packets: in the order of their sound.
-
     Returns:
         The sound, mono, at :data:`RATE`; how many seconds it stood still in all.
     """

@@ -13,12 +13,7 @@ from hearout.receipts import Cause
 
 
 def replayed(lines: Iterable[str], policy: Policy | None = None) -> Iterator[tuple[str, str]]:
-    """Play a trace on a new floor; what the trace says and what the floor does now, wherever the two differ.
-
-    Args:
-        lines: of the trace.
-        policy: of the call's session.
-    """
+    """Play a trace on a new floor; what the trace says and what the floor does now, wherever the two differ."""
     floor = AwakeFloor(policy)
     due: list[str] = []
     for text in lines:

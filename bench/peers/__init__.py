@@ -30,9 +30,6 @@ class KeptWords:
     Turns are detected by hand while such speech is owed, and committed once after it: at once where the caller has
     been silent for a second; with the STT's last word awaited where not; by LiveKit itself where the caller
     still talks.
-
-    Args:
-        session: LiveKit's, with `STRONGEST_ARGUMENTS`, not yet started.
     """
 
     def __init__(self, session: LiveKitSession[Any]) -> None:

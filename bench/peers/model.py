@@ -29,9 +29,6 @@ def reply(messages: Sequence[Mapping[str, Any]]) -> str:
     A "yes" is consent if the question stands before it in the conversation, and no instruction says that the caller
     answered early; where it does not, the script asks again. So a peer takes an early "yes" for consent only if it
     tells its model that the question came first.
-
-    Args:
-        messages: as in the OpenAI protocol, oldest first.
     """
     yes = max((number for number, one in enumerate(messages) if _is(one, "user", _YES)), default=None)
     last = max((number for number, one in enumerate(messages) if one.get("role") == "user"), default=None)

@@ -36,11 +36,7 @@ class Judged:
 
 
 class Court:
-    """Judges the calls, one after the other, when all are over: the STT that it needs is the calls' own.
-
-    Args:
-        studio: made the callers.
-    """
+    """Judges the calls, one after the other, when all are over: the STT that it needs is the calls' own."""
 
     def __init__(self, studio: Studio) -> None:
         from hearout._local.stt import LocalSTT
