@@ -79,9 +79,12 @@ def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
         hearing = Hearing(page)
         join(page, site.url)
         # the agents of those who left before are still there for a while, and the next process has to start
-        hearing.wait_for_sound(page, lasting=1.5, within=60.0)
+        for lasting in (1.5, 5.0):  # more of it where a busy machine's first second tells the judge nothing
+            hearing.wait_for_sound(page, lasting=lasting, within=60.0)
+            if (found := hearing.judged(SHORT)).fraction:
+                break
         page.close()
-        fronts.append(hearing.judged(SHORT).front_ms)
+        fronts.append(found.front_ms)
     assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), str(fronts)  # now and then a machine is late
 
 

@@ -66,8 +66,12 @@ def test_the_first_word_reaches_ten_callers_of_ten(noting: "Worker", tmp_path: P
     fronts = []
     for _ in range(10):
         with Caller.join(noting.server, noting.server.new_room(), tmp_path) as caller:
-            caller.wait_until(caller.wait_for("sound", ANSWERED)["at"] + 1.5)
-        fronts.append(judged(caller.heard).front_ms)
+            began = caller.wait_for("sound", ANSWERED)["at"]
+            for lasting in (1.5, 5.0):  # more of it where a busy machine's first second tells the judge nothing
+                caller.wait_until(began + lasting)
+                if (found := judged(caller.heard)).fraction:
+                    break
+        fronts.append(found.front_ms)
     assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), str(fronts)  # now and then a machine is late
 
 
