@@ -55,7 +55,7 @@ def test_what_is_no_call_is_refused(told: Any) -> None:
 
 
 def test_no_page_can_ask_for_more_than_is_drawn_in_a_moment() -> None:
-    moments = [{"at": n / 100, "text": f"{n:03}" + "z" * 600} for n in range(drawing.MOST + 1)]
+    moments = [{"at": n / 200, "text": f"{n:03}" + "z" * 600} for n in range(drawing.MOST + 1)]
     svg = drawing.drawn(CALL | {"moments": moments})
     longest = "z" * (drawing.LONGEST - 3)
     assert f"{drawing.MOST - 1}{longest}" in svg
