@@ -101,14 +101,17 @@ def counted(name: str, **labels: str) -> float:
 
 
 def test_a_call_counts_its_receipt_its_held_words_and_its_gap() -> None:
-    finished = {"outcome": "finished", "level": "played"}
-    before = [
-        counted("hearout_receipts_total", **finished),
-        counted("hearout_held_words_total", fate="delivered"),
-        counted("hearout_held_words_total", fate="backchannel"),
-        counted("hearout_reply_gap_seconds_bucket", le="0.1"),
-        counted("hearout_owed"),
-    ]
+
+    def numbers() -> list[float]:
+        return [
+            counted("hearout_receipts_total", outcome="finished", level="played"),
+            counted("hearout_held_words_total", fate="delivered"),
+            counted("hearout_held_words_total", fate="backchannel"),
+            counted("hearout_reply_gap_seconds_bucket", le="0.1"),
+            counted("hearout_owed"),
+        ]
+
+    before = numbers()
     owed: list[float] = []
 
     result = call(
@@ -118,14 +121,7 @@ def test_a_call_counts_its_receipt_its_held_words_and_its_gap() -> None:
     )
 
     assert [one.outcome.value for one in receipts(result)] == ["finished"]
-    after = [
-        counted("hearout_receipts_total", **finished),
-        counted("hearout_held_words_total", fate="delivered"),
-        counted("hearout_held_words_total", fate="backchannel"),
-        counted("hearout_reply_gap_seconds_bucket", le="0.1"),
-        counted("hearout_owed"),
-    ]
-    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1, 1, 0]
+    assert [new - old for new, old in zip(numbers(), before, strict=True)] == [1, 1, 1, 1, 0]
     assert owed == [1]
 
 
