@@ -275,6 +275,15 @@ def test_a_task_left_behind_ends_the_run_and_is_named() -> None:
         Call(agent=Leaking, session=stock, ends_after=1.0).play()
 
 
+@pytest.mark.parametrize("session", [stock, OurSession])
+def test_a_program_may_be_closing_the_session_when_the_call_ends(session: Any) -> None:
+    close = Do(3.0, lambda session: session.aclose())
+
+    result = Call(agent=Interruptible, session=session, caller=[Say(1.0, QUESTION), close], ends_after=3.2).play()
+
+    assert [name for _, name, _ in result.events].count("close") == 1
+
+
 def test_tasks_that_wait_for_each_other_end_the_run() -> None:
     async def forever() -> None:
         await asyncio.get_running_loop().create_future()

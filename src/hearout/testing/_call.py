@@ -159,6 +159,8 @@ class _Playing:
         )
         self._segments: list[Segment] = []
         self._events: list[tuple[float, str, Any]] = []
+        self._doing: set[asyncio.Task[Any] | None] = set()
+        """What the program has begun to do: it goes on while the session closes, since it may be what closes it."""
 
     def now(self) -> float:
         """Seconds of the call."""
@@ -181,6 +183,7 @@ class _Playing:
             await self._session.start(agent=call.agent())
             await self._acts()
             await self._close()
+            await _ended(self._doing)
             self._loudspeaker.close()
             await voice.aclose()
             report_lost_errors()
@@ -205,10 +208,7 @@ class _Playing:
                 for task in done:
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            ends.cancel()
-            await asyncio.gather(*tasks, ends, return_exceptions=True)
+            await _ended({ends, *tasks} - self._doing)
 
     async def _close(self) -> None:
         try:
@@ -238,6 +238,7 @@ class _Playing:
                 self._loudspeaker.take_up()
                 returned(self._session)
             case Do():
+                self._doing.add(asyncio.current_task())
                 await self._do(act)
 
     async def _do(self, act: Do) -> None:
@@ -303,3 +304,11 @@ class _Playing:
 async def _awaited(made: Any) -> None:
     if inspect.isawaitable(made):
         await made
+
+
+async def _ended(tasks: set[asyncio.Task[Any] | None]) -> None:
+    """Cancel tasks, and wait for their end."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
