@@ -49,6 +49,25 @@ def played(*caller: Any, agent: Any = Plain, **more: Any) -> Result:
     return Call(agent=agent, session=AgentSession, caller=caller, **more).play()
 
 
+def let_go(session: Any) -> None:
+    session.current_speech.allow_interruptions = True
+
+
+def test_what_is_said_from_then_on_is_heard_though_nothing_tells_of_it() -> None:
+    result = played(Say(first_sound(1.8), QUESTION), Do(first_sound(2.0), protect))
+
+    ((text, fate),) = fates(result)
+    assert (len(text.split()) >= 5, fate) == (True, "delivered")  # LiveKit's STT heard nothing before: its warm-up
+
+
+def test_speech_that_is_protected_again_is_so_at_once() -> None:
+    flips = [Do(first_sound(1.0), protect), Do(first_sound(2.0), let_go), Do(first_sound(3.0), protect)]
+    result = played(*flips, Say(first_sound(4.0), QUESTION))
+
+    assert receipts(result)[0].asked_at == pytest.approx(1.15, abs=0.06)
+    assert (fates(result), result.gaps[0] < 0.1) == ([(QUESTION, "delivered")], True)
+
+
 def test_a_handle_that_is_made_protected_is_so_from_then_on() -> None:
     result = played(Do(first_sound(1.5), protect), Say(first_sound(2.5), QUESTION))
 

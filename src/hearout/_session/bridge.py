@@ -57,7 +57,7 @@ class Bridge:
         self.finishing = False  # a shutdown waits for what is owed, and nothing new is said
         self.over = asyncio.Event()  # set once the session is closed
         self.floor = AwakeFloor(policy)
-        self._audio = CallerAudio(hears=lambda: self.floor.holding)
+        self._audio = CallerAudio(hears=self._hears)
         self._runner = runner = Runner(self.floor)
         self.feed, self.later = runner.feed, runner.awake.later
         self.speeches = Speeches()
@@ -186,6 +186,11 @@ class Bridge:
         if not source.audio_enabled and (ends := self._audio.ended_by_silence(silence)) is not None:
             source.audio = ends
         return known
+
+    def _hears(self) -> bool:
+        """Whether the STT hears the caller now; called with each frame."""
+        self._inbound.look_for_flips()
+        return self.floor.holding
 
     def heard_to_its_end(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterable[rtc.AudioFrame]:
         """The audio that the program lets the agent say, for LiveKit."""

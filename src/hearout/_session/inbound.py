@@ -171,18 +171,23 @@ class Inbound:
         self._answers.forget(handle)
         self._feed(e.SpeechEnded(speech.id, interrupted=handle.interrupted))
 
-    def _look_for_flips(self) -> None:
+    def look_for_flips(self) -> None:
         """Look for speech whose flag was changed while it ran: LiveKit has no event for that."""
         current = self._session.current_speech
         if current is not None and not current.allow_interruptions:
             self.protect(current)
         for speech in self._speeches:
             if speech.handle.allow_interruptions:
-                self._feed(e.SpeechSuspended(speech.id))
+                speech.let_go = True
+                if self._runner.floor.holding:  # looked at with each frame: it is told while that changes something
+                    self._feed(e.SpeechSuspended(speech.id))
+            elif speech.let_go:
+                speech.let_go = False
+                self._feed(e.TextKnown(speech.id, speech.text))
 
     def _user_state_changed(self, event: UserStateChangedEvent) -> None:
         self.waits_for_livekit()
-        self._look_for_flips()
+        self.look_for_flips()
         if event.new_state == "speaking":
             self._feed(e.CallerStarted())
         elif event.old_state == "speaking":
@@ -200,7 +205,7 @@ class Inbound:
 
     def keeps(self, event: stt.SpeechEvent) -> bool:
         """Whether a transcript is the floor's."""
-        self._look_for_flips()
+        self.look_for_flips()
         heard = event.alternatives[0]
         final = event.type is stt.SpeechEventType.FINAL_TRANSCRIPT
         if not self._runner.floor.takes(heard.text, self._runner.now):

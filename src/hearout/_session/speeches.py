@@ -64,6 +64,7 @@ class SpeechAttempt:
         id: the key of the utterance.
         text: of the utterance, as far as it is known: as it was written.
         spoken: what the TTS was given in this attempt, piece for piece.
+        let_go: whether it may be interrupted for now, since somebody said so.
         shown: what the agent's transcription node made of the text that is not in the chat context yet.
     """
 
@@ -73,6 +74,7 @@ class SpeechAttempt:
     text: str = field(default="", repr=False)
     spoken: dict[int, str] = field(default_factory=dict, repr=False)
     shown: str = field(default="", repr=False)
+    let_go: bool = False
 
     def __post_init__(self) -> None:
         self._in_context = len(self.asked.before)

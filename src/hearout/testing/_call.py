@@ -159,7 +159,7 @@ class _Playing:
         )
         self._segments: list[Segment] = []
         self._events: list[tuple[float, str, Any]] = []
-        self._doing: set[asyncio.Task[Any] | None] = set()
+        self._doing: set[asyncio.Task[None]] = set()
         """What the program has begun to do: it goes on while the session closes, since it may be what closes it."""
 
     def now(self) -> float:
@@ -219,6 +219,8 @@ class _Playing:
 
     async def _act(self, act: Act) -> None:
         await asyncio.sleep(await self._second(act.at) - self.now())
+        if isinstance(act, Do) and (task := asyncio.current_task()) is not None:
+            self._doing.add(task)
         match act:
             case Say():
                 for word in self._lexicon.say(act.words, self.now(), act.seconds, act):
@@ -238,7 +240,6 @@ class _Playing:
                 self._loudspeaker.take_up()
                 returned(self._session)
             case Do():
-                self._doing.add(asyncio.current_task())
                 await self._do(act)
 
     async def _do(self, act: Do) -> None:
@@ -306,9 +307,8 @@ async def _awaited(made: Any) -> None:
         await made
 
 
-async def _ended(tasks: set[asyncio.Task[Any] | None]) -> None:
+async def _ended(tasks: set[asyncio.Task[None]]) -> None:
     """Cancel tasks, and wait for their end."""
-    running = [task for task in tasks if task is not None]
-    for task in running:
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
