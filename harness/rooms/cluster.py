@@ -112,10 +112,10 @@ class Cluster:
                 pytest.fail(f"{name} did not start:\n{(self.folder / f'{name}.log').read_text()[-3000:]}")
             time.sleep(0.1)
 
-    def listens(self, port: str) -> bool:
-        """Whether somebody listens on this port of the document."""
-        with socket.socket() as line:
-            return line.connect_ex(("127.0.0.1", self.ports[port])) == 0
+    def answers_queries(self) -> bool:
+        """Whether PostgreSQL is done starting up."""
+        asked = self.translated("pg_isready --quiet --host 127.0.0.1 --port 5432")
+        return subprocess.run(["sh", "-c", asked], env=os.environ | self.environment, check=False).returncode == 0
 
     def is_healthy(self, port: str) -> bool:
         """Whether `GET /` is answered with 200."""
@@ -215,7 +215,7 @@ def _begin_postgres(cluster: Cluster, lines: list[str], held: contextlib.ExitSta
     (database,) = only(lines, "createdb")
     cluster.run(made, **how)
     held.enter_context(cluster.running("postgres", server, **how))
-    cluster.wait("postgres", lambda: cluster.listens("5432"))
+    cluster.wait("postgres", cluster.answers_queries)  # it listens before it does
     cluster.run(database, **how)
 
 

@@ -39,7 +39,7 @@ def call(request: pytest.FixtureRequest, room_server: "Server", tmp_path_factory
     """One room per voice. The announcement has no silence before it: the jitter buffer starts with its first word."""
     if request.param == "espeak" and not shutil.which("espeak-ng"):
         pytest.skip("espeak-ng is not installed")
-    notice = damage.trimmed(damage.VOICES[request.param](damage.NOTICES[3]))[: 8 * RATE]
+    notice = trimmed(damage.VOICES[request.param](damage.NOTICES[3]))[: 8 * RATE]
     at = np.arange(len(notice)) / RATE
     kept = (at < 2.5) | (at >= 3.5) & (at < 6.5)
     folder = tmp_path_factory.mktemp(request.param)
@@ -49,6 +49,12 @@ def call(request: pytest.FixtureRequest, room_server: "Server", tmp_path_factory
         if not ran_dry(recordings[0], notice, whole):
             break
     return Call(notice, kept, whole, part)
+
+
+def trimmed(audio: Samples) -> Samples:
+    """Without the silence around it, but for 50 ms."""
+    loud, edge = np.flatnonzero(np.abs(audio) > 0.02 * np.abs(audio).max()), RATE // 20
+    return audio[max(0, loud[0] - edge) : loud[-1] + edge]
 
 
 def called(server: "Server", folder: Path, *audio: Samples) -> list[damage.Pcm]:
