@@ -106,7 +106,7 @@ def test_a_caller_who_listens_to_the_end_was_present_for_all_of_it(noting: "Work
         notes.wait(lambda n: n.receipts[0].level is Level.PRESENT, 3, "presence")
     arrived = judged(caller.heard)
     assert arrived.fraction >= 0.98, arrived
-    assert arrived.front_ms <= 60, arrived
+    assert arrived.front_ms <= 180, arrived
     assert receipt.outcome is Outcome.FINISHED
 
 
@@ -126,7 +126,7 @@ def test_a_caller_who_drops_for_three_seconds_hears_every_sentence(noting: "Work
     known = notes.told("CallerLeft")[0][1]["known_until"]
     assert gone - 1.0 <= notes.zero + known <= gone + 0.1
     before, after = judged(first.heard), judged(back.heard)
-    assert before.front_ms <= 60
+    assert before.front_ms <= 180
     assert after.tail_ms <= 100
     assert_resumed(NOTICE, before, after)
     assert receipt.outcome is Outcome.FINISHED
@@ -222,7 +222,7 @@ def test_a_telephone_hears_nothing_before_answering_and_its_key_cuts_in(noting: 
         (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
     assert (receipt.outcome, receipt.cause) == (Outcome.CUT_IN, Cause.KEY)
     assert [held.text for held, _ in receipt.held] == ["0"]
-    assert judged(caller.heard).front_ms <= 60
+    assert judged(caller.heard).front_ms <= 180
 
 
 def test_a_caller_who_may_not_subscribe_is_waited_for_on_the_receipt(noting: "Worker", tmp_path: Path) -> None:
