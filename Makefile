@@ -46,7 +46,7 @@ setup: $(READY) $(TOOLS) $(CLIENT) ## make .venv from the lock files, if it is m
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "hearout needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Setting up .venv from requirements.txt (once; less than a minute, 0.8 GB on disk) ..."
+	@echo "Setting up .venv from requirements.txt (once; less than a minute, 0.7 GB on disk) ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(call LOCKED,requirements.txt)
 	@$(PIP) --quiet --no-deps --no-build-isolation --editable .

@@ -142,7 +142,7 @@ def test_what_a_copied_example_leaves_empty_counts_as_not_set() -> None:
     assert voices.choose(environment).where is voices.Where.LOCAL
 
 
-@pytest.mark.parametrize("package", ["moonshine_voice", "hibari", "matplotlib", "prompt_toolkit"])
+@pytest.mark.parametrize("package", ["moonshine_voice", "hibari", "prompt_toolkit"])
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     program: Program, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:

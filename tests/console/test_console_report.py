@@ -43,7 +43,7 @@ def test_every_call_gets_its_three_files(tmp_path: Path, record: CallRecord, sec
     with wave.open(str(tmp_path / "call.wav")) as file:
         assert (file.getnchannels(), file.getnframes()) == (2, int(seconds * 24_000))
     assert json.loads((tmp_path / "timeline.json").read_text()) == json.loads(json.dumps(record.as_json()))
-    assert (tmp_path / "timeline.png").stat().st_size > 1_000
+    assert (tmp_path / "timeline.svg").stat().st_size > 1_000
 
 
 def test_the_caller_is_left_and_the_agent_right(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_what_a_call_leaves_is_its_owners_only(tmp_path: Path, umask: int, monke
     finally:
         os.umask(before)
     modes = {str(path): path.stat().st_mode & 0o777 for path in (Path("calls"), *Path("calls").rglob("*"))}
-    assert {"calls/one/call.wav", "calls/one/timeline.png", "calls/receipts.db"} <= set(modes)
+    assert {"calls/one/call.wav", "calls/one/timeline.svg", "calls/receipts.db"} <= set(modes)
     assert set(modes.values()) == {0o600, 0o700}
     assert (modes["calls"], modes["calls/one"], modes["calls/receipts.db"]) == (0o700, 0o700, 0o600)
     assert "HEAROUT_LEDGER" not in os.environ

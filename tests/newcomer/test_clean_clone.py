@@ -28,7 +28,7 @@ def test_both_commands_work_in_a_clean_clone(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Setting up .venv" in first.stdout
     (folder,) = [one for one in (clone / "calls").iterdir() if one.is_dir()]
-    left = {"call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log"}
+    left = {"call.wav", "timeline.svg", "timeline.json", "floor.jsonl", "agent.log"}
     assert {file.name for file in folder.iterdir()} == left
     assert "receipt " in first.stdout
     assert (clone / "calls" / "receipts.db").exists()

@@ -26,5 +26,5 @@ def test_a_call_whose_reader_has_gone_ends_and_keeps_its_files(tmp_path: Path) -
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 2
-    files = {"call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log"}
+    files = {"call.wav", "timeline.svg", "timeline.json", "floor.jsonl", "agent.log"}
     assert {path.name for path in tmp_path.iterdir()} == files

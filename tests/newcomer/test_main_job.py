@@ -95,7 +95,7 @@ def test_what_was_said_over_it_is_answered_at_once_in_one_turn(main_job: tuple[A
 
 def test_the_files_and_the_table_say_the_same(main_job: tuple[Any, Any, Path]) -> None:
     done, timeline, out = main_job
-    assert (out / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "timeline.svg").read_text().startswith("<svg ")
     assert "history of the paper clip" in done.stdout
     assert " ".join(done.stdout.split()).count("over the agent, heard") == len(timeline["caller"])
     assert "models: local" in done.stdout

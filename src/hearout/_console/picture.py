@@ -1,36 +1,20 @@
-"""The picture of a call as PNG, and what of a call is drawn: its layout is in `hearout.receipts._picture`."""
+"""The picture of a call as SVG, and what of a call is drawn: its layout is in `hearout.receipts._picture`."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib import font_manager
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Rectangle
-
-from ..receipts._picture import COLOURS, Flag, Mark, Picture, picture
+from ..receipts._picture import Flag, Mark, picture, svg
 from .timeline import CallRecord, SpokenRow
 
 WIDE = 1000.0
-"""Pixels of the picture; a screen shows it twice as fine (`FINE`)."""
-FINE = 2.0
+"""Pixels of the picture."""
 SAME = 0.5
 """Seconds by which the line's clock and the session's may differ on when an utterance began."""
-SCRIPTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Micro Hei",
-    "Noto Sans Arabic",
-    "Noto Sans",
-)
-"""Fonts that are tried in this order for a sign, as far as this machine has them."""
 
 
 def draw(path: Path, record: CallRecord) -> None:
-    """Draw the call into a PNG file.
+    """Draw the call into an SVG file.
 
     Raises:
         OSError: the file cannot be written.
@@ -38,7 +22,8 @@ def draw(path: Path, record: CallRecord) -> None:
     lanes = ("agent", "caller", "held")
     words = "; orange: protected, barge-in does not stop it" if any(one.protected for one in record.agent) else ""
     title = f"outcome: {record.outcome}{words}"
-    paint(path, picture(lanes, [*marks(record)], [*flags(record)], title=title, wide=WIDE))
+    drawn = picture(lanes, [*marks(record)], [*flags(record)], title=title, wide=WIDE)
+    path.write_text(svg(drawn, title="What was said in the call, over time"), "utf-8")
 
 
 def marks(record: CallRecord) -> Iterator[Mark]:
@@ -77,35 +62,3 @@ def flags(record: CallRecord) -> Iterator[Flag]:
     for one in record.agent:
         if one.cut:
             yield Flag(one.end, "cut in" if one.protected else "cut", "cut")
-
-
-def paint(path: Path, drawn: Picture) -> None:
-    """Write a picture as PNG."""
-    there = set(font_manager.get_font_names())
-    fonts = [name for name in SCRIPTS if name in there]
-    figure = Figure(figsize=(drawn.width / 72, drawn.height / 72), dpi=72 * FINE, facecolor=COLOURS["paper"][0])
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, drawn.width)
-    axes.set_ylim(drawn.height, 0)
-    axes.axis("off")
-    for box in drawn.boxes:
-        shape = f"round,pad=0,rounding_size={min(3.0, box.width / 2, box.height / 2)}"
-        see = {"tick": 0.25, "gap": 0.7, "cut": 0.7}.get(box.kind, 1.0)
-        style: dict[str, Any] = {"linewidth": 0, "facecolor": COLOURS[box.kind][0], "alpha": see}
-        axes.add_patch(FancyBboxPatch((box.x, box.y), box.width, box.height, boxstyle=shape, **style))
-    for label in drawn.labels:
-        way: dict[str, Any] = {
-            "ha": "right" if label.rtl else "left",
-            "va": "baseline",
-            "fontfamily": fonts,
-            "parse_math": False,
-        }
-        weight = "bold" if label.kind == "title" else "normal"
-        way |= {"fontsize": label.size, "fontweight": weight, "color": COLOURS[label.kind][0]}
-        line = axes.text(label.x, label.y, label.text, **way)
-        if (card := label.box) is not None:  # of signs that no font here has, what has no room is left out
-            line.set_clip_path(Rectangle((card.x, card.y), card.width, card.height, transform=axes.transData))
-    FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that no font here has is drawn as boxes
-        figure.savefig(path, format="png")

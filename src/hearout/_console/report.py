@@ -12,14 +12,15 @@ import numpy as np
 from ..errors import ConsoleError
 from ..receipts import QuestionReceipt, Receipt
 from .line import Samples
+from .picture import draw
 from .timeline import CallRecord
 
-FILES = ("call.wav", "timeline.png", "timeline.json", "floor.jsonl", "agent.log")
+FILES = ("call.wav", "timeline.svg", "timeline.json", "floor.jsonl", "agent.log")
 """The files that a call leaves. All of them hold words, or the sound of them."""
 
 
 def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, sample_rate: int) -> None:
-    """Write ``call.wav`` (stereo: left the caller, right the agent), ``timeline.json`` and ``timeline.png``.
+    """Write ``call.wav`` (stereo: left the caller, right the agent), ``timeline.json`` and ``timeline.svg``.
 
     Args:
         directory: exists, as :func:`folder` makes it.
@@ -29,8 +30,6 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
     Raises:
         ConsoleError: a file cannot be written.
     """
-    from .picture import draw  # matplotlib takes most of a second: not before the call is over
-
     try:
         with (directory / "call.wav").open("wb") as raw, wave.open(raw, "wb") as file:
             file.setnchannels(2)
@@ -39,7 +38,7 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
             file.writeframes(np.stack([caller, agent], axis=1).astype("<i2").tobytes())
         timeline = json.dumps(record.as_json(), indent=2, ensure_ascii=False)
         (directory / "timeline.json").write_text(timeline + "\n", "utf-8")
-        draw(directory / "timeline.png", record)
+        draw(directory / "timeline.svg", record)
     except OSError as error:
         raise ConsoleError(f"{directory}: the call's files cannot be written ({error.strerror})") from error
 

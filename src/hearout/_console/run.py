@@ -46,7 +46,7 @@ def console(
     Raises:
         HearoutError: something is wrong before the call; nothing was said.
     """
-    _need("rich", "prompt_toolkit", "matplotlib", "hibari", "moonshine_voice")
+    _need("prompt_toolkit", "hibari", "moonshine_voice")
     gc.disable()  # until the worker starts: what is loaded until then stays
     with _models(choice, llm) as loaded:  # they load while the rest is imported, and while LiveKit's worker starts
         from .report import folder

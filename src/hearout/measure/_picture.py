@@ -31,7 +31,7 @@ def draw(recording: Samples, announcement: Samples, measured: Measured, path: Pa
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MeasureError("a picture needs matplotlib; run: pip install 'hearout[local]'") from error
+        raise MeasureError("a picture needs matplotlib; run: pip install 'hearout[prepare]'") from error
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True)
