@@ -35,6 +35,7 @@ class Wire:
 
     async def call(self, identity: str, method: str, payload: str, *, within: float) -> str:
         self.called.append((identity, method))
+        await asyncio.sleep(0)  # no page answers in the instant in which it is asked
         return await self.page(method, json.loads(payload))
 
     async def tell(self, identity: str, message: str) -> None:

@@ -1,6 +1,7 @@
 """What a team may choose, and what is refused with a sentence that says why."""
 
 import dataclasses
+import inspect
 import json
 import math
 from typing import Any
@@ -68,6 +69,6 @@ def test_what_makes_no_sense_is_refused(make: Any, complaint: str) -> None:
 def test_each_choice_is_named_with_its_default_and_its_reason() -> None:
     for kind in (Policy, Timeouts, CutIn):
         for choice in dataclasses.fields(kind):
-            assert f"\n        {choice.name}: " in (kind.__doc__ or "")
+            assert f"\n    {choice.name}: " in (inspect.getdoc(kind) or "")
     assert Policy().cut_in == CutIn()
     assert Policy().answer is Answer.RIGHT_AFTER
