@@ -1,6 +1,7 @@
 """The ledger from asyncio: written in order by one thread, and no call is held up by a ledger that is down."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -57,8 +58,8 @@ def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any
 def found(url: str) -> list[tuple[str, str, bool]]:
     """The utterances of a ledger, read without a lock; none while it cannot be read."""
     try:
-        reader = Opened(url, mode=Mode.READ)
-        return [(entry.id, entry.standing, entry.spooled) for entry in entries(reader, now=NOW + 100)]
+        with contextlib.closing(Opened(url, mode=Mode.READ)) as reader:
+            return [(entry.id, entry.standing, entry.spooled) for entry in entries(reader, now=NOW + 100)]
     except LedgerError:
         return []
 
