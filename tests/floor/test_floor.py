@@ -19,6 +19,7 @@ from hearout._floor.actions import (
     SkipUnfinished,
     StopInterruptible,
     StopUtterance,
+    TurnKnown,
     WriteReceipt,
 )
 from hearout._floor.endings import LEFT
@@ -460,3 +461,41 @@ def test_what_hangs_before_protected_speech_is_stopped() -> None:
 
     assert floor.apply(e.SpeechQueued("n1", alive_at=2.0), 11.9) == []
     assert floor.apply(e.SpeechQueued("n1", alive_at=2.0), 12.0) == [StopInterruptible()]
+
+
+def test_a_turn_that_is_ended_again_before_its_words_are_known_is_one() -> None:
+    floor = playing()
+
+    actions = told(
+        floor,
+        (1.5, e.TurnsByHand(by_hand=True)),
+        (2.0, e.CallerStarted()),
+        (3.0, e.CallerStopped()),
+        (3.1, e.WordsHeard("what does it")),
+        (3.2, e.CallerStarted()),
+        (3.3, e.TurnCommitted(2.0)),
+        (3.4, e.TurnCommitted(2.0)),
+        (3.8, e.CallerStopped()),
+        (4.0, e.WordsHeard("cost")),
+    )
+
+    assert TurnKnown("what does it cost") in actions
+
+
+def test_a_turn_that_is_thrown_away_before_its_words_are_known_has_none() -> None:
+    floor = playing()
+
+    dropped = told(
+        floor,
+        (1.5, e.TurnsByHand(by_hand=True)),
+        (2.0, e.CallerStarted()),
+        (3.0, e.CallerStopped()),
+        (3.1, e.WordsHeard("what does it")),
+        (3.2, e.CallerStarted()),
+        (3.3, e.TurnCommitted(2.0)),
+        (3.4, e.TurnCleared()),
+    )
+    known = told(floor, (5.4, e.AlarmRang()))
+
+    assert RecordFate(Held("what does it", at=2.0), Fate.DROPPED) in dropped
+    assert TurnKnown("") in [*dropped, *known]

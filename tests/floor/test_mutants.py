@@ -317,7 +317,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "keeps a turn that was cleared": (
         held,
-        "self.settle_all(Fate.DROPPED, (said for said in self.said if said.held.kind is Kind.SPOKEN))",
+        "self.settle_all(Fate.DROPPED, pieces)",
         "self.said.clear()",
         l1,
     ),
