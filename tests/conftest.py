@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 from collections.abc import Iterator
 
@@ -42,11 +43,14 @@ def _place(item: pytest.Item) -> int:
 
 @pytest.fixture(autouse=True)
 def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run each test as on a machine without keys, and leave no line behind."""
+    """Run each test as on a machine without keys; leave no line and no handler of logs behind, whose file is closed."""
+    handlers = set(logging.root.handlers)
     for name in ("URL", "API_KEY", "API_SECRET", "INFERENCE_URL", "INFERENCE_API_KEY", "INFERENCE_API_SECRET"):
         monkeypatch.delenv(f"LIVEKIT_{name}", raising=False)
     yield
     hearout._session.process.use_line(None)
+    for handler in set(logging.root.handlers) - handlers:
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)

@@ -159,7 +159,7 @@ def seconds(text: str) -> float:
 def test_the_work_grows_with_the_text_and_not_with_its_square(text: str) -> None:
     long = min(seconds(text + " " * n) for n in range(1, 4))
     short = max(min(seconds(text[: len(text) // 8] + " " * n) for n in range(1, 3)), 0.005)
-    assert long < 3 * 8 * short
+    assert long < 5 * 8 * short  # of a square it would be 64 times as much
 
 
 def test_what_an_agent_says_is_segmented_once(monkeypatch: pytest.MonkeyPatch) -> None:
