@@ -463,10 +463,10 @@ def test_what_hangs_before_protected_speech_is_stopped() -> None:
     assert floor.apply(e.SpeechQueued("n1", alive_at=2.0), 12.0) == [StopInterruptible()]
 
 
-def test_a_turn_that_is_ended_again_before_its_words_are_known_is_one() -> None:
+def half_a_turn() -> Floor:
+    """A floor that holds half of a turn, which the program has ended at 3.3 s while the caller speaks."""
     floor = playing()
-
-    actions = told(
+    told(
         floor,
         (1.5, e.TurnsByHand(by_hand=True)),
         (2.0, e.CallerStarted()),
@@ -474,27 +474,16 @@ def test_a_turn_that_is_ended_again_before_its_words_are_known_is_one() -> None:
         (3.1, e.WordsHeard("what does it")),
         (3.2, e.CallerStarted()),
         (3.3, e.TurnCommitted(2.0)),
-        (3.4, e.TurnCommitted(2.0)),
-        (3.8, e.CallerStopped()),
-        (4.0, e.WordsHeard("cost")),
     )
+    return floor
 
-    assert TurnKnown("what does it cost") in actions
+
+def test_a_turn_that_is_ended_again_before_its_words_are_known_is_one() -> None:
+    rest = (3.4, e.TurnCommitted(2.0)), (3.8, e.CallerStopped()), (4.0, e.WordsHeard("cost"))
+    assert TurnKnown("what does it cost") in told(half_a_turn(), *rest)
 
 
 def test_a_turn_that_is_thrown_away_before_its_words_are_known_has_none() -> None:
-    floor = playing()
-
-    dropped = told(
-        floor,
-        (1.5, e.TurnsByHand(by_hand=True)),
-        (2.0, e.CallerStarted()),
-        (3.0, e.CallerStopped()),
-        (3.1, e.WordsHeard("what does it")),
-        (3.2, e.CallerStarted()),
-        (3.3, e.TurnCommitted(2.0)),
-        (3.4, e.TurnCleared()),
-    )
-
+    dropped = half_a_turn().apply(e.TurnCleared(), 3.4)
     assert RecordFate(Held("what does it", at=2.0), Fate.DROPPED) in dropped
     assert TurnKnown("") in dropped
