@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.ledger_workers import Opened, receipt
-from hearout.ledger import Ledger, LedgerWriter, Written
+from hearout.ledger import Ledger
+from hearout.ledger._entries import Written
 from hearout.ledger._read import entries, verify
-from hearout.ledger._writer import PATIENCE
+from hearout.ledger._writer import PATIENCE, LedgerWriter
 
 from .table import Row, Table, check, milliseconds, percentile
 

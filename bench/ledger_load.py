@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import databases
-from hearout.ledger import Ledger, LedgerWriter, Written
+from hearout.ledger import Ledger
+from hearout.ledger._entries import Written
 from hearout.ledger._read import verify
-from hearout.ledger._writer import PATIENCE
+from hearout.ledger._writer import PATIENCE, LedgerWriter
 
 from . import ledger
 from .table import Row, Table, check, milliseconds, percentile

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from hearout.errors import LedgerDownError
-from hearout.ledger import Ledger, LedgerWriter, Record
+from hearout.ledger import Ledger
 from hearout.ledger import _tables as tables
-from hearout.ledger._entries import amendment, promise, settlement
+from hearout.ledger._entries import Record, amendment, promise, settlement
+from hearout.ledger._writer import LedgerWriter
 from hearout.policy import Retention
 from hearout.receipts import Attempt, Cause, Fate, Held, Outcome, Receipt
 

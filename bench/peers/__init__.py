@@ -9,7 +9,7 @@ from livekit.agents import AgentSession as LiveKitSession
 from livekit.agents.voice import SpeechHandle
 
 from hearout import AgentSession
-from hearout.testing import as_livekit
+from hearout.testing._call import as_livekit
 
 STOCK, STRONGEST, HEAROUT = "stock", "strongest", "hearout"
 PEERS = (STOCK, STRONGEST, HEAROUT)

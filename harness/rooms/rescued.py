@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hearout.ledger import Ledger, Unfinished
+from hearout.ledger import Ledger
 from hearout.ledger._calls import WatchedCall
+from hearout.ledger._entries import Unfinished
 from hearout.ledger._tables import CALLS
 
 LISTED, SENT = 5.0, 30.0

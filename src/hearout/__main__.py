@@ -17,7 +17,7 @@ from ._text.progress import Told, silent
 from .errors import HearoutError
 
 COMMANDS = {
-    "measure": ("hearout.measure", "how much of an announcement is in a recording"),
+    "measure": ("hearout.measure._command", "how much of an announcement is in a recording"),
     "prepare": ("hearout.prepare", "make announcements ahead of time, checked against their text"),
     "receipts": ("hearout.ledger._command", "what was said to whom, and whether the record is unchanged"),
 }

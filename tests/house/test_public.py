@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import hearout
-from harness import ROOT
+from harness import ROOT, site
 from hearout import errors
 from hearout.measure import MeasureError
 
@@ -58,6 +58,14 @@ def test_every_public_name_is_there_and_listed() -> None:
     for name in hearout.__all__:
         assert getattr(hearout, name).__name__ == name
     assert sorted(hearout.__all__) == hearout.__all__
+
+
+@pytest.mark.parametrize("package", [*site.REFERENCE, "hearout.errors"])
+def test_every_public_name_is_in_a_document(package: str) -> None:
+    module = importlib.import_module(package)
+    names = getattr(module, "__all__", None) or [name for name, one in vars(module).items() if isinstance(one, type)]
+    documents = "".join(one.read_text() for one in (ROOT / "docs").glob("*.md"))
+    assert [name for name in names if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", documents)] == []
 
 
 def test_a_star_brings_the_public_names_and_no_others() -> None:

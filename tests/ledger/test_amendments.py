@@ -21,10 +21,11 @@ from hearout import Level, Outcome, Receipt
 from hearout._floor.state import Progress
 from hearout._session.call_ledger import CallLedger
 from hearout._session.speeches import SpeechRequest
-from hearout.ledger import Entry, Ledger, LedgerWriter, Record, RowKind, Written
+from hearout.ledger import Ledger
 from hearout.ledger import _tables as tables
-from hearout.ledger._entries import amended, amendment
+from hearout.ledger._entries import Entry, Record, RowKind, Written, amended, amendment
 from hearout.ledger._read import entries, rows, verify
+from hearout.ledger._writer import LedgerWriter
 from hearout.receipts import Listener
 from hearout.testing import run as virtually
 

@@ -18,16 +18,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from harness.databases import SLOW, locked, until
 from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt
 from hearout.errors import LedgerError
-from hearout.ledger import Ledger, LedgerWriter, Written
+from hearout.ledger import Ledger
 from hearout.ledger import _anchors as anchoring
 from hearout.ledger import _tables as tables
 from hearout.ledger import _writer as writing
 from hearout.ledger._checkpoint import Checkpoint, anchors
 from hearout.ledger._command import main
+from hearout.ledger._entries import Written
 from hearout.ledger._environment import place
 from hearout.ledger._merkle import EMPTY, Tree
 from hearout.ledger._read import verify
 from hearout.ledger._signing import Signer
+from hearout.ledger._writer import LedgerWriter
 
 
 class Endpoint(HTTPServer):

@@ -10,12 +10,13 @@ import pytest
 
 from harness.databases import SLOW
 from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, receipt
-from hearout.ledger import LEASE, Ledger, LedgerWriter, Mode
+from hearout.ledger import Ledger, Mode
 from hearout.ledger._calls import CallRegistry, WatchedCall
 from hearout.ledger._command import main
-from hearout.ledger._entries import mark
+from hearout.ledger._entries import LEASE, mark
 from hearout.ledger._meanwhile import TAKEN_UP
 from hearout.ledger._read import entries, verify
+from hearout.ledger._writer import LedgerWriter
 from hearout.policy import Retention
 
 HELD = {"kind": "spoken", "at": 3.0, "text": MINE}

@@ -12,11 +12,10 @@ import sqlalchemy as sa
 from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, cut_in, kinds, receipt
 from harness.ledger_workers import Opened as Ledger
 from hearout.errors import LedgerError
-from hearout.ledger import RowKind
 from hearout.ledger import _read as reading
 from hearout.ledger import _tables as tables
 from hearout.ledger._calls import CallRegistry, WatchedCall
-from hearout.ledger._entries import mark
+from hearout.ledger._entries import RowKind, mark
 from hearout.ledger._read import entries, rows, verify
 from hearout.policy import Retention
 from hearout.receipts import Attempt, Listener

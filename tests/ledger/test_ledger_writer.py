@@ -19,13 +19,14 @@ import sqlalchemy as sa
 from harness.databases import SLOW, Postgres, locked, until
 from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, cut_in, receipt
 from hearout.errors import AlreadyOwedError, LedgerError
-from hearout.ledger import LEASE, Ledger, LedgerWriter, Mode, Written
+from hearout.ledger import Ledger, Mode
 from hearout.ledger import _spool as spool
 from hearout.ledger import _tables as tables
 from hearout.ledger import _writer as writer_module
 from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
-from hearout.ledger._entries import promise
+from hearout.ledger._entries import LEASE, Written, promise
 from hearout.ledger._read import entries, verify
+from hearout.ledger._writer import LedgerWriter
 from hearout.policy import Retention
 
 KEPT = {"words": Retention.KEEP, "keep": Retention.KEEP}

@@ -16,9 +16,10 @@ import pytest
 
 from bench import damage as bench
 from harness.recordings import ERROR, HEAD, NOTICE, OTHER, TAIL, babble, heard
-from hearout.measure import RATE, MeasureError, Stretch, main, measure, read
+from hearout.measure import RATE, MeasureError, Stretch, measure, read
 from hearout.measure import _judge as judge
 from hearout.measure._audio import Samples
+from hearout.measure._command import main
 
 
 def seconds(begin: float, end: float) -> Samples:

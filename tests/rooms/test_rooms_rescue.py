@@ -14,8 +14,9 @@ from harness.rooms.caller import Caller, assert_resumed, reached, resumes, spoke
 from harness.rooms.notice import NOTICE
 from harness.rooms.rescued import Calls
 from hearout._session.call_ledger import RENEW
-from hearout.ledger import LEASE, Ledger
+from hearout.ledger import Ledger
 from hearout.ledger._calls import WatchedCall
+from hearout.ledger._entries import LEASE
 from hearout.ledger._read import entries, verify
 from hearout.measure import measure
 from hearout.receipts import Outcome

@@ -16,7 +16,7 @@ from hearout import AgentSession, Level, Policy, Receipt
 from hearout._room.page import CHOOSE
 from hearout._room.page_reports import END, HELLO
 from hearout._session.call_ledger import CallLedger
-from hearout.ledger import Entry
+from hearout.ledger._entries import Entry
 from hearout.ledger._read import entries, verify
 from hearout.policy import Timeouts
 from hearout.testing import TTS, Do, from_end

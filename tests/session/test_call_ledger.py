@@ -16,9 +16,8 @@ from hearout import AgentSession, Outcome
 from hearout._floor.state import Progress
 from hearout._session.call_ledger import RENEW, CallLedger
 from hearout._session.speeches import SpeechRequest
-from hearout.ledger import Unfinished
 from hearout.ledger._calls import WatchedCall
-from hearout.ledger._entries import marks
+from hearout.ledger._entries import Unfinished, marks
 from hearout.ledger._read import verify
 from hearout.receipts import Held
 from hearout.testing import LLM, TTS, AudioReceiver, Do, Say, first_sound

@@ -22,8 +22,10 @@ from .._floor import events as e
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
-from ..ledger import Ledger, LedgerWriter, Unfinished
+from ..ledger import Ledger
+from ..ledger._entries import Unfinished
 from ..ledger._environment import place
+from ..ledger._writer import LedgerWriter
 from ..policy import Answer, CutIn, Policy, Redeliver
 from ..receipts import QuestionReceipt, Receipt
 from . import settings

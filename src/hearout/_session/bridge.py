@@ -24,8 +24,8 @@ from .._room.page import CallersPage
 from .._room.participants import Participants
 from .._room.streams import StreamGuard
 from ..errors import FloorClosedError
-from ..ledger import LedgerWriter
 from ..ledger._calls import WatchedCall
+from ..ledger._writer import LedgerWriter
 from ..policy import Policy
 from .announce import Announcer
 from .answers import Answers

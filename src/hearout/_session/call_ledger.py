@@ -15,9 +15,9 @@ from typing import Any
 from .._floor.state import Progress
 from .._text import unmarked
 from ..errors import AlreadyOwedError
-from ..ledger import LedgerWriter, Unfinished
 from ..ledger._calls import WatchedCall
-from ..ledger._entries import mark, marks, told
+from ..ledger._entries import Unfinished, mark, marks, told
+from ..ledger._writer import LedgerWriter
 from ..policy import Retention, choices_from_json, choices_to_json
 from ..receipts import AskOutcome, Held, Outcome, QuestionReceipt, Receipt
 from ..receipts._codec import sha256

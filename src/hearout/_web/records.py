@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .._text import read_json
-from ..ledger import Entry, Ledger
+from ..ledger import Ledger
+from ..ledger._entries import Entry
 from ..ledger._questions import questions
 from ..ledger._read import entries
 from ..receipts import Fate, GivenAnswer, Held, Kind, Level, Outcome, QuestionReceipt, Receipt

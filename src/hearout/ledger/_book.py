@@ -70,7 +70,7 @@ class Placed:
 
 
 class Ledger:
-    """A book in a database. Every method is one transaction, and blocks: from asyncio, use :class:`LedgerWriter`.
+    """A book in a database. Every method is one transaction, and blocks: a session has a thread of its own for it.
 
     It connects at its first use. Several processes may append to one book at once.
 

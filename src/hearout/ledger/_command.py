@@ -19,12 +19,13 @@ from .._text.progress import Progress, silent
 from ..errors import HearoutError, LedgerError
 from ..receipts import Level, Receipt
 from ..receipts._codec import to_json
-from . import DEFAULT_BOOK, DEFAULT_URL, Entry, Ledger, Mode
+from . import Ledger, Mode
 from . import _read as book
 from ._arguments import age, command_first, moment, some_of
 from ._asked import answered_too_early, question_json, question_line
+from ._book import DEFAULT_BOOK, DEFAULT_URL
 from ._checkpoint import anchors, key_line
-from ._entries import STANDINGS
+from ._entries import STANDINGS, Entry
 from ._questions import questions
 from ._signing import load_signer, load_verifier
 from ._vcon import vcons

@@ -5,8 +5,7 @@ the announcement and compared frame by frame. What was concealed by a receiver c
 audible.
 """
 
-from ._audio import RATE, MeasureError, Samples, read
-from ._command import main
+from ._audio import RATE, MeasureError, read
 from ._judge import Measured, Stretch, measure
 
-__all__ = ["RATE", "MeasureError", "Measured", "Samples", "Stretch", "main", "measure", "read"]
+__all__ = ["RATE", "MeasureError", "Measured", "Stretch", "measure", "read"]

@@ -11,7 +11,7 @@ See ``docs/testing.md``.
 
 from ..errors import CallError
 from . import zoo
-from ._call import Call, as_livekit
+from ._call import Call
 from ._clock import run
 from ._line import AudioReceiver
 from ._llm import LLM, Reply, Request, UseTool, repeat
@@ -45,7 +45,6 @@ __all__ = [
     "TTSFault",
     "Type",
     "UseTool",
-    "as_livekit",
     "first_sound",
     "from_end",
     "repeat",
