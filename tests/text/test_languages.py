@@ -1,12 +1,17 @@
 """The data files of the languages: each is whole, and a language is found by its code."""
 
 import dataclasses
+import random
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hearout import _text as words
+from hearout._text.lexicon import Lexicon
+from hearout._text.words import Token
 
 EVERY = pytest.mark.parametrize("code", words.CODES)
 
@@ -29,6 +34,31 @@ def test_no_phrase_is_without_a_word(code: str) -> None:
     language = words.language(code)
     for name in (*words.MEANINGS, "requests", "consents", "question_ends"):
         assert all(words.split(phrase) for phrase in getattr(language, name)), name
+
+
+class _EveryPhrase(Lexicon):
+    """Tries each of its phrases at each word."""
+
+    def _standing(self, said: list[Token], at: int, *, after_phrase: bool) -> Iterator[Any]:
+        within = at > 0 and said[at - 1].begin == said[at].begin and "\uac00" <= said[at].text <= "\ud7a3"
+        if after_phrase or not within:
+            found = [phrase for phrase in self._meanings if phrase.stands_in(said, at)]
+            yield from sorted(found, key=lambda one: (len(one.atoms), not one.is_open), reverse=True)
+
+
+@EVERY
+def test_phrases_are_found_as_if_each_was_tried_at_each_word(code: str) -> None:
+    language, chance = words.language(code), random.Random(code)
+    lists = {name: getattr(language, name) for name in words.MEANINGS}
+    pieces = [phrase.rstrip("*.") for phrases in lists.values() for phrase in phrases]
+    firsts = sorted({piece.split()[0] for piece in pieces if " " in piece})
+    lists["open"] = [f"{first}*" for first in chance.sample(firsts, min(20, len(firsts)))]  # as teams may add them
+    lexicon, every = Lexicon(lists), _EveryPhrase(lists)
+    others = [*pieces, *(word for piece in pieces for word in piece.split()), "?", ",", "7"]
+    gap = "" if code in ("zh", "ja") else " "
+    for _ in range(60):
+        said = gap.join(chance.choice(others) + chance.choice(("", "", "s")) for _ in range(6))
+        assert lexicon.clauses(said) == every.clauses(said)
 
 
 @EVERY

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from .words import Token, atoms, is_unspaced, words_in
 
@@ -28,6 +29,7 @@ class Clause:
     """What stands between two marks of punctuation.
 
     Args:
+        pieces: its phrases and unknown words, in order.
         asks: whether a question mark ends it.
     """
 
@@ -69,9 +71,15 @@ class Lexicon:
         taken = {_phrase(text).atoms for texts in extra.values() for text in texts}
         self._meanings = {phrase: meanings for phrase, meanings in self._meanings.items() if phrase.atoms not in taken}
         self._add(extra)
+        self._by_first: dict[str, list[_Phrase]] = {}
+        """By their first atom, the longest first."""
         self._by_letter: dict[str, list[_Phrase]] = {}
+        """Those that are one open word, by its first letter; they come after all others."""
         for phrase in sorted(self._meanings, key=lambda one: (len(one.atoms), not one.is_open), reverse=True):
-            self._by_letter.setdefault(phrase.atoms[0][0], []).append(phrase)
+            if phrase.is_open and len(phrase.atoms) == 1:
+                self._by_letter.setdefault(phrase.atoms[0][0], []).append(phrase)
+            else:
+                self._by_first.setdefault(phrase.atoms[0], []).append(phrase)
 
     def _add(self, lists: Mapping[str, Iterable[str]]) -> None:
         for meaning, texts in lists.items():
@@ -111,7 +119,8 @@ class Lexicon:
         begins_word = at == 0 or said[at - 1].begin != said[at].begin
         if not begins_word and not after_phrase and "\uac00" <= said[at].text <= "\ud7a3":
             return
-        for phrase in self._by_letter.get(said[at].text[0], ()):
+        first = said[at].text
+        for phrase in chain(self._by_first.get(first, ()), self._by_letter.get(first[0], ())):
             if phrase.stands_in(said, at):
                 yield phrase
 

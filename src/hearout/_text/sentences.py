@@ -11,7 +11,6 @@ _STOPS = (".", "!", "?", "…", "。", "！", "？", "؟", "।", "॥", "۔", "
 _MARKS = re.compile(r"[?？؟\u037e⁇⁈⁉՞፧⸮]")
 _GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
 _GREEK_QUESTION = re.compile(r";[\s\"'”’»)\]]*\Z")
-_UNSPACED_STOP = re.compile(r"[。！？｡]")
 _GENERAL = frozenset({"st", "vs"})
 """Short forms of many languages."""
 _NUMBER = frozenset({"no", "nr", "núm", "num", "art", "p", "s", "sig", "pág", "pag", "abs", "n", "op", "vol", "kap"})
