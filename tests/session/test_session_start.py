@@ -2,14 +2,19 @@
 
 import asyncio
 import threading
+import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from livekit.agents import Agent
 from livekit.agents.voice import AgentSession as LiveKitSession
+from livekit.protocol import agent as protocol
+from livekit.protocol import models
 
+from harness.ledger_workers import SECRET, Opened
 from harness.scenes import (
     NOTICE,
     QUESTION,
@@ -24,7 +29,9 @@ from harness.scenes import (
 )
 from hearout import AgentSession, FloorClosedError, Level, Outcome, Receipt, SettingsError
 from hearout._pipeline.playout import PlayoutMeter
+from hearout._session import agent_session, process
 from hearout.ledger import Ledger
+from hearout.ledger._calls import SENT, WORKER, CallRegistry, WatchedCall
 from hearout.testing import LLM, Call, Do, Say, Type, first_sound, run
 from hearout.testing._llm import ScriptedLLM
 
@@ -71,6 +78,53 @@ def test_what_is_refused_is_refused_before_anything_is_promised(tmp_path: Path) 
 
     assert not threads()
     assert not (tmp_path / "receipts.db").exists()
+
+
+class SentJob:
+    """A job that a worker sent to a call whose agent had died."""
+
+    def __init__(self) -> None:
+        room = models.Room(name="room", sid="RM_1")
+        self.job = protocol.Job(id="job-3", room=room, attributes={SENT: "1"})
+        self.ended: list[str] = []
+
+    def token_claims(self) -> Any:
+        return types.SimpleNamespace(identity="agent-3")
+
+    def shutdown(self, *, reason: str) -> None:
+        self.ended.append(reason)
+
+
+@pytest.mark.parametrize("has_come", [True, False])
+def test_of_agents_sent_to_one_call_the_second_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_come: bool
+) -> None:
+    job, ledger = SentJob(), Opened(f"sqlite:///{tmp_path}/receipts.db")
+    for module in (agent_session, process):
+        monkeypatch.setattr(module, "get_job_context", lambda **_: job)
+    monkeypatch.setenv(WORKER, "a")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET)
+    registry = CallRegistry(ledger, SECRET)
+    first = WatchedCall("room/RM_1", "room", "RM_1", "job-2", "agent-2", "", "", worker="a")
+    registry.attend(first)
+    registry.claim(first, by="a")
+    if has_come:
+        registry.attend(replace(first, job="job-4"), is_sent=True)
+
+    async def start() -> None:
+        session = AgentSession[None](ledger=Ledger(ledger.url))
+        if has_come:
+            with pytest.raises(FloorClosedError, match="another agent was sent"):
+                await session.start(Agent(instructions="Say hello."))
+        else:
+            await session.start(Agent(instructions="Say hello."))
+            await session.aclose()
+
+    asyncio.run(start())
+
+    assert len(job.ended) == has_come
+    assert [one.job for one in registry.look(worker="a", beat=1).calls] == (["job-4"] if has_come else [])
+    assert not threads()
 
 
 def test_what_may_be_interrupted_is_forgotten_when_it_was_said() -> None:

@@ -15,7 +15,7 @@ from harness.ledger_workers import SECRET, Opened
 from hearout._worker import failover as rescue
 from hearout._worker.failover import DEAD, IN_VAIN, LOOK, LOOKS, PATIENCE, RESCUES, Failover
 from hearout.errors import LedgerDownError
-from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
+from hearout.ledger._calls import NOBODY, SENT, CallRegistry, WatchedCall
 from hearout.ledger._tables import CALLS, WORKERS
 
 CALL = WatchedCall("room/RM_1", "room", "RM_1", "job-1", "agent-1", "", "as before", worker="a", holder="a-job")
@@ -32,6 +32,8 @@ class Rooms:
     is_down: bool = False
     is_unreachable: bool = False
     refuses: str = ""
+    sent: Any = None
+    """The last dispatch that was asked for."""
     jobs: dict[str, str] = field(default_factory=lambda: {f"job-{number}": "agent-1" for number in range(5)})
     """The agents that it gave this room: the identity of each job."""
 
@@ -64,7 +66,12 @@ class Rooms:
             types.SimpleNamespace(id=job, agent_name="", state=types.SimpleNamespace(participant_identity=identity))
             for job, identity in self.jobs.items()
         ]
-        return [types.SimpleNamespace(state=types.SimpleNamespace(jobs=jobs))]
+        dispatch = api.AgentDispatch(deployment="blue", attributes={"tenant": "seven"})
+        return [types.SimpleNamespace(**self._as_sent(dispatch), state=types.SimpleNamespace(jobs=jobs))]
+
+    def _as_sent(self, dispatch: Any) -> dict[str, Any]:
+        names = ("agent_name", "deployment", "attributes")
+        return {name: getattr(dispatch, name) for name in names}
 
     async def remove_participant(self, gone: api.RoomParticipantIdentity) -> None:
         if self.refuses:
@@ -75,6 +82,7 @@ class Rooms:
         if self.is_down:
             raise TimeoutError("no answer")
         self.done.append(f"in: {wanted.metadata}")
+        self.sent = wanted
         return types.SimpleNamespace(id=f"dispatch-{len(self.done)}")
 
     async def delete_dispatch(self, dispatch: str, room: str) -> None:
@@ -131,7 +139,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
     return played
 
 
-SENT = ["out: agent-1", "in: as before"]
+SENT_ONE = ["out: agent-1", "in: as before"]
 
 
 def test_a_worker_whose_job_died_removes_the_dead_agent_and_sends_another(play: Any) -> None:
@@ -143,7 +151,31 @@ def test_a_worker_whose_job_died_removes_the_dead_agent_and_sends_another(play: 
         await workers.look("a")  # the other is on its way
         assert workers.calls == (replace(CALL, job="", rescues=1),)
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
+
+
+def test_another_agent_is_sent_as_the_first_was_and_knows_that_it_was_sent(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        assert workers.rooms.sent.deployment == "blue"
+        assert dict(workers.rooms.sent.attributes) == {"tenant": "seven", SENT: "1"}
+
+    assert play(do) == SENT_ONE
+
+
+def test_of_agents_that_were_sent_to_one_call_the_first_has_it(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        first, second = (replace(CALL, job=f"job-{number}", identity=f"agent-{number}") for number in (2, 3))
+        workers.custody.attend(CALL)
+        await workers.look("a")
+        assert workers.custody.attend(first, is_sent=True)
+        assert not workers.custody.attend(second, is_sent=True)
+        assert workers.custody.attend(first, is_sent=True)
+        assert workers.calls[0].job == "job-2"
+        assert workers.custody.attend(second), "whom a program sent beside it stays"
+
+    assert play(do) == SENT_ONE
 
 
 def test_a_call_that_was_left_is_sent_nobody(play: Any) -> None:
@@ -164,7 +196,7 @@ def test_of_workers_that_find_a_call_at_once_one_sends_an_agent(play: Any) -> No
             workers.now += LOOK
             await workers.look("b", "c", "d", "e")
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
 
 
 def test_another_workers_call_is_its_own_as_long_as_it_gives_signs_of_life(play: Any) -> None:
@@ -180,7 +212,7 @@ def test_another_workers_call_is_its_own_as_long_as_it_gives_signs_of_life(play:
             await workers.look("b", jobs=("job-1",))
             workers.now += LOOK
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
 
 
 def test_a_worker_that_stood_still_itself_takes_nobody_for_dead(play: Any) -> None:
@@ -203,7 +235,7 @@ def test_a_worker_that_looks_seldom_needs_as_many_looks(play: Any) -> None:
             workers.now += 1.0  # prompt enough to count, and past `DEAD` with the third
             await workers.look("b")
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
 
 
 def test_a_job_that_began_while_the_ledger_was_read_is_no_dead_one(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +282,7 @@ def test_a_worker_that_cannot_reach_the_server_lets_another_send_an_agent(play: 
         workers.rooms.is_unreachable = False
         await workers.look("b")
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
 
 
 def test_a_room_without_a_caller_is_sent_an_agent_when_one_returns(play: Any) -> None:
@@ -261,7 +293,7 @@ def test_a_room_without_a_caller_is_sent_an_agent_when_one_returns(play: Any) ->
         workers.rooms.people = {"caller": PERSON}
         await workers.look("a")
 
-    assert play(do, Rooms(people={"agent-1": AGENT})) == SENT[1:]
+    assert play(do, Rooms(people={"agent-1": AGENT})) == SENT_ONE[1:]
 
 
 @pytest.mark.parametrize("sid", ["", "RM_2"])
@@ -280,7 +312,7 @@ def test_a_call_whose_agents_die_again_and_again_is_sent_three_and_no_more(play:
             workers.custody.attend(replace(CALL, job=f"job-{number}"))
             await workers.look("a")
 
-    assert play(do) == SENT * RESCUES
+    assert play(do) == SENT_ONE * RESCUES
 
 
 def test_where_no_agent_comes_it_is_called_off_and_another_is_sent(play: Any) -> None:
@@ -289,11 +321,11 @@ def test_where_no_agent_comes_it_is_called_off_and_another_is_sent(play: Any) ->
         await workers.look("a")
         workers.now += PATIENCE * 0.9
         await workers.look("a")
-        assert workers.rooms.done == SENT
+        assert workers.rooms.done == SENT_ONE
         workers.now += PATIENCE * 0.2
         await workers.look("a")
 
-    assert play(do) == [*SENT, "called off: dispatch-2 in room", *SENT]
+    assert play(do) == [*SENT_ONE, "called off: dispatch-2 in room", *SENT_ONE]
 
 
 def test_an_agent_that_is_there_and_takes_its_time_to_begin_is_waited_for(play: Any) -> None:
@@ -304,7 +336,7 @@ def test_an_agent_that_is_there_and_takes_its_time_to_begin_is_waited_for(play: 
         workers.now += PATIENCE * 2
         await workers.look("a")
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
 
 
 def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: Any) -> None:
@@ -317,7 +349,7 @@ def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: A
         (call,) = workers.calls
         assert (call.worker, call.rescues) == ("b", 1)
 
-    assert play(do) == ["out: agent-1", *SENT]
+    assert play(do) == ["out: agent-1", *SENT_ONE]
 
 
 def test_a_worker_that_cannot_send_an_agent_does_not_wait_for_one(play: Any) -> None:
@@ -328,7 +360,7 @@ def test_a_worker_that_cannot_send_an_agent_does_not_wait_for_one(play: Any) -> 
         workers.rooms.is_down = False
         await workers.look("a")
 
-    assert play(do) == ["out: agent-1", *SENT]
+    assert play(do) == ["out: agent-1", *SENT_ONE]
 
 
 def test_if_no_agent_comes_for_minutes_others_are_sent_and_finally_none(play: Any) -> None:
@@ -381,7 +413,7 @@ def test_a_dead_agents_debts_are_nobodys_once_its_call_is_claimed(play: Any) -> 
         alive = {owing.id: owing.is_alive(1000.0) for owing in workers.ledger.owed(CALL.call)}
         assert alive == {"notice": False, "other": True}
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
 
 
 def test_a_row_that_somebody_forged_removes_nobody_and_sends_nobody(play: Any) -> None:
@@ -413,7 +445,7 @@ def test_a_forged_beat_does_not_keep_a_dead_agents_call(play: Any, forged: str) 
             workers.now += LOOK
             await workers.look("b")
 
-    assert play(do) == SENT
+    assert play(do) == SENT_ONE
 
 
 def test_an_agent_that_livekit_never_gave_that_room_is_not_put_out(play: Any) -> None:
@@ -434,7 +466,7 @@ def test_a_job_that_its_dispatch_does_not_list_is_replaced(play: Any, listed: di
         assert workers.calls == (replace(CALL, job="", rescues=1),)
 
     agents = {CALL.identity: AGENT} if here else {}
-    assert play(do, Rooms(people={**agents, "caller": PERSON}, jobs=listed)) == (SENT if here else SENT[1:])
+    assert play(do, Rooms(people={**agents, "caller": PERSON}, jobs=listed)) == (SENT_ONE if here else SENT_ONE[1:])
 
 
 def test_a_job_that_is_not_listed_puts_out_no_caller(play: Any) -> None:

@@ -23,6 +23,7 @@ from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
 from ..ledger import Ledger
+from ..ledger._calls import SENT
 from ..ledger._entries import Unfinished
 from ..ledger._environment import place
 from ..ledger._writer import LedgerWriter
@@ -157,7 +158,12 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             looked_after = None if job is None else watched_call(job, call, os.environ)
             words, text = self._choices.words_on_receipt, self._choices.text_on_receipt
             writer = LedgerWriter(ledger, secret=os.environ.get("LIVEKIT_API_SECRET", ""), words=words, text=text)
-            await bridge.keep(writer, call, looked_after)
+            try:
+                await bridge.keep(writer, call, looked_after, is_sent=job is not None and SENT in job.job.attributes)
+            except FloorClosedError as error:
+                if job is not None:
+                    job.shutdown(reason=str(error))
+                raise
             if room is not None and looked_after is not None and bridge.receipts.ledger is not None:
                 unheard = lambda: None if bridge.room is None else bridge.room.nobody_hears()  # noqa: E731
                 abandon, later = bridge.receipts.ledger.abandon, bridge.later

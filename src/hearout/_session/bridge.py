@@ -310,12 +310,18 @@ class Bridge:
         if self.receipts.ledger is not None and self.over.is_set():
             await self.receipts.ledger.close()
 
-    async def keep(self, writer: LedgerWriter, call: str, watched: WatchedCall | None = None) -> None:
-        """Open this call's ledger rows, load what earlier agents left unfinished, register the call for failover."""
+    async def keep(
+        self, writer: LedgerWriter, call: str, watched: WatchedCall | None = None, *, is_sent: bool = False
+    ) -> None:
+        """Open this call's ledger rows, register the call for failover, load what earlier agents left unfinished.
+
+        Raises:
+            FloorClosedError: this agent was sent to the call, and another that was has it.
+        """
         ledger = CallLedger(writer, call, agent=self._agent_name, progress=self.progress)
-        await ledger.inherit()
         if watched is not None:
-            ledger.attend(watched)
+            await ledger.attend(watched, is_sent=is_sent)
+        await ledger.inherit()
         self.receipts.ledger = self._inbound.ledger = self.takeover.ledger = ledger
 
     def _agent_name(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .._floor.state import Progress
 from .._text import unmarked
-from ..errors import AlreadyOwedError
+from ..errors import AlreadyOwedError, FloorClosedError
 from ..ledger._calls import WatchedCall
 from ..ledger._entries import Unfinished, mark, marks, told
 from ..ledger._writer import LedgerWriter
@@ -223,10 +223,21 @@ class CallLedger:
         old = self.inherited.pop(name)
         self._writer.renew(self.call, name, played=old.owing.played, now=time.time(), held=marks(old.owing.held))
 
-    def attend(self, watched: WatchedCall) -> None:
-        """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent."""
-        self._is_watched = True
-        self._writer.attend(watched)
+    async def attend(self, watched: WatchedCall, *, is_sent: bool) -> None:
+        """Let the call be looked after, until :meth:`close`: should this process die, it is sent another agent.
+
+        Args:
+            is_sent: whether this one was sent in a dead agent's place.
+
+        Raises:
+            FloorClosedError: another that was sent has the call: two would speak.
+        """
+        self._is_watched = await self._writer.attend(watched, is_sent=is_sent)
+        if not self._is_watched:
+            await self._writer.close()
+            raise FloorClosedError(
+                "another agent was sent to this call, and has it: this one came late, and says nothing"
+            )
 
     def abandon(self) -> None:
         """This agent reaches nobody any more, and the call goes on: it leaves the book as one that died, for the next.

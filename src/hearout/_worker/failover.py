@@ -22,7 +22,7 @@ from livekit.agents import AgentServer
 
 from ..errors import LedgerError
 from ..ledger._book import Ledger, new_holder
-from ..ledger._calls import NOBODY, WORKER, CallRegistry, WatchedCall
+from ..ledger._calls import NOBODY, SENT, WORKER, CallRegistry, WatchedCall
 from ..ledger._environment import place
 
 logger = logging.getLogger("hearout")
@@ -203,9 +203,20 @@ class Failover:
                 await livekit.agent_dispatch.delete_dispatch(before, watched.room)
         if watched.identity in here:
             await self._put_out(livekit, watched)
-        wanted = api.CreateAgentDispatchRequest(agent_name=watched.name, room=watched.room, metadata=watched.metadata)
-        sent = await livekit.agent_dispatch.create_dispatch(wanted)
+        sent = await livekit.agent_dispatch.create_dispatch(await self._dispatch(livekit, watched))
         self._claimed[watched.call] = self._claimed[watched.call][0], sent.id
+
+    async def _dispatch(self, livekit: api.LiveKitAPI, watched: WatchedCall) -> api.CreateAgentDispatchRequest:
+        """What sends the same agent again, with the attributes and the deployment that it was sent with."""
+        listed = await livekit.agent_dispatch.list_dispatch(watched.room)
+        before = next((one for one in listed if one.agent_name == watched.name), api.AgentDispatch())
+        return api.CreateAgentDispatchRequest(
+            agent_name=watched.name,
+            room=watched.room,
+            metadata=watched.metadata,
+            deployment=before.deployment,
+            attributes={**before.attributes, SENT: "1"},
+        )
 
     async def _is_of_that_room(self, livekit: api.LiveKitAPI, watched: WatchedCall, here: set[str]) -> bool:
         """Whether LiveKit gave that job this room, by that name, and no other of its kind has come in its place.

@@ -27,6 +27,9 @@ WORKERS_KEPT = 3600.0
 WORKER = "HEAROUT_WORKER"
 """The environment variable by which a job's process knows who looks after its call."""
 
+SENT = "hearout.sent"
+"""The attribute of LiveKit's job by which it knows that a worker sent it to a call whose agent had died."""
+
 
 @dataclass(frozen=True)
 class WatchedCall:
@@ -82,11 +85,18 @@ class CallRegistry:
         self._seal = Seal(ledger.book, secret)
         self._told: set[tuple[str, str]] = set()
 
-    def attend(self, watched: WatchedCall) -> None:
-        """An agent has this call now; how often it was rescued is kept."""
+    def attend(self, watched: WatchedCall, *, is_sent: bool = False) -> bool:
+        """An agent has this call now; how often it was rescued is kept.
+
+        Of several that were sent (one whose process comes late cannot be called off), the first has it: False for the
+        others.
+        """
         with self._ledger.transaction() as connection:
             there = self._found(connection, watched.call)
+            if is_sent and there is not None and there.job not in ("", watched.job):
+                return False
             self._put(connection, replace(watched, rescues=0 if there is None else there.rescues))
+            return True
 
     def rescues(self, call: str) -> int:
         """How often this call was sent another agent."""

@@ -238,10 +238,22 @@ class LedgerWriter:
         """How often a call was sent another agent; 0 where the ledger is down, which is logged."""
         return await self._ask(lambda: self._calls.rescues(call), 0)
 
-    def attend(self, watched: WatchedCall) -> None:
-        """Say which call this process has, to the workers that look after each other's, until :meth:`leave`."""
-        self._watched = dataclasses.replace(watched, holder=self.holder)
+    async def attend(self, watched: WatchedCall, *, is_sent: bool) -> bool:
+        """Say which call this process has, to the workers that look after each other's, until :meth:`leave`.
+
+        Args:
+            is_sent: whether a worker sent this agent to a call whose agent had died.
+
+        Returns:
+            False where another that was sent has the call; where the ledger is down nobody knows, and it is True.
+        """
+        mine = dataclasses.replace(watched, holder=self.holder)
+        first = lambda: self._calls.attend(mine, is_sent=True)  # noqa: E731
+        if is_sent and not await self._ask(first, otherwise=True, within=TAKES_OVER):
+            return False
+        self._watched = mine
         self._want(_Listing.WATCHED)
+        return True
 
     def leave(self, call: str) -> None:
         """The call is over, and needs no other agent; the words that were kept for one go."""
