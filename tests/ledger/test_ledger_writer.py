@@ -377,7 +377,7 @@ def test_a_call_that_is_released_is_anybodys_at_once(url: str) -> None:
     attended = WatchedCall("room", "room", "RM_1", "job-1", "agent-1", "", "", worker="a")
 
     async def call(one: LedgerWriter) -> None:
-        one.attend(attended)
+        await one.attend(attended, is_sent=False)
         await one.owed("room")  # listed by then
         one.release()
 
