@@ -76,6 +76,7 @@ class Said:
         is_answered: whether the question was answered, once.
         gap: seconds from the announcement's last sound to the answer's first, at the caller; None without an answer.
         late: seconds by which the job's event loop was late, 99 times of 100; None without a report.
+        agents: tracks that the caller heard: more than one agent spoke, or one had to join again.
     """
 
     found: Measured | None
@@ -83,11 +84,12 @@ class Said:
     is_answered: bool
     gap: float | None = None
     late: float | None = None
+    agents: int = 1
 
     @property
     def in_full(self) -> bool:
-        """Whether the caller heard the whole announcement, by the judge's own limits."""
-        return self.found is not None and self.found.in_full
+        """Whether the caller heard the whole announcement, by the judge's own limits, and from one agent."""
+        return self.found is not None and self.found.in_full and self.agents == 1
 
 
 @dataclass(frozen=True)
@@ -369,7 +371,8 @@ def judged(
 
 
 def _judged(recording: Path, wanted: npt.NDArray[np.int16], rate: int) -> Said:
-    played, _ = packets.play(packets.heard(recording))
+    tracks = packets.heard(recording)
+    played, _ = packets.play(tracks[0] if tracks else ())
     samples = played[:: packets.RATE // rate]
     found = measure(samples, wanted, rate) if len(samples) else None
     report = recording.with_suffix(".json")
@@ -377,7 +380,7 @@ def _judged(recording: Path, wanted: npt.NDArray[np.int16], rate: int) -> Said:
     receipt = record.from_json(facts["receipt"]) if facts["receipt"] else None
     fine = receipt is not None and receipt.outcome is Outcome.FINISHED and receipt.level >= Level.PRESENT
     gap = reply_gap(samples, rate, found) if found is not None and facts["answers"] else None
-    return Said(found, fine, facts["answers"] == 1, gap, facts["late"])
+    return Said(found, fine, facts["answers"] == 1, gap, facts["late"], agents=max(1, len(tracks)))
 
 
 def reply_gap(samples: npt.NDArray[np.int16], rate: int, found: Measured) -> float | None:

@@ -20,8 +20,8 @@ PACKET = 960
 BUFFER = 0.1
 """Seconds that the receiver holds a packet before it plays it. WebRTC's NetEq holds 0.02-0.2, as the network asks."""
 
-_HEAD = struct.Struct("<dIH")
-"""Of a packet that was heard: when it came (seconds), its RTP time, its length."""
+_HEAD = struct.Struct("<dIIH")
+"""Of a packet that was heard: when it came (seconds), its track, its RTP time, its length."""
 
 
 def encode(samples: Samples, path: Path) -> None:
@@ -59,16 +59,16 @@ class Heard:
     payload: bytes
 
 
-def heard(path: Path) -> list[Heard]:
-    """The packets that one caller got, in the order of their sound."""
-    data, found, first = path.read_bytes(), [], None
+def heard(path: Path) -> list[list[Heard]]:
+    """The packets that one caller got, each track's in the order of their sound; the longest track first."""
+    data, tracks, first = path.read_bytes(), dict[int, list[Heard]](), dict[int, int]()
     while data:
-        at, time, length = _HEAD.unpack_from(data)
+        at, track, time, length = _HEAD.unpack_from(data)
         payload, data = data[_HEAD.size : _HEAD.size + length], data[_HEAD.size + length :]
-        first = time if first is None else first
-        since = (time - first + 2**31) % 2**32 - 2**31  # RTP time is of 32 bits, and begins anywhere
-        found.append(Heard(at, since, payload))
-    return sorted(found, key=lambda each: each.time)
+        since = time - first.setdefault(track, time)
+        since = (since + 2**31) % 2**32 - 2**31  # RTP time is of 32 bits, and begins anywhere
+        tracks.setdefault(track, []).append(Heard(at, since, payload))
+    return sorted((sorted(one, key=lambda each: each.time) for one in tracks.values()), key=len, reverse=True)
 
 
 def play(packets: Sequence[Heard]) -> tuple[Samples, float]:

@@ -61,7 +61,8 @@ func (c *caller) talk(track *lksdk.LocalTrack) {
 	}
 }
 
-// listen keeps each packet: seconds at which it came (float64), its RTP time (uint32), its length (uint16), itself.
+// listen keeps each packet: seconds at which it came (float64), its track (SSRC) and RTP time (uint32), its length
+// (uint16), itself.
 func (c *caller) listen(track *webrtc.TrackRemote) {
 	for {
 		packet, _, err := track.ReadRTP()
@@ -74,6 +75,7 @@ func (c *caller) listen(track *webrtc.TrackRemote) {
 		at := float64(time.Now().UnixNano()) / 1e9
 		c.lock.Lock()
 		c.heard = binary.LittleEndian.AppendUint64(c.heard, math.Float64bits(at))
+		c.heard = binary.LittleEndian.AppendUint32(c.heard, packet.SSRC)
 		c.heard = binary.LittleEndian.AppendUint32(c.heard, packet.Timestamp)
 		c.heard = binary.LittleEndian.AppendUint16(c.heard, uint16(len(packet.Payload)))
 		c.heard = append(c.heard, packet.Payload...)

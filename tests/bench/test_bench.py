@@ -277,9 +277,20 @@ def test_a_receiver_stands_still_for_what_is_later_than_its_buffer(late: float, 
 def test_what_a_caller_wrote_is_read_in_the_order_of_its_sound(tmp_path: Path) -> None:
     path = tmp_path / "room.packets"
     times = [2**32 - 960, 960, 0]  # the clock of RTP goes round, and the network turns two around
-    path.write_bytes(b"".join(struct.pack("<dIH", 1.0 + n, time, 1) + bytes([n]) for n, time in enumerate(times)))
-    found = packets.heard(path)
-    assert [(one.time, one.payload) for one in found] == [(0, b"\0"), (960, b"\2"), (1920, b"\1")]
+    of = [7, 7, 8, 7]  # a second track, of another clock
+    data = [
+        struct.pack("<dIIH", 1.0 + n, of[n], time, 1) + bytes([n]) for n, time in enumerate([*times[:2], 5, times[2]])
+    ]
+    path.write_bytes(b"".join(data))
+    found, other = packets.heard(path)
+    assert [(one.time, one.payload) for one in found] == [(0, b"\0"), (960, b"\3"), (1920, b"\1")]
+    assert [(one.time, one.payload) for one in other] == [(0, b"\2")]
+
+
+def test_a_call_in_which_two_agents_spoke_is_not_whole() -> None:
+    fine = load.Said(WHOLE, is_receipted=True, is_answered=True)
+    assert fine.in_full
+    assert not dataclasses.replace(fine, agents=2).in_full
 
 
 def test_the_replys_gap_is_the_silence_behind_the_announcement() -> None:
