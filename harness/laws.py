@@ -162,6 +162,8 @@ def one_true_receipt_each(call: Call) -> None:
     failed = _failed_while_open(call)
     _none_is_missed(call)
     for step in call.steps:
+        if step.claimed and isinstance(step.event, e.OfSpeech):  # a lease does: it is all that is left after a kill
+            assert step.claimed <= max(_reported(call, step.event.id, step.at), default=0.0), f"not reported: {step}"
         for action in step.actions:
             if isinstance(action, Resume):
                 assert action.begins_at <= max(_reported(call, action.id, step.at), default=0.0), f"skips: {action}"

@@ -31,7 +31,7 @@ OPS = (
 
 @dataclass
 class Step:
-    """One event: the second, and the floor's actions."""
+    """One event: the second, the floor's actions, and the seconds that it claims of the speech of the event."""
 
     at: float
     event: e.Event
@@ -40,6 +40,7 @@ class Step:
     talking: bool
     gone: bool
     took: bool = True
+    claimed: float = 0.0
 
 
 @dataclass
@@ -77,7 +78,8 @@ class Call:
             if isinstance(action, Resume):  # LiveKit begins a new attempt
                 self.ended.discard(action.id)
                 self.suspended.discard(action.id)
-        self.steps.append(Step(self.at, event, actions, self.floor.holding, self.talking, self.gone, took))
+        claimed = self.floor.progress(event.id).played if isinstance(event, e.OfSpeech) else 0.0
+        self.steps.append(Step(self.at, event, actions, self.floor.holding, self.talking, self.gone, took, claimed))
         return self.steps[-1]
 
     def _owe_again(self, action: Reopen) -> None:

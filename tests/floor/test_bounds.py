@@ -165,7 +165,7 @@ def test_what_is_typed_over_nothing_is_one_text_and_bounded(text: str) -> None:
 def test_backchannels_and_echoes_are_held_apart_and_bounded(said: str) -> None:
     sound = e.CallerStarted(), e.CallerStopped()  # without one, the same words are a final that was given twice
     floor = flooded(playing(), lambda number: (e.TextTyped(f"hello {number}"), *sound, e.WordsHeard(said)), 1000)
-    assert len(floor.progress("n1", 21.0).held) <= MOST
+    assert len(floor.progress("n1").held) <= MOST
     assert [fate for _, fate in receipt(told(floor, *ended())).held].count(Fate.TOO_MUCH) == 1
 
 

@@ -342,12 +342,45 @@ def test_how_far_it_is_is_known_while_it_plays() -> None:
     floor = playing()
     told(floor, (2.0, e.CallerStarted()), (3.0, e.CallerStopped()), (3.3, e.WordsHeard("what does it cost")))
 
-    standing = floor.progress("n1", 4.0)
-    assert standing.played == pytest.approx(3.0 - SHORT)  # by the clock, less what an audio output may still hold
+    standing = floor.progress("n1")
+    assert standing.played == 0.0  # its clock says 3 s, its audio output has said nothing
+    told(floor, (3.6, e.PlayoutProgressed("n1", 1.5)), (3.8, e.PlayoutProgressed("n1", 2.4, since=1.9)))
+    assert floor.progress("n1").played == pytest.approx(2.0)  # without what was left out
     assert [held.text for held in standing.held] == ["what does it cost"]
     told(floor, (4.0, e.PlayoutFinished("n1", 2.9)))
-    assert floor.progress("n1", 4.5).played == 2.9
-    assert floor.progress("n2", 4.5).played == 0.0
+    assert floor.progress("n1").played == 2.9
+    assert floor.progress("n2").played == 0.0
+
+
+def test_what_was_played_before_a_caller_vanished_is_known_across_a_gap() -> None:
+    floor = playing()
+    told(
+        floor,
+        (4.0, e.PlayoutProgressed("n1", 1.0)),  # it ran dry at 2.0 s, and goes on now
+        (7.5, e.CallerLeft(known_until=6.0)),
+        (7.6, e.PlayoutFinished("n1", 4.5)),
+        (7.6, e.SpeechEnded("n1", interrupted=True)),
+    )
+
+    actions = told(floor, (30.0, e.SessionClosed()))
+    (receipt,) = [action.receipt for action in actions if isinstance(action, WriteReceipt)]
+    assert receipt.played == pytest.approx(3.0, abs=SHORT)
+    assert receipt.attempts[0].ended_at == 6.0
+
+
+def test_a_question_had_been_asked_when_it_was_played_gaps_included() -> None:
+    floor = playing()
+    told(
+        floor,
+        (1.1, e.SentencePlaced("n1", 0.0, "Is that all right?")),
+        (1.1, e.SentencePlaced("n1", 2.0, "Please have your customer number ready.")),
+        (6.0, e.PlayoutProgressed("n1", 1.0)),  # it ran dry at 2.0 s, and goes on now
+        (9.0, e.PlayoutProgressed("n1", 4.0, since=1.0)),
+    )
+
+    notice = floor._queue.named("n1")
+    assert notice is not None
+    assert notice.question_asked_at == pytest.approx(7.0, abs=SHORT)
 
 
 def test_a_session_that_closes_ends_what_is_said() -> None:
@@ -360,14 +393,18 @@ def test_what_is_said_again_from_the_start_stands_at_its_beginning() -> None:
     floor = Floor(Policy(redeliver=Redeliver.FROM_START))
     told(floor, (0.5, e.SpeechRequested("n1", text=TEXT)), (0.9, e.AudioMade("n1", 6.0)), (1.0, e.PlayoutStarted("n1")))
 
-    assert (floor.progress("n1", 5.0).resumes_at, floor.progress("n1", 5.0).characters) == (0.0, 0)
+    assert (floor.progress("n1").resumes_at, floor.progress("n1").characters) == (0.0, 0)
 
 
 def test_where_the_voice_words_it_otherwise_the_place_is_estimated() -> None:
     floor = playing()
-    told(floor, (1.1, e.SentencePlaced("n1", 1.7, "Have your number ready, please.")), (6.0, e.AlarmRang()))
+    told(
+        floor,
+        (1.1, e.SentencePlaced("n1", 1.7, "Have your number ready, please.")),
+        (6.0, e.PlayoutProgressed("n1", 5.0)),
+    )
 
-    standing = floor.progress("n1", 6.5)
+    standing = floor.progress("n1")
     assert TEXT[standing.characters :] == "Please have your customer number ready."
     assert standing.resumes_at == pytest.approx(2.2, abs=0.2)  # by its share of the text
 
@@ -429,7 +466,7 @@ def test_what_waits_for_its_answer_is_held_when_protected_speech_begins() -> Non
     told(floor, (1.0, e.TextTyped("one")), (1.2, e.TextTyped("two")))
     actions = told(floor, (1.3, e.SpeechRequested("n1", text=TEXT)), (2.0, e.AlarmRang()))
     assert not [action for action in actions if isinstance(action, AnswerTyped)]
-    assert [held.text for held in floor.progress("n1", 2.0).held] == ["two"]
+    assert [held.text for held in floor.progress("n1").held] == ["two"]
 
 
 def test_what_waits_for_its_answer_is_not_answered_in_a_shutdown() -> None:
@@ -452,7 +489,7 @@ def test_a_late_final_is_placed_by_the_times_that_the_stt_gives() -> None:
     ):
         floor.apply(event, at)
 
-    assert [held.at for held in floor.progress("n1", 7.0).held] == pytest.approx([1.0, 3.0], abs=0.35)
+    assert [held.at for held in floor.progress("n1").held] == pytest.approx([1.0, 3.0], abs=0.35)
 
 
 def test_what_hangs_before_protected_speech_is_stopped() -> None:

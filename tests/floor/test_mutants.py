@@ -241,7 +241,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "gives up while it plays": (
         utterance,
-        "return max(known, self._sign_of_life) + (timeouts.output if self.complete else timeouts.voice)",
+        "return known + (timeouts.output if self.complete else timeouts.voice)",
         "return self._sign_of_life + 0.5",
         l2,
     ),
@@ -252,6 +252,12 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
         l3,
     ),
     "what was made counts as played": (utterance, "played=self.played,", "played=self.made,", l3),
+    "a lease goes by the clock": (
+        utterance,
+        "return self._sure - sum(",
+        "return self._so_far(self._sign_of_life) - sum(",
+        l3,
+    ),
     "a voice that gave up has finished": (utterance, "return self.failure\n", "pass\n", l3),
     "text that was sent hides its sound": (
         utterance,
@@ -269,7 +275,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     "what was played to nobody counts": (utterance, "if self._known_until is not None:", "if False:", l3),
     "goes on after what was never said": (
         utterance,
-        "self.begins_at, characters = self.resumes_at(at)",
+        "self.begins_at, characters = self.resumes_at()",
         "self.begins_at, characters = self.made, 0",
         l3,
     ),

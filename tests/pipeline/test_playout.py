@@ -83,14 +83,14 @@ def played(lead: float, played_to: float, *, progress: bool = False, stops_at: f
 def test_what_is_said_begins_after_its_lead_in_and_none_of_it_counts() -> None:
     got, reports, told = played(0.5, 1.5, progress=True)
     assert got == pytest.approx(1.5)
-    assert reports == [("started", 0.5), ("progressed", 1.5, 0.0, 1.0), ("finished", 1.5, 1.0)]
+    assert reports == [("started", 0.5), ("progressed", 1.5, 0.0, 1.0, 1.0), ("finished", 1.5, 1.0)]
     assert told == [pytest.approx(1.0)]
 
 
 def test_without_a_lead_in_nothing_is_added() -> None:
     assert played(0.0, 1.0, progress=True)[:2] == (
         pytest.approx(1.0),
-        [("started", 0.0), ("progressed", 1.0, 0.0, 1.0), ("finished", 1.0, 1.0)],
+        [("started", 0.0), ("progressed", 1.0, 0.0, 1.0, 1.0), ("finished", 1.0, 1.0)],
     )
 
 

@@ -77,6 +77,12 @@ class ConsoleOutput(io.AudioOutput):
         self._open._pieces.append((time.monotonic(), samples))
         self._open.captured += frame.duration
 
+    @property
+    def run_so_far(self) -> tuple[float, float]:
+        """The run that plays, for the receipts of calls that die: the second at which it began, and its last one."""
+        segment = self.current
+        return (0.0, 0.0) if segment is None else (segment._reported, segment.played)
+
     def flush(self) -> None:
         super().flush()
         if self._open is not None:

@@ -75,8 +75,8 @@ class AwakeFloor(Floor):
         alarm = super().next_alarm
         return None if alarm is None else self._time.real(alarm)
 
-    def progress(self, name: str, at: float) -> Progress:
-        return _moved(super().progress(name, self._time.awake(at)), self._time.real)
+    def progress(self, name: str) -> Progress:
+        return _moved(super().progress(name), self._time.real)
 
     def apply(self, event: e.Event, at: float) -> list[Action]:
         if isinstance(event, e.StoodStill):

@@ -153,10 +153,15 @@ class PlayoutStarted(OfSpeech):
 
 @dataclass(frozen=True)
 class PlayoutProgressed(OfSpeech):
-    """It has left, from one of its seconds to another, and can no longer be taken back."""
+    """It has left, from one of its seconds to another, and can no longer be taken back.
+
+    Args:
+        sure: to which second it has for sure; to all of it, where that is None. LiveKit goes by its own clock.
+    """
 
     seconds: float
     since: float = 0.0
+    sure: float | None = None
 
 
 @dataclass(frozen=True)

@@ -112,11 +112,11 @@ class Floor:
         """When `AlarmRang` must be applied, unless something else happens before. None: never."""
         return min(self._alarms(), default=None)
 
-    def progress(self, name: str, at: float) -> Progress:
+    def progress(self, name: str) -> Progress:
         """How far an utterance is that is owed."""
         one = self._queue.named(name)
         held = tuple(said.held for said in self._held_words.said if said.owner is one and not said.is_echo)
-        return Progress() if one is None else Progress.of(one, held, at)
+        return Progress() if one is None else Progress.of(one, held)
 
     def apply(self, event: e.Event, at: float) -> list[Action]:
         """Note what happened, and decide what must be done.

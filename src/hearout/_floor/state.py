@@ -21,7 +21,7 @@ class Progress:
     """How far an utterance is.
 
     Args:
-        played: seconds of it that have left so far.
+        played: seconds of it that have left so far, as far as the audio output has said.
         resumes_at: the second of it at which it would be resumed if it were broken off now.
         characters: the character of its text there.
         held: what the caller said over it and is not settled yet.
@@ -37,10 +37,10 @@ class Progress:
     complete: bool = False
 
     @classmethod
-    def of(cls, one: Utterance, held: tuple[Held, ...], at: float) -> "Progress":
+    def of(cls, one: Utterance, held: tuple[Held, ...]) -> "Progress":
         """How far this one is now."""
         complete = one.alignment.complete or one.ends_at() is not None
-        return cls(one.so_far(at), *one.resumes_at(at), held, one.text, complete)
+        return cls(one.claimed(), *one.resumes_at(), held, one.text, complete)
 
 
 @dataclass

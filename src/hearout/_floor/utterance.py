@@ -11,6 +11,7 @@ from ..receipts._receipt import SHORT
 from . import events as e
 from .alignment import Alignment
 from .endings import LEFT, gave_up
+from .playhead import Playhead
 
 STOP_GRACE = 6.0
 """Seconds after which an utterance that was told to stop counts as over: LiveKit cancels its tasks after 5 (1.8.9,
@@ -85,10 +86,11 @@ class Utterance:
         """An attempt at saying it begins, at this second of it."""
         self.made = self.played = self.begins_at
         self.complete = False
-        self._sign_of_life = self._queued_since = self._stretch_began = at
-        self._attempt_at: float | None = None
+        self._sign_of_life = self._queued_since = at
+        self._head = Playhead(self.begins_at)
+        self._sure = self.begins_at
+        self._earlier_holes = len(self.holes)  # before the stretch that plays
         self._stretch_ended: float | None = None
-        self._played_before = self.begins_at
         self._waits_for_tool = False
         self._more_follows = self._as_text = False
         self._told_at: float | None = None
@@ -131,22 +133,26 @@ class Utterance:
                 self.alignment.placed.append((event.seconds, event.text))
             case e.AudioMade():
                 self._goes_on()
-                self._note_dry(event.seconds, at)
+                if self.playing:  # where it ran dry, later audio leaves later
+                    self._head.no_further(at, event.seconds)
                 self.made = event.seconds
                 if self.outcome is None:  # what is flushed when it is stopped is not all of it
                     self.complete = event.complete
             case e.PlayoutStarted():
                 self._goes_on()
-                self.playing, self._stretch_began, self._played_before = True, at, self.played
+                self.playing = True
+                self._head.begin(at, self.played)
                 self.started_at = at if self.started_at is None else self.started_at
-                self._attempt_at = at if self._attempt_at is None else self._attempt_at
             case e.PlayoutProgressed():
                 if event.since > self.played + FRAME:
                     self.holes.append((self.played, event.since))
                 self.played = max(self.played, event.seconds)
+                self._sure = max(self._sure, event.seconds if event.sure is None else min(event.sure, event.seconds))
+                self._head.no_further(at, event.seconds + SHORT)
             case e.PlayoutFinished():
                 self._waits_for_tool = True
                 self.playing, self.played, self._stretch_ended = False, event.seconds, at
+                self._sure, self._earlier_holes = event.seconds, len(self.holes)
             case e.ModelAsked():
                 self._goes_on()
                 self._more_follows = False
@@ -163,11 +169,9 @@ class Utterance:
                 assert isinstance(event, e.SpeechEnded)
                 self._end(at, interrupted=event.interrupted)
 
-    def _note_dry(self, seconds: float, at: float) -> None:
-        """Shift the stretch where the audio ran dry while it played: later audio leaves later by that gap."""
-        if self.playing:
-            made_now = self._stretch_began + seconds - self._played_before
-            self._stretch_began += max(0.0, at - made_now)
+    @property
+    def _attempt_at(self) -> float | None:
+        return self._head.began
 
     def _goes_on(self) -> None:
         self._waits_for_tool = self.suspended = False
@@ -241,7 +245,7 @@ class Utterance:
 
     def resume(self, at: float) -> tuple[str, str]:
         """Begin another attempt for a caller who is back; the text before, and the text to be said now."""
-        self.begins_at, characters = self.resumes_at(at)
+        self.begins_at, characters = self.resumes_at()
         self.alignment.back_to(self.begins_at)
         self.holes = [hole for hole in self.holes if hole[1] <= self.begins_at]  # the others are said now
         self.away, self.outcome, self.why, self.cause = False, None, "", None
@@ -254,18 +258,16 @@ class Utterance:
         """The caller did not return: it is over, and not finished."""
         self.away, self.ended_at = False, at
 
-    def so_far(self, at: float) -> float:
-        """Seconds of it that have left by now; while it plays, a sink reports little: by the clock, less `SHORT`."""
-        if not self.playing:
-            return self.played
-        by_clock = self._played_before + at - self._stretch_began - SHORT
-        return max(self.played, min(by_clock, self.made))
+    def claimed(self) -> float:
+        """Seconds of it that have left for sure, as far as the audio output has said; the holes are not counted."""
+        holes = self.holes[self._earlier_holes :]
+        return self._sure - sum(max(0.0, min(ends, self._sure) - begins) for begins, ends in holes)
 
-    def resumes_at(self, at: float) -> tuple[float, int]:
+    def resumes_at(self) -> tuple[float, int]:
         """The second and the character of the text at which the utterance would resume if it broke off now."""
         if self.redeliver is Redeliver.FROM_START:
             return 0.0, 0
-        return self.alignment.sentence_at(self.so_far(at), self.made if self.complete else self.expected)
+        return self.alignment.sentence_at(min(self.played, self._sure), self.made if self.complete else self.expected)
 
     @property
     def waits_for_its_tool(self) -> bool:
@@ -314,8 +316,8 @@ class Utterance:
         if self.suspended:
             return None
         if self.playing:
-            known = self._stretch_began + self.made - self._played_before
-            return max(known, self._sign_of_life) + (timeouts.output if self.complete else timeouts.voice)
+            known = max(self._head.when(self.made), self._sign_of_life)
+            return known + (timeouts.output if self.complete else timeouts.voice)
         if self._waits_for_tool:
             return self._sign_of_life + timeouts.tool
         if self.made > self.played:
@@ -370,7 +372,7 @@ class Utterance:
         """When its last sample will have left; None while that is not known."""
         if not self.playing or not self.complete or self._more_follows or self._told_at is not None:
             return None
-        return self._stretch_began + self.made - self._played_before
+        return self._head.when(self.made)
 
     def is_early(self, at: float) -> bool:
         """Whether words from `at` on came before the utterance's question was asked; False where there is no
@@ -391,9 +393,9 @@ class Utterance:
             return self.ended_at
         ended = self.attempts[-1].ended_at if self.attempts and self.outcome is Outcome.FINISHED else None
         inside = self.alignment.question_ends_at()
-        if inside is None or self.holes or self._attempt_at is None or inside > self.so_far(self._sign_of_life):
+        if inside is None or self.holes or self._attempt_at is None or inside > self._so_far(self._sign_of_life):
             return ended
-        said = self._attempt_at + inside - self.begins_at
+        said = self._head.when(inside)
         return said if ended is None else min(said, ended)
 
     @property
@@ -424,10 +426,12 @@ class Utterance:
         return words.about(self.text, first, self._position(at) + ECHO_MARGIN, self.made)
 
     def _position(self, at: float) -> float:
-        """Which second of it was being said then: at most, since holes are not counted."""
-        if self._attempt_at is None:
-            return self.begins_at
-        return min(self.begins_at + max(0.0, at - self._attempt_at), self.made)
+        """Which second of it was being said then, at most."""
+        return min(self._head.at(at), self.made)
+
+    def _so_far(self, at: float) -> float:
+        """Seconds of it that have left by then, by the clock less `SHORT`: between two reports of the audio output."""
+        return max(self.played, self._position(at) - SHORT) if self.playing else self.played
 
     # The record
 

@@ -1,6 +1,7 @@
 """What left the audio output: counts each speech's seconds, on their way from LiveKit to the sink."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from livekit.agents.voice import SpeechHandle, io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from .awake import Awake
+from .sinks import run_so_far
 
 REPORTS = 1.0
 """Seconds within which a sink that lives reports the end of what was cleared."""
@@ -31,8 +33,8 @@ class PlayoutObserver(Protocol):
     def playout_started(self, handle: SpeechHandle) -> None:
         """The first sample of a stretch left."""
 
-    def playout_progressed(self, handle: SpeechHandle, since: float, until: float) -> None:
-        """It has left, from one of its seconds to another, and can no longer be taken back."""
+    def playout_progressed(self, handle: SpeechHandle, since: float, until: float, sure: float) -> None:
+        """It has left, from one of its seconds to another, to the last one for sure, and cannot be taken back."""
 
     def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
         """A stretch ended; so much has left in all."""
@@ -84,6 +86,8 @@ class PlayoutMeter(io.AudioOutput):
         self._made: dict[str, float] = {}
         self._reported: dict[str, float] = {}
         self._played: dict[str, float] = {}
+        self._looked_to = 0.0
+        """The second of the stretch that plays to which it was seen to have left."""
         self._ends_at: float | None = None
         """When what was handed over will have left, by the loop's clock; None while it does not play."""
 
@@ -101,6 +105,19 @@ class PlayoutMeter(io.AudioOutput):
         if self._ends_at is None:
             return waiting + self._made[handle.id] - self._played.get(handle.id, 0.0)
         return waiting + max(0.0, self._ends_at - asyncio.get_running_loop().time())
+
+    def look(self) -> None:
+        """Report what of protected speech has left by now, where the audio output tells.
+
+        LiveKit's room output (1.8.9) reports a run when it is over, which may be the whole speech.
+        """
+        handle = self._speech()
+        if handle is None or handle.allow_interruptions or (run := run_so_far(self.sink)) is None:
+            return
+        since, until = run
+        if until > self._looked_to:  # before the run began, too: of the end of the one before it can be sure now
+            self._looked_to = until
+            self._left(handle, since, until, until)
 
     def _forget(self, handle: SpeechHandle) -> None:
         """The speech is over, and its seconds are no longer asked for."""
@@ -177,17 +194,16 @@ class PlayoutMeter(io.AudioOutput):
         if (handle := self._speech()) is not None:
             lead = min(self._leads.get(handle.id, 0.0), offset + duration)
             started_at, begin, end = started_at + max(0.0, lead - offset), max(offset, lead) - lead, offset + duration
+            run = run_so_far(self.sink)
+            self._left(handle, offset, offset + duration, math.inf if run is None else run[1])
             offset, duration = begin, end - lead - begin
-            if self._starting is not None and duration > 0:
-                self._start(handle)
-            since = self._played.get(handle.id, 0.0) + offset
-            self._listener.playout_progressed(handle, since, since + duration)
         super().on_playback_progressed(started_at=started_at, offset=offset, duration=duration)
 
     def on_playback_finished(
         self, *, playback_position: float, interrupted: bool, synchronized_transcript: str | None = None
     ) -> None:
         handle = self._speech()
+        self._looked_to = 0.0
         if self._stretches:
             self._stretches.pop(0)
         elif self._captured is not None:
@@ -207,6 +223,18 @@ class PlayoutMeter(io.AudioOutput):
                 interrupted=interrupted,
                 synchronized_transcript=synchronized_transcript,
             )
+
+    def _left(self, handle: SpeechHandle, since: float, until: float, sure: float) -> None:
+        """A run of the stretch left, its lead-in included; to the last of these seconds for sure."""
+        lead, before = self._leads.get(handle.id, 0.0), self._played.get(handle.id, 0.0)
+        if until <= lead:
+            return
+        if self._starting is not None:
+            self._start(handle)
+        sure = max(lead, min(sure, until))
+        self._listener.playout_progressed(
+            handle, before + max(0.0, since - lead), before + until - lead, before + sure - lead
+        )
 
     def _start(self, handle: SpeechHandle) -> None:
         """The lead-in is over."""

@@ -169,8 +169,10 @@ class Bridge:
             raise FloorClosedError("the session is closing or closed: nothing more can be said in it") from error
 
     def progress(self, key: str) -> Progress:
-        """How far an utterance is now."""
-        return self.floor.progress(key, self.now)
+        """How far an utterance is now, as far as the audio output says."""
+        if self._meter is not None:
+            self._meter.look()
+        return self.floor.progress(key)
 
     def commit_turn(self, patience: float, silence: float, *, replies: bool) -> asyncio.Future[str]:
         """The program ends the caller's turn while the floor holds.

@@ -357,7 +357,7 @@ class CallLedger:
         self._renewal = self._loop.call_later(RENEW, self._renew) if unsettled or self.inherited else None
         for name, old in self.inherited.items():
             self._writer.renew(self.call, name, played=old.owing.played, now=time.time())
-        for key, row in self._rows.items():
+        for key, row in list(self._rows.items()):  # what the audio output says may end one, or begin another
             if row.state is RowState.OWED and (known := self._progress_now(key)) != Progress():
                 row.progress = known  # the floor has let go of what ended, while the receipt waits for evidence
             if row.state is not RowState.SETTLED:

@@ -382,13 +382,12 @@ class Inbound:
             self._feed(e.ReplyStarted())
         self._of(handle, lambda speech: self._feed(e.PlayoutStarted(speech.id)))
 
-    def playout_progressed(self, handle: SpeechHandle, since: float, until: float) -> None:
-        self._of(
-            handle,
-            lambda speech: self._feed(
-                e.PlayoutProgressed(speech.id, speech.begins_at + until, since=speech.begins_at + since)
-            ),
-        )
+    def playout_progressed(self, handle: SpeechHandle, since: float, until: float, sure: float) -> None:
+        def progressed(speech: SpeechAttempt) -> None:
+            at = speech.begins_at
+            self._feed(e.PlayoutProgressed(speech.id, at + until, since=at + since, sure=at + sure))
+
+        self._of(handle, progressed)
 
     def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
         self._of(handle, lambda speech: self._feed(e.PlayoutFinished(speech.id, speech.begins_at + seconds)))

@@ -111,6 +111,9 @@ class Loudspeaker(io.AudioOutput):
     QUEUED = 0.2
     """Seconds that LiveKit hands to the network ahead of time; lost when the output is paused."""
 
+    UNSURE = QUEUED + 0.05
+    """The same, and a frame that waits for its place in there."""
+
     def __init__(
         self,
         now: Callable[[], float],
@@ -164,6 +167,19 @@ class Loudspeaker(io.AudioOutput):
             self._waiting.append(samples)
         else:
             self._play(samples)
+
+    @property
+    def run_so_far(self) -> tuple[float, float]:
+        """The run that plays, as hearout reads it from a room's output: where it began, and how far it is at least.
+
+        Nobody can say of the last `UNSURE` seconds that were given to the network whether they left.
+        """
+        since = self._reported + self._discarded
+        if not self._segment or self.dead:
+            return since, since
+        given = self._position()
+        left = given - max(0.0, self._segment[-1].end - self._now())
+        return since, self._discarded + min(left, given - self.UNSURE)
 
     def flush(self) -> None:
         super().flush()
