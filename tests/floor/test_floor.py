@@ -26,7 +26,6 @@ from hearout._floor.endings import LEFT
 from hearout._floor.floor import Floor
 from hearout.policy import Timeouts
 from hearout.receipts import Cause, Fate, Held
-from hearout.receipts._receipt import SHORT
 
 TEXT = "This call is recorded. Please have your customer number ready."
 
@@ -350,37 +349,6 @@ def test_how_far_it_is_is_known_while_it_plays() -> None:
     told(floor, (4.0, e.PlayoutFinished("n1", 2.9)))
     assert floor.progress("n1").played == 2.9
     assert floor.progress("n2").played == 0.0
-
-
-def test_what_was_played_before_a_caller_vanished_is_known_across_a_gap() -> None:
-    floor = playing()
-    told(
-        floor,
-        (4.0, e.PlayoutProgressed("n1", 1.0)),  # it ran dry at 2.0 s, and goes on now
-        (7.5, e.CallerLeft(known_until=6.0)),
-        (7.6, e.PlayoutFinished("n1", 4.5)),
-        (7.6, e.SpeechEnded("n1", interrupted=True)),
-    )
-
-    actions = told(floor, (30.0, e.SessionClosed()))
-    (receipt,) = [action.receipt for action in actions if isinstance(action, WriteReceipt)]
-    assert receipt.played == pytest.approx(3.0, abs=SHORT)
-    assert receipt.attempts[0].ended_at == 6.0
-
-
-def test_a_question_had_been_asked_when_it_was_played_gaps_included() -> None:
-    floor = playing()
-    told(
-        floor,
-        (1.1, e.SentencePlaced("n1", 0.0, "Is that all right?")),
-        (1.1, e.SentencePlaced("n1", 2.0, "Please have your customer number ready.")),
-        (6.0, e.PlayoutProgressed("n1", 1.0)),  # it ran dry at 2.0 s, and goes on now
-        (9.0, e.PlayoutProgressed("n1", 4.0, since=1.0)),
-    )
-
-    notice = floor._queue.named("n1")
-    assert notice is not None
-    assert notice.question_asked_at == pytest.approx(7.0, abs=SHORT)
 
 
 def test_a_session_that_closes_ends_what_is_said() -> None:

@@ -13,6 +13,7 @@ from harness import ROOT, alike
 from harness.rooms.caller import Caller, assert_resumed, reached, resumes, spoken
 from harness.rooms.notice import NOTICE
 from harness.rooms.rescued import Calls
+from hearout._pipeline.sinks import QUEUED
 from hearout._session.call_ledger import RENEW
 from hearout.ledger import Ledger
 from hearout.ledger._calls import WatchedCall
@@ -169,5 +170,5 @@ def test_a_killed_agents_receipt_claims_no_more_than_was_heard(
     arrived = measure(caller.heard.samples, spoken(NOTICE), caller.heard.sample_rate)
     heard = reached(arrived)
     print(f"heard {heard:.2f} s, claimed {entry.receipt.played:.2f} s")
-    # a lease is renewed each second; a pause that was heard leaves no trace
-    assert heard - 2.5 <= entry.receipt.played <= resumes(NOTICE, heard) + 0.1
+    # docs/receipts.md, after a kill; a busy machine renews late, and a pause that was heard leaves no trace
+    assert heard - QUEUED - RENEW - 1.0 <= entry.receipt.played <= resumes(NOTICE, heard) + 0.05

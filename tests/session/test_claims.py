@@ -32,7 +32,7 @@ Looked = list[tuple[float, float, float]]
 
 
 class CountingSource(rtc.AudioSource):
-    """An audio source that sends 50 ms pieces of what it has, but while its thread or the process stands still.
+    """An audio source that counts the seconds sent; the threads that send stand still now and then.
 
     Args:
         stalls: from when to when it does, in seconds of the call.
@@ -159,7 +159,7 @@ def reached(seen: Looked, at: float) -> float:
     return max((sent for when, _, sent in seen if when <= at), default=0.0)
 
 
-def test_an_output_that_tells_nothing_while_it_plays_is_claimed_at_its_end_only(
+def test_an_output_that_tells_nothing_is_claimed_at_its_end_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(playout, "run_so_far", lambda _: None)

@@ -170,7 +170,7 @@ class Loudspeaker(io.AudioOutput):
 
     @property
     def run_so_far(self) -> tuple[float, float]:
-        """The run that plays, as hearout reads it from a room's output: where it began, and how far it is at least.
+        """The run that plays, as hearout reads it from a room's output: the second at its begin, and the one reached.
 
         Nobody can say of the last `UNSURE` seconds that were given to the network whether they left.
         """
