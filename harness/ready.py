@@ -133,11 +133,11 @@ class _Noise(tts.ChunkedStream):
 
 
 class ToldSTT(stt.STT[Any]):
-    """LiveKit's STT that hears what it is told, streaming or not."""
+    """LiveKit's STT that hears what it is told, streaming or not; its stream may stay open when all is said."""
 
-    def __init__(self, hears: Callable[[], str], *, streaming: bool) -> None:
+    def __init__(self, hears: Callable[[], str], *, streaming: bool, stays_open: bool = False) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=streaming, interim_results=False))
-        self._hears = hears
+        self._hears, self.stays_open = hears, stays_open
 
     async def _recognize_impl(self, buffer: Any, *, language: Any, conn_options: Any) -> stt.SpeechEvent:
         assert not self.capabilities.streaming, "LiveKit's streaming STTs have no other way"
@@ -156,8 +156,10 @@ class _Hearing(stt.RecognizeStream):
         assert seconds > 0
         told: Any = self._stt
         first, _, rest = told._hears().partition(". ")
-        for part in (first, rest):
+        for part in filter(None, (first, rest)):
             self._event_ch.send_nowait(_final(part))
+        if told.stays_open:
+            await asyncio.Event().wait()
 
 
 def _final(text: str) -> stt.SpeechEvent:

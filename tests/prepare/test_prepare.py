@@ -10,16 +10,18 @@ import numpy as np
 import pyloudnorm
 import pytest
 
-from harness.ready import TEXT, Noises, NoiseTTS, make, noises, samples
+from harness.ready import TEXT, Noises, NoiseTTS, ToldSTT, make, noises, samples
 from hearout._local.gateway import Gateway
 from hearout._local.tts import LocalTTS as LocalVoice
 from hearout.announcement import Announcement
 from hearout.errors import AnnouncementError, MisspokenError
 from hearout.prepare import main
+from hearout.prepare._check import spoken
 from hearout.prepare._make import Done
-from hearout.prepare._models import LiveKitTextToSpeech
+from hearout.prepare._models import LiveKitSpeechToText, LiveKitTextToSpeech
 from hearout.prepare._orders import Options, read
 from hearout.prepare._sound import LEADING, SAMPLE_RATE, TRAILING, TRUE_PEAK, true_peak
+from hearout.testing._clock import run
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -274,6 +276,16 @@ def test_a_voice_of_any_rate_and_number_of_channels_will_do(rate: int, channels:
     assert loud[0][[0, -1]] == pytest.approx(loud[1][[0, -1]], abs=0.002)
     if rate <= 24_000:  # at a higher rate, noise loses what lies above 12 kHz
         assert np.sqrt((piece.audio**2).mean()) == pytest.approx(np.sqrt((same**2).mean()), rel=0.25)
+
+
+def test_an_stt_that_leaves_its_stream_open_does_not_hang_the_command() -> None:
+    async def transcribed(says: str) -> str:
+        plugin = ToldSTT(lambda: says, streaming=True, stays_open=True)
+        return await LiveKitSpeechToText(plugin).transcribe(np.zeros(SAMPLE_RATE, np.int16))
+
+    assert spoken(run(lambda: transcribed(TEXT))) == spoken(TEXT)
+    with pytest.raises(AnnouncementError, match="failed: no final transcript came"):
+        run(lambda: transcribed(""))
 
 
 @pytest.mark.parametrize(

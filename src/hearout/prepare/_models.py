@@ -1,5 +1,6 @@
 """The TTS that speaks an announcement and the STT that checks it: the local models, or any of LiveKit's."""
 
+import asyncio
 import importlib
 import importlib.metadata
 import sys
@@ -23,6 +24,13 @@ from ._timing import Aligned
 
 LOCAL = "local"
 """The name of the local models."""
+FIRST_WORDS = 30.0
+"""Seconds that an STT has for its first words once it has all audio, or the length of the audio, if that is longer.
+
+So long waits LiveKit's own STT of Inference (1.8.9).
+"""
+QUIET = 10.0
+"""Seconds without another event after which the STT has said all; LiveKit's own STT of Inference waits 3 (1.8.9)."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +143,10 @@ class LiveKitSpeechToText:
             async with self._stt.stream() as stream:
                 stream.push_frame(frame)
                 stream.end_input()
-                finals = [_text(event) async for event in stream if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT]
-            return " ".join(finals)
-        except APIError as error:
-            raise AnnouncementError(f"the STT {self._stt.model} failed: {error}; try again") from error
+                return " ".join(await _finals(stream, max(FIRST_WORDS, frame.duration)))
+        except (APIError, TimeoutError) as error:
+            said = str(error) or "no final transcript came"
+            raise AnnouncementError(f"the STT {self._stt.model} failed: {said}; try again") from error
 
 
 @asynccontextmanager
@@ -204,6 +212,24 @@ def _mono(frame: rtc.AudioFrame) -> Samples:
     every = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels).astype(np.float32)
     mono: Samples = every.mean(axis=1) / np.float32(32768)
     return mono
+
+
+async def _finals(stream: stt.RecognizeStream, longest: float) -> list[str]:
+    """The final transcripts of a stream whose input has ended; that of LiveKit Inference stays open (1.8.1).
+
+    Raises:
+        TimeoutError: nothing came for `longest` seconds, and no final transcript before.
+    """
+    finals: list[str] = []
+    while True:
+        try:
+            event = await asyncio.wait_for(anext(stream), QUIET if finals else longest)
+        except (StopAsyncIteration, TimeoutError) as end:
+            if not finals and isinstance(end, TimeoutError):
+                raise
+            return finals
+        if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
+            finals.append(_text(event))
 
 
 def _text(event: stt.SpeechEvent) -> str:
