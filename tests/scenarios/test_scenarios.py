@@ -19,11 +19,12 @@ from harness.scenes import (
     assert_answered_at_once,
     call,
     fates,
+    ours,
     receipts,
 )
 from hearout import Answer, Outcome, Policy
 from hearout._floor.actions import FinishShutdown
-from hearout.testing import LLM, TTS, Do, Noise, Press, Say, Type, first_sound, from_end
+from hearout.testing import LLM, TTS, Call, Do, Noise, Press, Say, Type, first_sound, from_end
 
 BOTH = pytest.mark.parametrize("agent", [Announcing, Uninterruptable])
 
@@ -160,6 +161,18 @@ def test_typed_text_where_nothing_is_protected_is_answered_as_ever() -> None:
 
     assert result.turns == ["hello there"]
     assert len(result.replies) == 1
+
+
+def test_text_typed_just_as_protected_speech_begins_is_answered_after() -> None:
+    def make(**models: Any) -> Any:
+        session = ours()(**models)
+        session.once("speech_created", lambda _: asyncio.ensure_future(session.user_typed("hello there")))
+        return session
+
+    result = Call(agent=Announcing, session=make).play()
+
+    assert result.protected[0].whole
+    assert (result.turns, len(result.replies)) == (["hello there"], 1)
 
 
 def test_keys_that_may_not_cut_in_are_recorded() -> None:

@@ -88,7 +88,7 @@ class Outbound:
             case a.TurnKnown():
                 self.turn_known(action.text)
             case a.AnswerTyped():
-                self._runner.start(answer_typed(self._session, action.text))
+                self._runner.start(self._answer_typed(action.text))
             case a.AddToContext():
                 self._runner.start(self._answers.note(words.join(held.text for held in action.words)))
             case a.StopUtterance() if (speech := self._speeches.named(action.id)) is not None:
@@ -212,6 +212,12 @@ class Outbound:
             await self._answers.agent_runs()
         self._gate.hand_back(words.join(one.text for one in held), early=any(one.early for one in held))
         self._returned.set()
+
+    async def _answer_typed(self, text: str) -> None:
+        if self._runner.floor.holding:  # from the same step on: LiveKit would refuse to stop that speech for the text
+            self._runner.feed(e.TextTyped(text))
+        else:
+            await answer_typed(self._session, text)
 
     async def _deliver(self, action: a.DeliverTurn) -> None:
         self._runner.feed(e.ReplyExpected())
