@@ -133,7 +133,7 @@ class _Noise(tts.ChunkedStream):
 
 
 class ToldSTT(stt.STT[Any]):
-    """LiveKit's STT that hears what it is told, streaming or not; its stream may stay open when all is said."""
+    """LiveKit's STT that hears what a test tells, streaming or not; its stream may stay open after the last word."""
 
     def __init__(self, hears: Callable[[], str], *, streaming: bool, stays_open: bool = False) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=streaming, interim_results=False))
