@@ -179,10 +179,14 @@ class Caller:
 
         ``joined`` · ``sound``, ``quiet`` (the agent begins to be heard; has been silent for 0.5 s: `at` is the end of
         its sound) · ``talk``, ``talked`` (the caller) · ``here``, ``gone`` (`who`) · ``hearing`` (a track of `who` is
-        subscribed) · ``text`` · ``ended`` (`reason`).
+        subscribed) · ``text`` · ``ended`` (`reason`) · ``late`` (its process, by `seconds`).
         """
         with self._news:
             return [event for event in self._happened if event["what"] == what]
+
+    def late(self, start: float, end: float) -> float:
+        """Seconds by which the caller's own process ran late from `start` to `end`, at worst."""
+        return max((one["seconds"] for one in self.happened("late") if start <= one["at"] <= end), default=0.0)
 
     def wait_for(self, what: str, seconds: float, *, count: int = 1) -> dict[str, Any]:
         """The `count`-th event of a kind, for which it waits.

@@ -2,7 +2,7 @@
 
 The folder is named by ``ROOM_NOTES``; the announcement is ``ROOM_NOTICE``, where that is set. Each file is JSON:
 ``zero`` (the call's start, by this machine's monotonic clock), ``events`` (what the floor was told and decided: second,
-name, and its facts), ``receipts``, and ``closed``.
+name, and its facts), ``receipts``, ``late`` (when this process ran late, and by how many seconds), and ``closed``.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Notes:
     def __init__(self, room: str, session: AgentSession[None]) -> None:
         self._path = Path(os.environ["ROOM_NOTES"]) / f"{room}.json"
         self._session = session
-        self._notes: dict[str, Any] = {"zero": 0.0, "events": [], "receipts": [], "closed": None}
+        self._notes: dict[str, Any] = {"zero": 0.0, "events": [], "receipts": [], "late": [], "closed": None}
         session.on_floor(self._on_floor)
         session.on("close", lambda _: self._close())
 
@@ -70,9 +70,13 @@ class Notes:
         new.replace(self._path)
 
     async def keep(self) -> None:
-        """Write it down twice a second, for ever."""
+        """Write it down twice a second, for ever, and how late this process ran."""
         while True:
-            await asyncio.sleep(0.5)
+            for _ in range(10):
+                due = time.monotonic() + 0.05
+                await asyncio.sleep(0.05)
+                if (late := time.monotonic() - due) > 0.05:
+                    self._notes["late"].append([due, late])
             self.write()
 
 

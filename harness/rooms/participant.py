@@ -30,12 +30,24 @@ AHEAD = 100
 LOUD, QUIET = 500, 0.5
 """The sample value from which the agent is heard, and the seconds without one after which it is not."""
 
+LATE = 0.05
+"""Seconds between two looks at the clock; a look that is later than that is an event."""
+
 _SILENCE = np.zeros(int(RATE * FRAME), np.int16)
 
 
 def emit(what: str, at: float | None = None, **facts: Any) -> None:
     """Tell the test."""
     print(json.dumps({"what": what, "at": time.monotonic() if at is None else at, **facts}), flush=True)
+
+
+async def watch() -> None:
+    """Say how late this process runs: what it hears meanwhile comes late, or is stretched or left out."""
+    while True:
+        due = time.monotonic() + LATE
+        await asyncio.sleep(LATE)
+        if (late := time.monotonic() - due) > LATE:
+            emit("late", due, seconds=late)
 
 
 class Recorder:
@@ -228,6 +240,7 @@ async def main(wav: str) -> None:
     threading.Thread(target=listen, args=(queue, asyncio.get_running_loop()), daemon=True).start()
     try:
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watch())
             participant = Participant(wav, tasks)
             await participant.join(os.environ["ROOM_URL"], os.environ["ROOM_TOKEN"])
             await orders(queue, participant)

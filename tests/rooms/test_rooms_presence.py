@@ -63,16 +63,21 @@ def halfway(caller: Caller) -> float:
 
 
 def test_the_first_word_reaches_ten_callers_of_ten(noting: "Worker", tmp_path: Path) -> None:
-    fronts = []
+    fronts, late = [], []
     for _ in range(10):
-        with Caller.join(noting.server, noting.server.new_room(), tmp_path) as caller:
+        room = noting.server.new_room()
+        with Caller.join(noting.server, room, tmp_path) as caller:
             began = caller.wait_for("sound", ANSWERED)["at"]
             for lasting in (1.5, 5.0):  # more of it where a busy machine's first second tells the judge nothing
                 caller.wait_until(began + lasting)
                 if (found := judged(caller.heard)).fraction:
                     break
+        notes, since = notes_of(noting, room), caller.wait_for("hearing", 0.0)["at"] - 1.0
+        late.append(1000 * max(caller.late(since, began + 1.0), notes.late(since, began + 1.0)))
         fronts.append(found.front_ms)
-    assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), str(fronts)  # now and then a machine is late
+    # where one of the two processes stood still, packets came late, and a receiver leaves out what it has no time for
+    missing = sorted(max(0.0, front - behind) for front, behind in zip(fronts, late, strict=True))
+    assert (missing[4] <= 60, missing[-1] <= 180) == (True, True), f"{fronts} ms missing; processes {late} ms late"
 
 
 def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting: "Worker", tmp_path: Path) -> None:
