@@ -7,6 +7,7 @@ from typing import Any
 
 from livekit.agents import Agent
 
+from harness.scenes import QUIET
 from hearout import AgentSession, CallerAnswer, YesNo
 from hearout.testing import STT, TTS, Call, Noise, Press, Result, Say, first_sound
 from hearout.testing._script import Act
@@ -80,7 +81,8 @@ def judged(seed: int) -> Judged:
     agent = Asking(text)
     make: Callable[..., AgentSession[Any]] = AgentSession
     stt = STT(final=random.Random(seed).choice((0.3, 0.6)))
-    result = Call(agent=lambda: agent, session=make, caller=acts, stt=stt, ends_after=150.0, seed=seed).play()
+    more: dict[str, Any] = {"ends_after": 150.0, "ends_quiet": QUIET}
+    result = Call(agent=lambda: agent, session=make, caller=acts, stt=stt, seed=seed, **more).play()
     assert agent.answer is not None, f"seed {seed}: the question never ended"
     found = Judged(agent.answer, result)
     _judge(found, text, acts)

@@ -19,6 +19,9 @@ CONSENT = (
     "This call is recorded for training and quality. Your data is kept for thirty days and then erased. "
     "Do you agree to that?"
 )
+QUIET = 10.0
+"""Seconds without anything after which a call of the tests ends: longer than any wait of a session that nobody sees."""
+
 SECOND = "There is one more thing that you should know about. Our offices are closed on the first of May."
 QUESTION = "wait please change my address first"
 
@@ -129,11 +132,12 @@ def call(
     agent: Callable[[], Agent] = Announcing,
     policy: Policy | None = None,
     on_floor: FloorListener | None = None,
-    ends_after: float = 30.0,
+    ends_after: float | None = None,
     **more: Any,
 ) -> Result:
-    """A call with hearout's session."""
-    return Call(agent=agent, session=ours(policy, on_floor), caller=caller, ends_after=ends_after, **more).play()
+    """A call with hearout's session, until `ends_after`, or until nothing has happened for `QUIET`."""
+    ends = {"ends_quiet": QUIET} if ends_after is None else {"ends_after": ends_after}
+    return Call(agent=agent, session=ours(policy, on_floor), caller=caller, **{**ends, **more}).play()
 
 
 def receipts(result: Result) -> list[Receipt]:

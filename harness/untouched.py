@@ -13,6 +13,7 @@ from livekit.agents.voice.events import EventTypes
 from livekit.agents.voice.room_io import TextInputEvent, TextInputOptions
 
 from harness.plain_events import Numbered, Plain, by_instants, rounded, without_ids
+from harness.scenes import QUIET
 from hearout import AgentSession
 from hearout.errors import CallError
 from hearout.testing import LLM, STT, TTS, Call, Do, Noise, Outage, Reply, Say, TTSFault, Type, UseTool
@@ -426,6 +427,7 @@ def played(kind: type[LiveKitSession[Any]], seed: int) -> Seen:
         llm=model,
         tts=tts,
         ends_after=45.0,
+        ends_quiet=QUIET,
         seed=seed,
         typed=_typed,
     ).play()

@@ -9,7 +9,7 @@ from typing import Any
 
 from livekit.agents import Agent, ModelSettings, RunContext, function_tool, llm
 
-from harness.scenes import CONSENT, NOTICE, QUESTION, SECOND, call, receipts
+from harness.scenes import CONSENT, NOTICE, QUESTION, QUIET, SECOND, call, receipts
 from hearout import Outcome
 from hearout.receipts import Receipt
 from hearout.testing import LLM, STT, TTS, Noise, Reply, Result, Say, SpokenUtterance, TTSFault, first_sound, zoo
@@ -169,6 +169,7 @@ def played(one: Drawn) -> Result:
         tts=one.tts,
         stt=one.stt,
         ends_after=90.0,
+        ends_quiet=QUIET,
         seed=one.seed,
     )
 

@@ -125,7 +125,8 @@ def test_a_task_that_is_cancelled_is_on_the_receipt() -> None:
 
 
 def test_a_caller_who_leaves_is_not_spoken_to() -> None:
-    result = call(Say(first_sound(1.0), QUESTION), Do(first_sound(4.0), lambda session: session.user_left()))
+    leaves = Do(first_sound(4.0), lambda session: session.user_left())
+    result = call(Say(first_sound(1.0), QUESTION), leaves, ends_after=30.0)
 
     assert receipts(result)[0].outcome is Outcome.CALLER_GONE
     assert receipts(result)[0].played == pytest.approx(4.0, abs=0.2)

@@ -49,6 +49,22 @@ def test_an_exception_that_was_expected_must_come() -> None:
         Call(agent=Uninterruptable, session=stock, caller=[Do(1.0, lambda _: None, raises=RuntimeError)]).play()
 
 
+def test_a_quiet_call_ends_early_and_not_before_the_caller_is_done() -> None:
+    said = Say(first_sound(2.0), QUESTION)
+    later = Do(22.0, lambda session: session.say("One more thing."))
+    ends = ((1, None), (1, 4.0), (2, 4.0))
+    more: Any = {"agent": Uninterruptable, "llm": LLM(first_token=9.0)}  # longer than the quiet
+    calls = [Call(caller=[said, later][:acts], ends_quiet=quiet, **more) for acts, quiet in ends]
+    whole, early, late = (call.play() for call in calls)
+
+    assert [result.utterances for result in (whole, early)] == [late.utterances[:-1], whole.utterances]
+    assert (whole.turns, early.turns, early.closed) == ([QUESTION], [QUESTION], None)
+    closed = [at for result in (whole, early, late) for at, name, _ in result.events if name == "close"]
+    assert closed[0] == pytest.approx(32.0)  # LiveKit takes two seconds to close
+    last = [result.utterances[-1].end for result in (early, late)]
+    assert closed[1:] == [pytest.approx(at + 4.0 + 2.5, abs=0.6) for at in last]
+
+
 def test_noise_is_speech_without_words() -> None:
     result = Call(agent=Uninterruptable, session=stock, caller=[Noise(10.0, 0.5)]).play()
     states = [event.new_state for at, name, event in result.events if name == "user_state_changed" and at > 9.9]

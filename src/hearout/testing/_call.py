@@ -24,6 +24,9 @@ from ._sound import NOISE, SpokenWords, read
 from ._stt import STT, ScriptedSTT, ScriptedVAD
 from ._tts import TTS, ScriptedTTS, behind
 
+GLANCE = 0.99
+"""Seconds from one look at whether a call is quiet to the next; not a whole second, at which much else happens."""
+
 TypedText = Callable[[Any, str], Any]
 
 
@@ -72,6 +75,8 @@ class Call:
             The `session` gets it as ``llm``.
         listener: what happens to the audio that leaves the agent.
         ends_after: seconds after which the session is closed, if it is not by then.
+        ends_quiet: it is closed earlier, once the caller has done all, nobody speaks or thinks, and the session has
+            told of nothing for so many seconds. What is owed to a caller who is away keeps no call open. None: never.
         typed: called with the session and the text when the caller types; as the session itself does it in a room.
         seed: of the `random` module during the call.
     """
@@ -85,6 +90,7 @@ class Call:
     realtime: Realtime | None = None
     listener: AudioReceiver = field(default_factory=AudioReceiver)
     ends_after: float = 30.0
+    ends_quiet: float | None = None
     typed: TypedText = as_typed
     seed: int = 0
 
@@ -158,6 +164,7 @@ class _Playing:
             rate=call.tts.sample_rate,
         )
         self._segments: list[Segment] = []
+        self._last_act = 0.0
         self._events: list[tuple[float, str, Any]] = []
         self._doing: set[asyncio.Task[None]] = set()
         """What the program has begun to do: it goes on while the session closes, since it may be what closes it."""
@@ -200,7 +207,7 @@ class _Playing:
 
     async def _acts(self) -> None:
         tasks = [asyncio.create_task(self._act(act), name=f"{act}") for act in self._call.caller]
-        ends = asyncio.create_task(asyncio.sleep(self._call.ends_after - self.now()))
+        ends = asyncio.create_task(self._ends(tasks))
         try:
             waiting: set[asyncio.Task[None]] = {*tasks, ends}
             while not ends.done():
@@ -210,7 +217,26 @@ class _Playing:
         finally:
             await _ended({ends, *tasks} - self._doing)
 
+    async def _ends(self, acts: Sequence[asyncio.Task[None]]) -> None:
+        """Wait until the call is to end."""
+        quiet = self._call.ends_quiet
+        if quiet is None:
+            await asyncio.sleep(self._call.ends_after - self.now())
+            return
+        while (left := self._call.ends_after - self.now()) > 1e-6:
+            since = max(self._last_act, self._events[-1][0] if self._events else 0.0)
+            if self.now() - since >= quiet and self._is_still and all(act.done() for act in acts):
+                return
+            await asyncio.sleep(min(left, GLANCE))
+
+    @property
+    def _is_still(self) -> bool:
+        session = self._session
+        said = self._microphone.is_silent and session.user_state != "speaking"
+        return said and session.agent_state == "listening"
+
     async def _close(self) -> None:
+        self._ended = self.now()
         try:
             async with asyncio.timeout(60):
                 await self._session.aclose()
@@ -221,6 +247,7 @@ class _Playing:
         await asyncio.sleep(await self._second(act.at) - self.now())
         if isinstance(act, Do) and (task := asyncio.current_task()) is not None:
             self._doing.add(task)
+        self._last_act = self.now()
         match act:
             case Say():
                 for word in self._lexicon.say(act.words, self.now(), act.seconds, act):
@@ -296,7 +323,7 @@ class _Playing:
             errors=[(at, event.error) for at, name, event in self._events if name == "error"],
             warnings=warnings,
             events=self._events,
-            closed=closes[0] if closes and closes[0][0] < self._call.ends_after else None,
+            closed=closes[0] if closes and closes[0][0] < self._ended else None,
             session=self._session,
             history=history,
         )

@@ -36,6 +36,11 @@ class Microphone(io.AudioInput):
             return
         self._pieces.append((round(start * CALLER_RATE), round(end * CALLER_RATE), value))
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is being spoken."""
+        return not self._pieces
+
     def hang_up(self) -> None:
         """The caller is away: nothing of what was to be spoken is."""
         self._away = True
