@@ -338,16 +338,17 @@ def resumes(text: str, second: float) -> float:
     return float(loud[loud > second + 0.1][0])
 
 
-def assert_resumed(text: str, before: Measured, after: Measured, *, twice: float = 0.0) -> None:
+def assert_resumed(text: str, before: Measured, after: Measured, *, twice: float = 0.0, unheard: float = 0.0) -> None:
     """No word is missing between what was heard before a break and after it, and one sentence is heard twice at most.
 
     Args:
         text: that was said, in the local voice.
         before, after: the judge's finding in each.
         twice: seconds more that may be heard twice.
+        unheard: seconds before the break that came, and that the recorder had not given yet.
     """
     sentences = [text for _, text in _text.sentences(text)]
     longest = max(len(spoken(one)) for one in sentences) / SAMPLE_RATE
     began = (after.speech_from_ms + after.front_ms) / 1000
-    assert began <= resumes(text, reached(before)) + 0.05, (before, after)
+    assert began <= resumes(text, reached(before) + unheard) + 0.05, (before, after, unheard)
     assert reached(before) - began <= longest + twice, (before, after)

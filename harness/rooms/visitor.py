@@ -226,11 +226,18 @@ class Hearing:
 
     def __init__(self, page: "Page") -> None:
         self._pieces: list[Samples] = []
+        self._began = 0.0
         page.expose_function("keep", self._keep)
         page.add_init_script(LISTENS)
 
     def _keep(self, piece: str) -> None:
         self._pieces.append(np.frombuffer(base64.b64decode(piece), np.int16))
+        self._began = self._began or time.monotonic() - len(self._pieces[0]) / self.sample_rate
+
+    @property
+    def behind(self) -> float:
+        """Seconds of sound that should be here by now and are not yet: a busy browser gives them late."""
+        return max(0.0, time.monotonic() - self._began - len(self.samples) / self.sample_rate)
 
     @property
     def samples(self) -> Samples:
