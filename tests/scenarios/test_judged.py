@@ -8,7 +8,7 @@ import os
 import random
 from typing import Any
 
-from harness.scenes import NOTICE, QUESTION, call, receipts
+from harness.scenes import NOTICE, QUESTION, QUIET, call, receipts
 from hearout import CutIn, Outcome, Policy, Receipt, Redeliver
 from hearout.policy import Timeouts
 from hearout.receipts import Level
@@ -60,7 +60,8 @@ def judged(seed: int) -> tuple[Result, Receipt, float, float]:
     grace = dice.choice([0.5, 30.0])
     policy = Policy(cut_in=cut_in, redeliver=Redeliver.NEVER, timeouts=Timeouts(shutdown=grace))
     acts = _acts(dice) if listener.subscribed_at is not None and not voice.dead else []
-    result = call(*acts, policy=policy, tts=voice, listener=listener, ends_after=45.0, seed=seed)
+    ends = {"ends_after": 45.0, "ends_quiet": None if listener.subscribed_at is None else QUIET}
+    result = call(*acts, policy=policy, tts=voice, listener=listener, seed=seed, **ends)
     (receipt,) = [one for one in receipts(result) if one.text == NOTICE]
     notices = [one for one in result.utterances if one.intended == NOTICE]
     return result, receipt, LENGTH * sum(one.delivered for one in notices), sum(one.repeated for one in notices)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent
 
+from harness.scenes import QUIET
 from hearout import (
     AgentSession,
     Aside,
@@ -44,13 +45,13 @@ class Asking(Agent):
 
 
 def asked(
-    *caller: Act, policy: Policy | None = None, ends_after: float = 60.0, tts: TTS | None = None, **options: Any
+    *caller: Act, policy: Policy | None = None, ends_quiet: float | None = QUIET, tts: TTS | None = None, **options: Any
 ) -> tuple[CallerAnswer, Result]:
     """What came of asking while the caller does this."""
     agent = Asking(**options)
     make: Callable[..., AgentSession[Any]] = lambda **models: AgentSession(policy=policy, **models)  # noqa: E731
-    spoken_by = tts or TTS()
-    result = Call(agent=lambda: agent, session=make, caller=caller, ends_after=ends_after, tts=spoken_by).play()
+    ends: dict[str, Any] = {"ends_after": 60.0, "ends_quiet": ends_quiet}
+    result = Call(agent=lambda: agent, session=make, caller=caller, tts=tts or TTS(), **ends).play()
     assert agent.answer is not None
     return agent.answer, result
 
@@ -237,7 +238,7 @@ def test_too_few_digits_are_unclear() -> None:
 
 
 def test_a_caller_who_leaves_for_good_gives_no_answer() -> None:
-    answer, _ = asked(HangUp(first_sound(ASKED + 1.0)))
+    answer, _ = asked(HangUp(first_sound(ASKED + 1.0)), ends_quiet=None)
 
     assert (answer.choice, answer.outcome) == ("", AskOutcome.CALLER_GONE)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from livekit.agents import Agent, AgentTask, RunContext, function_tool, llm
 from livekit.agents import AgentSession as LiveKitSession
 
-from harness.scenes import NOTICE, QUESTION, Announcing, Thinking, Uninterruptable, fates, receipts
+from harness.scenes import NOTICE, QUESTION, QUIET, Announcing, Thinking, Uninterruptable, fates, receipts
 from hearout import AgentSession, SettingsError
 from hearout.receipts import Outcome
 from hearout.testing import LLM, STT, Call, Do, Noise, Realtime, Reply, Result, Say, UseTool, first_sound, from_end
@@ -43,7 +43,7 @@ def played(kind: str | Realtime, *caller: Any, agent: Callable[[], Agent] = Anno
         session=lambda **models: made(**(models | arguments)),
         caller=caller,
         realtime=realtime,
-        **{"ends_after": 40.0, **more},
+        **({"ends_after": 40.0, "ends_quiet": None if "ends_after" in more else QUIET} | more),
     ).play()
 
 
