@@ -1,9 +1,11 @@
 """Virtual time: an event loop that jumps to its next timer, and a clock that the whole process follows meanwhile."""
 
 import asyncio
+import functools
 import inspect
 import random
 import selectors
+import sys
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
@@ -139,7 +141,7 @@ def virtual_time(loop: VirtualLoop) -> Iterator[None]:
         "perf_counter_ns": clock.perf_counter_ns,
     }
     originals = {name: getattr(time, name) for name in stand_ins}
-    stamped = _stamped_models()
+    stamped = _stamped_models(len(sys.modules))
     for name, stand_in in stand_ins.items():
         setattr(time, name, stand_in)
     for model, fields in stamped.items():
@@ -153,8 +155,13 @@ def virtual_time(loop: VirtualLoop) -> Iterator[None]:
             del model.__init__
 
 
-def _stamped_models() -> dict[type[BaseModel], list[str]]:
-    """LiveKit's models that keep a reference to the real `time.time` as a field's default, and so would miss ours."""
+@functools.lru_cache(maxsize=1)
+def _stamped_models(modules: int) -> dict[type[BaseModel], list[str]]:
+    """LiveKit's models that keep a reference to the real `time.time` as a field's default, and so would miss ours.
+
+    Args:
+        modules: that are loaded: they are looked for again where there are more.
+    """
     found: dict[type[BaseModel], list[str]] = {}
     upcoming = list(BaseModel.__subclasses__())
     seen: set[type[BaseModel]] = set()
