@@ -128,6 +128,21 @@ def test_a_commit_gives_back_the_words_too_that_livekit_has() -> None:
     assert turns(result) == [f"{QUESTION} and my name"]
 
 
+@pytest.mark.parametrize("at", [2.9, 3.2])
+def test_protected_speech_right_after_a_commit_loses_no_turn(at: float) -> None:
+    given: list[str] = []
+
+    async def both(session: Any) -> None:
+        turn = session.commit_user_turn()
+        session.say(NOTICE, allow_interruptions=False)
+        given.append(await turn)
+
+    result = played(Say(1.0, QUESTION), Do(at, both), agent=lambda: Agent(instructions="Answer."))
+
+    assert (given, turns(result), len(result.replies)) == ([QUESTION], [QUESTION], 1)
+    assert result.protected[0].whole
+
+
 def test_a_commit_over_nothing_gives_nothing_back() -> None:
     assert told(Do(first_sound(2.0), commit))[1] == [(2.0, "")]
 

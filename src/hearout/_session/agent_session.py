@@ -375,16 +375,16 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     ) -> asyncio.Future[str]:
         """As LiveKit's; what is held is one turn then, and is answered as soon as the floor is free.
 
-        Returns:
-            The words of the turn, once they are known.
+        Gives back the words of the turn, once they are known.
         """
         bridge = self._bridge
         if bridge is not None and not bridge.floor.holding:
             bridge.feed(e.TurnCommitted())
         if bridge is None or not bridge.floor.holding:
-            return super().commit_user_turn(
+            made = super().commit_user_turn(
                 transcript_timeout=transcript_timeout, stt_flush_duration=stt_flush_duration, skip_reply=skip_reply
             )
+            return made if bridge is None else bridge.livekit_commits(made, transcript_timeout, replies=not skip_reply)
         return bridge.commit_turn(transcript_timeout, stt_flush_duration, replies=not skip_reply)
 
     def clear_user_turn(self) -> None:

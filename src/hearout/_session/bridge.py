@@ -89,6 +89,7 @@ class Bridge:
 
     def _wire(self) -> None:
         session, modes, inbound = self._session, self._runner.modes, self._inbound
+        self.livekit_commits = self._outbound.livekit_commits
         self.callee = CalleeWatch(session, feed=self.feed, room=lambda: self.room, revoke=self.asker.revoke_all)
         inbound.on_words, inbound.waits_for_livekit = self.callee.heard, self.callee.is_awaited
         self._runner.perform, self._runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from livekit.agents import Agent
@@ -21,6 +22,16 @@ from .call_receipts import CallReceipts
 from .realtime import RealtimeDoors
 from .runner import Runner
 from .takeover import Takeover
+
+
+@dataclass(eq=False)
+class LiveKitsCommit:
+    """A turn that LiveKit was told to end, and the future of its words."""
+
+    known: asyncio.Future[str]
+    patience: float
+    replies: bool
+    taken_over: bool = False
 
 
 class Outbound:
@@ -65,6 +76,8 @@ class Outbound:
         self._returned.set()
         self._turn: asyncio.Future[str] | None = None
         """The words of the turn that the program ended, until they are known."""
+        self._committed: LiveKitsCommit | None = None
+        """The last turn that LiveKit was told to end."""
         self._taken_over = False
         """Whether LiveKit has words that the floor holds."""
         self._call_off_soon = call_off_soon
@@ -132,6 +145,36 @@ class Outbound:
         self._turn = asyncio.get_running_loop().create_future()
         return self._turn
 
+    def livekit_commits(self, made: asyncio.Future[str], patience: float, *, replies: bool) -> asyncio.Future[str]:
+        """Note that LiveKit ends the caller's turn now; give back the words of that turn.
+
+        Args:
+            made: LiveKit's own future.
+            patience: seconds in which a final transcript may still come.
+            replies: whether the agent is to answer.
+        """
+        asked = self._committed = LiveKitsCommit(asyncio.get_running_loop().create_future(), patience, replies)
+        made.add_done_callback(lambda done: None if asked.taken_over else _passed_on(done, asked.known))
+        return asked.known
+
+    def _take_over_the_commit(self) -> None:
+        """End a turn in LiveKit's place, which throws the turn away once protected speech is current (1.8.9).
+
+        There is no public way to stop a commit and keep its words; a mode that changes to and fro stops half of it.
+        """
+        asked, self._committed = self._committed, None
+        recognition = getattr(getattr(self._session, "_activity", None), "_audio_recognition", None)
+        tasks = [getattr(recognition, name, None) for name in ("_commit_user_turn_atask", "_end_of_turn_task")]
+        running = [task for task in tasks if task is not None and not task.done()]
+        if asked is None or not running or not self.turns_end_by_hand() or self._session.hears_sound:
+            return
+        asked.taken_over = True
+        for task in running:
+            task.cancel()
+        has = str(getattr(recognition, "_audio_transcript", ""))
+        self.expect_turn().add_done_callback(lambda done: _passed_on(done, asked.known, before=has))
+        self._runner.feed(e.TurnCommitted(asked.patience, asked.replies))
+
     def turn_known(self, text: str) -> None:
         """Give the program the words of the turn that it ended, if it waits for any."""
         turn, self._turn = self._turn, None
@@ -161,6 +204,7 @@ class Outbound:
 
     def _hold(self, action: a.Hold) -> None:
         self._gate.take_back_the_guess()
+        self._take_over_the_commit()
         self._taken_over = self._take_over()
         if (action.leftover or self._taken_over) and not self.turns_end_by_hand():
             switched = self._chosen()
@@ -227,7 +271,7 @@ class Outbound:
             self._call_off_soon()
 
 
-def _passed_on(done: asyncio.Future[str], turn: asyncio.Future[str]) -> None:
+def _passed_on(done: asyncio.Future[str], turn: asyncio.Future[str], *, before: str = "") -> None:
     if turn.done():
         return
     if done.cancelled():
@@ -235,4 +279,4 @@ def _passed_on(done: asyncio.Future[str], turn: asyncio.Future[str]) -> None:
     elif (error := done.exception()) is not None:
         turn.set_exception(error)
     else:
-        turn.set_result(done.result())
+        turn.set_result(words.join(filter(None, (before, done.result()))))
