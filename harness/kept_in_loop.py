@@ -67,8 +67,8 @@ class InTheLoop:
     async def rescues(self, call: str) -> int:
         return self.rescued
 
-    def attend(self, watched: WatchedCall) -> None:
-        pass
+    async def attend(self, watched: WatchedCall, *, is_sent: bool = False) -> bool:
+        return True
 
     def release(self) -> None:
         self.released = True

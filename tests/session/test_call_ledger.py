@@ -77,10 +77,11 @@ def test_a_dead_agents_utterance_resumes_and_its_words_are_answered(ledger: Open
 def test_an_agent_cut_off_from_its_room_leaves_its_debts_to_the_next(ledger: Opened) -> None:
     played: list[float] = []
 
-    def cut_off(session: AgentSession[Any]) -> None:
+    async def cut_off(session: AgentSession[Any]) -> None:
         played.append(session._bridge.progress("notice").played)  # type: ignore[union-attr]
         book = session._bridge.receipts.ledger  # type: ignore[union-attr]
-        book.attend(WatchedCall("room/1", "room", "1", "job", "agent", "", "", "worker"))  # type: ignore[union-attr]
+        watched = WatchedCall("room/1", "room", "1", "job", "agent", "", "", "worker")
+        await book.attend(watched, is_sent=False)  # type: ignore[union-attr]
         book.abandon()  # type: ignore[union-attr]
         session.user_left(known_until=None)
         session.shutdown(drain=False)
