@@ -44,10 +44,14 @@ def test_a_page_gets_each_version_of_a_receipt_and_a_late_page_gets_all() -> Non
         )
         page.hear(0.0, e.SpeechRequested("notice"))
         await wire.methods["hearout.hello"]("caller", "")
+        for halves in range(1, 6):
+            page.hear(0.5, e.AudioMade("notice", halves / 2))
         page.hear(1.0, e.PlayoutStarted("notice"))
         await soon()
         page.hear(11.0, e.PlayoutFinished("notice", 10.0))
         page.hear(11.0, a.WriteReceipt(written))
+        await soon()
+        page.hear(12.0, a.NoteGap("notice", 11.0, 11.2))
         await soon()
         await page.close()
         return wire
@@ -55,9 +59,10 @@ def test_a_page_gets_each_version_of_a_receipt_and_a_late_page_gets_all() -> Non
     wire = asyncio.run(call())
     assert {identity for identity, _ in wire.told} == {"caller"}
     messages = [message for _, message in wire.told]
-    assert [message["what"] for message in messages] == ["owed", "playing", "played", "receipt", "receipt"]
-    assert [message["n"] for message in messages] == [1, 2, 3, 4, 5]
-    assert [message["level"] for message in messages[3:]] == ["present", "reported"]
+    assert [message["what"] for message in messages] == ["owed", "made", "made", "playing", "played", *["receipt"] * 3]
+    assert [message["seconds"] for message in messages[1:3]] == [0.5, 2.5]  # each half second would be too often
+    assert [message["n"] for message in messages] == list(range(1, 9))
+    assert [message["level"] for message in messages[5:]] == ["present", "reported", "reported"]
     assert "Very well." in messages[-1]["text"]
 
 
