@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 import wave
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,9 @@ def test_every_call_gets_its_three_files(tmp_path: Path, record: CallRecord, sec
     with wave.open(str(tmp_path / "call.wav")) as file:
         assert (file.getnchannels(), file.getnframes()) == (2, int(seconds * 24_000))
     assert json.loads((tmp_path / "timeline.json").read_text()) == json.loads(json.dumps(record.as_json()))
-    assert (tmp_path / "timeline.svg").stat().st_size > 1_000
+    picture = ET.fromstring((tmp_path / "timeline.svg").read_text())
+    shown = " ".join(text.text or "" for text in picture.iter("{http://www.w3.org/2000/svg}text"))
+    assert (ASKED in shown) == ("20 ms" in shown) == (record is CALL)
 
 
 def test_the_caller_is_left_and_the_agent_right(tmp_path: Path) -> None:

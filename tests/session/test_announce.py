@@ -311,8 +311,9 @@ def test_an_agent_without_a_voice_is_told_so_though_the_session_has_one() -> Non
     assert result.utterances == []
 
 
-def a_frame(rate: int = 24_000) -> rtc.AudioFrame:
-    return rtc.AudioFrame(np.full(rate // 50, 500, dtype=np.int16).tobytes(), rate, 1, rate // 50)
+def a_frame(rate: int = 24_000, channels: int = 1) -> rtc.AudioFrame:
+    samples = np.full(channels * rate // 50, 500, dtype=np.int16)
+    return rtc.AudioFrame(samples.tobytes(), rate, channels, rate // 50)
 
 
 @pytest.mark.parametrize(("made", "pace"), [(0, 0.0), (100, 0.0), (100, 0.02)])
@@ -335,11 +336,11 @@ def test_audio_that_breaks_off_is_claimed_as_far_as_it_was_played(made: int, pac
     assert result.utterances[0].start >= made / 50, "the next one began over it"
 
 
-@pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_audio_that_changes_its_rate_keeps_its_speed(rate: int) -> None:
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (48_000, 1), (24_000, 2), (48_000, 2)])
+def test_audio_that_changes_its_form_keeps_its_speed(rate: int, channels: int) -> None:
     async def frames() -> AsyncIterator[rtc.AudioFrame]:
         for number in range(100):
-            yield a_frame(24_000 if number < 50 else rate)
+            yield a_frame(24_000) if number < 50 else a_frame(rate, channels)
 
     async def read(session: AgentSession[Any]) -> None:
         session.say("From a file.", audio=frames(), allow_interruptions=False)

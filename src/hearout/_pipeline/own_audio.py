@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterable, AsyncIterator
 
+import numpy as np
 from livekit import rtc
 
 from .retry import SPEECH, RetryWatcher
@@ -21,13 +22,13 @@ async def own_audio(audio: AsyncIterable[rtc.AudioFrame], watcher: RetryWatcher)
         watcher: told that the rest will not be said.
     """
     handle = SPEECH.get()
-    same = _SameRate()
+    same = _SameForm()
     try:
         async for frame in audio:
             if handle is None or handle.allow_interruptions:
                 yield frame
             else:
-                for one in same.rate(frame):
+                for one in same.form(frame):
                     yield one
     except Exception:
         if handle is None or handle.allow_interruptions:
@@ -42,16 +43,18 @@ async def own_audio(audio: AsyncIterable[rtc.AudioFrame], watcher: RetryWatcher)
             await aclose()
 
 
-class _SameRate:
-    """Gives frames one sample rate, that of the first: LiveKit (1.8.9) plays the others at a wrong speed."""
+class _SameForm:
+    """Gives frames the sample rate and the channels of the first: LiveKit (1.8.9) plays the others at a wrong speed."""
 
     def __init__(self) -> None:
-        self._rate = 0
+        self._rate = self._channels = 0
         self._resampler: tuple[int, rtc.AudioResampler] | None = None
 
-    def rate(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
-        """The frame, at the rate of the first one; with what is left of those before."""
-        self._rate = self._rate or frame.sample_rate
+    def form(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
+        """The frame, as the first one; with what is left of those before."""
+        self._rate, self._channels = self._rate or frame.sample_rate, self._channels or frame.num_channels
+        if frame.num_channels != self._channels:
+            frame = _with_channels(frame, self._channels)
         changes = self._resampler is not None and self._resampler[0] != frame.sample_rate
         before = self.rest() if changes else []
         if frame.sample_rate == self._rate:
@@ -65,3 +68,9 @@ class _SameRate:
         """What is left of the frames so far."""
         resampler, self._resampler = self._resampler, None
         return [] if resampler is None else resampler[1].flush()
+
+
+def _with_channels(frame: rtc.AudioFrame, channels: int) -> rtc.AudioFrame:
+    """The frame with so many channels, each the mean of all."""
+    samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels).mean(axis=1).astype(np.int16)
+    return rtc.AudioFrame(np.repeat(samples, channels).tobytes(), frame.sample_rate, channels, len(samples))

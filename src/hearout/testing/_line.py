@@ -167,7 +167,7 @@ class Loudspeaker(io.AudioOutput):
             await self._is_over.wait()
         if self._cleared:
             return  # as the room: what comes between a clear and its flush is ignored
-        samples = np.frombuffer(frame.data, dtype=np.int16)
+        samples = np.frombuffer(frame.data, dtype=np.int16).reshape(-1, frame.num_channels)[:, 0]
         if self._waiting is not None:
             self._waiting.append(samples)
         else:
