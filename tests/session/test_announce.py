@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from hearout import (
     Receipt,
     Redeliver,
 )
+from hearout._pipeline.own_audio import own_audio
+from hearout._pipeline.retry import SPEECH
 from hearout.receipts import Cause
 from hearout.testing import LLM, TTS, Call, Do, Press, Say, UseTool, first_sound
 from hearout.testing._llm import Reply
@@ -347,6 +350,24 @@ def test_audio_that_changes_its_form_keeps_its_speed(rate: int, channels: int) -
 
     (receipt,) = call(agent=reading(read)).session.receipts
     assert (receipt.outcome, receipt.played) == (Outcome.FINISHED, pytest.approx(2.0, abs=0.01))
+
+
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
+def test_audio_keeps_the_channels_of_its_first_frame(first: int, then: int) -> None:
+    async def frames() -> AsyncIterator[rtc.AudioFrame]:
+        yield a_frame(24_000, first)
+        yield a_frame(24_000, then)
+        yield a_frame(48_000, then)
+
+    async def given() -> list[rtc.AudioFrame]:
+        speech: Any = SimpleNamespace(id="speech", allow_interruptions=False)
+        watcher: Any = None
+        SPEECH.set(speech)
+        return [frame async for frame in own_audio(frames(), watcher)]
+
+    found = asyncio.run(given())
+    assert {(frame.num_channels, frame.sample_rate) for frame in found} == {(first, 24_000)}
+    assert sum(frame.duration for frame in found) == pytest.approx(0.06, abs=0.005)
 
 
 def test_foreign_sound_is_on_the_receipt_and_ends_no_call() -> None:
