@@ -18,7 +18,7 @@ REAL := tests/rooms tests/browser tests/real tests/newcomer tests/local# calls i
 AT_ONCE ?= 3# files of calls that play beside each other: calls mostly wait
 # Linux shares a core among sessions first (autogroup), and by `nice` only within one: what gives way is a session of its own.
 GIVES_WAY := $(shell command -v setsid) nice -n 19 sh -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec "$$@"' sh
-VIRTUAL := $(GIVES_WAY) $(PYTEST) -n 2 $(addprefix --ignore=,$(REAL)) -m "not in_real_time"
+VIRTUAL := $(GIVES_WAY) $(PYTEST) -n 2 --dist worksteal $(addprefix --ignore=,$(REAL)) -m "not in_real_time"
 PYTHONS := $(GIVES_WAY) $(BIN)/python -m harness.compatibility --brief
 CALLS := $(PYTEST) -o cache_dir=build/calls
 AGAIN := $(CALLS) --last-failed --last-failed-no-failures none

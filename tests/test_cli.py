@@ -155,27 +155,6 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     assert "Traceback" not in done.stderr
 
 
-PREPARES = """
-import os, sys
-from hearout.__main__ import main
-for package in sys.argv[1:]:
-    if not os.fork():  # as imported as before
-        sys.modules[package] = None
-        sys.exit(main(["prepare", "notice.txt"]))
-    print(package, os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-"""
-
-
-def test_prepare_names_the_extras_that_bring_what_it_lacks(tmp_path: Path) -> None:
-    (tmp_path / "notice.txt").write_text("This call is recorded.")
-    packages = ["hibari", "moonshine_voice", "pyloudnorm", "jiwer", "scipy"]
-    command = [sys.executable, "-c", PREPARES, *packages]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == [f"{package} 2" for package in packages], done.stderr
-    assert done.stderr.count("hearout[local") == len(packages)
-    assert "Traceback" not in done.stderr
-
-
 def test_the_local_models_are_named_with_the_extra_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
     from hearout import LocalVoiceMissingError
     from hearout._local import stt, tts
