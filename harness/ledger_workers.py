@@ -153,7 +153,7 @@ def say_and_never_end(url: str, started: Any) -> None:
     """Owe an utterance, play two seconds of it, and go on until killed."""
 
     async def say() -> None:
-        writer = LedgerWriter(Ledger(url), holder="victim", secret=SECRET)
+        writer = LedgerWriter(Ledger(url), holder="victim", secret=SECRET, patience=60.0)
         await writer.owe(
             "room", "notice", NOTICE, now=time.time(), agent="Front desk", policy={"redeliver": "from cut"}
         )
