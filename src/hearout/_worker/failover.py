@@ -207,7 +207,7 @@ class Failover:
         self._claimed[watched.call] = self._claimed[watched.call][0], sent.id
 
     async def _dispatch(self, livekit: api.LiveKitAPI, watched: WatchedCall) -> api.CreateAgentDispatchRequest:
-        """Ask for the same agent again, with the attributes and the deployment that it was sent with."""
+        """The request that sends the same agent again, with the attributes and the deployment of its first dispatch."""
         listed = await livekit.agent_dispatch.list_dispatch(watched.room)
         before = next((one for one in listed if one.agent_name == watched.name), api.AgentDispatch())
         return api.CreateAgentDispatchRequest(
