@@ -7,6 +7,7 @@ The same caller's sound is given to hearout, to LiveKit twice and to Pipecat thr
 import argparse
 import json
 import logging
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -99,7 +100,8 @@ def _in_rooms(asked: argparse.Namespace, studio: Studio, folder: Path, turns: in
     if asked.scene or not (TOOLS / "voicebench" / "bin" / "voicebench").exists():
         return {}
     where = folder / "rooms"
-    where.mkdir(exist_ok=True)
+    shutil.rmtree(where, ignore_errors=True)  # the calls of a time before
+    where.mkdir()
     try:
         return rooms.measure(studio, turns, where, _said)
     except (NoServerError, RuntimeError, TimeoutError) as error:
