@@ -492,3 +492,21 @@ def test_a_turn_that_is_thrown_away_before_its_words_are_known_has_none() -> Non
     dropped = half_a_turn().apply(e.TurnCleared(), 3.4)
     assert RecordFate(Held("what does it", at=2.0), Fate.DROPPED) in dropped
     assert TurnKnown("") in dropped
+
+
+def test_what_comes_after_a_turn_was_thrown_away_is_not_of_the_turn_before() -> None:
+    floor = half_a_turn()
+    told(floor, (3.8, e.CallerStopped()), (4.0, e.WordsHeard("cost")), (4.2, e.TurnCleared()))
+
+    late = told(floor, (4.8, e.WordsHeard("hello", began=4.4)), *ended())
+
+    (turn,) = [action for action in late if isinstance(action, DeliverTurn)]
+    assert [held.text for held in turn.words] == ["what does it", "cost"]
+
+
+def test_a_turn_without_words_is_ended_by_livekit_which_waits_for_them() -> None:
+    floor = playing()
+
+    actions = told(floor, (1.5, e.TurnsByHand(by_hand=True)), (6.8, e.TurnCommitted(2.0)), *ended())
+
+    assert actions[-1] == Release(commit=True, patience=pytest.approx(1.8))
