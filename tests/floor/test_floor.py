@@ -510,3 +510,13 @@ def test_a_turn_without_words_is_ended_by_livekit_which_waits_for_them() -> None
     actions = told(floor, (1.5, e.TurnsByHand(by_hand=True)), (6.8, e.TurnCommitted(2.0)), *ended())
 
     assert actions[-1] == Release(commit=True, patience=pytest.approx(1.8))
+
+
+def test_what_is_guessed_while_nothing_is_protected_is_livekits() -> None:
+    floor = Floor()
+
+    assert told(floor, (1.0, e.CallerStarted()), (1.2, e.WordsGuessed("hello"))) == []
+
+    spoken = (1.3, e.SpeechRequested("n1", text=TEXT)), (1.5, e.PlayoutStarted("n1")), (2.0, e.CallerStopped())
+    actions = told(floor, *spoken, *ended())
+    assert [type(action) for action in actions] == [WriteReceipt, Release]
