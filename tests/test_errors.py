@@ -10,11 +10,7 @@ from hearout import CutIn, Policy, PolicyError, Timeouts, errors
 from hearout.errors import HearoutError, ReceiptError, ScriptError
 from hearout.receipts._codec import from_json
 
-WITH_FIELDS = [
-    one
-    for one in vars(errors).values()
-    if isinstance(one, type) and "__init__" in vars(one) and issubclass(one, Exception)
-]
+WITH_FIELDS = [one for one in vars(errors).values() if isinstance(one, type) and inspect.get_annotations(one)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +37,7 @@ def test_a_receipt_error_names_the_field() -> None:
 
 @pytest.mark.parametrize("kind", WITH_FIELDS)
 def test_fields_survive_pickling(kind: type[HearoutError]) -> None:
-    names = [name for name in inspect.signature(kind).parameters if name != "message"]
+    names = list(inspect.get_annotations(kind))
     given: dict[str, Any] = {name: 7 if name == "line" else "it" for name in names}
     again = pickle.loads(pickle.dumps(kind("A sentence.", **given)))
     assert str(again) == "A sentence."
@@ -50,3 +46,8 @@ def test_fields_survive_pickling(kind: type[HearoutError]) -> None:
 
 def test_a_field_that_is_not_known_is_empty() -> None:
     assert (ScriptError("no").path, ScriptError("no").line) == ("", 0)
+
+
+def test_an_error_has_no_field_but_its_own() -> None:
+    with pytest.raises(TypeError, match="no field 'setting'"):
+        ScriptError("no", setting="x")

@@ -24,43 +24,37 @@ hearout.measure.MeasureError (a ValueError): a recording or an announcement coul
 
 
 class HearoutError(Exception):
-    """The root: catch this to catch whatever hearout raises on purpose, but for `hearout.measure`."""
+    """The root: catch this to catch whatever hearout raises on purpose, but for `hearout.measure`.
+
+    Beside its sentence an error carries the fields that its class declares; one that was not given is empty.
+    """
+
+    def __init__(self, message: str = "", **fields: str | int) -> None:
+        super().__init__(message)
+        if unknown := [name for name in fields if not hasattr(type(self), name)]:
+            raise TypeError(f"{type(self).__name__} has no field {unknown[0]!r}")
+        vars(self).update(fields)
 
 
 class SettingsError(HearoutError, ValueError):
-    """A setting contradicts one of the promises, or LiveKit would ignore it; the message says what to change.
+    """A setting contradicts one of the promises, or LiveKit would ignore it; the message says what to change."""
 
-    Attributes:
-        setting: the argument or variable that was refused; "" where it is no single one.
-    """
-
-    def __init__(self, message: str = "", *, setting: str = "") -> None:
-        super().__init__(message)
-        self.setting = setting
+    setting: str = ""
+    """The argument or variable that was refused; "" where it is no single one."""
 
 
 class PolicyError(HearoutError, ValueError):
-    """A Policy was refused at construction; the message names the field and says what it may be.
+    """A Policy was refused at construction; the message names the field and says what it may be."""
 
-    Attributes:
-        setting: the field that was refused, as "prepare" or "Timeouts.words".
-    """
-
-    def __init__(self, message: str = "", *, setting: str = "") -> None:
-        super().__init__(message)
-        self.setting = setting
+    setting: str = ""
+    """The field that was refused, as "prepare" or "Timeouts.words"."""
 
 
 class FloorClosedError(HearoutError, RuntimeError):
-    """Speech was asked for before the call began or after it ended; nothing was played and no receipt was begun.
+    """Speech was asked for before the call began or after it ended; nothing was played and no receipt was begun."""
 
-    Attributes:
-        id: of the utterance that was asked for; "" where it has none.
-    """
-
-    def __init__(self, message: str = "", *, id: str = "") -> None:
-        super().__init__(message)
-        self.id = id
+    id: str = ""
+    """Of the utterance that was asked for; "" where it has none."""
 
 
 class LocalVoiceMissingError(HearoutError, ImportError):
@@ -68,19 +62,14 @@ class LocalVoiceMissingError(HearoutError, ImportError):
 
 
 class ScriptError(HearoutError, ValueError):
-    """A call script was refused; the message names the file, the line and the field.
+    """A call script was refused; the message names the file, the line and the field."""
 
-    Attributes:
-        path: the file.
-        line: counted from 1; 0 where the whole file is meant.
-        field: the key that was refused; "" where it is none.
-    """
-
-    def __init__(self, message: str = "", *, path: str = "", line: int = 0, field: str = "") -> None:
-        super().__init__(message)
-        self.path = path
-        self.line = line
-        self.field = field
+    path: str = ""
+    """The file."""
+    line: int = 0
+    """Counted from 1; 0 where the whole file is meant."""
+    field: str = ""
+    """The key that was refused; "" where it is none."""
 
 
 class ConsoleError(HearoutError):
@@ -100,27 +89,17 @@ class ReportError(HearoutError, ValueError):
 
 
 class AnnouncementError(HearoutError, ValueError):
-    """There is nothing to announce, or a ready-made one could not be loaded or made; the message says what to do.
+    """There is nothing to announce, or a ready-made one could not be loaded or made; the message says what to do."""
 
-    Attributes:
-        id: of the announcement; "" where it has none.
-    """
-
-    def __init__(self, message: str = "", *, id: str = "") -> None:
-        super().__init__(message)
-        self.id = id
+    id: str = ""
+    """Of the announcement; "" where it has none."""
 
 
 class QuestionError(HearoutError, ValueError):
-    """A question cannot be asked as it was given; the message says what to change. Nothing was said.
+    """A question cannot be asked as it was given; the message says what to change. Nothing was said."""
 
-    Attributes:
-        field: the argument that was refused.
-    """
-
-    def __init__(self, message: str = "", *, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
+    field: str = ""
+    """The argument that was refused."""
 
 
 class MisspokenError(AnnouncementError):
@@ -132,15 +111,10 @@ class CallError(HearoutError, AssertionError):
 
 
 class ReceiptError(HearoutError, ValueError):
-    """What was to be read as a receipt is none that this version understands; the message names the field.
+    """What was to be read as a receipt is none that this version understands; the message names the field."""
 
-    Attributes:
-        field: the field that was refused; "" where the whole document is meant.
-    """
-
-    def __init__(self, message: str = "", *, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
+    field: str = ""
+    """The field that was refused; "" where the whole document is meant."""
 
 
 class LedgerError(HearoutError):
@@ -152,14 +126,9 @@ class LedgerDownError(LedgerError):
 
 
 class AlreadyOwedError(LedgerError):
-    """An utterance of that id is owed in that call already; take it over, or use another id.
+    """An utterance of that id is owed in that call already; take it over, or use another id."""
 
-    Attributes:
-        id: of the utterance.
-        call: its call; "" where the session has no ledger.
-    """
-
-    def __init__(self, message: str = "", *, id: str = "", call: str = "") -> None:
-        super().__init__(message)
-        self.id = id
-        self.call = call
+    id: str = ""
+    """Of the utterance."""
+    call: str = ""
+    """Its call; "" where the session has no ledger."""
