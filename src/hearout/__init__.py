@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from ._session.agent import Agent, AgentTask
     from ._session.agent_session import AgentSession
     from ._session.announce import AnnouncementHandle
-    from ._session.ask import CallerAnswer, QuestionHandle
-    from ._session.asking import Aside, Choices, Digits, Silence, YesNo
+    from ._session.ask import Aside, CallerAnswer, Choices, Digits, QuestionHandle, Silence, YesNo
     from ._session.callee import Callee
     from ._worker.attach import attach
     from .announcement import Announcement
@@ -83,33 +82,20 @@ __all__ = [
 ]
 
 _NAMES = {
-    "_session.agent": ("Agent", "AgentTask"),
-    "_session.agent_session": ("AgentSession",),
-    "_session.announce": ("AnnouncementHandle",),
-    "_session.ask": ("CallerAnswer", "QuestionHandle"),
-    "_session.callee": ("Callee",),
-    "_worker.attach": ("attach",),
-    "announcement": ("Announcement",),
-    "_session.asking": ("Aside", "Choices", "Digits", "Silence", "YesNo"),
-    "errors": (
-        "AlreadyOwedError",
-        "AnnouncementError",
-        "ConsoleError",
-        "FloorClosedError",
-        "HearoutError",
-        "LedgerError",
-        "LocalVoiceMissingError",
-        "MisspokenError",
-        "PolicyError",
-        "QuestionError",
-        "ScriptError",
-        "SettingsError",
-    ),
-    "ledger": ("Ledger",),
-    "policy": ("Answer", "CutIn", "Policy", "Redeliver", "Retention", "Timeouts"),
-    "receipts": ("AskOutcome", "Basis", "Cause", "Fate", "Held", "Level", "Outcome", "QuestionReceipt", "Receipt"),
+    "_session.agent": "Agent AgentTask",
+    "_session.agent_session": "AgentSession",
+    "_session.announce": "AnnouncementHandle",
+    "_session.ask": "Aside CallerAnswer Choices Digits QuestionHandle Silence YesNo",
+    "_session.callee": "Callee",
+    "_worker.attach": "attach",
+    "announcement": "Announcement",
+    "errors": "AlreadyOwedError AnnouncementError ConsoleError FloorClosedError HearoutError LedgerError "
+    "LocalVoiceMissingError MisspokenError PolicyError QuestionError ScriptError SettingsError",
+    "ledger": "Ledger",
+    "policy": "Answer CutIn Policy Redeliver Retention Timeouts",
+    "receipts": "AskOutcome Basis Cause Fate Held Level Outcome QuestionReceipt Receipt",
 }
-_WHERE = {name: module for module, names in _NAMES.items() for name in names}
+_WHERE = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 if not TYPE_CHECKING:  # a type checker that saw this would take any name for one of ours
 

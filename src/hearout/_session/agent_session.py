@@ -32,8 +32,7 @@ from ..receipts import QuestionReceipt, Receipt
 from . import settings
 from .announce import AnnouncementHandle, asked
 from .answers import answer_typed
-from .ask import Question, QuestionHandle
-from .asking import Aside, Choices, Digits, Silence, YesNo
+from .ask import Aside, Choices, Digits, Question, QuestionHandle, Silence, YesNo
 from .bridge import Bridge
 from .call_ledger import RENEW
 from .callee import Callee

@@ -1,11 +1,12 @@
-"""What `AgentSession.ask()` gives back: a question that waits for its answer, and the answer."""
+"""`AgentSession.ask()`: what a question may be answered by, the question while it waits, and the answer."""
 
 import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from livekit.agents.voice import SpeechHandle
@@ -14,11 +15,10 @@ from .._floor import actions as a
 from .._floor import events as e
 from .._floor.answering import Expected
 from ..errors import AlreadyOwedError, QuestionError
-from ..policy import Redeliver
-from ..receipts import AskOutcome, Held, Kind, QuestionReceipt
+from ..policy import KEYS, Redeliver
+from ..receipts import AskOutcome, Basis, Held, Kind, Level, Outcome, QuestionReceipt, Receipt
 from .announce import Announcer, OwedHandle
-from .asking import Aside, Choices, Digits, Silence, YesNo
-from .silence import Silences
+from .call_receipts import CallReceipts
 from .speeches import SpeechRequest
 
 if TYPE_CHECKING:
@@ -26,8 +26,101 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hearout")
 
+ABSENT = "the caller is not known to have been there"
+
 Decide = Callable[[str], str | None]
 """Told the words and keys of an answer; the choice that it sees in them, or None."""
+
+
+class Aside(Enum):
+    """What becomes of a question that the caller asks back."""
+
+    ANSWER = "answer"
+    """The agent answers it; then ours is asked again."""
+    REPEAT = "repeat"
+    """Ours is asked again at once."""
+
+
+class Silence(Enum):
+    """The meaning of the caller's silence."""
+
+    NOTHING = "nothing"
+    """Neither yes nor no."""
+    IMPLIED = "implied"
+    """It means yes, and the receipt says that nobody said so."""
+
+
+@dataclass(frozen=True)
+class YesNo:
+    """The choices ``"yes"`` and ``"no"``.
+
+    Args:
+        keys: keys of a telephone, each with the choice that it makes: ``{"1": "yes", "2": "no"}``.
+
+    Raises:
+        QuestionError: a key is none, or makes none of the choices.
+    """
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_keys(self.keys, ("yes", "no"))
+
+
+@dataclass(frozen=True, init=False)
+class Choices:
+    """Several choices, each with the phrases that make it.
+
+    Args:
+        names: the choices; each is made by its own name.
+        phrases: more phrases that make a choice: ``{"sales": ["buy", "an order"]}``.
+        keys: as for `YesNo`.
+
+    Raises:
+        QuestionError: fewer than two choices, an empty one or one twice, or a key or phrase of none of them.
+    """
+
+    names: tuple[str, ...]
+    phrases: Mapping[str, tuple[str, ...]]
+    keys: Mapping[str, str]
+
+    def __init__(
+        self,
+        *names: str,
+        phrases: Mapping[str, tuple[str, ...] | list[str]] | None = None,
+        keys: Mapping[str, str] | None = None,
+    ) -> None:
+        if len(names) < 2 or len(set(names)) < len(names) or not all(name.strip() for name in names):
+            raise QuestionError("Choices needs two names or more, none of them empty and none twice", field="choices")
+        if unknown := set(phrases or ()) - set(names):
+            raise QuestionError(f"phrases are of {sorted(unknown)}, which are no choices", field="choices")
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "phrases", {name: (name, *(phrases or {}).get(name, ())) for name in names})
+        object.__setattr__(self, "keys", dict(keys or {}))
+        _check_keys(self.keys, self.names)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """So many digits, said or pressed.
+
+    Raises:
+        QuestionError: it is no number from 1 to 20.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.count, int) or isinstance(self.count, bool) or not 1 <= self.count <= 20:
+            raise QuestionError(f"Digits takes a number from 1 to 20, not {self.count!r}", field="choices")
+
+
+def _check_keys(keys: Mapping[str, str], names: tuple[str, ...]) -> None:
+    for key, choice in keys.items():
+        if key not in KEYS or len(key) != 1:
+            raise QuestionError(f"{key!r} is no key of a telephone (0-9, *, #, A-D)", field="keys")
+        if choice not in names:
+            raise QuestionError(f"key {key} makes {choice!r}, which is none of {', '.join(names)}", field="keys")
 
 
 @dataclass(frozen=True)
@@ -142,7 +235,7 @@ class Question:
                 choices=tuple(chosen.phrases.items()) if isinstance(chosen, Choices) else (),
                 digits=chosen.count if isinstance(chosen, Digits) else 0,
             ),
-            keys=tuple(chosen.keys.items()),
+            keys=() if isinstance(chosen, Digits) else tuple(chosen.keys.items()),
             attempts=self.attempts,
             wait=self.wait,
             aside=self.aside is Aside.ANSWER,
@@ -159,6 +252,52 @@ class Question:
         except Exception:  # the user's code: an answer that it could not look at is none
             logger.exception("decide= of question %r failed; the answer is taken as unclear", self.id)
             return False
+
+
+class Silences:
+    """The implied choices of one call: each rests on the caller's presence, from the question to the decision.
+
+    Args:
+        receipts: of the call, and who knows who was there.
+        revoke: takes back the choice of a question that ended at that second, with the reason.
+    """
+
+    def __init__(self, receipts: CallReceipts, revoke: Callable[[str, float, str], None]) -> None:
+        self._receipts, self._revoke = receipts, revoke
+        self._kept: list[tuple[QuestionReceipt, Receipt]] = []
+        receipts.on_looked.append(self._look_again)
+
+    def must_be_witnessed(self, receipt: QuestionReceipt) -> bool:
+        """Whether a choice is implied, where somebody knows who was there."""
+        return receipt.basis is Basis.IMPLIED and self._receipts.evidence is not None
+
+    async def witnessed(self, receipt: QuestionReceipt) -> QuestionReceipt:
+        """The record, without its choice where the caller was not there; waits a bounded time for a sign of life."""
+        evidence, silence = self._receipts.evidence, self._silence(receipt)
+        if evidence is not None:
+            await evidence.confirm("", silence)
+            caller = evidence.witnessed("", silence).caller  # another may be later
+            silence = dataclasses.replace(silence, caller=caller)
+        if not self._is_present(silence):
+            return dataclasses.replace(receipt, choice="", basis=Basis.NONE)
+        self._kept.append((receipt, silence))
+        return receipt
+
+    def _silence(self, receipt: QuestionReceipt) -> Receipt:
+        """The last attempt and the wait after it, as if it had been one utterance: presence is known of utterances."""
+        last = self._receipts.of(receipt.attempts[-1].utterance) if receipt.attempts else None
+        began = receipt.decided_at if last is None or last.started_at is None else last.started_at
+        ended, text = receipt.decided_at, receipt.text
+        return Receipt(receipt.id, Outcome.FINISHED, "", began, began, ended, ended - began, ended - began, text, ())
+
+    def _is_present(self, silence: Receipt) -> bool:
+        evidence = self._receipts.evidence
+        return evidence is not None and evidence.witnessed("", silence).level >= Level.PRESENT
+
+    def _look_again(self) -> None:
+        for one in [one for one in self._kept if not self._is_present(one[1])]:
+            self._kept.remove(one)
+            self._revoke(one[0].id, one[0].decided_at, ABSENT)
 
 
 class Asker:
