@@ -11,7 +11,7 @@ from hearout._floor import events as e
 from hearout._floor.actions import Action, AnswerTyped, DeliverTurn, EndQuestion, RecordFate, WriteReceipt
 from hearout._floor.floor import Floor
 from hearout._floor.held import MOST
-from hearout._floor.typed import CHARACTERS
+from hearout._floor.state import CHARACTERS
 from hearout._floor.utterance import KEYS, LEFT_OUT
 from hearout.receipts import Fate, Kind, Receipt
 

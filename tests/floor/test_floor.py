@@ -22,8 +22,8 @@ from hearout._floor.actions import (
     TurnKnown,
     WriteReceipt,
 )
-from hearout._floor.endings import LEFT
 from hearout._floor.floor import Floor
+from hearout._floor.utterance import LEFT
 from hearout.policy import Timeouts
 from hearout.receipts import Cause, Fate, Held
 

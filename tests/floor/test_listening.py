@@ -7,7 +7,7 @@ import pytest
 
 from hearout import CutIn, Policy
 from hearout._floor import events as e
-from hearout._floor import held, restated
+from hearout._floor import held
 from hearout._floor.actions import Action, DeliverTurn, PrepareAnswer, RecordFate
 from hearout._floor.floor import Floor
 from hearout._text import words as segmenter
@@ -364,8 +364,8 @@ LOST = ((2.0, e.CallerStarted()), (2.8, e.WordsGuessed(Q, "en")), (3.0, e.Caller
 @pytest.mark.parametrize(
     ("module", "old", "new", "said"),
     [
-        (restated, "at - self.came < SAME and alone", "alone and False", DOUBLED),
-        (restated, "return abs(event.began - self.heard.began) < SAME", "return False", (*SAME_PLACE, SAME_PLACE[-1])),
+        (held, "at - self.came < SAME and alone", "alone and False", DOUBLED),
+        (held, "return abs(event.began - self.heard.began) < SAME", "return False", (*SAME_PLACE, SAME_PLACE[-1])),
         (
             held,
             "self.take_the_guess(at, owner, after_question=after_question)\n            self.sounds = [sound]",

@@ -420,7 +420,6 @@ def mutant(module: ModuleType, old: str, new: str) -> type[floor.Floor]:
         name: sys.modules[name]
         for name in (
             "hearout._floor.utterance",
-            "hearout._floor.restated",
             "hearout._floor.piece",
             "hearout._floor.held",
             "hearout._floor.state",

@@ -377,7 +377,7 @@ class CallerLeft(Event):
     Args:
         known_until: when the caller was last known to be there, in seconds from the call's start; now, where it is
             None. What was played after it was played to nobody.
-        cause: why, where it is known that they did not leave by themselves (`hearout._floor.endings.LEFT`).
+        cause: why, where it is known that they did not leave by themselves (`hearout._floor.utterance.LEFT`).
     """
 
     known_until: float | None = None

@@ -45,8 +45,7 @@ from .piece import HeldPiece
 from .pressed import Pressed
 from .question import Questions
 from .repeats import Repeats
-from .state import Closing, Gap, LiveKitsTurn, Preparing, Progress, Queue
-from .typed import TypedTexts
+from .state import Closing, Gap, LiveKitsTurn, Preparing, Progress, Queue, TypedTexts
 from .utterance import Utterance
 
 
@@ -57,7 +56,7 @@ class Floor:
         self.policy = policy or Policy()
         self._queue = Queue(self.policy)
         """The utterances whose receipts are not written."""
-        self._no_utterance = Utterance.asked(e.SpeechRequested(""), self.policy, 0.0)
+        self._no_utterance = Utterance(e.SpeechRequested(""), self.policy, 0.0)
         """Owns the words that are held while only a reply is expected."""
         self._last = self._no_utterance
         """The utterance that ended last; owns the words that are held after it."""
@@ -322,7 +321,7 @@ class Floor:
             if again and one.text.strip() and self.closing.shutdown_at is None:
                 yield a.ResumeUnfinished(one.id)
                 continue
-            owner = Utterance.asked(e.SpeechRequested(one.id, answer=one.answer), self.policy, at)
+            owner = Utterance(e.SpeechRequested(one.id, answer=one.answer), self.policy, at)
             spoken, asked = self._held_words.language, self._asked_before(at)
             self._held_words.said += [HeldPiece(Held(text, at), owner, at, spoken, asked) for text in one.words]
             yield a.SkipUnfinished(one.id)

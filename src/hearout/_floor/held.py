@@ -9,8 +9,7 @@ from ..receipts import Fate, Held, Kind
 from . import events as e
 from .actions import TurnKnown
 from .piece import FRESH, Commit, HeldPiece
-from .restated import LastFinal
-from .typed import CHARACTERS
+from .state import CHARACTERS
 from .utterance import Utterance
 
 SILENCE = 0.6
@@ -27,6 +26,19 @@ NEWEST = 60.0
 LATE = 1.25
 """By how much the next final may take longer than the slowest one of this call."""
 
+SAME = 0.1
+"""Seconds within which two finals begin that are of the same words, or come if their STT gives no times."""
+
+SOUNDS = 16
+"""Sounds that wait for their words at most: those of 10 s. An STT that is further behind gives words for the newest."""
+
+MOST = 100
+"""Pieces that are held at most, of which no two that follow each other could be one: backchannels, say."""
+
+PIECES = 4
+"""Texts that are held one by one. The rules look at each after every event, so that a caller who typed hundreds would
+hold the call up; they are one turn in any case."""
+
 
 @dataclass
 class WordlessSound:
@@ -42,15 +54,42 @@ class WordlessSound:
     due_by: float | None = None
 
 
-SOUNDS = 16
-"""Sounds that wait for their words at most: those of 10 s. An STT that is further behind gives words for the newest."""
+@dataclass
+class LastFinal:
+    """The last final transcript of a call: an STT may give it twice, or begin the next one with it.
 
-MOST = 100
-"""Pieces that are held at most, of which no two that follow each other could be one: backchannels, say."""
+    Args:
+        heard: the transcript; None before the first one.
+        came: when, in seconds from the call's start.
+        is_held: whether it was held, or began with one that was: what is said again of it is not left to LiveKit.
+    """
 
-PIECES = 4
-"""Texts that are held one by one. The rules look at each after every event, so that a caller who typed hundreds would
-hold the call up; they are one turn in any case."""
+    heard: e.WordsHeard | None = None
+    came: float = 0.0
+    is_held: bool = False
+
+    def new_in(self, event: e.WordsHeard, at: float, *, alone: bool) -> str:
+        """The part of a final that is not in the last one.
+
+        Args:
+            alone: whether no other sound can have been its words.
+        """
+        before = self.heard.text if self.heard is not None and self._is_of(event, at, alone=alone) else ""
+        rest = words.rest_of(event.text, before)
+        return event.text if rest is None else rest
+
+    def _is_of(self, event: e.WordsHeard, at: float, *, alone: bool) -> bool:
+        """Whether a final is of the same sound as the last one, at its beginning."""
+        assert self.heard is not None
+        if event.began is not None and self.heard.began is not None:
+            return abs(event.began - self.heard.began) < SAME
+        return at - self.came < SAME and alone and event.text == self.heard.text
+
+    def note(self, event: e.WordsHeard, at: float, *, is_held: bool) -> str | None:
+        """This final is the last one now; the text of the one before, None where there was none."""
+        before = self.heard
+        self.heard, self.came, self.is_held = event, at, is_held
+        return None if before is None else before.text
 
 
 @dataclass
@@ -103,11 +142,6 @@ class HeldWords:
     """When the last final transcript came, whoever has it."""
     by_machine: bool = False
     """Whether an answering machine is at the far end, whose words count for nothing."""
-
-    @property
-    def words_from(self) -> float | None:
-        """When what is not recognised yet began."""
-        return self.sounds[0].began if self.sounds else None
 
     @property
     def due_by(self) -> float | None:
@@ -239,7 +273,7 @@ class HeldWords:
 
     def began(self, at: float) -> float:
         """When the words began that are known only now."""
-        return at if self.words_from is None else self.words_from
+        return self.sounds[0].began if self.sounds else at
 
     def started(self, at: float) -> None:
         """The caller makes a sound. What is still owed for the one before may begin there."""
@@ -281,7 +315,8 @@ class HeldWords:
         if before is not None and not words.split(new):
             self._note_repeated(text, event.began or self.began(at), owner)
             return None
-        began = self._explained(event, at)
+        explained = self._explained(event, at)
+        began = explained if event.began is None else event.began
         piece = self._spoken(text, began, at, owner, after_question=after_question)
         if before is not None and new != text:
             self._note_repeated(before, began, owner)
@@ -373,7 +408,7 @@ class HeldWords:
         if self.guess or not ended or (self.talking and not late_kind):
             began, self.final_at = self.began(at), at
             self.forget(at)
-            return self._placed(event, began)
+            return began
         late = LATE * self.slowest if self.slowest else REPEAT_WINDOW
         likely = [one for one in ended if one.ended is not None and at - one.ended <= late] or ended[-1:]
         if event.ended is not None and event.began is not None:
@@ -388,11 +423,7 @@ class HeldWords:
                 one.due_by = max(one.due_by or 0.0, one.ended + LATE * self.slowest)
         self.wordless = []
         self.sounds = [one for one in owed if one.due_by is None or one.due_by > at]
-        return self._placed(event, mine[0].began)
-
-    @staticmethod
-    def _placed(event: e.WordsHeard, began: float) -> float:
-        return began if event.began is None else event.began
+        return mine[0].began
 
     def expire(self, at: float) -> None:
         """No words came in time: a cough, or an STT that is late for the first time."""

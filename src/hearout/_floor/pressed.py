@@ -62,10 +62,10 @@ class Pressed:
 
     def offer(self, one: Utterance) -> Iterator[Action]:
         """An utterance is over: the caller may acknowledge it, where that was asked for and all of it was said."""
-        if one.outcome is Outcome.FINISHED and (one.acknowledge or one.acknowledge_keys):
-            self._due[one.id] = one.acknowledge_keys
-            button = ((ACKNOWLEDGED, one.acknowledge),) if one.acknowledge else ()
-            yield a.OfferChoices(one.id, button, one.acknowledge_keys)
+        button, keys = one.request.acknowledge, one.request.acknowledge_keys
+        if one.outcome is Outcome.FINISHED and (button or keys):
+            self._due[one.id] = keys
+            yield a.OfferChoices(one.id, ((ACKNOWLEDGED, button),) if button else (), keys)
 
     def settle(self, _at: float) -> Iterator[Action]:
         """What was acknowledged is noted."""

@@ -64,8 +64,9 @@ class Repeats:
 
     def over(self, one: Utterance) -> None:
         """Let an utterance that is over come again, unless it was stopped or nobody is there."""
-        if one.every and one.outcome not in _OVER and one.cause is not Cause.OPERATOR:
-            self._due[one.repeats or one.id] = _Due((one.ended_at or 0.0) + one.every, one)
+        every = one.request.every
+        if every and one.outcome not in _OVER and one.cause is not Cause.OPERATOR:
+            self._due[one.repeats or one.id] = _Due((one.ended_at or 0.0) + every, one)
 
     def stop(self, name: str | None) -> None:
         """An announcement comes no more, or is being said."""

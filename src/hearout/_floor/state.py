@@ -1,4 +1,4 @@
-"""What the floor keeps of one call: the queue of utterances, the answer that is prepared, how the call ends."""
+"""What the floor keeps of one call: its utterances, the prepared answer, typed texts, and how the call ends."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +14,13 @@ WAITED = 0.25
 
 LATE = 1.25
 """By how much an answer may take longer than the slowest one of this call."""
+
+EVERY = 1.0
+"""Seconds from one typed text's answer to the next one's; what is typed meanwhile is one text. Nobody types faster than
+that and reads the answers, and each is an LLM call."""
+
+CHARACTERS = 20_000
+"""Characters that wait, or are held, at most: ten pages. What is typed beyond it is left out, and its fate says so."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Queue:
         """An utterance is asked for; an id is used once in a call."""
         if event.id not in self._used:
             self._used.add(event.id)
-            self.all.append(Utterance.asked(event, self._policy, at))
+            self.all.append(Utterance(event, self._policy, at))
 
     def note(self, event: e.OfSpeech, at: float) -> Utterance | None:
         """Note a fact about the utterance that it names; which one that is, if it is not over."""
@@ -302,3 +309,37 @@ class Closing:
     def cuts(self, at: float) -> bool:
         """Whether the grace of a shutdown is over."""
         return self.cuts_at is not None and at >= self.cuts_at
+
+
+@dataclass
+class TypedTexts:
+    """The typed texts that wait for their answer, as one. Times in seconds from the call's start."""
+
+    waiting: str = ""
+    answered_at: float | None = None
+    """When the last one was given to the agent."""
+
+    @property
+    def due_at(self) -> float | None:
+        """When it may be answered; None where none waits."""
+        if not self.waiting:
+            return None
+        return 0.0 if self.answered_at is None else self.answered_at + EVERY
+
+    def add(self, text: str) -> None:
+        """One more was typed; it waits, unless there is no room for it."""
+        joined = f"{self.waiting}\n{text}" if self.waiting else text
+        if len(joined) <= CHARACTERS:
+            self.waiting = joined
+
+    def let_go(self) -> str:
+        """The waiting text; it is not answered by itself any more."""
+        text, self.waiting = self.waiting, ""
+        return text
+
+    def take(self, at: float) -> str:
+        """The waiting text, which is answered now; empty while it is too early."""
+        if (due := self.due_at) is None or at < due:
+            return ""
+        self.answered_at = at
+        return self.let_go()

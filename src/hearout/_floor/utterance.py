@@ -1,16 +1,15 @@
 """One protected utterance, from the request to its end. Notes facts; `floor.py` decides."""
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from .. import _text as words
-from ..policy import Answer, CutIn, Policy, Redeliver
+from ..policy import Policy, Redeliver
 from ..receipts import Attempt, Cause, Fate, Held, Kind, Outcome, Receipt
 from ..receipts._receipt import SHORT
 from . import events as e
 from .alignment import Alignment
-from .endings import LEFT, gave_up
 from .playhead import Playhead
 
 STOP_GRACE = 6.0
@@ -39,48 +38,64 @@ _UNANSWERED = (Fate.RECORDED, Fate.REPEATED, Fate.BACKCHANNEL, Fate.ECHO)
 ONSET = 0.3
 """Seconds by which a sound began before it was known as speech. Silero takes 0.05–0.2."""
 
+LEFT: Mapping[Cause | None, tuple[Outcome, str]] = {
+    None: (Outcome.CALLER_GONE, "the caller left"),
+    Cause.TRANSFERRED: (Outcome.CALLER_GONE, "the caller's telephone was transferred"),
+    Cause.REPLACED: (Outcome.CALLER_GONE, "another participant took the caller's identity"),
+    Cause.REMOVED: (Outcome.CALLER_GONE, "the caller was taken out of the room"),
+    Cause.REJECTED: (Outcome.NOT_ANSWERED, "the telephone was busy, or the call was declined"),
+    Cause.NOT_ANSWERED: (Outcome.NOT_ANSWERED, "the telephone was not answered"),
+    Cause.AGENT_REMOVED: (Outcome.SHUT_DOWN, "the agent was taken out of the room"),
+    Cause.ROOM_DELETED: (Outcome.SHUT_DOWN, "the room was deleted"),
+    Cause.AGENT_REPLACED: (Outcome.SHUT_DOWN, "another participant took the agent's identity"),
+}
+"""How an utterance ends when the caller cannot be reached, and in which words: by the cause."""
 
-@dataclass
+
+def gave_up(what: str) -> str:
+    """What a `VoiceFailed` of this cause says, in words."""
+    if what == Cause.STOOD_STILL.value:
+        return "the agent's event loop stood still, and what was tried meanwhile broke off"
+    return f"the {what} gave up"
+
+
 class Utterance:
-    """What is known of an utterance. Times in seconds from the call's start, lengths in seconds."""
+    """What is known of an utterance. Times in seconds from the call's start, lengths in seconds.
 
-    id: str
-    cut_in: CutIn
-    answer: Answer
-    redeliver: Redeliver
-    asked_at: float
-    alignment: Alignment = field(default_factory=Alignment)
-    begins_at: float = 0.0
-    expected: float | None = None
-    acknowledge: str = ""
-    acknowledge_keys: str = ""
-    every: float = 0.0
-    repeats: str = ""
-    """The first utterance of an announcement that comes again; empty where it is this one."""
-    made: float = 0.0
-    complete: bool = False
-    played: float = 0.0
-    started_at: float | None = None
-    playing: bool = False
-    suspended: bool = False
-    away: bool = False
-    """Broken off since the caller left; it is said again when the caller is back."""
-    owed_again: bool = False
-    """Its end was missed by the caller, and is owed under another id."""
-    failure: tuple[str, Cause] | None = None
-    outcome: Outcome | None = None
-    why: str = ""
-    cause: Cause | None = None
-    ended_at: float | None = None
-    sounds: int = 0
-    stood_still: float = 0.0
-    held: list[tuple[Held, Fate]] = field(default_factory=list)
-    holes: list[tuple[float, float]] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)
+    Args:
+        request: where it leaves a choice open, the policy's holds.
+        at: when it was asked for.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, request: e.SpeechRequested, policy: Policy, at: float) -> None:
+        self.id = request.id
+        self.request = request
+        self.repeats = request.repeats
+        """The first utterance of an announcement that comes again; empty where it is this one."""
+        self.cut_in = request.cut_in or policy.cut_in
+        self.answer = request.answer or policy.answer
+        self.redeliver = request.redeliver or policy.redeliver
+        known = bool(request.text)
+        self.alignment = Alignment(request.text, complete=known, language=policy.language, more_words=policy.more_words)
+        self.asked_at = at
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.playing = self.suspended = False
+        self.away = False
+        """Broken off since the caller left; it is said again when the caller is back."""
+        self.owed_again = False
+        """Its end was missed by the caller, and is owed under another id."""
+        self.failure: tuple[str, Cause] | None = None
+        self.outcome: Outcome | None = None
+        self.why = ""
+        self.cause: Cause | None = None
+        self.sounds, self.stood_still = 0, 0.0
+        self.held: list[tuple[Held, Fate]] = []
+        self.holes: list[tuple[float, float]] = []
+        self.attempts: list[Attempt] = []
+        self.begins_at = request.begins_at
         self._known_until: float | None = None
-        self._begin(self.asked_at)
+        self._begin(at)
 
     def _begin(self, at: float) -> None:
         """An attempt at saying it begins, at this second of it."""
@@ -94,24 +109,6 @@ class Utterance:
         self._waits_for_tool = False
         self._more_follows = self._as_text = False
         self._told_at: float | None = None
-
-    @classmethod
-    def asked(cls, event: e.SpeechRequested, policy: Policy, at: float) -> "Utterance":
-        """The utterance that was asked for."""
-        return cls(
-            event.id,
-            event.cut_in or policy.cut_in,
-            event.answer or policy.answer,
-            event.redeliver or policy.redeliver,
-            at,
-            Alignment(event.text, complete=bool(event.text), language=policy.language, more_words=policy.more_words),
-            event.begins_at,
-            event.expected,
-            event.acknowledge,
-            event.acknowledge_keys,
-            event.every,
-            event.repeats,
-        )
 
     @property
     def text(self) -> str:
@@ -197,7 +194,7 @@ class Utterance:
             return "the voice made no sound", Cause.VOICE
         if self.played < self.made - SHORT:
             return "the audio output did not play all of it", Cause.SINK
-        if self.made < (self.expected or 0.0) - SHORT:
+        if self.made < (self.request.expected or 0.0) - SHORT:
             return "the voice stopped early: there is less sound than was prepared", Cause.VOICE
         return None
 
@@ -267,7 +264,9 @@ class Utterance:
         """The second and the character of the text at which the utterance would resume if it broke off now."""
         if self.redeliver is Redeliver.FROM_START:
             return 0.0, 0
-        return self.alignment.sentence_at(min(self.played, self._sure), self.made if self.complete else self.expected)
+        return self.alignment.sentence_at(
+            min(self.played, self._sure), self.made if self.complete else self.request.expected
+        )
 
     @property
     def waits_for_its_tool(self) -> bool:
@@ -452,7 +451,7 @@ class Utterance:
     def _length(self) -> float | None:
         """How long all of it is, where that is known: the TTS said that there is no more."""
         known = self.complete and self.failure is None and not self._more_follows and self.made > 0.0
-        return self.expected or (self.made if known else None)
+        return self.request.expected or (self.made if known else None)
 
     def receipt(self) -> Receipt:
         """The record of it, once it is over."""

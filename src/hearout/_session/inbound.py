@@ -25,7 +25,7 @@ from livekit.agents.voice.events import EventTypes
 
 from .. import _text as words
 from .._floor import events as e
-from .._floor.endings import gave_up
+from .._floor.utterance import gave_up
 from .._pipeline.prepared import PreparedAnswer
 from .._pipeline.retry import SPEECH
 from .._pipeline.transcripts import TranscriptGate
