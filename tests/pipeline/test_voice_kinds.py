@@ -12,7 +12,7 @@ from livekit.agents import Agent, ModelSettings
 
 from harness.scenes import NOTICE, QUESTION, SECOND, Announcing, Thinking, Uninterruptable, call, reading, receipts
 from hearout import Outcome
-from hearout._pipeline.loudness import Loudness
+from hearout._pipeline.attempt import Loudness
 from hearout._pipeline.pace import Pace, letters
 from hearout._text import open_tags
 from hearout.testing import LLM, TTS, Do, Result, Say, TTSFault, first_sound, from_end, zoo

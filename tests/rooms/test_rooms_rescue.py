@@ -13,7 +13,7 @@ from harness import ROOT, alike
 from harness.rooms.caller import Caller, assert_resumed, reached, resumes, spoken
 from harness.rooms.notice import NOTICE
 from harness.rooms.rescued import Calls
-from hearout._pipeline.sinks import QUEUED
+from hearout._pipeline.playout import QUEUED
 from hearout._session.call_ledger import RENEW
 from hearout.ledger import Ledger
 from hearout.ledger._calls import WatchedCall

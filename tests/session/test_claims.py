@@ -19,7 +19,7 @@ from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, call, reading
 from hearout import AgentSession
 from hearout._pipeline import playout
-from hearout._pipeline.sinks import QUEUED
+from hearout._pipeline.playout import QUEUED
 from hearout._session.call_ledger import RENEW
 from hearout.testing import TTS, Do
 

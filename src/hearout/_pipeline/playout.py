@@ -5,20 +5,52 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from livekit import rtc
 from livekit.agents.voice import SpeechHandle, io
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from .awake import Awake
-from .sinks import run_so_far
 
 REPORTS = 1.0
 """Seconds within which a sink that lives reports the end of what was cleared."""
 
 STEP = 0.5
 """Seconds of audio after which what was handed over is reported again; each report costs the floor some 20 µs."""
+
+QUEUED = 0.25
+"""Seconds of what a room's output gave its audio source of which nobody can say whether they left: LiveKit (1.8.9) has
+a queue of 0.2 s, and one frame of 0.05 s waits for its place in there. The source takes no more, so the rest has left,
+however late the process ran. ``AudioSource.queued_duration`` goes by Python's clock, and is 0 where the threads that
+send stood still."""
+
+
+@runtime_checkable
+class TellsItsRun(Protocol):
+    """An audio output that tells how far it is while it plays: ours."""
+
+    @property
+    def run_so_far(self) -> tuple[float, float]:
+        """The run that plays: the second of the segment at which it began, and up to which it has left for sure."""
+        ...
+
+
+def run_so_far(sink: io.AudioOutput) -> tuple[float, float] | None:
+    """The run that plays at the end of a chain of audio outputs, as in `TellsItsRun`; None where nobody tells.
+
+    An avatar, or an app's own output, tells by its reports (``on_playback_progressed``), or only at the end.
+    """
+    while sink.next_in_chain is not None:
+        sink = sink.next_in_chain
+    if isinstance(sink, TellsItsRun):
+        return sink.run_so_far
+    # by private names: LiveKit's room output has no public way to tell (1.8.9), and reports a run once it is over
+    source = getattr(sink, "_audio_source", None)
+    given, began = getattr(sink, "_source_pushed_duration", None), getattr(sink, "_run_offset", None)
+    if not isinstance(source, rtc.AudioSource) or not isinstance(given, float) or not isinstance(began, float):
+        return None
+    return began, given - max(QUEUED, source.queued_duration)
 
 
 class PlayoutObserver(Protocol):
@@ -38,6 +70,16 @@ class PlayoutObserver(Protocol):
 
     def playout_finished(self, handle: SpeechHandle, seconds: float) -> None:
         """A stretch ended; so much has left in all."""
+
+
+@dataclass
+class _Seconds:
+    """Of one speech: made, made when that was reported last, played, and of silence before the stretch that plays."""
+
+    made: float = 0.0
+    reported: float = 0.0
+    played: float = 0.0
+    lead: float = 0.0
 
 
 @dataclass(eq=False)
@@ -79,13 +121,11 @@ class PlayoutMeter(io.AudioOutput):
         self._listener = listener
         self._awake = awake
         self._lead_in = lead_in
-        self._leads: dict[str, float] = {}
         self._starting: asyncio.TimerHandle | None = None
         self._captured: _CapturedStretch | None = None
         self._stretches: list[_CapturedStretch] = []
-        self._made: dict[str, float] = {}
-        self._reported: dict[str, float] = {}
-        self._played: dict[str, float] = {}
+        self._seconds: dict[str, _Seconds] = {}
+        """By the speech; until it is over."""
         self._looked_to = 0.0
         """The second of the stretch that plays to which it was seen to have left."""
         self._ends_at: float | None = None
@@ -99,11 +139,12 @@ class PlayoutMeter(io.AudioOutput):
 
     def left(self, handle: SpeechHandle, made: float) -> float:
         """Seconds of a speech, of so many that were made, that have not left by now."""
-        waiting = made - self._made.get(handle.id, 0.0)
+        known = self._of(handle)
+        waiting = made - known.made
         if self._captured is None or self._captured.handle is not handle:
             return waiting
         if self._ends_at is None:
-            return waiting + self._made[handle.id] - self._played.get(handle.id, 0.0)
+            return waiting + known.made - known.played
         return waiting + max(0.0, self._ends_at - asyncio.get_running_loop().time())
 
     def look(self) -> None:
@@ -119,10 +160,11 @@ class PlayoutMeter(io.AudioOutput):
             self._looked_to = until
             self._left(handle, since, until, until)
 
-    def _forget(self, handle: SpeechHandle) -> None:
-        """The speech is over, and its seconds are no longer asked for."""
-        for seconds in (self._made, self._reported, self._played, self._leads):
-            seconds.pop(handle.id, None)
+    def _of(self, handle: SpeechHandle) -> _Seconds:
+        if handle.id not in self._seconds:
+            self._seconds[handle.id] = _Seconds()
+            handle.add_done_callback(lambda _: self._seconds.pop(handle.id, None))
+        return self._seconds[handle.id]
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         begins = self._captured is None
@@ -130,17 +172,15 @@ class PlayoutMeter(io.AudioOutput):
             self._captured = _CapturedStretch(self._speaking())
         stretch = self._captured
         if (handle := stretch.handle) is not None:
-            if handle.id not in self._made:
-                handle.add_done_callback(self._forget)
-            # before the sink takes it: a room's waits there until somebody has subscribed
-            made = self._made[handle.id] = self._made.get(handle.id, 0.0) + frame.duration
-            if begins or made >= self._reported.get(handle.id, 0.0) + STEP:
-                self._reported[handle.id] = made
-                self._listener.playout_made(handle, made, complete=False)
+            known = self._of(handle)
+            known.made += frame.duration  # before the sink takes it: a room's waits there until somebody has subscribed
+            if begins or known.made >= known.reported + STEP:
+                known.reported = known.made
+                self._listener.playout_made(handle, known.made, complete=False)
         if begins and handle is not None:
             await self._listener.may_play(handle)
             if (lead := self._lead_in()) > 0:
-                self._leads[handle.id] = lead
+                self._of(handle).lead = lead
                 await self.sink.capture_frame(_silence(lead, frame))
                 stretch.taken = True
         await self.sink.capture_frame(frame)
@@ -158,7 +198,7 @@ class PlayoutMeter(io.AudioOutput):
             if stretch.taken:
                 self._stretches.append(stretch)
             if (handle := stretch.handle) is not None:
-                self._listener.playout_made(handle, self._made.get(handle.id, 0.0), complete=True)
+                self._listener.playout_made(handle, self._of(handle).made, complete=True)
         self.sink.flush()
 
     def clear_buffer(self) -> None:
@@ -184,7 +224,7 @@ class PlayoutMeter(io.AudioOutput):
 
     def on_playback_started(self, *, created_at: float) -> None:
         if (handle := self._speech()) is not None:
-            if lead := self._leads.get(handle.id, 0.0):
+            if lead := self._of(handle).lead:
                 self._starting = asyncio.get_running_loop().call_later(lead, self._start, handle)
             else:
                 self._start(handle)
@@ -192,7 +232,7 @@ class PlayoutMeter(io.AudioOutput):
 
     def on_playback_progressed(self, *, started_at: float, offset: float, duration: float) -> None:
         if (handle := self._speech()) is not None:
-            lead = min(self._leads.get(handle.id, 0.0), offset + duration)
+            lead = min(self._of(handle).lead, offset + duration)
             started_at, begin, end = started_at + max(0.0, lead - offset), max(offset, lead) - lead, offset + duration
             run = run_so_far(self.sink)
             self._left(handle, offset, offset + duration, math.inf if run is None else run[1])
@@ -209,12 +249,13 @@ class PlayoutMeter(io.AudioOutput):
         elif self._captured is not None:
             self._captured.taken = False  # cleared: some sinks report the end before the flush, and not again
         if handle is not None:
-            playback_position = max(0.0, playback_position - self._leads.pop(handle.id, 0.0))
+            known = self._of(handle)
+            playback_position, known.lead = max(0.0, playback_position - known.lead), 0.0
             if self._starting is not None and playback_position > 0:
                 self._start(handle)
             self._never_started()
-            played = self._played[handle.id] = self._played.get(handle.id, 0.0) + playback_position
-            self._listener.playout_finished(handle, played)
+            known.played += playback_position
+            self._listener.playout_finished(handle, known.played)
         # LiveKit waits for no end of what its sink never took, nor for a second one, and warns of both. By a private
         # name: there is no public one for what it waits for (1.8.9)
         if self._pending_playback_count > 0:
@@ -226,7 +267,7 @@ class PlayoutMeter(io.AudioOutput):
 
     def _left(self, handle: SpeechHandle, since: float, until: float, sure: float) -> None:
         """A run of the stretch left, its lead-in included; to the last of these seconds for sure."""
-        lead, before = self._leads.get(handle.id, 0.0), self._played.get(handle.id, 0.0)
+        lead, before = self._of(handle).lead, self._of(handle).played
         if until <= lead:
             return
         if self._starting is not None:
@@ -240,8 +281,8 @@ class PlayoutMeter(io.AudioOutput):
         """The lead-in is over."""
         self._never_started()
         if self._captured is not None and handle is self._captured.handle:
-            made = self._made.get(handle.id, 0.0) - self._played.get(handle.id, 0.0)
-            self._ends_at = asyncio.get_running_loop().time() + made
+            known = self._of(handle)
+            self._ends_at = asyncio.get_running_loop().time() + known.made - known.played
         self._listener.playout_started(handle)
 
     def _never_started(self) -> None:
