@@ -6,17 +6,26 @@ caller said meanwhile reaches it as text, once. As LiveKit's ``RealtimeModelFall
 stands before the model; the rest of it is passed on.
 """
 
-from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import llm, stt
-from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.agents.utils.audio import silence_frame_like
 
 _PASSED_ON = ("session_reconnected", "metrics_collected", "error")
 """Events of a model's session with which nothing is done here."""
+
+
+def _value(name: str) -> Any:
+    """A property that is the one behind the proxy."""
+    return property(lambda proxy: getattr(proxy.behind, name))
+
+
+def _method(name: str) -> Any:
+    """A method that is the one behind the proxy."""
+    return lambda proxy, *given, **named: getattr(proxy.behind, name)(*given, **named)
 
 
 class RealtimeModels:
@@ -106,21 +115,8 @@ class RealtimeProxy(llm.RealtimeModel):
         """The model's class: a program may ask for the kind of its agent's model."""
         return type(self.behind) if "behind" in self.__dict__ else RealtimeProxy
 
-    @property
-    def model(self) -> str:
-        return self.behind.model
-
-    @property
-    def provider(self) -> str:
-        return self.behind.provider
-
-    @property
-    def metrics_metadata(self) -> Any:
-        return self.behind.metrics_metadata
-
-    @property
-    def capabilities(self) -> llm.RealtimeCapabilities:
-        return self.behind.capabilities
+    model, provider, metrics_metadata = _value("model"), _value("provider"), _value("metrics_metadata")
+    capabilities, aclose = _value("capabilities"), _method("aclose")
 
     def session(self, *, turn_detection_disabled: bool = False) -> "RealtimeSessionProxy":
         # models older than the argument do not take it
@@ -131,9 +127,6 @@ class RealtimeProxy(llm.RealtimeModel):
         made = RealtimeSessionProxy(self, behind, self._models, server_takes_turns=taken)
         self.sessions.append(made)
         return made
-
-    async def aclose(self) -> None:
-        await self.behind.aclose()
 
 
 class RealtimeSessionProxy(llm.RealtimeSession[Any]):
@@ -214,9 +207,6 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
             self._pushed = True
         self.behind.push_audio(frame)
 
-    def push_video(self, frame: rtc.VideoFrame) -> None:
-        self.behind.push_video(frame)
-
     def commit_audio(self) -> None:
         if self._models.holds():
             return  # it has nothing but silence; an empty turn would be answered
@@ -278,9 +268,10 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
 
     # The rest is the model's
 
-    @property
-    def capabilities(self) -> llm.RealtimeCapabilities:
-        return self.behind.capabilities
+    capabilities, tools = _value("capabilities"), _value("tools")
+    push_video, say, interrupt, truncate = map(_method, ("push_video", "say", "interrupt", "truncate"))
+    update_instructions, update_tools = _method("update_instructions"), _method("update_tools")
+    update_options = _method("update_options")
 
     @property
     def chat_ctx(self) -> llm.ChatContext:
@@ -291,48 +282,14 @@ class RealtimeSessionProxy(llm.RealtimeSession[Any]):
             context.items[:] = [item for item in context.items if item.id not in self._not_ours]
         return context
 
-    @property
-    def tools(self) -> llm.ToolContext:
-        return self.behind.tools
-
-    async def update_instructions(self, instructions: str) -> None:
-        await self.behind.update_instructions(instructions)
-
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
         self._known |= {item.id for item in chat_ctx.items}
         if any(item.type == "function_call_output" for item in chat_ctx.items[-1:]):
             self._taken_over = False  # the next reply may be the one to a tool, which some servers give by themselves
         await self.behind.update_chat_ctx(chat_ctx)
 
-    async def update_tools(self, tools: list[llm.Tool]) -> None:
-        await self.behind.update_tools(tools)
-
-    def update_options(self, **options: Any) -> None:
-        self.behind.update_options(**options)
-
     def generate_reply(self, **asked: Any) -> Any:
         return self.behind.generate_reply(**{name: value for name, value in asked.items() if is_given(value)})
-
-    def say(self, text: str | AsyncIterable[str]) -> Any:
-        return self.behind.say(text)
-
-    def interrupt(self) -> None:
-        self.behind.interrupt()
-
-    def truncate(
-        self,
-        *,
-        message_id: str,
-        modalities: list[Literal["text", "audio"]],
-        audio_end_ms: int,
-        audio_transcript: NotGivenOr[str] = NOT_GIVEN,
-    ) -> None:
-        self.behind.truncate(
-            message_id=message_id,
-            modalities=modalities,
-            audio_end_ms=audio_end_ms,
-            audio_transcript=audio_transcript,
-        )
 
     def on(self, event: str, callback: Callable[..., Any] | None = None) -> Callable[..., Any]:
         """As an emitter's; a model's own events (``openai_server_event_received``) are passed on, too."""

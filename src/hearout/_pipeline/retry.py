@@ -12,7 +12,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -82,6 +82,7 @@ def _protected() -> SpeechHandle | None:
     return handle if handle is not None and not handle.allow_interruptions else None
 
 
+@dataclass(eq=False)
 class Retry:
     """Wraps an agent's nodes; speech that nothing owed depends on passes as it is, and shows how fast a TTS speaks.
 
@@ -93,25 +94,17 @@ class Retry:
         awake: tells how long the loop really ran: a try that broke off while it stood still has not failed.
     """
 
-    def __init__(
-        self,
-        *,
-        tries: int,
-        patience: Patience,
-        left: Callable[[SpeechHandle, float], float],
-        watcher: RetryWatcher,
-        awake: Awake,
-        awaited: Callable[[SpeechHandle], bool] = lambda _: False,
-    ) -> None:
-        self.tries = tries
-        self.patience = patience
-        self.left = left
-        self._awaited = awaited
-        self.watcher = watcher
-        self.awake = awake
-        self._paces: dict[int, Pace] = {}
-        self._made: dict[str, float] = {}
-        self._pieces = 0
+    tries: int
+    patience: Patience
+    left: Callable[[SpeechHandle, float], float]
+    watcher: RetryWatcher
+    awake: Awake
+    awaited: Callable[[SpeechHandle], bool] = lambda _: False
+    _paces: dict[int, Pace] = field(default_factory=dict, init=False)
+    """By the TTS."""
+    _made: dict[str, float] = field(default_factory=dict, init=False)
+    """Seconds, by the speech."""
+    _pieces: int = field(default=0, init=False)
 
     def tts_node(self, original: TtsNode, voice: Callable[[], Any] = lambda: None) -> TtsNode:
         """The node that resumes what its TTS did not say.
@@ -143,7 +136,7 @@ class Retry:
 
     def _watches(self) -> bool:
         handle = SPEECH.get()
-        return handle is not None and (not handle.allow_interruptions or self._awaited(handle))
+        return handle is not None and (not handle.allow_interruptions or self.awaited(handle))
 
     def made(self, handle: SpeechHandle, seconds: float) -> float:
         """So much more of a speech was made; how much in all."""
