@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from livekit import api, rtc
@@ -56,6 +57,23 @@ _NO_EARS = frozenset(
         rtc.ParticipantKind.PARTICIPANT_KIND_INGRESS,
     )
 )
+
+
+@dataclass(eq=False)
+class _Person:
+    """What the room has said of one participant.
+
+    Args:
+        looks: the tasks that look for signs of life; none of somebody who cannot listen.
+        answered: whether the telephone was ever answered; whoever is none has.
+        transferred: whether the agent sent the call elsewhere.
+        lost: whether LiveKit reports that the connection is lost.
+    """
+
+    looks: list[asyncio.Task[None]] = field(default_factory=list)
+    answered: bool = False
+    transferred: bool = False
+    lost: bool = False
 
 
 class Attempting(Protocol):
@@ -122,10 +140,8 @@ class Participants:
         """Who did not subscribe in time: that they listen is not known from then on, until they have left."""
         self._open = False
         self._gone = False
-        self._answered: set[str] = set()
-        """Telephones that were answered, and whoever is none."""
-        self._transferred: set[str] = set()
-        self._lost: set[str] = set()
+        self._known: dict[str, _Person] = {}
+        """Who is in the room, by identity."""
         self._put_out_by: Cause | None = None
         """Why the agent itself is not in the room any more, where somebody put it out."""
         self._rang = self._not_subscribed = 0.0
@@ -133,7 +149,6 @@ class Participants:
         counted, so that a loop that stands still makes neither longer."""
         self._needs_lead_in = True
         self._noted = Noted()
-        self._watched: dict[str, list[asyncio.Task[None]]] = {}
         self._clock: asyncio.Task[None] | None = None
         self._handlers = self._what_is_heard()
 
@@ -148,9 +163,10 @@ class Participants:
         """Listen no longer."""
         for name, handler in self._handlers.items():
             self._room.off(name, handler)  # type: ignore[arg-type]
-        for task in [task for tasks in self._watched.values() for task in tasks] + [*filter(None, [self._clock])]:
+        looks = [task for known in self._known.values() for task in known.looks]
+        for task in [*looks, *filter(None, [self._clock])]:
             task.cancel()
-        self._watched.clear()
+        self._known.clear()
 
     def end(self, reason: str = "the caller left and did not return") -> None:
         """The call is over: the job ends when the session has closed."""
@@ -246,14 +262,14 @@ class Participants:
         Args:
             silent: whether the bridge plays a tone of its own to the telephone meanwhile, and nothing of the room.
         """
-        identity = self.caller
-        self._transferred.add(identity)
+        identity, known = self.caller, self._of(self.caller)
+        known.transferred = True
         if silent:
             self._presence.deaf(identity, self._host.now)
         try:
             yield
         except BaseException:
-            self._transferred.discard(identity)
+            known.transferred = False
             if silent:
                 self._presence.hears(identity, self._host.now)
             raise
@@ -320,23 +336,24 @@ class Participants:
         if person.kind in _NO_EARS:
             return
         self._note_answered(person)
-        if person.identity not in self._watched:
-            self._watched[person.identity] = self._signs.watch(person)
+        known = self._of(person.identity)
+        known.looks = known.looks or self._signs.watch(person)
         self._look_soon()
 
     def _left(self, person: rtc.RemoteParticipant) -> None:
-        for task in self._watched.pop(person.identity, ()):
+        cause = self._why(person)
+        for task in self._known.pop(person.identity, _Person()).looks:
             task.cancel()
-        self._lost.discard(person.identity)
         self._deaf = "" if self._deaf == person.identity else self._deaf
-        self._went(person.identity, certain=person.disconnect_reason in _SAID_SO, cause=self._why(person))
-        self._answered.discard(person.identity)
-        self._transferred.discard(person.identity)
+        self._went(person.identity, certain=person.disconnect_reason in _SAID_SO, cause=cause)
         self._presence.forget_beside(self.caller)
 
     def _why(self, person: rtc.RemoteParticipant) -> Cause | None:
-        name = person.identity
-        return left_because(person, answered=name in self._answered, transferred=name in self._transferred)
+        known = self._of(person.identity)
+        return left_because(person, answered=known.answered, transferred=known.transferred)
+
+    def _of(self, identity: str) -> _Person:
+        return self._known.setdefault(identity, _Person())
 
     def _attributes_changed(self, _changed: dict[str, str], person: rtc.RemoteParticipant) -> None:
         self._note_answered(person)
@@ -346,7 +363,7 @@ class Participants:
 
     def _note_answered(self, person: rtc.RemoteParticipant) -> None:
         if status(person) in ("active", "automation"):
-            self._answered.add(person.identity)
+            self._of(person.identity).answered = True
 
     def _is_telephone(self) -> bool:
         """Whether the caller is one."""
@@ -354,13 +371,12 @@ class Participants:
         return person is not None and is_telephone(person)
 
     def _quality_changed(self, person: rtc.Participant | None, quality: rtc.ConnectionQuality) -> None:
-        if person is None or person.identity not in self._watched:
+        if person is None or not (known := self._of(person.identity)).looks:
             return
-        if quality == rtc.ConnectionQuality.QUALITY_LOST:
-            self._lost.add(person.identity)
+        was_lost, known.lost = known.lost, quality == rtc.ConnectionQuality.QUALITY_LOST
+        if known.lost:
             self._went(person.identity, certain=False)
-        elif person.identity in self._lost:
-            self._lost.discard(person.identity)
+        elif was_lost:
             self._look_soon()
 
     def _subscribed(self, track: rtc.Track) -> None:
@@ -412,7 +428,7 @@ class Participants:
     def _is_here(self, person: rtc.RemoteParticipant) -> bool:
         """Whether a participant can be spoken to: connected, and if a telephone, answered."""
         active = person.state == rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
-        return status(person) == "active" and active and person.identity not in self._lost
+        return status(person) == "active" and active and not self._of(person.identity).lost
 
     def _grant(self, identity: str) -> None:
         """Let the caller subscribe, and nobody else: then the first subscriber is the caller."""
