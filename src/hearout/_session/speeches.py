@@ -34,6 +34,7 @@ class SpeechRequest:
         question: the question of `ask()` that it is an attempt at; empty where it is none.
         key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
         reworded: whether the TTS was given another text than was written (SSML, structured output, pronunciation).
+        is_over: whether its receipt is written.
     """
 
     id: str = ""
@@ -54,6 +55,7 @@ class SpeechRequest:
     question: str = ""
     key: str = ""
     reworded: bool = False
+    is_over: bool = False
 
 
 @dataclass(eq=False)
@@ -107,11 +109,9 @@ class Speeches:
     def __init__(self) -> None:
         self._by_handle: dict[str, SpeechAttempt] = {}
         self._asked: dict[str, SpeechRequest] = {}
-        self._used: set[str] = set()
         self._wish: SpeechRequest | None = None
-        self._written: dict[str, SpeechRequest] = {}
         self.utterances: dict[str, SpeechRequest] = {}
-        """What was asked for, by the key of the utterance; until its receipt is written."""
+        """Everything that was asked for in this call, by the key of the utterance."""
 
     def __iter__(self) -> Iterator[SpeechAttempt]:
         return iter(list(self._by_handle.values()))
@@ -150,7 +150,6 @@ class Speeches:
             name = asked.id or (name_of(asked.text) if asked.text else handle.id)
             asked.key = self._unused(name)
             asked.id = asked.id or asked.key
-        self._used.add(asked.key)
         if asked.key not in self.utterances:
             self.utterances[asked.key] = asked
             metrics.owes(1)
@@ -159,21 +158,20 @@ class Speeches:
 
     def written(self, key: str) -> SpeechRequest:
         """Note that the receipt is written: nothing is owed any more, unless the caller missed the end."""
-        asked = self._written[key] = self.utterances.pop(key)
+        asked = self.utterances[key]
+        asked.is_over = True
         metrics.owes(-1)
         return asked
 
     def reopen(self, key: str, of: str) -> SpeechRequest:
         """The end of an utterance was missed: it is owed under another key, and under its own id."""
-        asked = self._written.get(of) or self.utterances[of]
-        self._used.add(key)
-        self.utterances[key] = again = dataclasses.replace(asked, key=key)
+        again = self.utterances[key] = dataclasses.replace(self.utterances[of], key=key, is_over=False)
         metrics.owes(1)
         return again
 
     def owes(self, name: str) -> bool:
         """Whether an utterance of this id has no receipt yet."""
-        return any(asked.id == name for asked in self.utterances.values())
+        return any(asked.id == name and not asked.is_over for asked in self.utterances.values())
 
     def end(self, handle: SpeechHandle) -> SpeechAttempt:
         """LiveKit finished it."""
@@ -185,7 +183,7 @@ class Speeches:
 
     def _unused(self, name: str) -> str:
         number, candidate = 1, name
-        while candidate in self._used:
+        while candidate in self.utterances:
             number += 1
             candidate = f"{name}#{number}"
         return candidate
