@@ -118,10 +118,10 @@ def test_a_report_that_comes_late_changes_nothing(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_said_in_two_stretches_is_reported_in_two() -> None:
-    heard: list[float] = []
+    heard: list[float | None] = []
 
     async def call(room: Room) -> None:
-        room.reports.listeners.on_report.append(lambda _, seconds: heard.append(seconds))
+        room.reports.on_news.append(lambda name: heard.append(room.reports.reported(name)))
         await room.hello()
         await room.say(ended=False)
         room.reports.hear(12.0, e.PlayoutStarted("notice"))
@@ -184,10 +184,10 @@ def test_a_page_that_went_with_its_caller_is_asked_nothing_more() -> None:
 
 
 def test_an_acknowledgement_that_the_floor_notes_is_told() -> None:
-    heard: list[tuple[str, float]] = []
+    heard: list[tuple[str, float | None]] = []
 
     async def call(room: Room) -> None:
-        room.reports.listeners.on_acknowledged.append(lambda name, at: heard.append((name, at)))
+        room.reports.on_news.append(lambda name: heard.append((name, room.reports.acknowledged_at(name))))
         await room.say()
         room.reports.hear(14.5, a.NoteAcknowledgement("notice"))
 

@@ -64,7 +64,7 @@ def test_for_an_acknowledgement_is_waited_where_it_can_be_given(
 def test_whoever_waits_for_the_page_hears_that_the_caller_is_gone() -> None:
     async def played() -> list[str]:
         room, gone = Room(), []
-        room.reports.listeners.on_gone.append(lambda: gone.append("gone"))
+        room.reports.on_gone.append(lambda: gone.append("gone"))
         await room.hello()
         room.reports.hear(5.0, e.CallerLeft())
         return gone

@@ -25,9 +25,8 @@ class Evidence:
         self._acknowledge = acknowledge
         self._closed = False
         self._news = asyncio.Event()
-        page.reports.listeners.on_report.append(lambda *_: self._news.set())
-        page.reports.listeners.on_acknowledged.append(lambda *_: self._news.set())
-        page.reports.listeners.on_gone.append(self._news.set)
+        page.reports.on_news.append(lambda _: self._news.set())
+        page.reports.on_gone.append(self._news.set)
 
     def witnessed(self, key: str, receipt: Receipt) -> Receipt:
         """The receipt with what is known now."""

@@ -153,9 +153,8 @@ class CallersPage:
     ) -> None:
         self._shows_all = shows_all
         self.reports = PageReports(wire, now=now, caller=caller)
-        self.reports.listeners.on_page.append(self._came)
-        self.reports.listeners.on_report.append(lambda name, _: self.show_receipt(name))
-        self.reports.listeners.on_acknowledged.append(lambda name, _: self.show_receipt(name))
+        self.reports.on_page.append(self._came)
+        self.reports.on_news.append(self.show_receipt)
         self._wire = wire
         self._caller = caller
         self._receipt = receipt

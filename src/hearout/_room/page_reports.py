@@ -10,7 +10,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .._floor import actions as a
@@ -70,23 +70,6 @@ class _Known:
     acknowledged_at: float | None = None
 
 
-@dataclass
-class Listeners:
-    """Who wants to know; each is called in the session's event loop.
-
-    Args:
-        on_gone: when the caller is gone, and the page with it.
-        on_page: with the identity of a page that said hello; again, when it does so again.
-        on_report: with an utterance's id, when more of it is reported.
-        on_acknowledged: with an utterance's id.
-    """
-
-    on_gone: list[Callable[[], None]] = field(default_factory=list)
-    on_page: list[Listening] = field(default_factory=list)
-    on_report: list[Callable[[str, float], None]] = field(default_factory=list)
-    on_acknowledged: list[Callable[[str, float], None]] = field(default_factory=list)
-
-
 class PageReports:
     """Listens to one call's floor and asks the caller's page."""
 
@@ -95,7 +78,12 @@ class PageReports:
         """The identity of the page; None where the caller has none, as far as is known."""
         self.refused: Counter[str] = Counter()
         """How often which kind of thing was refused: "report", "late", "hello", "choice"."""
-        self.listeners = Listeners()
+        self.on_page: list[Listening] = []
+        """Called with the identity of a page that said hello; again, when it does so again."""
+        self.on_news: list[Listening] = []
+        """Called with an utterance's id, when more of it is reported, or the caller acknowledges it."""
+        self.on_gone: list[Callable[[], None]] = []
+        """Called when the caller is gone, and the page with it."""
         self._wire = wire
         self._now = now
         self._caller = caller
@@ -140,16 +128,15 @@ class PageReports:
                 self._end_as_it_stands(name, at)
             case e.CallerLeft():
                 self.page, self._gone = None, True
-                for listener in self.listeners.on_gone:
-                    listener()
+                for tell in self.on_gone:
+                    tell()
             case e.CallerReturned():
                 self._gone = False
             case a.OfferChoices(id=name, text="") as offered:
                 self._known(name).offered = offered
             case a.NoteAcknowledgement(id=name):
                 self._known(name).acknowledged_at = at
-                for tell in self.listeners.on_acknowledged:
-                    tell(name, at)
+                self._tell(name)
 
     async def close(self) -> None:
         """Wait for no page any more."""
@@ -197,8 +184,11 @@ class PageReports:
             return
         logger.debug("%s: %.2f s sent in %.2f s, %.2f s of them rendered", name, sent, passed, seconds)
         known.reported = (known.reported or 0.0) + seconds
-        for listener in self.listeners.on_report:
-            listener(name, known.reported)
+        self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        for tell in self.on_news:
+            tell(name)
 
     def _mark(self, name: str, at: float) -> str:
         """The message to the page about a begin or an end, with its age: this event loop may have been held up.
@@ -219,8 +209,8 @@ class PageReports:
             if new and known.stretch is not None:
                 known.stretch.ended.cancel()  # the page that began to watch it is gone
                 self._begin(name, self._now())
-        for listener in self.listeners.on_page:
-            listener(identity)
+        for tell in self.on_page:
+            tell(identity)
         return ""
 
     def _refuse(self, what: str, name: str, why: str) -> None:

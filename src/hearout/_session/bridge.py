@@ -253,8 +253,7 @@ class Bridge:
         self.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
         self.receipts.evidence = Evidence(followed, page, acknowledge=self._policy.timeouts.acknowledge)
-        for news in (page.reports.listeners.on_report, page.reports.listeners.on_acknowledged):
-            news.append(lambda key, _: self.receipts.look_at(key))
+        page.reports.on_news.append(self.receipts.look_at)
         followed.follow()
 
     def has_heard(self, *, since: float) -> bool:
