@@ -376,15 +376,15 @@ class AgentSession(RealtimeDoors[Userdata_T]):
 
         Gives back the words of the turn, once they are known.
         """
-        bridge = self._bridge
+        bridge, replies = self._bridge, not skip_reply
         if bridge is not None and not bridge.floor.holding:
             bridge.feed(e.TurnCommitted())
-        if bridge is None or not bridge.floor.holding:
-            made = super().commit_user_turn(
-                transcript_timeout=transcript_timeout, stt_flush_duration=stt_flush_duration, skip_reply=skip_reply
-            )
-            return made if bridge is None else bridge.livekit_commits(made, transcript_timeout, replies=not skip_reply)
-        return bridge.commit_turn(transcript_timeout, stt_flush_duration, replies=not skip_reply)
+        if bridge is not None and bridge.floor.holding:
+            return bridge.commit_turn(transcript_timeout, stt_flush_duration, replies=replies)
+        made = super().commit_user_turn(
+            transcript_timeout=transcript_timeout, stt_flush_duration=stt_flush_duration, skip_reply=skip_reply
+        )
+        return made if bridge is None else bridge.outbound.livekit_commits(made, transcript_timeout, replies=replies)
 
     def clear_user_turn(self) -> None:
         """As LiveKit's; what is held is dropped too, and its receipt says so."""
@@ -398,7 +398,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         if (
             self._bridge is not None
             and is_given(options.get("turn_detection", NOT_GIVEN))
-            and self._bridge.turn_detection_chosen(options["turn_detection"])
+            and self._bridge.outbound.turn_detection_chosen(options["turn_detection"])
         ):
             del options["turn_detection"]
         super().update_options(**options)

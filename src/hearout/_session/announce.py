@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
-from livekit.agents.voice import AgentSession, SpeechHandle
+from livekit.agents.voice import SpeechHandle
 
 from .._floor import events as e
 from .._floor.actions import Resume, SayAgain
@@ -99,9 +99,8 @@ def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementH
 class Announcer:
     """Lets LiveKit say what is owed."""
 
-    def __init__(self, session: AgentSession[Any], call: "Bridge") -> None:
-        self._session = session
-        self._call = call
+    def __init__(self, call: "Bridge") -> None:
+        self._call, self._session = call, call.session
         self._gone_on: dict[str, tuple[list[str], AnnouncementHandle]] = {}
         """What is gone on with for a dead agent, by its id: its words, and its handle."""
         self._repeated: dict[str, tuple[SpeechRequest, int]] = {}
@@ -208,7 +207,7 @@ class Announcer:
     ) -> "tuple[SpeechHandle, AnnouncementHandle]":
         call = self._call
         handle = self._say(asked)
-        call.protect(handle)
+        call.inbound.protect(handle)
         speech = call.speeches[handle]
         assert speech is not None
         if asked.every and not asked.repeats:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, ConversationItemAddedEvent, StopResponse, llm
 from livekit.agents.types import NOT_GIVEN
@@ -11,12 +10,11 @@ from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.room_io import TextInputEvent, TextInputOptions
 
 from .. import _text as words
-from .._pipeline.nodes import Nodes
 from .._pipeline.prepared import PreparedAnswer
-from ..policy import Policy
 from ..receipts import Held
-from .realtime import RealtimeDoors
-from .speeches import Speeches
+
+if TYPE_CHECKING:
+    from .bridge import Bridge
 
 logger = logging.getLogger("hearout")
 
@@ -36,27 +34,11 @@ async def answer_typed(session: AgentSession[Any], text: str) -> None:
 
 
 class Answers:
-    """The answers of one session.
+    """The answers of one session."""
 
-    Args:
-        start: runs work of which nobody waits for the end.
-    """
-
-    def __init__(
-        self,
-        session: RealtimeDoors[Any],
-        policy: Policy,
-        speeches: Speeches,
-        *,
-        nodes: Callable[[Agent], Nodes],
-        start: Callable[[Coroutine[Any, Any, None]], None],
-    ) -> None:
-        self._session = session
-        self._policy = policy
+    def __init__(self, call: "Bridge") -> None:
+        self._call, self._session, self._policy, self._start = call, call.session, call.policy, call.runner.start
         self._spoken = ""
-        self._speeches = speeches
-        self._nodes = nodes
-        self._start = start
         self._prepared: dict[int, PreparedAnswer] = {}
         self._rehearsed: dict[str, PreparedAnswer] = {}
         self._answering: str | None = None
@@ -91,13 +73,13 @@ class Answers:
             return  # a realtime model has one conversation, in which nothing can be asked unheard
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()
-        for speech in self._speeches:
+        for speech in self._call.speeches:
             if speech.asked.context and speech.new_text:
                 context.add_message(role="assistant", content=speech.new_text)
         context.add_message(role="user", content=words.join(one.text for one in held))
         if any(one.early for one in held):
             context.add_message(role="system", content=self.early_instructions)
-        nodes = self._nodes(agent)
+        nodes = self._call.wrap(agent)
         tools = llm.ToolContext([*self._session.tools, *agent.tools]).flatten()
         transforms = self._session.options.tts_text_transforms or ()
         self._prepared[number] = PreparedAnswer(
@@ -123,7 +105,7 @@ class Answers:
 
     def turn_of(self, agent: Agent) -> asyncio.Lock:
         """Held from an agent's hook to its answer."""
-        return self._nodes(agent).turn
+        return self._call.wrap(agent).turn
 
     async def deliver(self, held: tuple[Held, ...], number: int | None, *, over_noise: bool) -> None:
         """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``).
@@ -138,7 +120,7 @@ class Answers:
             agent = await self.agent_runs()
             async with self.turn_of(agent):
                 context = agent.chat_ctx.copy()
-                await self._nodes(agent).hook(context, new_message=message)
+                await self._call.wrap(agent).hook(context, new_message=message)
                 handle = self._session.generate_reply(
                     user_input=message,
                     chat_ctx=context,

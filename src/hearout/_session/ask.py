@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from livekit.agents.voice import SpeechHandle
-
 from .._floor import actions as a
 from .._floor import events as e
 from .._floor.answering import Expected
 from ..errors import AlreadyOwedError, QuestionError
 from ..policy import KEYS, Redeliver
-from ..receipts import AskOutcome, Basis, Held, Kind, Level, Outcome, QuestionReceipt, Receipt
-from .announce import Announcer, OwedHandle
+from ..receipts import AskOutcome, Basis, Kind, Level, Outcome, QuestionReceipt, Receipt
+from .announce import OwedHandle
 from .call_receipts import CallReceipts
 from .speeches import SpeechRequest
 
@@ -301,25 +299,14 @@ class Silences:
 
 
 class Asker:
-    """Asks the questions of one call.
+    """Asks the questions of one call."""
 
-    Args:
-        answer: lets the agent answer what the caller asks back.
-    """
-
-    def __init__(
-        self,
-        call: "Bridge",
-        announcer: Announcer,
-        answer: Callable[[tuple[Held, ...]], SpeechHandle | None],
-    ) -> None:
+    def __init__(self, call: "Bridge") -> None:
         self.all: list[QuestionReceipt] = []
         """The records of the questions that have ended, in order."""
         self.on_ended: list[Callable[[QuestionReceipt], None]] = []
         """Called with the record of each question that was asked here, when it has ended."""
         self._call = call
-        self._announcer = announcer
-        self._answer = answer
         self._open: dict[str, tuple[Question, asyncio.Future[CallerAnswer]]] = {}
         self._asked: dict[str, int] = {}
         self._silences = Silences(call.receipts, self._revoke_implied)
@@ -340,7 +327,7 @@ class Asker:
         handle = QuestionHandle(name, result=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))
         if ledger is not None and (before := ledger.answer(name, question.text, question.version)) is not None:
             self._settle(before)
-        elif self._announcer.is_mute():
+        elif self._call.announcer.is_mute():
             del self._open[name]
             raise QuestionError(f"nothing can ask {name!r}: neither the session nor its agent has a TTS", field="tts")
         else:
@@ -354,15 +341,15 @@ class Asker:
         name = action.id if number == 1 else f"{action.id}#{number}"
         text = question.repeat or question.text if action.brief else question.text
         try:
-            self._announcer.attempt(SpeechRequest(name, text, redeliver=Redeliver.NEVER, question=action.id))
+            self._call.announcer.attempt(SpeechRequest(name, text, redeliver=Redeliver.NEVER, question=action.id))
         except RuntimeError:
             logger.warning("question %r could not be asked: the session is closing, or has no TTS", action.id)
             self._call.feed(e.QuestionFailed(action.id))
 
     def aside(self, action: a.AnswerAside) -> None:
         """Answer what the caller asked back: an utterance of the floor, before the next attempt."""
-        if (handle := self._answer(action.words)) is not None:
-            self._call.protect(handle)
+        if (handle := self._call.answers.answer_aside(action.words)) is not None:
+            self._call.inbound.protect(handle)
 
     def ended(self, receipt: QuestionReceipt) -> None:
         """The question has ended; its attempts' receipts are written in this step of the loop, after this."""

@@ -44,64 +44,46 @@ from .telemetry import Telemetry
 
 
 class Bridge:
-    """What stands between one LiveKit session, which runs in this event loop, and its floor."""
+    """What stands between one LiveKit session, which runs in this event loop, and its floor.
+
+    The parts are built in this order, and reach each other over the bridge.
+    """
 
     def __init__(self, session: RealtimeDoors[Any], policy: Policy) -> None:
+        self.session, self.policy = session, policy
         self.room: Participants | None = None
         self.page: CallersPage | None = None
-        self._session = session
-        self._policy = policy
         self._nodes: dict[int, Nodes] = {}
         self._meter: PlayoutMeter | None = None
         self._streams: StreamGuard | None = None
         self.finishing = False  # a shutdown waits for what is owed, and nothing new is said
         self.over = asyncio.Event()  # set once the session is closed
         self.floor = AwakeFloor(policy)
-        self._audio = CallerAudio(hears=self._hears)
-        self._runner = runner = Runner(self.floor)
+        self.runner = runner = Runner(self.floor)
         self.feed, self.later = runner.feed, runner.awake.later
         self.speeches = Speeches()
         self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=runner.start)
-        self._gate = TranscriptGate(lambda event: self._inbound.keeps(event), restored=self._audio.restored)
-        self._answers = Answers(session, policy, self.speeches, nodes=self.wrap, start=runner.start)
-        inbound = Inbound(session, runner, self.speeches, self._answers, self._gate)
-        inbound.on_speech, inbound.on_hand_over = self.stand_between, self._wrap_current
-        self._inbound, self.protect = inbound, inbound.protect
+        self._audio = CallerAudio(hears=self._hears)
+        self.gate = TranscriptGate(lambda event: self.inbound.keeps(event), restored=self._audio.restored)
+        self.answers = Answers(self)
+        self.inbound = Inbound(self)
         self._retry = self._retrying(policy)
-        self.announcer = Announcer(session, self)
-        self.takeover = Takeover(session, self.announcer, self.speeches, feed=self.feed, ended=lambda: self.is_ending)
-        self.asker = Asker(self, self.announcer, self._answers.answer_aside)
-        self._outbound = Outbound(
-            session,
-            runner,
-            self._answers,
-            self.announcer,
-            self.takeover,
-            self.receipts,
-            asker=self.asker,
-            gate=self._gate,
-            take_over=inbound.take_over,
-            call_off_soon=inbound.call_off_soon,
-        )
-        self.may_close, self.turn_detection_chosen = self._outbound.may_close, self._outbound.turn_detection_chosen
-        self._wire()
-        session.on("close", self._session_closed)
-
-    def _wire(self) -> None:
-        session, modes, inbound = self._session, self._runner.modes, self._inbound
-        self.livekit_commits = self._outbound.livekit_commits
-        self.callee = CalleeWatch(session, feed=self.feed, room=lambda: self.room, revoke=self.asker.revoke_all)
-        inbound.on_words, inbound.waits_for_livekit = self.callee.heard, self.callee.is_awaited
-        self._runner.perform, self._runner.before_alarm = self._outbound.perform, self._inbound.look_for_queued
-        modes[e.TurnsByHand] = self._outbound.turns_end_by_hand
-        modes[e.TurnsBySound] = lambda: session.hears_sound
+        self.announcer = Announcer(self)
+        self.takeover = Takeover(self)
+        self.asker = Asker(self)
+        self.callee = CalleeWatch(self)
+        self.outbound = Outbound(self)
+        runner.perform, runner.before_alarm = self.outbound.perform, self.inbound.look_for_queued
+        runner.modes[e.TurnsByHand] = self.outbound.turns_end_by_hand
+        runner.modes[e.TurnsBySound] = lambda: session.hears_sound
         if session.realtime is not None:
             session.realtime.on_turn = lambda: self.feed(e.TurnTaken())
         self._wire_telemetry()
+        session.on("close", self.close)
 
     def _wire_telemetry(self) -> None:
         job = get_job_context(required=False)
-        telemetry = Telemetry(self._policy, lambda: self.now, None if job is None else job.tagger)
+        telemetry = Telemetry(self.policy, lambda: self.now, None if job is None else job.tagger)
         self.receipts.on_settled.append(telemetry.utterance)
         self.receipts.on_amended.append(lambda key: telemetry.amended(self.receipts.of(key)))
         self.asker.on_ended.append(telemetry.question)
@@ -112,20 +94,20 @@ class Bridge:
             tries=policy.voice_tries,
             patience=Patience(waits.voice, waits.stall, waits.close),
             left=lambda handle, made: 0.0 if self._meter is None else self._meter.left(handle, made),
-            watcher=self._inbound,
-            awake=self._runner.awake,
-            awaited=lambda handle: self.floor.holding or self._answers.is_answer(handle),
+            watcher=self.inbound,
+            awake=self.runner.awake,
+            awaited=lambda handle: self.floor.holding or self.answers.is_answer(handle),
         )
 
     @property
     def now(self) -> float:
         """Seconds since the session began."""
-        return self._runner.now
+        return self.runner.now
 
     @property
     def listeners(self) -> list[FloorListener]:
         """Who is told everything that the floor is told and decides."""
-        return self._runner.listeners
+        return self.runner.listeners
 
     @property
     def is_owing(self) -> bool:
@@ -183,63 +165,60 @@ class Bridge:
             silence: seconds of it that the STT is given where the audio input is disabled, as LiveKit does.
             replies: whether the agent is to answer.
         """
-        known = self._outbound.expect_turn()
+        known = self.outbound.expect_turn()
         self.feed(e.TurnCommitted(patience, replies))
-        source = self._session.input
+        source = self.session.input
         if not source.audio_enabled and (ends := self._audio.ended_by_silence(silence)) is not None:
             source.audio = ends
         return known
 
     def _hears(self) -> bool:
         """Whether the STT hears the caller now; called with each frame."""
-        self._inbound.look_for_flips()
+        self.inbound.look_for_flips()
         return self.floor.holding
 
     def heard_to_its_end(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterable[rtc.AudioFrame]:
         """The audio that the program lets the agent say, for LiveKit."""
-        return own_audio(audio, self._inbound)
+        return own_audio(audio, self.inbound)
 
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
         if id(agent) not in self._nodes:
-            recognizer = agent.stt if is_given(agent.stt) else self._session.stt
+            recognizer = agent.stt if is_given(agent.stt) else self.session.stt
             if recognizer is not None and not recognizer.capabilities.interim_results:
                 self.feed(e.PhrasesExpected())
             self._nodes[id(agent)] = Nodes(
                 agent,
-                gate=self._gate,
+                gate=self.gate,
                 retry=self._retry,
-                watcher=self._inbound,
+                watcher=self.inbound,
                 takeover=self.takeover,
-                turn_completed=self._inbound.turn_completed,
-                turn_exceeded=self._inbound.turn_exceeded,
+                turn_completed=self.inbound.turn_completed,
+                turn_exceeded=self.inbound.turn_exceeded,
             )
         return self._nodes[id(agent)]
 
-    def _wrap_current(self) -> None:
-        self.wrap(self._session.current_agent)
-
     def stand_between(self) -> None:
         """Stand before the session's audio input and its audio output, whichever they are now."""
-        source = self._session.input.audio
+        source = self.session.input.audio
         if source is not None and (ours := self._audio.before(source)) is not source:
-            self._session.input.audio = ours
+            self.session.input.audio = ours
         self._meter_playout()
 
     def _meter_playout(self) -> None:
-        output = self._session.output.audio
+        output = self.session.output.audio
         if output is not None and output is not self._meter:
             if isinstance(output, PlayoutMeter):
                 output = output.sink  # of an earlier start of the session
             lead_in = (lambda: 0.0) if self.room is None else self.room.lead_in
             self._meter = PlayoutMeter(
-                output, speaking=SPEECH.get, listener=self._inbound, awake=self._runner.awake, lead_in=lead_in
+                output, speaking=SPEECH.get, listener=self.inbound, awake=self.runner.awake, lead_in=lead_in
             )
-            self._session.output.audio = self._meter
+            self.session.output.audio = self._meter
 
     def follow(self, room: rtc.Room) -> None:
         """Tell the floor and the receipts who is in the room."""
-        followed = self.room = Participants(room, self._session, self._policy, self)
+        followed = self.room = Participants(room, self.session, self.policy, self)
         self._streams = StreamGuard(room, caller=followed.caller_now)
         page = self.page = CallersPage(
             Channel(room),
@@ -249,66 +228,62 @@ class Bridge:
             feed=self.feed,
             shows_all=page_shows_all(),
         )
-        self._outbound.leave_room = followed.end
         self.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
-        self.receipts.evidence = Evidence(followed, page, acknowledge=self._policy.timeouts.acknowledge)
+        self.receipts.evidence = Evidence(followed, page, acknowledge=self.policy.timeouts.acknowledge)
         page.reports.on_news.append(self.receipts.look_at)
         followed.follow()
 
     def has_heard(self, *, since: float) -> bool:
         """Whether a transcript was held since then (`time.time()`), of which LiveKit knows nothing."""
-        return self._inbound.heard_at >= since
+        return self.inbound.heard_at >= since
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
         """Whether LiveKit reports a transcript that was reported while held; asked once for each."""
         if not event.is_final:
             return not event.transcript and self.floor.holding
-        return self._gate.was_reported(event.transcript)
+        return self.gate.was_reported(event.transcript)
 
-    def _session_closed(self, _event: CloseEvent) -> None:
-        self.close()
-
-    def close(self) -> None:
+    def close(self, _event: CloseEvent | None = None) -> None:
         """The session is closed: nothing more can be done for it."""
         if self.over.is_set():
             return
-        self._session.off("close", self._session_closed)
+        self.session.off("close", self.close)
         self.feed(e.ShutdownAsked())
         self.feed(e.SessionClosed())
         self.over.set()
-        self.may_close.set()
-        self._outbound.turn_known("")
+        self.outbound.may_close.set()
+        self.outbound.turn_known("")
         self.asker.close()
-        self._answers.close()
-        self._inbound.close()
+        self.answers.close()
+        self.inbound.close()
         for nodes in self._nodes.values():
             nodes.unwrap()
-        self._session.release()
+        self.session.release()
         if self.receipts.evidence is not None:
             self.receipts.look_again()
             self.receipts.evidence.close()
         if self.room is not None and self.page is not None:
             self.room.close()
-            self._runner.start(self.page.close())
+            self.runner.start(self.page.close())
         if self._streams is not None:
             self._streams.close()
         if self._meter is not None:
-            self._runner.start(self._meter.aclose())
-        self._runner.close()
+            self.runner.start(self._meter.aclose())
+        self.runner.close()
 
     async def finish(self) -> None:
         """Wait until nothing is owed any more; nothing new is said meanwhile."""
         self.finishing = True
         try:
-            await self.may_close.wait()
+            await self.outbound.may_close.wait()
             await self.settled()
         finally:
             self.finishing = False
 
     async def settled(self) -> None:
         """Wait until the call's tasks are done, and its ledger rows written if it is closed."""
-        await self._runner.settled()
+        await self.runner.settled()
         if self.receipts.ledger is not None and self.over.is_set():
             await self.receipts.ledger.close()
 
@@ -324,10 +299,10 @@ class Bridge:
         if watched is not None:
             await ledger.attend(watched, is_sent=is_sent)
         await ledger.inherit()
-        self.receipts.ledger = self._inbound.ledger = self.takeover.ledger = ledger
+        self.receipts.ledger = ledger
 
     def _agent_name(self) -> str:
         try:
-            return type(self._session.current_agent).__name__
+            return type(self.session.current_agent).__name__
         except RuntimeError:  # before its first agent runs, and after its last
             return ""

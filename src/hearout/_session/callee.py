@@ -1,13 +1,14 @@
 """Who answered an outbound call, a person or a machine, as LiveKit's detection or the program says."""
 
-from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING
 
-from livekit.agents import AgentSession, AMDPredictionEvent
+from livekit.agents import AMDPredictionEvent
 
 from .._floor import events as e
-from .._room.participants import Participants
+
+if TYPE_CHECKING:
+    from .bridge import Bridge
 
 REVOKED = "an answering machine is at the telephone"
 
@@ -22,21 +23,10 @@ class Callee(Enum):
 
 
 class CalleeWatch:
-    """Follows LiveKit's answering machine detection (`livekit.agents.AMD`), and takes the program's word.
+    """Follows LiveKit's answering machine detection (`livekit.agents.AMD`), and takes the program's word."""
 
-    Args:
-        revoke: takes back the choices that were made, with the reason.
-    """
-
-    def __init__(
-        self,
-        session: AgentSession[Any],
-        *,
-        feed: Callable[[e.Event], None],
-        room: Callable[[], Participants | None],
-        revoke: Callable[[str], None],
-    ) -> None:
-        self._session, self._feed, self._room, self._revoke = session, feed, room, revoke
+    def __init__(self, call: "Bridge") -> None:
+        self._call, self._session = call, call.session
         self._followed: object = None
 
     def is_awaited(self) -> bool:
@@ -62,11 +52,11 @@ class CalleeWatch:
     def answered_by(self, callee: Callee) -> None:
         """Tell the floor and the room, and take back what a machine has chosen."""
         machine = callee is Callee.MACHINE
-        self._feed(e.AnsweredBy(machine=machine))
-        if (room := self._room()) is not None:
+        self._call.feed(e.AnsweredBy(machine=machine))
+        if (room := self._call.room) is not None:
             room.answered_by(machine=machine)
         if machine:
-            self._revoke(REVOKED)
+            self._call.asker.revoke_all(REVOKED)
 
     def _predicted(self, event: AMDPredictionEvent) -> None:
         if event.is_machine or event.is_human:

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import (
     Agent,
@@ -28,13 +28,11 @@ from .._floor import events as e
 from .._floor.utterance import gave_up
 from .._pipeline.prepared import PreparedAnswer
 from .._pipeline.retry import SPEECH
-from .._pipeline.transcripts import TranscriptGate
-from .answers import Answers
-from .call_ledger import CallLedger
 from .process import say_what_is_off
-from .realtime import RealtimeDoors
-from .runner import Runner
-from .speeches import SpeechAttempt, Speeches
+from .speeches import SpeechAttempt
+
+if TYPE_CHECKING:
+    from .bridge import Bridge
 
 logger = logging.getLogger("hearout")
 
@@ -42,34 +40,12 @@ logger = logging.getLogger("hearout")
 class Inbound:
     """Translates LiveKit's events into the floor's, and an attempt's seconds into the utterance's.
 
-    Args:
-        speeches: which of LiveKit's speeches is which utterance; speech that is none is nothing to the floor.
+    Speech that is no utterance of the call is nothing to the floor.
     """
 
-    def __init__(
-        self,
-        session: RealtimeDoors[Any],
-        runner: Runner,
-        speeches: Speeches,
-        answers: Answers,
-        gate: TranscriptGate,
-    ) -> None:
-        self.on_speech: Callable[[], None] = lambda: None
-        """Called when LiveKit has made a speech, before it plays."""
-        self.on_hand_over: Callable[[], None] = lambda: None
-        """Called when another agent speaks from now on."""
-        self.on_words: Callable[[str], None] = lambda _: None
-        """Called with each final transcript that is held."""
-        self.waits_for_livekit: Callable[[], bool] = lambda: False
-        """Whether LiveKit lets nobody speak yet."""
-        self.ledger: CallLedger | None = None
-        """The call's rows in the ledger: an utterance is promised there before it may play."""
-        self._session = session
-        self._runner = runner
-        self._feed = runner.feed
-        self._speeches = speeches
-        self._answers = answers
-        self._gate = gate
+    def __init__(self, call: "Bridge") -> None:
+        self._call, self._session, self._runner, self._feed = call, call.session, call.runner, call.feed
+        self._speeches, self._answers = call.speeches, call.answers
         self._unscheduled: list[SpeechHandle] = []
         self._earlier: dict[str, list[Callable[[SpeechAttempt], None]]] = {}
         """Of each speech that may be interrupted: what the floor is told should the speech become protected."""
@@ -85,7 +61,7 @@ class Inbound:
             "conversation_item_added": self._item_added,
         }
         for name, listener in self._listening.items():
-            session.on(name, listener)
+            self._session.on(name, listener)
 
     def close(self) -> None:
         """Stop listening: the session is closed, and a later start has a floor of its own."""
@@ -101,7 +77,7 @@ class Inbound:
         handle = event.speech_handle
         SPEECH.set(handle)  # LiveKit makes the speech's tasks after this, in this context
         self._speeches.created(handle)
-        self.on_speech()
+        self._call.stand_between()
         asyncio.get_running_loop().call_soon(self._look_at, handle)
 
     def _look_at(self, handle: SpeechHandle) -> None:
@@ -122,8 +98,8 @@ class Inbound:
         say_what_is_off()
         speech = self._speeches.begin(handle)
         asked = speech.asked
-        if self.ledger is not None:
-            self.ledger.promise(speech.id, speech.asked)
+        if (ledger := self._call.receipts.ledger) is not None:
+            ledger.promise(speech.id, asked)
         self._feed(
             e.SpeechRequested(
                 speech.id,
@@ -186,7 +162,7 @@ class Inbound:
                 self._feed(e.TextKnown(speech.id, speech.text))
 
     def _user_state_changed(self, event: UserStateChangedEvent) -> None:
-        self.waits_for_livekit()
+        self._call.callee.is_awaited()
         self.look_for_flips()
         if event.new_state == "speaking":
             self._feed(e.CallerStarted())
@@ -199,7 +175,7 @@ class Inbound:
         if exceeds and self._runner.floor.holding:
             self._answered, self._exceeding = self._exceeding, ""
         if isinstance(event.item, AgentHandoff):
-            self.on_hand_over()
+            self._call.wrap(self._session.current_agent)
             for speech in self._speeches:
                 self._feed(e.SpeechSuspended(speech.id))
 
@@ -220,7 +196,7 @@ class Inbound:
                 self._session.reset_away_timer()
         self._feed(self._heard(event) if final else e.WordsGuessed(heard.text, str(heard.language or "")))
         if final:
-            self.on_words(heard.text)
+            self._call.callee.heard(heard.text)
         self._session.emit(
             "user_input_transcribed",
             UserInputTranscribedEvent(
@@ -260,7 +236,7 @@ class Inbound:
 
     def _heard(self, event: stt.SpeechEvent) -> e.WordsHeard:
         heard, now = event.alternatives[0], self._runner.now
-        since = self._gate.since(event)
+        since = self._call.gate.since(event)
         began, ended = (None, None) if since is None else (now - since[0], now - since[1])
         language, confidence = str(heard.language or ""), heard.confidence or None
         return e.WordsHeard(heard.text, language, confidence, self._stt_name(), began, ended)
@@ -272,7 +248,7 @@ class Inbound:
         self._feed(e.TurnTaken())
         if self._session.protects(agent):
             self._feed(e.ReplyExpected())
-        if self._gate.take_early():
+        if self._call.gate.take_early():
             context.add_message(role="system", content=self._answers.early_instructions)
         try:
             async with self._answers.turn_of(agent):
@@ -308,7 +284,7 @@ class Inbound:
 
     def look_for_queued(self) -> None:
         """What waits behind speech that is not the floor's, or for LiveKit, has a longer time to begin."""
-        current, waits = self._session.current_speech, self.waits_for_livekit()
+        current, waits = self._session.current_speech, self._call.callee.is_awaited()
         for speech in self._speeches:
             if waits or (current is not None and current is not speech.handle and not speech.own_text):
                 self._feed(e.SpeechQueued(speech.id, alive_at=None if waits else self._alive_at(current)))
@@ -368,8 +344,9 @@ class Inbound:
         return self._answers.prepared(handle)
 
     async def may_play(self, handle: SpeechHandle) -> None:
-        if self.ledger is not None and (speech := self._speeches[handle]) is not None:
-            await self.ledger.promised(speech.id)
+        ledger, speech = self._call.receipts.ledger, self._speeches[handle]
+        if ledger is not None and speech is not None:
+            await ledger.promised(speech.id)
 
     def playout_made(self, handle: SpeechHandle, seconds: float, *, complete: bool) -> None:
         self._of(

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent
 from livekit.agents.utils import is_given
@@ -13,15 +12,11 @@ from livekit.agents.voice import AgentSession as LiveKitSession
 from .. import _text as words
 from .._floor import actions as a
 from .._floor import events as e
-from .._pipeline.transcripts import TranscriptGate
 from ..receipts import Held
-from .announce import Announcer
-from .answers import Answers, answer_typed
-from .ask import Asker
-from .call_receipts import CallReceipts
-from .realtime import RealtimeDoors
-from .runner import Runner
-from .takeover import Takeover
+from .answers import answer_typed
+
+if TYPE_CHECKING:
+    from .bridge import Bridge
 
 
 @dataclass(eq=False)
@@ -35,42 +30,13 @@ class LiveKitsCommit:
 
 
 class Outbound:
-    """Carries out the floor's actions, and decides nothing.
+    """Carries out the floor's actions, and decides nothing."""
 
-    Args:
-        take_over: holds the words of the caller's sound of which a realtime model made no turn; whether there are any
-            of which LiveKit would make one.
-        call_off_soon: tells the floor, two steps of the loop later, that no reply is on its way any more.
-    """
-
-    def __init__(
-        self,
-        session: RealtimeDoors[Any],
-        runner: Runner,
-        answers: Answers,
-        announcer: Announcer,
-        takeover: Takeover,
-        receipts: CallReceipts,
-        *,
-        asker: Asker,
-        gate: TranscriptGate,
-        take_over: Callable[[], bool],
-        call_off_soon: Callable[[], None],
-    ) -> None:
+    def __init__(self, call: "Bridge") -> None:
         self.may_close = asyncio.Event()
         """Set when the session may close: nothing is owed any more."""
-        self.leave_room: Callable[[], None] = lambda: None
-        """Ends the call in its room, where there is one."""
-        self._asker = asker
-        self._session = session
-        self._runner = runner
-        self._gate = gate
-        self._answers = answers
-        self._announcer = announcer
-        self._takeover = takeover
-        self._speeches = receipts.speeches
-        self._receipts = receipts
-        self._take_over = take_over
+        self._call, self._session, self._runner = call, call.session, call.runner
+        self._gate, self._answers, self._receipts = call.gate, call.answers, call.receipts
         self._returned = asyncio.Event()
         """Set, unless words wait for the agent that they are returned to."""
         self._returned.set()
@@ -80,7 +46,6 @@ class Outbound:
         """The last turn that LiveKit was told to end."""
         self._taken_over = False
         """Whether LiveKit has words that the floor holds."""
-        self._call_off_soon = call_off_soon
         self._switched: tuple[Agent | None, Any] | None = None
         """Whose turn detection is switched to manual, and what it was; None while none is."""
 
@@ -104,34 +69,35 @@ class Outbound:
                 self._runner.start(self._answer_typed(action.text))
             case a.AddToContext():
                 self._runner.start(self._answers.note(words.join(held.text for held in action.words)))
-            case a.StopUtterance() if (speech := self._speeches.named(action.id)) is not None:
+            case a.StopUtterance() if (speech := self._call.speeches.named(action.id)) is not None:
                 speech.handle.interrupt(force=True)
             case a.Resume():
-                self._announcer.resume(action)
+                self._call.announcer.resume(action)
             case a.Reopen():
                 self._receipts.reopen(action.id, action.of)
             case a.ResumeUnfinished():
-                self._takeover.resume_unfinished(action.id)
+                self._call.takeover.resume_unfinished(action.id)
             case a.SkipUnfinished():
-                self._takeover.skip_unfinished(action.id)
+                self._call.takeover.skip_unfinished(action.id)
             case a.StopInterruptible():
                 current = self._session.current_speech
                 if current is not None and current.allow_interruptions and not current.interrupted:
                     current.interrupt()
             case a.AskQuestion():
-                self._asker.say(action)
+                self._call.asker.say(action)
             case a.AnswerAside():
-                self._asker.aside(action)
+                self._call.asker.aside(action)
             case a.SayAgain():
-                self._announcer.say_again(action)
+                self._call.announcer.say_again(action)
             case a.EndQuestion():
-                self._asker.ended(action.receipt)
+                self._call.asker.ended(action.receipt)
             case a.WriteReceipt():
                 self._receipts.write(action.receipt)
             case a.NoteGap():
                 self._receipts.note_gap(action.id, action.seconds)
             case a.EndCall():
-                self.leave_room()
+                if self._call.room is not None:
+                    self._call.room.end()
                 self._session.shutdown(drain=False)
             case a.FinishShutdown():
                 self.may_close.set()
@@ -205,7 +171,7 @@ class Outbound:
     def _hold(self, action: a.Hold) -> None:
         self._gate.take_back_the_guess()
         self._take_over_the_commit()
-        self._taken_over = self._take_over()
+        self._taken_over = self._call.inbound.take_over()
         if (action.leftover or self._taken_over) and not self.turns_end_by_hand():
             switched = self._chosen()
             self._switch(switched[0], "manual")
@@ -268,7 +234,7 @@ class Outbound:
         try:
             await self._answers.deliver(action.words, action.number, over_noise=action.over_noise)
         finally:
-            self._call_off_soon()
+            self._call.inbound.call_off_soon()
 
 
 def _passed_on(done: asyncio.Future[str], turn: asyncio.Future[str], *, before: str = "") -> None:

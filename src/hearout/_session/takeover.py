@@ -10,19 +10,21 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, JobContext, ToolError
-from livekit.agents.voice import AgentSession, SpeechHandle
+from livekit.agents.voice import SpeechHandle
 
 from .. import _text as words
 from .._floor import events as e
 from ..ledger._calls import WORKER, WatchedCall
 from ..receipts import Fate
 from ..receipts._codec import sha256
-from .announce import Announcer
 from .call_ledger import CallLedger, UnfinishedUtterance
-from .speeches import Speeches, SpeechRequest, name_of
+from .speeches import SpeechRequest, name_of
+
+if TYPE_CHECKING:
+    from .bridge import Bridge
 
 logger = logging.getLogger("hearout")
 
@@ -43,43 +45,29 @@ def watched_call(job: JobContext, call: str, environ: Mapping[str, str]) -> Watc
 
 
 class Takeover:
-    """Goes on with what dead agents of one call left.
+    """Goes on with what dead agents of one call left."""
 
-    Args:
-        feed: tells the floor, which decides what is said of what nobody asked for again.
-        ended: tells whether the call is over, or about to be.
-    """
-
-    def __init__(
-        self,
-        session: AgentSession[Any],
-        announcer: Announcer,
-        speeches: Speeches,
-        *,
-        feed: Callable[[e.Event], None],
-        ended: Callable[[], bool],
-    ) -> None:
-        self.ledger: CallLedger | None = None
-        """Of the call; None while there is none."""
-        self._session = session
-        self._announcer = announcer
-        self._speeches = speeches
-        self._feed, self._ended = feed, ended
+    def __init__(self, call: "Bridge") -> None:
+        self._call, self._feed = call, call.feed
         self._replies: dict[str, int] = {}
         self._asked_again: set[str] = set()
         """What is made afresh, for the dead agent had not got to the end of its text."""
 
+    @property
+    def _ledger(self) -> CallLedger | None:
+        return self._call.receipts.ledger
+
     async def remind(self, agent: Agent) -> None:
         """Put the words of the dead agents and of their caller into the new agent's chat context."""
-        if self.ledger is None or not (self.ledger.finished or self.ledger.inherited):
+        if self._ledger is None or not (self._ledger.finished or self._ledger.inherited):
             return
         context = agent.chat_ctx.copy()
-        for receipt in self.ledger.finished.values():
+        for receipt in self._ledger.finished.values():
             if receipt.text:
                 context.add_message(role="assistant", content=receipt.text)
             if said := words.join(held.text for held, fate in receipt.held if fate is Fate.DELIVERED):
                 context.add_message(role="user", content=said)
-        for old in self.ledger.inherited.values():
+        for old in self._ledger.inherited.values():
             if before := old.owing.text[: old.characters]:
                 context.add_message(role="assistant", content=before)
         await agent.update_chat_ctx(context)
@@ -98,13 +86,13 @@ class Takeover:
             try:
                 await on_enter()
             except (RuntimeError, ToolError) as error:  # the latter ends an `AgentTask`
-                if not self._ended():
+                if not self._call.is_ending:
                     raise
                 logger.info("the call ended in on_enter; what that did next was refused (%s)", type(error).__name__)
             finally:
                 entry.clear()
                 _ENTRIES.reset(token)
-                for old in list(self.ledger.inherited.values()) if self.ledger is not None else ():
+                for old in list(self._ledger.inherited.values()) if self._ledger is not None else ():
                     if old.owing.id in self._asked_again:
                         asyncio.get_running_loop().call_soon(self._give_words, old)  # once its speech is the floor's
                     else:
@@ -119,7 +107,7 @@ class Takeover:
         asked = SpeechRequest(id=self._name_of_reply(arguments))
         if (instead := self._instead(asked.id)) is not None:
             return instead
-        with self._speeches.wished(asked):
+        with self._call.speeches.wished(asked):
             return make(**arguments)
 
     def saying(self, text: str) -> SpeechHandle | None:
@@ -132,18 +120,18 @@ class Takeover:
 
     def _give_words(self, old: UnfinishedUtterance) -> None:
         """Give the words over a reply that is made afresh to the new reply; answer them at once where no reply came."""
-        if self.ledger is not None and old.owing.id in self.ledger.inherited:
+        if self._ledger is not None and old.owing.id in self._ledger.inherited:
             self._hand_over(old, "")
             return
         for text in old.held:
             self._feed(e.EarlierWords(text))
 
     def _instead(self, name: str, text: str | None = None) -> SpeechHandle | None:
-        if self.ledger is None:
+        if self._ledger is None:
             return None
-        if self.ledger.said(name, text) is not None:
-            return self._session.say(_nothing(), allow_interruptions=True, add_to_chat_ctx=False)
-        if (old := self.ledger.inherited.get(name)) is None:
+        if self._ledger.said(name, text) is not None:
+            return self._call.session.say(_nothing(), allow_interruptions=True, add_to_chat_ctx=False)
+        if (old := self._ledger.inherited.get(name)) is None:
             return None
         if text is not None and old.is_of(text):
             return self._go_on(old, text)
@@ -154,7 +142,7 @@ class Takeover:
 
     def resume_unfinished(self, name: str) -> None:
         """The floor's decision on what nobody asked for: the rest of it is said."""
-        if self.ledger is None or (old := self.ledger.inherited.get(name)) is None:
+        if self._ledger is None or (old := self._ledger.inherited.get(name)) is None:
             return
         try:
             self._go_on(old, old.owing.text if old.owing.complete else _whole_sentences(old.owing.text))
@@ -163,12 +151,12 @@ class Takeover:
 
     def skip_unfinished(self, name: str) -> None:
         """Leave a dead agent's utterance unsaid, as the floor decided; the words said over it are the floor's."""
-        if self.ledger is not None:
+        if self._ledger is not None:
             logger.warning("what the dead agent owed as %r is not said again; the ledger has it", name)
-            self.ledger.let_go(name)
+            self._ledger.let_go(name)
 
     def _go_on(self, old: UnfinishedUtterance, text: str) -> SpeechHandle:
-        return self._announcer.go_on(old.after_mark(replace(old.asked, text=text)), held=old.held)
+        return self._call.announcer.go_on(old.after_mark(replace(old.asked, text=text)), held=old.held)
 
     def _name_of_reply(self, arguments: Mapping[str, Any]) -> str:
         given = (arguments.get(name) or "" for name in ("user_input", "instructions"))
