@@ -109,7 +109,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def usage() -> str:
-    """What there is."""
     rows = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
     return f"usage: hearout COMMAND ...   (hearout COMMAND --help)\n\n{rows}"
 

@@ -67,7 +67,6 @@ def owes(meters: "_Meters", change: int) -> None:
 
 @_counting
 def settled(meters: "_Meters", receipt: Receipt) -> None:
-    """A receipt is written."""
     meters.receipts.labels(outcome=receipt.outcome.value, level=str(receipt.level)).inc()
     for _, fate in receipt.held:
         meters.held.labels(fate=fate.value).inc()
@@ -200,7 +199,6 @@ class _Shared(Collector):
     """What all processes count, less what those that are dead had under way."""
 
     def collect(self) -> Iterable[Metric]:
-        """As prometheus_client asks for it, at each scrape."""
         folder = Path(os.environ[FOLDER])  # looked up here: AgentServer(prometheus_multiproc_dir=…) sets it later
         for path in folder.glob("slot*.lock"):
             if (lock := _locked(path)) is not None:

@@ -136,7 +136,7 @@ def test_what_may_be_interrupted_is_forgotten_when_it_was_said() -> None:
         bridge = session._bridge
         assert bridge is not None
         assert bridge._meter is not None
-        kept.extend(len(one) for one in (bridge.speeches._asked, bridge._meter._made, bridge._meter._played))
+        kept.extend(len(one) for one in (bridge.speeches._asked, bridge._meter._seconds))
 
     result = call(agent=reading(read))
 

@@ -234,7 +234,6 @@ class NoteGap(Action):
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
         return self.began_at - self.ended_at
 
 

@@ -66,7 +66,6 @@ YES_NO = Expected(yes_no=True)
 
 
 def judge(text: str, language: Language, expected: Expected = YES_NO) -> Verdict:
-    """What the words are to the question."""
     read = _Reading(language)
     for clause in _lexicon(language, expected).clauses(text):
         read.clause(clause)
@@ -75,7 +74,6 @@ def judge(text: str, language: Language, expected: Expected = YES_NO) -> Verdict
 
 @lru_cache(maxsize=64)
 def _lexicon(language: Language, expected: Expected) -> Lexicon:
-    """The words of the language, and those that the question is answered by."""
     answers = {f"{_CHOICE}{name}": phrases for name, phrases in expected.choices}
     if expected.digits:
         answers |= {f"{_DIGIT}{digit}": words for digit, words in enumerate(language.digits)}
@@ -96,7 +94,6 @@ class _Reading:
         self._digits = ""
 
     def clause(self, clause: Clause) -> None:
-        """Note what a clause says."""
         said = self._said(clause)
         self._note_refusal(said, whole=len(said) == len(clause.pieces))
         for piece in said:
@@ -153,7 +150,6 @@ class _Reading:
             self._unknown = True
 
     def verdict(self, expected: Expected) -> Verdict:
-        """The first rule that fits."""
         chosen = sorted(set(self._choices))
         if self._refused and chosen:
             return Verdict(Meaning.UNCLEAR, "a refusal and a choice")
@@ -187,7 +183,6 @@ _LEADS_IN = frozenset({"fillers", "agreement", "yes", "no", "backchannels", "hol
 
 
 def _leads_in(piece: Piece) -> bool:
-    """Whether a phrase only leads into a question or a condition."""
     return bool(piece.meanings & _LEADS_IN) and "negations" not in piece.meanings
 
 

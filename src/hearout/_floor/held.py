@@ -79,7 +79,6 @@ class LastFinal:
         return event.text if rest is None else rest
 
     def _is_of(self, event: e.WordsHeard, at: float, *, alone: bool) -> bool:
-        """Whether a final is of the same sound as the last one, at its beginning."""
         assert self.heard is not None
         if event.began is not None and self.heard.began is not None:
             return abs(event.began - self.heard.began) < SAME
@@ -170,7 +169,6 @@ class HeldWords:
 
     @property
     def has_answer_due(self) -> bool:
-        """Whether there is something that an agent is to be given."""
         return next(self._answered(), None) is not None
 
     def _answered(self) -> Iterator[HeldPiece]:
@@ -267,7 +265,6 @@ class HeldWords:
         return self.worded_at + max(noise if self.guesses else 3 * noise, LATE * self.slowest)
 
     def is_noise(self, at: float, noise: float) -> bool:
-        """Whether the sound that goes on counts as noise by now."""
         since = self.is_noise_from(noise)
         return since is not None and at >= since
 
@@ -284,7 +281,6 @@ class HeldWords:
             self.commit.until = self.commit.at
 
     def stopped(self, at: float, grace: float) -> None:
-        """The caller is silent; words may come for so long, unless they have come."""
         if self.talking:
             complete = self.final_at is not None and self.final_at > at - SILENCE and not self.guess
             self.talking, last = False, self.sounds[-1]
@@ -471,7 +467,6 @@ class HeldWords:
         return left
 
     def settle(self, said: HeldPiece, fate: Fate) -> None:
-        """Decide what becomes of it."""
         self.said.remove(said)
         if fate is Fate.HANDED_BACK:
             self.at_livekit += [said.held.text] * said.by_hand

@@ -33,16 +33,13 @@ class Commit:
     pieces: list["HeldPiece"] = field(default_factory=list, repr=False)
 
     def has(self, began: float, at: float) -> bool:
-        """Whether words that began then, and come at `at`, are of this turn."""
         return began <= self.at or at <= self.until
 
     def add(self, piece: "HeldPiece") -> None:
-        """Add held words."""
         piece.turn = self.number
         self.pieces.append(piece)
 
     def take_in(self, earlier: "Commit") -> None:
-        """Make a turn that was ended earlier a part of this one."""
         self.before = earlier.before + self.before
         for piece in earlier.pieces:
             self.add(piece)

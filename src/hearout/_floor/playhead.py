@@ -23,7 +23,6 @@ class Playhead:
         return self._runs[0][0] if self._runs else None
 
     def begin(self, at: float, position: float) -> None:
-        """A run begins."""
         self._runs.append((at, max(position, self._runs[-1][1]) if self._runs else self._begins_at))
 
     def no_further(self, at: float, position: float) -> None:

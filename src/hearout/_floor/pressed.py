@@ -68,7 +68,6 @@ class Pressed:
             yield a.OfferChoices(one.id, ((ACKNOWLEDGED, button),) if button else (), keys)
 
     def settle(self, _at: float) -> Iterator[Action]:
-        """What was acknowledged is noted."""
         given, self._given = self._given, []
         for name in given:
             yield a.NoteAcknowledgement(name)

@@ -79,12 +79,10 @@ class OpenQuestion:
 
     @property
     def utterance(self) -> Utterance | None:
-        """The last attempt."""
         return self.attempts[-1][0] if self.attempts else None
 
     @property
     def may_ask(self) -> bool:
-        """Whether the question may be asked once more."""
         return self.counted < self.asked.attempts
 
     def ask(self, at: float, *, brief: bool, counts: bool = True) -> a.AskQuestion:
@@ -104,7 +102,6 @@ class OpenQuestion:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The names of the choices; none of digits."""
         expected = self.asked.expected
         return ("yes", "no") if expected.yes_no else tuple(name for name, _ in expected.choices)
 
@@ -139,7 +136,6 @@ class OpenQuestion:
         return Verdict(meaning.get(choice, Meaning.CHOICE), "a button" if buttons else "a key", choice)
 
     def receipt(self, outcome: AskOutcome, at: float, choice: str = "") -> QuestionReceipt:
-        """The record of it, once it has ended."""
         asked = self.asked
         implied = asked.implied if outcome is AskOutcome.SILENT and not self.answers else ""
         last = None if self.utterance is None else self.utterance.question_asked_at
@@ -187,14 +183,12 @@ class Questions:
             self._open.append(OpenQuestion(event, at))
 
     def begun(self, name: str, utterance: Utterance | None) -> None:
-        """An attempt at a question is an utterance of the floor from now on."""
         for one in self._open:
             if one.asked.id == name and utterance is not None and one.pending_since is not None:
                 one.attempts.append((utterance, one.brief))
                 one.pending_since = None
 
     def failed(self, name: str) -> None:
-        """The question could not be said."""
         for one in self._open:
             one.failed |= one.asked.id == name
 
@@ -234,7 +228,6 @@ class Questions:
     # Settling
 
     def settle(self, at: float) -> Iterator[Action]:
-        """What must be done now."""
         self.next_alarm = None
         if not self._open:
             return
@@ -416,7 +409,6 @@ class Questions:
             self._heard.settled.append((replace(piece.held, early=early), fate, piece.owner))
 
     def _note(self, one: OpenQuestion, pieces: Sequence[HeldPiece], verdict: Verdict) -> None:
-        """Put what was said on the question's record, with the verdict."""
         stopped_at = self._heard.stopped_at
         attempt = max(0, len(one.attempts) - 1)
         noted = [
@@ -454,7 +446,6 @@ class Questions:
 
 
 def _choice(verdict: Verdict) -> str:
-    """Which choice it is; empty where it is none."""
     if verdict.meaning in (Meaning.YES, Meaning.NO):
         return str(verdict.meaning.value)
     return verdict.choice if verdict.meaning is Meaning.CHOICE else ""

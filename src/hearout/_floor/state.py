@@ -45,7 +45,6 @@ class Progress:
 
     @classmethod
     def of(cls, one: Utterance, held: tuple[Held, ...]) -> "Progress":
-        """How far this one is now."""
         complete = one.alignment.complete or one.ends_at() is not None
         return cls(one.claimed(), *one.resumes_at(), held, one.text, complete)
 
@@ -106,7 +105,6 @@ class Queue:
         return None
 
     def stood_still(self, seconds: float) -> None:
-        """The agent's event loop stood still for so long."""
         for one in self.all:
             one.stood_still += seconds
 
@@ -152,7 +150,6 @@ class Queue:
         return any(one.asks for one in self.all if one is not but and one.started_at is not None)
 
     def named(self, name: str) -> Utterance | None:
-        """The utterance of this id, if its receipt is not written."""
         return next((one for one in self.all if one.id == name), None)
 
     def current(self) -> Utterance | None:
@@ -196,7 +193,6 @@ class Gap:
     """When the first sample of the answer left, until the gap is noted."""
 
     def settle(self, _at: float) -> Iterator[NoteGap]:
-        """Note it once the answer has begun."""
         if self.answer_began_at is not None:
             if self.utterance is not None:
                 yield NoteGap(*self.utterance, self.answer_began_at)
@@ -225,11 +221,9 @@ class Preparing:
 
     @property
     def may_begin(self) -> bool:
-        """Whether another may be made."""
         return self.ready is None and self.calls < self.calls_at_most
 
     def begin(self, words: tuple[Held, ...], at: float) -> PrepareAnswer:
-        """One is made, for these words."""
         self.calls += 1
         self._begun_at = at
         self.number += 1
@@ -237,12 +231,10 @@ class Preparing:
         return self.ready
 
     def take(self) -> PrepareAnswer | None:
-        """It is delivered, or dropped."""
         ready, self.ready = self.ready, None
         return ready
 
     def delivered(self, ready: PrepareAnswer | None, at: float) -> None:
-        """The turn was delivered, with this answer if one was made."""
         self._awaited = (at if ready is None else self._begun_at), at
 
     def heard(self, at: float) -> None:
@@ -283,7 +275,6 @@ class Closing:
 
     @property
     def begun(self) -> bool:
-        """Whether the call is ending, as far as is known now."""
         return self.gone_at is not None or self.shutdown_at is not None
 
     @property
@@ -303,11 +294,9 @@ class Closing:
             self.cuts_at = at + self.shutdown
 
     def is_gone_for_good(self, at: float) -> bool:
-        """Whether the caller did not return in time."""
         return self.gone_for_good_at is not None and at >= self.gone_for_good_at
 
     def cuts(self, at: float) -> bool:
-        """Whether the grace of a shutdown is over."""
         return self.cuts_at is not None and at >= self.cuts_at
 
 

@@ -112,13 +112,11 @@ class Utterance:
 
     @property
     def text(self) -> str:
-        """The text to be said, as far as it is known."""
         return self.alignment.text
 
     # What happened
 
     def note(self, event: e.OfSpeech, at: float) -> None:  # noqa: C901 - a table: one line an event
-        """Note one fact about it."""
         self._sign_of_life = at
         match event:
             case e.SpeechQueued():
@@ -277,12 +275,10 @@ class Utterance:
 
     @property
     def is_open(self) -> bool:
-        """Whether the utterance is waiting or being said."""
         return self.ended_at is None and not self.away
 
     @property
     def stopping(self) -> bool:
-        """Whether the utterance was told to stop."""
         return self._told_at is not None
 
     def stop(self, outcome: Outcome, why: str, cause: Cause | None = None) -> None:
@@ -326,7 +322,6 @@ class Utterance:
         return min(max(self._sign_of_life, free_since) + timeouts.voice, self._queued_since + timeouts.queue)
 
     def give_up(self, at: float, policy: Policy, *, free_since: float | None) -> None:
-        """Notice that it is stuck, and why."""
         due = self.gives_up_at(policy, free_since=free_since)
         if due is None or at < due or self._told_at is not None:
             return
@@ -415,7 +410,6 @@ class Utterance:
         return self.text, self.made, self._attempt_at, self.begins_at
 
     def is_echo(self, text: str, began: float, at: float) -> bool:
-        """Whether a text is an echo of the utterance's own sound."""
         return words.is_echo(text, self._spoken_about(began, at))
 
     def _spoken_about(self, began: float, at: float) -> Sequence[str]:
@@ -454,7 +448,6 @@ class Utterance:
         return self.request.expected or (self.made if known else None)
 
     def receipt(self) -> Receipt:
-        """The record of it, once it is over."""
         assert self.ended_at is not None
         assert self.outcome is not None
         return Receipt(

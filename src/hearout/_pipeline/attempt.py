@@ -34,7 +34,6 @@ class Loudness:
         self._loud: list[tuple[float, float]] = []
 
     def add(self, frame: rtc.AudioFrame) -> None:
-        """The next frame, of any length."""
         samples = np.frombuffer(frame.data, dtype=np.int16)
         step = max(1, round(frame.sample_rate * WINDOW)) * frame.num_channels
         for begin in range(0, len(samples), step):
@@ -117,7 +116,6 @@ class TtsAttempt:
 
     @property
     def knows_all(self) -> bool:
-        """Whether `text` is complete."""
         return self.given.complete or not self.given.text
 
     def ask_next(self) -> asyncio.Future[rtc.AudioFrame]:
@@ -144,7 +142,6 @@ class TtsAttempt:
 
     @property
     def sounded(self) -> float:
-        """Seconds of it that are not silent."""
         return self._loud.seconds()
 
     def sentences_said(self, pace: Pace) -> bool:
@@ -175,7 +172,6 @@ class TtsAttempt:
             pace.said(self.text[self.begins :], self.sounded)
 
     async def close(self) -> None:
-        """End the try, and the frame that is waited for."""
         self.upcoming.cancel()
         await asyncio.gather(self.upcoming, return_exceptions=True)
         await self._frames.aclose()

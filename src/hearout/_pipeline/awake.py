@@ -53,7 +53,6 @@ class Awake:
             self._ring()
 
     def rest(self) -> None:
-        """They do not wait any more."""
         self._watching -= 1
         if not self._watching and self._beat is not None:
             self._beat.cancel()
@@ -62,7 +61,6 @@ class Awake:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch in this block."""
         self.watch()
         try:
             yield
@@ -84,7 +82,6 @@ class Awake:
         return self._loop.time() - at - self.stood_still(at)
 
     def later(self, seconds: float, callback: Callable[[], None]) -> "Later":
-        """Call back after so many seconds in which the loop runs."""
         return Later(self, seconds, callback)
 
     async def wait(self, upcoming: Iterable[asyncio.Future[Any]], seconds: float) -> bool:
@@ -118,7 +115,6 @@ class Later:
             self._callback()
 
     def cancel(self) -> None:
-        """It does not come any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

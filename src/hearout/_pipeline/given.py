@@ -46,7 +46,6 @@ class Given:
         return self.push(sentence + " ").strip()
 
     def tell(self, other: "Given | None") -> None:
-        """Note all of it in another one too."""
         if other is not None:
             other.requests[:] = self.requests
             other.push(self.text[len(other.text) :])
@@ -54,7 +53,6 @@ class Given:
                 other.end()
 
     def end(self) -> None:
-        """No more text comes."""
         self.complete = True
         self._note(self.text, complete=True)
 

@@ -65,7 +65,6 @@ class _SameForm:
         return [*before, *self._resampler[1].push(frame)]
 
     def rest(self) -> list[rtc.AudioFrame]:
-        """What is left of the frames so far."""
         resampler, self._resampler = self._resampler, None
         return [] if resampler is None else resampler[1].flush()
 

@@ -66,12 +66,10 @@ class Pace:
         """Seconds of its longest pause after which it went on."""
 
     def said(self, text: str, seconds: float) -> None:
-        """The TTS has said this text whole, in so many seconds."""
         if (count := letters(text)) >= SHORT and letters_at_least(text) == count and seconds > 0:
             self._needed.append(seconds / count)
 
     def began(self, seconds: float) -> None:
-        """The first sound of a synthesis took so long."""
         self.first_sound = max(self.first_sound, seconds)
 
     @property
@@ -88,7 +86,6 @@ class Pace:
         return usual is not None and seconds < min(self.least(sentence), CUT * usual)
 
     def least(self, text: str) -> float:
-        """Seconds that a text takes at least."""
         least = max(1 / FASTEST, self._usual() - self._off())
         return letters_at_least(text) * (min(least, self._usual()) if self.is_known else least)
 

@@ -133,7 +133,6 @@ class PlayoutMeter(io.AudioOutput):
 
     @property
     def sink(self) -> io.AudioOutput:
-        """The audio output behind this meter."""
         assert self.next_in_chain is not None
         return self.next_in_chain
 
@@ -302,7 +301,6 @@ class PlayoutMeter(io.AudioOutput):
         return self._stretches[0] if self._stretches else self._captured
 
     def _speech(self) -> SpeechHandle | None:
-        """The speech that the sink is playing."""
         playing = self._playing()
         return None if playing is None else playing.handle
 

@@ -129,7 +129,6 @@ class PreparedAnswer:
         return heard.split() == "".join(self._words.items).split() and not failed
 
     async def drop(self) -> None:
-        """Nobody is to hear it."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -149,7 +148,6 @@ _BUILT_IN: dict[str, Callable[[AsyncIterable[str]], AsyncIterable[str]]] = {
 
 
 def _transformed(text: AsyncIterable[str], transforms: Sequence[Any]) -> AsyncIterable[str]:
-    """The text as LiveKit gives it to the TTS node."""
     for transform in transforms:
         text = _BUILT_IN[transform](text) if isinstance(transform, str) else transform(text)
     return text

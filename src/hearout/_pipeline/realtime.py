@@ -89,7 +89,6 @@ class RealtimeModels:
         self.on_turn()
 
     def turn_dropped(self) -> None:
-        """LiveKit threw the sound so far away."""
         self._passed.clear()
 
     def _sessions(self) -> Iterable["RealtimeSessionProxy"]:

@@ -24,7 +24,6 @@ class ReplayBuffer(Generic[T]):
         self._news = asyncio.Event()
 
     def add(self, item: T) -> None:
-        """Another item came."""
         self.items.append(item)
         self._wake()
 

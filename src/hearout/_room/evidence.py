@@ -29,7 +29,6 @@ class Evidence:
         page.reports.on_gone.append(self._news.set)
 
     def witnessed(self, key: str, receipt: Receipt) -> Receipt:
-        """The receipt with what is known now."""
         return self._page.reports.completed(key, self._room.witnessed(receipt))
 
     async def confirm(self, key: str, receipt: Receipt) -> None:
@@ -42,7 +41,6 @@ class Evidence:
             await self._until(lambda: not reports.waits_for_acknowledgement(key), self._acknowledge)
 
     def close(self) -> None:
-        """Nothing more can become known."""
         self._closed = True
         self._news.set()
 

@@ -69,7 +69,6 @@ class SignsOfLife:
         ]
 
     async def look(self, person: rtc.RemoteParticipant) -> None:
-        """Look once, now."""
         await asyncio.gather(self._count(person), self._beat(person))
 
     async def _every(

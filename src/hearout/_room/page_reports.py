@@ -139,7 +139,6 @@ class PageReports:
                 self._tell(name)
 
     async def close(self) -> None:
-        """Wait for no page any more."""
         self._closed = True
         for task in list(self._tasks):
             task.cancel()

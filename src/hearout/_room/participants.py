@@ -160,7 +160,6 @@ class Participants:
             self._connected()
 
     def close(self) -> None:
-        """Listen no longer."""
         for name, handler in self._handlers.items():
             self._room.off(name, handler)  # type: ignore[arg-type]
         looks = [task for known in self._known.values() for task in known.looks]
@@ -320,7 +319,6 @@ class Participants:
             self.nobody_hears()
 
     def _put_out(self, reason: rtc.DisconnectReason.ValueType) -> None:
-        """The agent is not in the room any more."""
         self._put_out_by = agent_left_because(reason)
         self.nobody_hears()
 
@@ -366,7 +364,6 @@ class Participants:
             self._of(person.identity).answered = True
 
     def _is_telephone(self) -> bool:
-        """Whether the caller is one."""
         person = self._room.remote_participants.get(self.caller)
         return person is not None and is_telephone(person)
 

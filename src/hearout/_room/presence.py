@@ -47,7 +47,6 @@ class Stay:
     """When they heard nothing of the room."""
 
     def until_now(self) -> tuple[Span, ...]:
-        """When they were certainly there."""
         return joined([*self.spans, *([] if self.since is None else [(self.since, self.sign)])])
 
 
@@ -68,7 +67,6 @@ class Presence:
         self._down_since: float | None = None
 
     def here(self, identity: str) -> bool:
-        """Whether they are there, as far as is known."""
         return identity in self._stays and self._stays[identity].since is not None
 
     def came(self, identity: str, at: float, *, by_signs: bool = False) -> None:
@@ -143,11 +141,9 @@ class Presence:
             del self._stays[name]
 
     def line_down(self, at: float) -> None:
-        """The agent's own line is down."""
         self._down_since = at if self._down_since is None else self._down_since
 
     def line_up(self, at: float) -> None:
-        """The agent's own line is up again."""
         if self._down_since is not None:
             self.unheard(self._down_since, at)
             self._down_since = None
@@ -162,7 +158,6 @@ class Presence:
         self._stays.setdefault(identity, Stay(since)).deaf.append((since, math.inf))
 
     def hears(self, identity: str, at: float) -> None:
-        """They hear the room again."""
         if (stay := self._stays.get(identity)) is not None:
             stay.deaf = [(since, min(until, at)) for since, until in stay.deaf if since < at]
 
@@ -182,7 +177,6 @@ class Presence:
 
 
 def playouts(receipt: Receipt) -> tuple[Span, ...]:
-    """When an utterance was being said."""
     if receipt.attempts:
         return joined((one.began_at, one.ended_at) for one in receipt.attempts)
     return () if receipt.started_at is None else joined([(receipt.started_at, receipt.ended_at)])

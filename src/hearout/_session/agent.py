@@ -27,5 +27,4 @@ class AgentTask(agents.AgentTask[TaskResult_T]):
 
     @property
     def session(self) -> AgentSession[Any]:
-        """As :attr:`Agent.session`."""
         return cast(AgentSession[Any], super().session)

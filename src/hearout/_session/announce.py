@@ -145,7 +145,6 @@ class Announcer:
             ) from error
 
     def _repeat_of_another(self, name: str, asked: SpeechRequest) -> None:
-        """Let come again what another agent said, or began to say."""
         if asked.every:
             self._repeated[name] = (dataclasses.replace(asked, id=name), 1)
             ledger = self._call.receipts.ledger
@@ -225,7 +224,6 @@ class Announcer:
         return handle, announcement
 
     def resume(self, action: Resume) -> None:
-        """Another attempt at an utterance, from one of its seconds on."""
         asked = self._call.speeches.utterances[action.id]
         try:
             self._say(dataclasses.replace(asked, text=action.text, before=action.before, begins_at=action.begins_at))

@@ -87,7 +87,6 @@ class Answers:
         )
 
     def drop(self, number: int) -> None:
-        """Nobody is to hear what was prepared."""
         if (ready := self._prepared.pop(number, None)) is not None:
             self._start(ready.drop())
 
@@ -97,7 +96,6 @@ class Answers:
             self._start(rehearsal.drop())
 
     def close(self) -> None:
-        """Nothing is answered any more."""
         for rehearsal in [*self._prepared.values(), *self._rehearsed.values()]:
             self._start(rehearsal.drop())
         self._prepared.clear()

@@ -222,7 +222,6 @@ class Question:
 
     @property
     def event(self) -> e.QuestionAsked:
-        """As the floor is told of it."""
         chosen = self.choices
         return e.QuestionAsked(
             self.id,
@@ -371,7 +370,6 @@ class Asker:
             CallerAnswer(receipt, self._revoke).revoke(reason)
 
     def close(self) -> None:
-        """Nothing more is asked: what waits is over."""
         for question, _ in list(self._open.values()):
             receipt = QuestionReceipt(question.id, question.version, AskOutcome.SHUT_DOWN, text=question.text)
             asyncio.get_running_loop().call_soon(self._complete, receipt)

@@ -101,12 +101,10 @@ class Bridge:
 
     @property
     def now(self) -> float:
-        """Seconds since the session began."""
         return self.runner.now
 
     @property
     def listeners(self) -> list[FloorListener]:
-        """Who is told everything that the floor is told and decides."""
         return self.runner.listeners
 
     @property
@@ -173,7 +171,6 @@ class Bridge:
         return known
 
     def _hears(self) -> bool:
-        """Whether the STT hears the caller now; called with each frame."""
         self.inbound.look_for_flips()
         return self.floor.holding
 

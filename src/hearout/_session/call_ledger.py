@@ -183,7 +183,6 @@ class CallLedger:
         return known if same else None
 
     def asked(self, receipt: QuestionReceipt) -> QuestionReceipt:
-        """Write down how a question ended; the record with the name of its row."""
         if self._is_abandoned:
             return receipt
         receipt = replace(receipt, call=self.call, entry=secrets.token_hex(16))
@@ -191,7 +190,6 @@ class CallLedger:
         return receipt
 
     def revoked(self, receipt: QuestionReceipt) -> None:
-        """Write down that a choice does not hold any more."""
         if receipt.entry:
             self._writer.revoked(receipt)
 
@@ -287,7 +285,6 @@ class CallLedger:
             self._write(row)
 
     def answered(self, key: str, receipt: Receipt) -> None:
-        """The gap to the answer is known."""
         if (row := self._rows.get(key)) is not None and row.state is RowState.OVER:
             row.receipt = receipt
             self._write(row)
@@ -331,7 +328,6 @@ class CallLedger:
                 logger.warning("utterance %r is owed by another agent in this call, too", asked.id)
 
     def _write(self, row: Row) -> None:
-        """Write the receipt of what is over."""
         row.stop_waiting()
         row.state, progress = RowState.SETTLED, row.progress
         row.promise, row.progress = None, Progress()  # a long call keeps no words of what is over
@@ -343,7 +339,6 @@ class CallLedger:
         self._writer.settle(row.receipt, call=self.call, now=time.time(), entry=row.entry)
 
     def _add(self, row: Row) -> None:
-        """Write what has become known of a row that is settled."""
         row.stop_waiting()
         if self._is_abandoned or row.written is None or row.receipt is None:
             return

@@ -64,7 +64,6 @@ class Inbound:
             self._session.on(name, listener)
 
     def close(self) -> None:
-        """Stop listening: the session is closed, and a later start has a floor of its own."""
         for name, listener in self._listening.items():
             self._session.off(name, listener)
 
@@ -92,7 +91,6 @@ class Inbound:
             self._look_at(handle)
 
     def protect(self, handle: SpeechHandle) -> None:
-        """From now on it is an utterance of the floor."""
         if self._speeches[handle] is not None or handle.done():
             return
         say_what_is_off()

@@ -62,7 +62,6 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         await super()._update_activity(agent, **arguments)
 
     def model_of(self, agent: Agent) -> LLM[Any] | RealtimeModel | None:
-        """The model that an agent has in this session."""
         return agent.llm if is_given(agent.llm) else self.llm
 
     @property

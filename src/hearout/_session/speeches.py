@@ -94,7 +94,6 @@ class SpeechAttempt:
 
     @property
     def begins_at(self) -> float:
-        """The second of the utterance at which it begins."""
         return self.asked.begins_at
 
     @property
@@ -120,7 +119,6 @@ class Speeches:
         return self._by_handle.get(handle.id)
 
     def named(self, name: str) -> SpeechAttempt | None:
-        """The attempt at this utterance that LiveKit is making."""
         return next((speech for speech in self._by_handle.values() if speech.id == name), None)
 
     @contextmanager
@@ -134,11 +132,9 @@ class Speeches:
 
     @property
     def is_wished(self) -> bool:
-        """Whether somebody has said which speech the next one is."""
         return self._wish is not None
 
     def created(self, handle: SpeechHandle) -> None:
-        """LiveKit made a speech."""
         if self._wish is not None:
             self._asked[handle.id] = self._wish
             handle.add_done_callback(self._forget)
@@ -174,11 +170,9 @@ class Speeches:
         return any(asked.id == name and not asked.is_over for asked in self.utterances.values())
 
     def end(self, handle: SpeechHandle) -> SpeechAttempt:
-        """LiveKit finished it."""
         return self._by_handle.pop(handle.id)
 
     def _forget(self, handle: SpeechHandle) -> None:
-        """It is over, whether it was protected or not."""
         self._asked.pop(handle.id, None)
 
     def _unused(self, name: str) -> str:

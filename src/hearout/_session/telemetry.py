@@ -40,7 +40,6 @@ class Telemetry:
         self._tagged: dict[str, dict[str, str]] = {DELIVERED: {}, CUT_IN: {}}
 
     def utterance(self, receipt: Receipt) -> None:
-        """Trace and tag an utterance whose receipt is settled."""
         fates = Counter(fate for _, fate in receipt.held)
         told: dict[str, Value | None] = {
             "hearout.id": receipt.id,
@@ -92,7 +91,6 @@ class Telemetry:
             self._tag(CUT_IN, receipt.id, "" if receipt.cause is None else receipt.cause.value)
 
     def amended(self, receipt: Receipt | None) -> None:
-        """More has become known of an utterance: the level in the tag follows."""
         if receipt is not None:
             self.tag(receipt)
 

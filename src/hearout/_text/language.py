@@ -90,7 +90,6 @@ class Language:
 
     @cached_property
     def lexicon(self) -> Lexicon:
-        """All words of the language with their meanings."""
         return Lexicon({name: getattr(self, name) for name in MEANINGS})
 
     @cached_property
@@ -120,7 +119,6 @@ def language(code: str, more: Mapping[str, Iterable[str]] | None = None) -> Lang
 
 
 def every_language() -> tuple[Language, ...]:
-    """All languages that have a data file."""
     return tuple(_read(code) for code in CODES)
 
 

@@ -46,7 +46,6 @@ class _Phrase:
     """Whether nothing else may stand in its clause."""
 
     def stands_in(self, said: list[Token], at: int) -> bool:
-        """Whether the phrase stands in the text from this atom on."""
         last = at + len(self.atoms) - 1
         if self.is_whole and (at > 0 or len(self.atoms) != len(said)):
             return False

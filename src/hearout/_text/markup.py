@@ -25,7 +25,6 @@ def outside(text: str) -> Iterator[tuple[int, str]]:
 
 
 def has_words(text: str) -> bool:
-    """Whether a text has a letter or a digit outside of its markup."""
     return any(sign.isalnum() for sign in unmarked(text))
 
 

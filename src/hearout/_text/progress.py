@@ -18,7 +18,6 @@ Thing = TypeVar("Thing")
 
 @contextmanager
 def silent(_what: str) -> Iterator[Told]:
-    """Show nothing."""
     yield lambda _done, _of: None
 
 
