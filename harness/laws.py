@@ -418,6 +418,8 @@ def _state(thing: object) -> object:
     """All that is kept, and in what is kept."""
     if isinstance(thing, list | tuple | set):
         return [_state(item) for item in thing]
+    if isinstance(thing, dict):
+        return {key: _state(value) for key, value in thing.items()}
     if type(thing).__module__.startswith("hearout._floor.") and not isinstance(thing, Enum):
         return {name: _state(value) for name, value in vars(thing).items() if name not in POLICIES}
     return repr(thing)

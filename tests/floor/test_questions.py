@@ -94,8 +94,8 @@ MUTANTS: dict[str, tuple[str, str, Callable[[laws.Asked], None]]] = {
         laws.what_was_said_is_recorded,
     ),
     "lets what was cut short be acknowledged": (
-        "one.outcome is Outcome.FINISHED and (one.acknowledge",
-        "(one.acknowledge",
+        "one.outcome is Outcome.FINISHED and (button",
+        "(button",
         laws.acknowledged_once_and_after_its_end,
     ),
     "acknowledges as often as somebody presses": (

@@ -97,6 +97,9 @@ class Utterance:
         self._known_until: float | None = None
         self._begin(at)
 
+    def __repr__(self) -> str:
+        return f"<Utterance {self.id!r}>"
+
     def _begin(self, at: float) -> None:
         """An attempt at saying it begins, at this second of it."""
         self.made = self.played = self.begins_at

@@ -162,8 +162,11 @@ class PlayoutMeter(io.AudioOutput):
     def _of(self, handle: SpeechHandle) -> _Seconds:
         if handle.id not in self._seconds:
             self._seconds[handle.id] = _Seconds()
-            handle.add_done_callback(lambda _: self._seconds.pop(handle.id, None))
+            handle.add_done_callback(self._forget)
         return self._seconds[handle.id]
+
+    def _forget(self, handle: SpeechHandle) -> None:
+        self._seconds.pop(handle.id, None)
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         begins = self._captured is None
