@@ -236,9 +236,9 @@ class Questions:
             yield self._end(one, outcome, at)
         elif self._closing.gone_at is not None:
             one.missed = bool(one.attempts)
-            self._ring(self._closing.gone_for_good_at)
+            self.next_alarm = self._closing.gone_for_good_at
         elif one.pending_since is not None:
-            self._ring(one.pending_since + self._policy.timeouts.voice)
+            self.next_alarm = one.pending_since + self._policy.timeouts.voice
         elif one.utterance is None:
             yield one.ask(at, brief=False)
         elif one.utterance.is_open or one.utterance.away:
@@ -289,13 +289,13 @@ class Questions:
     def _listen(self, one: OpenQuestion, at: float) -> Iterator[Action]:
         heard = self._heard
         if heard.talking and at < one.deadline + LONGEST:
-            self._ring(one.deadline + LONGEST)
+            self.next_alarm = one.deadline + LONGEST
             return
         if heard.owes_words:
             longer = self._policy.timeouts.words if heard.guess else 0.0
             words_by = max(heard.due_by or 0.0, (one.since or 0.0) + longer)
             if at < words_by:
-                self._ring(words_by)
+                self.next_alarm = words_by
                 return
             assert one.utterance is not None
             heard.take_the_guess(at, one.utterance)
@@ -303,17 +303,17 @@ class Questions:
         keys = [key for key in one.keys if not key.early]
         quiet = max((_quiet_since(piece, heard) for piece in own), default=0.0) + RECONSIDER
         if own and at < quiet:
-            self._ring(quiet)
+            self.next_alarm = quiet
             return
         verdict = one.judge(words.join(piece.held.text for piece in own), self._language(one), keys)
         if verdict is not None:
             yield from self._judged(one, own, early, verdict, at)
         elif at < one.deadline and not (early or any(key.early for key in one.keys)):
-            self._ring(one.deadline)
+            self.next_alarm = one.deadline
         elif not keys and at < self._moment(one):
-            self._ring(self._moment(one))
+            self.next_alarm = self._moment(one)
         elif keys and at < one.deadline:
-            self._ring(one.deadline)
+            self.next_alarm = one.deadline
         else:
             yield from self._without_an_answer(one, early, at)
 
@@ -440,9 +440,6 @@ class Questions:
             self._note(one, (), Verdict(Meaning.UNCLEAR, "no answer in it"))
         self._open.remove(one)
         return a.EndQuestion(one.receipt(outcome, at, choice))
-
-    def _ring(self, at: float | None) -> None:
-        self.next_alarm = at
 
 
 def _choice(verdict: Verdict) -> str:

@@ -23,7 +23,8 @@ def line(at: float, what: e.Event | Action) -> str:
     """
     name = type(what).__name__
     if isinstance(what, e.Event):
-        given = choices_to_json({f.name: getattr(what, f.name) for f in _fields(what) if f.name != "narrow"})
+        kept = [one.name for one in dataclasses.fields(what) if one.name != "narrow"]  # type: ignore[arg-type]
+        given = choices_to_json({name: getattr(what, name) for name in kept})
         return json.dumps({"at": at, "event": name} | given, default=_plain)
     return json.dumps({"at": at, "action": name, "is": exact(what)})
 
@@ -42,7 +43,3 @@ def exact(action: Any) -> str:
     if isinstance(action, tuple):
         return f"({', '.join(exact(item) for item in action)})"
     return repr(action)
-
-
-def _fields(what: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(what)

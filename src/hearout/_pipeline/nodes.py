@@ -6,6 +6,7 @@ whether an STT may be kept across a hand-over (1.8.9, ``agent_session.py``), so 
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from livekit import rtc
@@ -22,6 +23,7 @@ from .retry import SPEECH, Retry, RetryWatcher
 from .transcripts import TranscriptGate
 
 Hook = Callable[[Agent, Any, llm.ChatContext, llm.ChatMessage], Awaitable[None]]
+Enters = Callable[[], Awaitable[None]]
 Exceeded = Callable[[Callable[[UserTurnExceededEvent], Awaitable[None]], UserTurnExceededEvent], Awaitable[None]]
 
 
@@ -47,20 +49,14 @@ class Watcher(RetryWatcher, Protocol):
         """The answer that was prepared for this speech."""
 
 
-class Entering(Protocol):
-    """Who stands before an agent's `on_enter`."""
-
-    def entering(self, on_enter: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """What LiveKit calls in its place."""
-
-
 class Nodes:
     """The nodes of one agent: the agent's own, and the wrapped ones that LiveKit calls.
 
     Args:
         agent: whose. Wrapped until :meth:`unwrap`.
         turn_completed: called instead of the agent's hook, with the agent, the hook, and what LiveKit gives it.
-        turn_exceeded: the same for its ``on_user_turn_exceeded``, without the agent.
+        entering: gives what is called instead of the agent's ``on_enter``.
+        turn_exceeded: the same as `turn_completed` for its ``on_user_turn_exceeded``, without the agent.
     """
 
     def __init__(
@@ -70,14 +66,12 @@ class Nodes:
         gate: TranscriptGate,
         retry: Retry,
         watcher: Watcher,
-        takeover: Entering,
+        entering: Callable[[Enters], Enters],
         turn_completed: Hook,
         turn_exceeded: Exceeded,
     ) -> None:
         self._watcher = watcher
         self._turn_completed = turn_completed
-        self._turn_exceeded = turn_exceeded
-        self._exceeded = agent.on_user_turn_exceeded
         self.turn = asyncio.Lock()
         """Held while the agent's hook runs and its answer is asked for: turns are answered in their order."""
         self.think = agent.llm_node
@@ -95,8 +89,8 @@ class Nodes:
             "tts_node": self._tts_node,
             "transcription_node": self._transcription_node,
             "on_user_turn_completed": self._on_user_turn_completed,
-            "on_user_turn_exceeded": self._on_user_turn_exceeded,
-            "on_enter": takeover.entering(agent.on_enter),
+            "on_user_turn_exceeded": partial(turn_exceeded, agent.on_user_turn_exceeded),
+            "on_enter": entering(agent.on_enter),
         }
         self._own = {name: agent.__dict__.get(name) for name in wrapped}
         for name, node in wrapped.items():
@@ -170,9 +164,6 @@ class Nodes:
 
     async def _on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
         await self._turn_completed(self._agent, self.hook, turn_ctx, new_message)
-
-    async def _on_user_turn_exceeded(self, ev: UserTurnExceededEvent) -> None:
-        await self._turn_exceeded(self._exceeded, ev)
 
 
 class _Sentences:

@@ -39,7 +39,8 @@ class StreamGuard:
         self._caller = caller
         self._waiting: dict[str, tuple[Reader, asyncio.TimerHandle]] = {}
         """Of whom a stream waits until its track is known: one of each."""
-        self._handlers: dict[str, Handler] = {}
+        self._livekits: Handler = lambda _reader, _identity: None
+        """Reads pre-connect audio."""
         self._noted = Noted()
         self._texts, self._bytes = room.register_text_stream_handler, room.register_byte_stream_handler
         room.register_text_stream_handler = self._register_text  # type: ignore[method-assign]
@@ -69,7 +70,7 @@ class StreamGuard:
 
     def _register_bytes(self, topic: str, handler: Handler) -> None:
         if topic == PRE_CONNECT:
-            self._handlers[topic], handler = handler, self._audio_opened
+            self._livekits, handler = handler, self._audio_opened
         self._bytes(topic, handler)
 
     def _texts_of_the_caller(self, handler: Handler) -> Handler:
@@ -91,7 +92,7 @@ class StreamGuard:
         if self._is_stranger(identity) or identity in self._waiting or owner not in ("", identity):
             self._refuse(reader, "pre-connect audio")
         elif owner:
-            self._handlers[PRE_CONNECT](reader, identity)
+            self._livekits(reader, identity)
         else:
             given_up = asyncio.get_running_loop().call_later(OWNER_KNOWN, self._give_up, identity)
             self._waiting[identity] = reader, given_up

@@ -19,6 +19,7 @@ from livekit.agents.voice.room_io import TextInputEvent
 from livekit.agents.voice.run_result import RunResult
 
 from .._floor import events as e
+from .._pipeline.own_audio import own_audio
 from .._room.connection import ConnectionLoss
 from .._room.page_reports import PageReports
 from ..errors import FloorClosedError, SettingsError
@@ -114,7 +115,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
                 return cast(RunResult[Any] | None, await super().start(agent, **started))
             await running.over.wait()
         bridge = self._bridge = Bridge(self, self._choices)
-        bridge.listeners.extend(self._floor_listeners)
+        bridge.runner.listeners.extend(self._floor_listeners)
         try:
             await self._open_ledger(bridge, arguments.get("room"))
             await bridge.takeover.remind(agent)
@@ -195,7 +196,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         """
         self._floor_listeners.append(listener)
         if self._bridge is not None:
-            self._bridge.listeners.append(listener)
+            self._bridge.runner.listeners.append(listener)
 
     @property
     def receipts(self) -> list[Receipt]:
@@ -354,7 +355,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
             return super().say(text, **arguments)
         asked = SpeechRequest(text=known, context=arguments.get("add_to_chat_ctx", True))
         if is_given(audio := arguments.get("audio", NOT_GIVEN)) and audio is not None:
-            arguments["audio"] = self._bridge.heard_to_its_end(audio)
+            arguments["audio"] = own_audio(audio, self._bridge.inbound)
         with self._bridge.while_open():
             if not self._bridge.speeches.is_wished and (instead := self._bridge.takeover.saying(known)) is not None:
                 return instead
@@ -418,7 +419,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         kept = (
             self._bridge is not None
             and isinstance(arg, UserTranscriptionTimeoutEvent)
-            and self._bridge.has_heard(since=arg.vad_speech_started_at)
+            and self._bridge.inbound.heard_at >= arg.vad_speech_started_at
         )
         if not (repeated or kept):
             super().emit(event, arg)

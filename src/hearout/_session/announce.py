@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from livekit.agents.types import NOT_GIVEN
-from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle
 
 from .._floor import events as e
@@ -181,11 +180,8 @@ class Announcer:
 
     def is_mute(self) -> bool:
         """Whether neither the session nor its agent has a TTS."""
-        try:
-            own = self._session.current_agent.tts
-        except RuntimeError:  # no agent runs
-            return False
-        return (own if is_given(own) else self._session.tts) is None
+        agent = self._session.running_agent
+        return agent is not None and self._session.tts_of(agent) is None
 
     def go_on(self, asked: SpeechRequest, *, held: Sequence[str]) -> SpeechHandle:
         """Say the rest of a dead agent's utterance; a later announcement of the same text gets this handle.

@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from livekit import rtc
 from livekit.agents import Agent, CloseEvent, UserInputTranscribedEvent, get_job_context
-from livekit.agents.utils import is_given
 
 from .._floor import events as e
 from .._floor.awake import AwakeFloor
 from .._floor.state import Progress
 from .._pipeline.hearing import CallerAudio
 from .._pipeline.nodes import Nodes
-from .._pipeline.own_audio import own_audio
 from .._pipeline.playout import PlayoutMeter
 from .._pipeline.retry import SPEECH, Patience, Retry
 from .._pipeline.transcripts import TranscriptGate
@@ -37,7 +35,7 @@ from .inbound import Inbound
 from .outbound import Outbound
 from .process import page_shows_all
 from .realtime import RealtimeDoors
-from .runner import FloorListener, Runner
+from .runner import Runner
 from .speeches import Speeches
 from .takeover import Takeover
 from .telemetry import Telemetry
@@ -102,10 +100,6 @@ class Bridge:
     @property
     def now(self) -> float:
         return self.runner.now
-
-    @property
-    def listeners(self) -> list[FloorListener]:
-        return self.runner.listeners
 
     @property
     def is_owing(self) -> bool:
@@ -174,22 +168,18 @@ class Bridge:
         self.inbound.look_for_flips()
         return self.floor.holding
 
-    def heard_to_its_end(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncIterable[rtc.AudioFrame]:
-        """The audio that the program lets the agent say, for LiveKit."""
-        return own_audio(audio, self.inbound)
-
     def wrap(self, agent: Agent) -> Nodes:
         """Stand between LiveKit and this agent's nodes; once for each agent."""
         if id(agent) not in self._nodes:
-            recognizer = agent.stt if is_given(agent.stt) else self.session.stt
-            if recognizer is not None and not recognizer.capabilities.interim_results:
+            stt = self.session.stt_of(agent)
+            if stt is not None and not stt.capabilities.interim_results:
                 self.feed(e.PhrasesExpected())
             self._nodes[id(agent)] = Nodes(
                 agent,
                 gate=self.gate,
                 retry=self._retry,
                 watcher=self.inbound,
-                takeover=self.takeover,
+                entering=self.takeover.entering,
                 turn_completed=self.inbound.turn_completed,
                 turn_exceeded=self.inbound.turn_exceeded,
             )
@@ -225,15 +215,11 @@ class Bridge:
             feed=self.feed,
             shows_all=page_shows_all(),
         )
-        self.listeners.append(page.hear)
+        self.runner.listeners.append(page.hear)
         self.receipts.on_amended.append(page.show_receipt)
         self.receipts.evidence = Evidence(followed, page, acknowledge=self.policy.timeouts.acknowledge)
         page.reports.on_news.append(self.receipts.look_at)
         followed.follow()
-
-    def has_heard(self, *, since: float) -> bool:
-        """Whether a transcript was held since then (`time.time()`), of which LiveKit knows nothing."""
-        return self.inbound.heard_at >= since
 
     def is_repeated(self, event: UserInputTranscribedEvent) -> bool:
         """Whether LiveKit reports a transcript that was reported while held; asked once for each."""
@@ -299,7 +285,5 @@ class Bridge:
         self.receipts.ledger = ledger
 
     def _agent_name(self) -> str:
-        try:
-            return type(self.session.current_agent).__name__
-        except RuntimeError:  # before its first agent runs, and after its last
-            return ""
+        agent = self.session.running_agent
+        return "" if agent is None else type(agent).__name__

@@ -161,12 +161,10 @@ class Outbound:
 
     def _chosen(self) -> tuple[Agent | None, Any]:
         """The agent with a turn detection of its own, or None for the session; and the turn detection."""
-        try:
-            agent = self._session.current_agent
-        except RuntimeError:  # before the first agent runs, and after the last
-            return None, self._session.turn_detection
-        own = agent.turn_detection
-        return (agent, own) if is_given(own) else (None, self._session.turn_detection)
+        agent = self._session.running_agent
+        if agent is not None and is_given(own := agent.turn_detection):
+            return agent, own
+        return None, self._session.turn_detection
 
     def _hold(self, action: a.Hold) -> None:
         self._gate.take_back_the_guess()

@@ -6,6 +6,8 @@ from typing import Any
 from livekit.agents import Agent, SpeechCreatedEvent
 from livekit.agents import AgentSession as LiveKitSession
 from livekit.agents.llm import LLM, DuplexModel, DuplexRealtimeAdapter, RealtimeModel, RealtimeSession
+from livekit.agents.stt import STT
+from livekit.agents.tts import TTS
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.agents.voice import SpeechHandle
@@ -61,13 +63,31 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         self.admit(agent)
         await super()._update_activity(agent, **arguments)
 
+    @property
+    def running_agent(self) -> Agent | None:
+        """The agent; None before the first one runs, and after the last."""
+        try:
+            return self.current_agent
+        except RuntimeError:
+            return None
+
+    def tts_of(self, agent: Agent) -> TTS[Any] | None:
+        """The TTS that an agent has in this session."""
+        return agent.tts if is_given(agent.tts) else self.tts
+
+    def stt_of(self, agent: Agent) -> STT[Any] | None:
+        """The STT that an agent has in this session."""
+        return agent.stt if is_given(agent.stt) else self.stt
+
     def model_of(self, agent: Agent) -> LLM[Any] | RealtimeModel | None:
         return agent.llm if is_given(agent.llm) else self.llm
 
     @property
     def hears_sound(self) -> bool:
         """Whether the model of the agent that runs is a realtime model."""
-        return self.realtime is not None and isinstance(self._model(), RealtimeModel)
+        agent = self.running_agent
+        model = self.llm if agent is None else self.model_of(agent)
+        return self.realtime is not None and isinstance(model, RealtimeModel)
 
     def admit(self, agent: Agent) -> None:
         """Put an agent's realtime model behind the floor, before LiveKit asks for it.
@@ -132,7 +152,7 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         return _flagged(super().generate_reply(**arguments), chosen)
 
     def _protect_as_its_agent(self, event: SpeechCreatedEvent) -> None:
-        agent = self._running()
+        agent = self.running_agent
         if agent is not None and id(agent) in self._hidden:
             event.speech_handle.allow_interruptions = False
 
@@ -142,11 +162,10 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         Raises:
             SettingsError: the model is a realtime model, and there is no STT; or no TTS, where `tts` is needed.
         """
-        agent = self._running()
+        agent = self.running_agent
         if not self.hears_sound or agent is None or (allowed if is_given(allowed) else not self.protects(agent)):
             return
-        own = agent.tts
-        if tts and self.output.audio is not None and (own if is_given(own) else self.tts) is None:
+        if tts and self.output.audio is not None and self.tts_of(agent) is None:
             raise SettingsError(
                 "speech that may not be interrupted is said word for word, which a realtime model does not promise; "
                 "pass a tts beside it to the session or the agent, or audio= here",
@@ -155,23 +174,12 @@ class RealtimeDoors(LiveKitSession[Userdata_T]):
         self._check_stt(agent, "speech may not be interrupted")
 
     def _check_stt(self, agent: Agent, why: str) -> None:
-        own = agent.stt
-        if (own if is_given(own) else self.stt) is None:
+        if self.stt_of(agent) is None:
             raise SettingsError(
                 f"{why}, and its realtime model hears nothing meanwhile: what the caller says over it would be lost; "
                 "pass an stt beside the model to the session or the agent",
                 setting="stt",
             )
-
-    def _running(self) -> Agent | None:
-        try:
-            return self.current_agent
-        except RuntimeError:  # before its first agent runs, and after its last
-            return None
-
-    def _model(self) -> LLM[Any] | RealtimeModel | None:
-        agent = self._running()
-        return self.llm if agent is None else self.model_of(agent)
 
     def _model_opened(self, behind: RealtimeSession[Any]) -> None:
         """Let LiveKit's fallback adapter reach the session, which LiveKit does only for the adapter's own class."""

@@ -7,7 +7,7 @@ that one owed is said when `on_enter` is through.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .. import _text as words
 from .._floor import events as e
+from .._pipeline.nodes import Enters
 from ..ledger._calls import WORKER, WatchedCall
 from ..receipts import Fate
 from ..receipts._codec import sha256
@@ -31,8 +32,6 @@ logger = logging.getLogger("hearout")
 _ENTRIES: ContextVar[list[object]] = ContextVar("hearout_entries")
 """The agent's `on_enter` in which this is asked for, as long as it runs. A list, and not a flag: whatever it starts
 inherits the context, and lives longer."""
-
-Enters = Callable[[], Awaitable[None]]
 
 
 def watched_call(job: JobContext, call: str, environ: Mapping[str, str]) -> WatchedCall | None:
