@@ -84,8 +84,8 @@ MUTANTS: dict[str, tuple[str, str, Callable[[laws.Asked], None]]] = {
         laws.asked_as_often_as_allowed,
     ),
     "forgets to ring": (
-        "        self.next_alarm = at\n",
-        "        pass\n",
+        "            yield self.next_alarm\n",
+        "            yield from ()\n",
         laws.ends_once,
     ),
     "calls an early yes a yes": (
