@@ -35,12 +35,7 @@ class Meaning(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What words are to a question, and why.
-
-    Args:
-        rule: the rule that gave it, in words.
-        choice: which choice was made, or which digits were said; empty where none was.
-    """
+    """What words are to a question, by which rule, and which choice or digits they are; empty where they are none."""
 
     meaning: Meaning
     rule: str

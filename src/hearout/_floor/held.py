@@ -186,11 +186,7 @@ class HeldWords:
                 said.by_hand, said.committed = by_hand, not by_hand
 
     def commit_turn(self, at: float, patience: float, *, replies: bool, holding: bool) -> None:
-        """The program ends the caller's turn: all that was said until now, and what is still to be recognised of it.
-
-        Args:
-            holding: whether the floor holds; otherwise the turn is LiveKit's.
-        """
+        """The program ends the caller's turn: all that was said until now, and what is still to be recognised of it."""
         ended, self.at_livekit = self.at_livekit, []
         if not holding:
             return

@@ -8,9 +8,6 @@ class Playhead:
     """One attempt's playout, in runs without a gap: each began at a second of the call, at a second of the utterance.
 
     Within a run it goes by the clock, and so may be ahead of the audio output. No receipt claims what it says.
-
-    Args:
-        begins_at: the second of the utterance at which the attempt begins.
     """
 
     def __init__(self, begins_at: float) -> None:

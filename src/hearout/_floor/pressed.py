@@ -29,11 +29,7 @@ class Pressed:
         self._given: list[str] = []
 
     def note(self, event: e.KeysPressed | e.ChoicePressed, at: float, owner: Utterance, *, holding: bool) -> None:
-        """Note a pressed key or button, and settle its fate.
-
-        Args:
-            holding: whether it is put on record.
-        """
+        """Note a pressed key or button, and settle its fate; it is put on record while the floor holds."""
         if isinstance(event, e.KeysPressed):
             held, of, keys = Held(event.digits, at, Kind.PRESSED), "", event.digits
         else:

@@ -270,10 +270,9 @@ class Questions:
         return _ENDS.get(utterance.outcome) if over and utterance is not None and utterance.outcome else None
 
     def _counts_from(self, one: OpenQuestion, at: float) -> bool:
-        """From when on an answer counts: the question had been asked, and nothing else was said since.
+        """Note from when on an answer counts: the question had been asked, and nothing else was said since.
 
-        Returns:
-            Whether this is known since now.
+        Whether this is known since now.
         """
         assert one.utterance is not None
         new = one.since is None or one.disturbed

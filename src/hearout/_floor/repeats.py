@@ -33,12 +33,7 @@ _OVER = (Outcome.CALLER_GONE, Outcome.NOT_ANSWERED, Outcome.SHUT_DOWN)
 
 @dataclass
 class _Due:
-    """An announcement that is to be said again.
-
-    Args:
-        at: from when on.
-        utterance: the last time; None where another agent said it.
-    """
+    """An announcement that is to be said again, and its last utterance; None where another agent said it."""
 
     at: float
     utterance: Utterance | None

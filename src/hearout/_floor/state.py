@@ -121,11 +121,7 @@ class Queue:
         self._closed = [other for other in self._closed if (other.ended_at or 0.0) >= since] + [one]
 
     def reopen(self, known_until: float, at: float, cause: Cause | None) -> list[tuple[str, str]]:
-        """What the caller missed of utterances that are over is owed under new ids, before all else.
-
-        Returns:
-            The new ids, each with the old one.
-        """
+        """Owe what the caller missed of utterances that are over, before all else; the new ids, with the old ones."""
         missed = [one for one in self._closed + self.all if one.is_missed(known_until)]
         again = [(one.again(self._unused(one.id), known_until, at, cause), one) for one in missed]
         owed = [(new, old) for new, old in again if new.away]
@@ -172,11 +168,7 @@ class Queue:
                 yield cuts_at
 
     def free_since(self, one: Utterance, freed_at: float) -> float | None:
-        """Since when no other protected speech stands before this one; None while some does.
-
-        Args:
-            freed_at: when the last one that stood before others was over.
-        """
+        """Since when no other protected speech stands before this one; None while some does."""
         owed = self.open()
         others = [other for other in owed if other is not one]
         waits = any(other.playing for other in others) or (bool(others) and owed[0] is not one)
@@ -254,12 +246,9 @@ class Preparing:
 
 @dataclass
 class Closing:
-    """The events that have begun to end a call. Times in seconds from the call's start; None where one has not
-    happened.
+    """The events that have begun to end a call, with the policy's timeouts for them.
 
-    Args:
-        caller_return: seconds that a caller has for returning.
-        shutdown: seconds that protected speech has in a shutdown.
+    Times in seconds from the call's start; None where one has not happened.
     """
 
     caller_return: float

@@ -301,11 +301,9 @@ class Utterance:
         return False
 
     def gives_up_at(self, policy: Policy, *, free_since: float | None) -> float | None:
-        """The second at which the utterance counts as stuck if nothing happens; None while it has all the time that it
-        needs.
+        """The second at which the utterance counts as stuck if nothing happens; None while it may take its time.
 
         Args:
-            policy: how long to wait for what.
             free_since: since when no other protected speech stands before it; None while some does.
         """
         timeouts = policy.timeouts

@@ -74,7 +74,6 @@ class TtsAttempt:
         begins: the character of the text at which this try begins; what is before has been said.
         cut: whether `begins` counts in the node's own text, because it uses no TTS of LiveKit.
         note: called with the text that the TTS was given, and with whether that is ``complete``.
-        awake: tells how long the loop really ran.
     """
 
     def __init__(

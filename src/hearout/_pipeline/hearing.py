@@ -83,12 +83,7 @@ class CallerAudio:
 
 
 class _Noted(io.AudioInput):
-    """An input whose frames are noted as they come.
-
-    Args:
-        came: called with each frame, and this.
-        first: frames that come before its own.
-    """
+    """An input whose frames are noted as they come; those of `first` come before its own."""
 
     def __init__(
         self,

@@ -16,10 +16,6 @@ async def own_audio(audio: AsyncIterable[rtc.AudioFrame], watcher: RetryWatcher)
 
     Where one cannot be made, LiveKit (1.8.9) calls the speech done at once, while frames that came before still play.
     Protected speech goes on until they have left.
-
-    Args:
-        audio: the program's.
-        watcher: told that the rest will not be said.
     """
     handle = SPEECH.get()
     same = _SameForm()

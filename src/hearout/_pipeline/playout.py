@@ -98,7 +98,6 @@ class PlayoutMeter(io.AudioOutput):
 
     Args:
         speaking: whose audio is being captured: called in LiveKit's task for it.
-        awake: tells how long the loop really ran.
         lead_in: asked when a stretch begins: seconds of silence to play before it, which are no part of it.
     """
 

@@ -77,11 +77,7 @@ class PreparedAnswer:
         return self._chunks.read()
 
     def first(self, otherwise: TtsNode) -> TtsNode:
-        """A TTS node whose first try is the prepared audio. Every other try asks the TTS.
-
-        Args:
-            otherwise: the agent's node, for another text and for every other try.
-        """
+        """A TTS node that tries the prepared audio first. For another text, and in each later try, it asks the TTS."""
         tries = itertools.count()
         return lambda text, model: otherwise(text, model) if next(tries) else self._frames_of(text, model, otherwise)
 

@@ -29,12 +29,7 @@ def _method(name: str) -> Any:
 
 
 class RealtimeModels:
-    """The realtime models of one session, each behind one proxy.
-
-    Args:
-        holds: whether the floor holds now.
-        opened: called with each session of a model.
-    """
+    """The realtime models of one session, each behind one proxy."""
 
     def __init__(self, *, holds: Callable[[], bool], opened: Callable[[llm.RealtimeSession[Any]], None]) -> None:
         self.holds = holds
@@ -57,10 +52,9 @@ class RealtimeModels:
         self._opened(behind)
 
     def heard(self, transcript: stt.SpeechEvent) -> bool:
-        """A final transcript came while the floor did not hold.
+        """A final transcript came while the floor did not hold; whether `take_over` may give it back.
 
-        Returns:
-            Whether it is of sound that a model may have in its buffer: `take_over` gives it back then.
+        It may be of sound that a model has in its buffer.
         """
         may_come_back = any(one.is_collecting for one in self._sessions())
         if may_come_back:
@@ -68,11 +62,7 @@ class RealtimeModels:
         return may_come_back
 
     def take_over(self) -> list[stt.SpeechEvent]:
-        """The floor holds from now on: sound of which no turn was made is taken out of the buffers.
-
-        Returns:
-            The final transcripts of that sound.
-        """
+        """Take sound of which no turn was made out of the buffers: the floor holds. Gives its final transcripts."""
         for one in self._sessions():
             one.take_over()
         passed, self._passed = self._passed, []

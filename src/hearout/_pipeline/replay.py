@@ -56,11 +56,7 @@ class ReplayBuffer(Generic[T]):
 async def record(
     start: Callable[[], Any], recording: ReplayBuffer[Any], note: Callable[[Any], None] = lambda _: None
 ) -> None:
-    """Fill a recording with what a node gives; to be run by one task, which may be cancelled.
-
-    Args:
-        recording: what to fill; what the node raises is raised to its readers.
-    """
+    """Fill a recording with what a node gives or raises; to be run by one task, which may be cancelled."""
     try:
         async for item in iterated(start()):
             recording.add(item)

@@ -107,11 +107,7 @@ class Retry:
     _pieces: int = field(default=0, init=False)
 
     def tts_node(self, original: TtsNode, voice: Callable[[], Any] = lambda: None) -> TtsNode:
-        """The node that resumes what its TTS did not say.
-
-        Args:
-            voice: the TTS that it uses, where that is one of LiveKit's.
-        """
+        """The node that resumes what its TTS (`voice`, where that is one of LiveKit's) did not say."""
 
         async def speak(text: AsyncIterable[str], model: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
             tool = voice()

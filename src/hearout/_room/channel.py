@@ -40,13 +40,10 @@ class Channel:
         self._room.local_participant.register_rpc_method(method, answered)
 
     async def call(self, identity: str, method: str, payload: str, *, within: float) -> str:
-        """Ask a participant; its answer.
-
-        Args:
-            within: seconds after which the answer is too late.
+        """Ask a participant; the answer, which is too late after so many seconds.
 
         Raises:
-            Refused: there is no answer.
+            Refused: there is none.
         """
         try:
             # The round trip bounds how long a participant who is gone goes unnoticed: 7 s by default (rtc 1.1.21).

@@ -60,12 +60,7 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
 
 
 class OwedHandle(Generic[T]):
-    """Something that is owed: await it for its record.
-
-    Args:
-        result: done with the record.
-        stop: stops it, for a reason.
-    """
+    """Something that is owed: await it for its record."""
 
     def __init__(self, id: str, *, result: asyncio.Future[T], stop: Callable[[str], None]) -> None:
         self.id = id
@@ -85,11 +80,7 @@ class OwedHandle(Generic[T]):
 
 
 def said_before(receipt: Receipt, stop: Callable[[str], None]) -> "AnnouncementHandle":
-    """The handle of an utterance that a dead agent said whole: nothing is said again, and the receipt is there.
-
-    Args:
-        stop: ends its coming again, for a reason.
-    """
+    """The handle of an utterance that a dead agent said whole; `stop` ends its coming again."""
     done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
     done.set_result(receipt)
     return AnnouncementHandle(receipt.id, receipt=done, played=lambda: receipt.played, stop=stop)
@@ -186,10 +177,6 @@ class Announcer:
     def go_on(self, asked: SpeechRequest, *, held: Sequence[str]) -> SpeechHandle:
         """Say the rest of a dead agent's utterance; a later announcement of the same text gets this handle.
 
-        Args:
-            asked: the rest.
-            held: what the caller had said over it, oldest first.
-
         Raises:
             RuntimeError: LiveKit's session is closing.
         """
@@ -237,10 +224,6 @@ class AnnouncementHandle(OwedHandle[Receipt]):
 
     Awaiting raises nothing: how it ended is the receipt's outcome. Whoever stops waiting (a time-out, a task that is
     cancelled) does not stop the announcement. When stopped, its receipt says that the operator did, and why.
-
-    Args:
-        played: tells how many seconds of it have left the audio output.
-        stop: stops it, for a reason.
     """
 
     def __init__(

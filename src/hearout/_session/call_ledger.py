@@ -126,12 +126,7 @@ class Row:
 
 
 class CallLedger:
-    """Keeps the book of one call.
-
-    Args:
-        agent: tells who speaks.
-        progress: tells how far an utterance is.
-    """
+    """Keeps the rows of one call."""
 
     def __init__(
         self, writer: LedgerWriter, call: str, *, agent: Callable[[], str], progress: Callable[[str], Progress]

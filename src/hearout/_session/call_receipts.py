@@ -14,12 +14,7 @@ from .speeches import Speeches
 
 
 class CallReceipts:
-    """What became of the protected utterances of one call.
-
-    Args:
-        agent: tells who speaks.
-        start: begins a task that the session waits for when it closes.
-    """
+    """What became of the protected utterances of one call."""
 
     def __init__(
         self,

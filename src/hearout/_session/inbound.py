@@ -216,11 +216,7 @@ class Inbound:
         return False
 
     def take_over(self) -> bool:
-        """The floor holds: the words of the caller's sound of which a realtime model made no turn are held words.
-
-        Returns:
-            Whether there are any of which LiveKit would make a turn.
-        """
+        """Hold the words of which a realtime model made no turn; whether LiveKit would make a turn of any."""
         if (models := self._session.realtime) is None:
             return False
         passed = models.take_over()

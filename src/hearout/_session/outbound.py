@@ -196,11 +196,7 @@ class Outbound:
             agent.turn_detection = chosen
 
     async def _commit(self, action: a.Release, turn: asyncio.Future[str] | None) -> None:
-        """Let LiveKit make a turn of its transcripts, the returned ones included.
-
-        Args:
-            turn: waits for the words; None where nobody does.
-        """
+        """Let LiveKit make a turn of its transcripts, the returned ones included; `turn` waits for the words."""
         await self._returned.wait()
         await self._gate.taken()
         made = self._session.commit_user_turn(transcript_timeout=action.patience, skip_reply=not action.replies)
