@@ -1,7 +1,6 @@
 """A scripted room in virtual time, and hearout's view of that room."""
 
 import asyncio
-import types
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,7 +125,7 @@ class Kept(list[Receipt]):
 
     follows: Participants
 
-    def look_again(self, *, since: float) -> None:
+    def look_again(self, since: float) -> None:
         for number, receipt in enumerate(self):
             if receipt.ended_at >= since:
                 self[number] = self.follows.witnessed(receipt)
@@ -139,13 +138,22 @@ class Scene:
         self.room = FakeRoom()
         self.told: list[tuple[float, e.Event]] = []
         self.receipts = Kept()
-        self.speeches: list[Any] = [types.SimpleNamespace(id="notice")]
+        self.queued = ["notice"]
         self._began = asyncio.get_running_loop().time()
         self.linked: Person | None = None
         self._identity = ""
         self.room_io = self
         self.on_close: list[Callable[[Any], None]] = []
-        self.follows = Participants(self.room, self, policy, self, wall=asyncio.get_running_loop().time)  # type: ignore[arg-type]
+        self.follows = Participants(
+            self.room,  # type: ignore[arg-type]
+            self,  # type: ignore[arg-type]
+            policy,
+            now=lambda: self.now,
+            feed=self.feed,
+            queued=lambda: self.queued,
+            look_again=self.receipts.look_again,
+            wall=asyncio.get_running_loop().time,
+        )
         self.receipts.follows = self.follows
 
     # what the session and the shell are to `Participants`
@@ -158,7 +166,7 @@ class Scene:
     def now(self) -> float:
         return asyncio.get_running_loop().time() - self._began
 
-    def feed(self, event: e.Event, *, at: float | None = None) -> None:
+    def feed(self, event: e.Event) -> None:
         self.told.append((round(self.now, 2), event))
 
     def once(self, name: str, callback: Callable[[Any], None]) -> None:

@@ -273,7 +273,7 @@ def test_a_ringing_telephone_delays_speech_and_gets_none() -> None:
 def test_a_telephone_is_spoken_to_when_answered_and_gone_when_it_hangs_up() -> None:
     async def play(call: Scene) -> None:
         phone = Person("phone", kind=SIP, attributes={"sip.callStatus": "ringing"})
-        call.speeches.clear()
+        call.queued.clear()
         call.join(phone)
         await call.until(5.0)
         for at, status in ((5.0, "active"), (9.0, "hangup")):

@@ -17,7 +17,7 @@ from hearout.policy import Timeouts
 async def picked_up(call: Scene, *, packets: bool = True) -> Telephone:
     """A telephone that is answered at second 1."""
     phone = Telephone(call, packets=packets)
-    call.speeches.clear()
+    call.queued.clear()
     phone.rings()
     await call.until(1.0)
     await phone.is_answered()
@@ -161,7 +161,7 @@ def test_only_keys_of_a_telephone_are_keys(digit: str) -> None:
 def test_a_telephone_that_is_never_answered_is_told_at_once(how: Departure, cause: Cause) -> None:
     async def play(call: Scene) -> None:
         phone = Telephone(call)
-        call.speeches.clear()
+        call.queued.clear()
         phone.rings("dialing")
         await call.until(7.0)
         await phone.leaves(how)

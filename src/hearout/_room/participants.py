@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from livekit import api, rtc
 from livekit.agents import get_job_context
@@ -76,44 +76,16 @@ class _Person:
     lost: bool = False
 
 
-class Attempting(Protocol):
-    """An attempt at an utterance that is owed."""
-
-    id: str
-
-
-class WrittenReceipts(Protocol):
-    """The receipts of the call."""
-
-    def look_again(self, *, since: float) -> None:
-        """More has become known of who heard what ended since then, in seconds from the call's start."""
-
-
-class Host(Protocol):
-    """What `Participants` needs of the session that talks in the room."""
-
-    @property
-    def receipts(self) -> WrittenReceipts:
-        """Those that are written."""
-
-    @property
-    def speeches(self) -> Iterable[Attempting]:
-        """What is said, or waits to be."""
-
-    @property
-    def now(self) -> float:
-        """Seconds since the session began."""
-
-    def feed(self, event: e.Event, *, at: float | None = None) -> None:
-        """Tell the floor."""
-
-
 class Participants:
     """The people in the room of one session: tells the floor about each, and puts each on the receipts.
 
     Args:
         room: LiveKit's, connected or not yet.
         session: whose linked participant is the caller.
+        now: the second of the call.
+        feed: tells the floor.
+        queued: the keys of the utterances that are said, or wait to be.
+        look_again: called when more has become known of who heard what ended since a second of the call.
         wall: the clock of LiveKit's statistics: seconds since 1970.
     """
 
@@ -122,18 +94,21 @@ class Participants:
         room: rtc.Room,
         session: AgentSession[Any],
         policy: Policy,
-        host: Host,
         *,
+        now: Callable[[], float],
+        feed: Callable[[e.Event], None],
+        queued: Callable[[], Iterable[str]],
+        look_again: Callable[[float], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.caller = ""
         self._room = room
         self._session = session
         self._policy = policy
-        self._host = host
+        self._now, self._feed, self._queued, self._look_again = now, feed, queued, look_again
         self._job = get_job_context(required=False)
         self._presence = Presence(policy.timeouts.vanish)
-        self._signs = SignsOfLife(room, self._presence, now=lambda: host.now, wall=wall)
+        self._signs = SignsOfLife(room, self._presence, now=now, wall=wall)
         self._uplink = UplinkMonitor(room, self._presence)
         self._granted = ""
         self._deaf = ""
@@ -223,7 +198,7 @@ class Participants:
         """Wait for a sign that the caller was there at its end, where one can still come, and until its tail is out."""
         if not (said := playouts(receipt)):
             return
-        ended_at, until = said[-1][1], self._host.now + CONFIRMED
+        ended_at, until = said[-1][1], self._now() + CONFIRMED
         callers = [one for one in self._people() if one.identity == self.caller]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONFIRMED):
@@ -236,7 +211,7 @@ class Participants:
 
     async def _wait(self, until: float, known: Callable[[], bool]) -> None:
         """Until something is known, the caller has gone, or it is that second of the call."""
-        while self._presence.here(self.caller) and (left := until - self._host.now) > 0:
+        while self._presence.here(self.caller) and (left := until - self._now()) > 0:
             if known():
                 return
             await asyncio.sleep(min(left, GLANCE))
@@ -264,18 +239,18 @@ class Participants:
         identity, known = self.caller, self._of(self.caller)
         known.transferred = True
         if silent:
-            self._presence.deaf(identity, self._host.now)
+            self._presence.deaf(identity, self._now())
         try:
             yield
         except BaseException:
             known.transferred = False
             if silent:
-                self._presence.hears(identity, self._host.now)
+                self._presence.hears(identity, self._now())
             raise
 
     def answered_by(self, *, machine: bool) -> None:
         """A machine has listened from the beginning: nobody was present; or a person listens from now on."""
-        self._presence.hears(self.caller, self._host.now)
+        self._presence.hears(self.caller, self._now())
         if machine:
             self._presence.deaf(self.caller, 0.0)
         self._amend()
@@ -304,8 +279,8 @@ class Participants:
             "connection_quality_changed": self._quality_changed,
             "local_track_subscribed": self._subscribed,
             "sip_dtmf_received": self._pressed,
-            "reconnecting": lambda: self._presence.line_down(self._host.now),
-            "reconnected": lambda: self._presence.line_up(self._host.now),
+            "reconnecting": lambda: self._presence.line_down(self._now()),
+            "reconnected": lambda: self._presence.line_up(self._now()),
         }
 
     def _connection_changed(self, state: rtc.ConnectionState.ValueType) -> None:
@@ -389,9 +364,9 @@ class Participants:
         if len(pressed.digit) != 1 or pressed.digit not in KEYS:
             self._noted.note("what is no key of a telephone was ignored")
             return
-        self._presence.alive(who, self._host.now, theirs=True)
+        self._presence.alive(who, self._now(), theirs=True)
         if who and (who == self.caller or who in self._policy.may_press):
-            self._host.feed(e.KeysPressed(pressed.digit))
+            self._feed(e.KeysPressed(pressed.digit))
         else:
             self._noted.note("a key of a participant who is not the caller was ignored; Policy(may_press=…) lets them")
 
@@ -411,7 +386,7 @@ class Participants:
         if self._open:
             for person in self._people():
                 if self._is_here(person) and person.identity != self._deaf:
-                    self._presence.came(person.identity, self._host.now, by_signs=is_telephone(person))
+                    self._presence.came(person.identity, self._now(), by_signs=is_telephone(person))
         if linked is None or not self._is_here(linked):
             return
         self._rang = 0.0
@@ -419,8 +394,8 @@ class Participants:
             self._grant(linked.identity)
         if self._gone:
             self._gone, self._needs_lead_in = False, True
-            self._presence.hears(linked.identity, self._host.now)  # not a machine's call, nor transferred, any more
-            self._host.feed(e.CallerReturned())
+            self._presence.hears(linked.identity, self._now())  # not a machine's call, nor transferred, any more
+            self._feed(e.CallerReturned())
 
     def _is_here(self, person: rtc.RemoteParticipant) -> bool:
         """Whether a participant can be spoken to: connected, and if a telephone, answered."""
@@ -447,18 +422,18 @@ class Participants:
     def _open_to_everybody(self) -> None:
         self._open = True
         first = self._room.remote_participants.get(self._granted)
-        self._presence.came(self._granted, self._host.now, by_signs=first is not None and is_telephone(first))
+        self._presence.came(self._granted, self._now(), by_signs=first is not None and is_telephone(first))
         self._room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
         self._look_soon()
 
     def _went(self, identity: str, *, certain: bool, cause: Cause | None = None) -> None:
-        now = self._host.now
+        now = self._now()
         known_until = self._presence.left(identity, now, certain=certain)
         if identity == self.caller and not self._gone:
             self._gone = True
             logger.info("the caller is gone (%s), last known to be there at %.1f s", cause and cause.value, known_until)
             # whoever says that they leave may have been missed before: what is known counts, not what is said
-            self._host.feed(e.CallerLeft(known_until if known_until < now else None, cause))
+            self._feed(e.CallerLeft(known_until if known_until < now else None, cause))
         self._amend()
 
     # Signs of life
@@ -471,8 +446,8 @@ class Participants:
         while True:
             await asyncio.sleep(BEAT)
             self._look()
-            self._presence.listed(self._host.now)
-            await self._uplink.look(self._host.now)
+            self._presence.listed(self._now())
+            await self._uplink.look(self._now())
             self._open_anyway()
             self._ring()
             self._amend()
@@ -484,11 +459,11 @@ class Participants:
             return
         self._rang += BEAT
         if self._rang <= self._policy.timeouts.ring:
-            for speech in self._host.speeches:
-                self._host.feed(e.SpeechQueued(speech.id))
+            for key in self._queued():
+                self._feed(e.SpeechQueued(key))
         elif not self._gone:
             self._went(self.caller, certain=True, cause=Cause.NOT_ANSWERED)
 
     def _amend(self) -> None:
         """What has become known since a receipt was written: presence at its end."""
-        self._host.receipts.look_again(since=self._host.now - 2 * self._policy.timeouts.vanish)
+        self._look_again(self._now() - 2 * self._policy.timeouts.vanish)

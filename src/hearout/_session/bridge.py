@@ -205,7 +205,15 @@ class Bridge:
 
     def follow(self, room: rtc.Room) -> None:
         """Tell the floor and the receipts who is in the room."""
-        followed = self.room = Participants(room, self.session, self.policy, self)
+        followed = self.room = Participants(
+            room,
+            self.session,
+            self.policy,
+            now=lambda: self.now,
+            feed=self.feed,
+            queued=lambda: [speech.id for speech in self.speeches],
+            look_again=self.receipts.look_again,
+        )
         self._streams = StreamGuard(room, caller=followed.caller_now)
         page = self.page = CallersPage(
             Channel(room),

@@ -64,7 +64,7 @@ class CallReceipts:
             self.unsettled += 1
             self.start(self._confirmed(key, self.evidence))
 
-    def look_again(self, *, since: float = -math.inf) -> None:
+    def look_again(self, since: float = -math.inf) -> None:
         """Look again at the evidence for utterances that ended since a second of the call."""
         for tell in self.on_looked:
             tell()
