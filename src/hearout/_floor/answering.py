@@ -35,7 +35,7 @@ class Meaning(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What words are to a question, by which rule, and which choice or digits they are; empty where they are none."""
+    """What words are to a question, by which rule, and the choice or the digits in them; empty where there are none."""
 
     meaning: Meaning
     rule: str

@@ -83,7 +83,7 @@ class CallerAudio:
 
 
 class _Noted(io.AudioInput):
-    """An input whose frames are noted as they come; those of `first` come before its own."""
+    """An input whose frames are noted as they come, after those of `first`."""
 
     def __init__(
         self,
