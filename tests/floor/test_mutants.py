@@ -173,7 +173,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Law]] = {
     ),
     "hears a noise out for ever": (
         floor,
-        "heard.taken_for_noise = heard.is_noise(at, self.policy.timeouts.noise)",
+        "heard.taken_for_noise = heard.is_noise(at)",
         "pass",
         l5,
     ),

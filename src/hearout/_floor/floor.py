@@ -62,7 +62,7 @@ class Floor:
         """The utterance that ended last; owns the words that are held after it."""
         self._freed_at = 0.0
         """When the last utterance ended, or the last wait for one."""
-        self._held_words = HeldWords(language=self.policy.language)
+        self._held_words = HeldWords(self.policy, self.policy.language)
         """The caller's sounds and words."""
         self._asked = False
         """Whether an utterance that is over asked something, and no turn came since."""
@@ -206,7 +206,7 @@ class Floor:
             case e.CallerStarted():
                 self._held_words.started(at)
             case e.CallerStopped():
-                self._held_words.stopped(at, self.policy.timeouts.words)
+                self._held_words.stopped(at)
             case e.WordsGuessed() if self.holding:
                 self._is_in(event.language)
                 self._held_words.guessed(event.text, at, self._owner(), after_question=self._asked_before(at))
@@ -285,7 +285,7 @@ class Floor:
             elif self.closing.cuts(at):
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
-                one.give_up(at, self.policy, free_since=self._queue.free_since(one, self._freed_at))
+                one.give_up(at, free_since=self._queue.free_since(one, self._freed_at))
             if one.must_be_told_to_stop(at):
                 yield a.StopUtterance(one.id, one.why)
             if one.ended_at is not None or one.away:
@@ -340,7 +340,7 @@ class Floor:
             heard.expire(at)  # a cough: there were no words in it
             if self._holds:
                 self._owner().sounds += 1
-        heard.taken_for_noise = heard.is_noise(at, self.policy.timeouts.noise)
+        heard.taken_for_noise = heard.is_noise(at)
         yield from ()
 
     def _drop_a_stale_answer(self, _at: float) -> Iterator[Action]:
@@ -361,7 +361,7 @@ class Floor:
         if self.closing.begun:
             yield from self._note_what_is_left(at)
             return
-        noise = heard.is_noise(at, self.policy.timeouts.noise)
+        noise = heard.is_noise(at)
         if self._holds and (heard.owes_words or (heard.guess and noise)):
             if not noise and at < self._words_by():
                 return
@@ -376,7 +376,7 @@ class Floor:
         """The floor is free: the agent is given its turn, or LiveKit the beginning of its own."""
         if not (turn := (heard := self._held_words).to_answer):
             return
-        noise = heard.is_noise(at, self.policy.timeouts.noise)
+        noise = heard.is_noise(at)
         livekits = self._livekits.takes_words
         if heard.talking and not (noise or livekits or (heard.guess and not heard.by_sound)):
             return  # the next word shows whether the caller goes on
@@ -488,7 +488,7 @@ class Floor:
         yield from self._repeats.alarms(free=self._is_free, passed=self._livekits.passed)
         if self._expected_since is not None:
             yield self._expected_since + self.policy.timeouts.voice
-        noise_from = self._held_words.is_noise_from(self.policy.timeouts.noise)
+        noise_from = self._held_words.noise_from
         if noise_from is not None and self._waits_for_a_word():
             yield noise_from
         ends_at = self.closing.gone_for_good_at

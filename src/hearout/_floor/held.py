@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from .. import _text as words
-from ..policy import Answer
+from ..policy import Answer, Policy
 from ..receipts import Fate, Held, Kind
 from . import events as e
 from .actions import TurnKnown
@@ -95,9 +95,10 @@ class LastFinal:
 class HeldWords:
     """The caller's sounds and words. Times in seconds from the call's start; None where there is none."""
 
-    talking: bool = False
-    language: str = ""
+    policy: Policy = field(repr=False)
+    language: str
     """Of the caller's words: the policy's, otherwise what the STT took the last ones for."""
+    talking: bool = False
     stopped_at: float | None = None
     """When the caller was last known to have stopped."""
     sounds: list[WordlessSound] = field(default_factory=list)
@@ -250,18 +251,19 @@ class HeldWords:
             piece.replies = self.commit is None or self.commit.replies
         return piece
 
-    def is_noise_from(self, noise: float) -> float | None:
+    @property
+    def noise_from(self) -> float | None:
         """When the sound that goes on counts as noise, if no word shows in it before; None while the caller is silent.
 
-        Args:
-            noise: seconds without a word that speech does not have; three times as many where the STT hears phrases.
+        An STT that hears whole phrases gets three times as long.
         """
+        noise = self.policy.timeouts.noise
         if not self.talking or self.worded_at is None:
             return None
         return self.worded_at + max(noise if self.guesses else 3 * noise, LATE * self.slowest)
 
-    def is_noise(self, at: float, noise: float) -> bool:
-        since = self.is_noise_from(noise)
+    def is_noise(self, at: float) -> bool:
+        since = self.noise_from
         return since is not None and at >= since
 
     def began(self, at: float) -> float:
@@ -276,12 +278,12 @@ class HeldWords:
         if self.commit is not None:
             self.commit.until = self.commit.at
 
-    def stopped(self, at: float, grace: float) -> None:
+    def stopped(self, at: float) -> None:
         if self.talking:
             complete = self.final_at is not None and self.final_at > at - SILENCE and not self.guess
             self.talking, last = False, self.sounds[-1]
             needed = LATE * self.slowest if self.slowest or self.guesses else self.first_wait
-            last.ended, last.due_by = at, at + max(grace, needed)
+            last.ended, last.due_by = at, at + max(self.policy.timeouts.words, needed)
             self.stopped_at = at
             if complete:
                 self.sounds.remove(last)

@@ -161,7 +161,7 @@ class Queue:
             cuts_at: when a shutdown cuts what is said; None while none does.
         """
         for one in self.open(suspended=True):
-            gives_up = one.gives_up_at(self._policy, free_since=self.free_since(one, freed_at))
+            gives_up = one.gives_up_at(free_since=self.free_since(one, freed_at))
             if gives_up is not None:
                 yield gives_up
             if cuts_at is not None and not one.stopping:

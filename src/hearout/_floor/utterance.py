@@ -69,7 +69,7 @@ class Utterance:
 
     def __init__(self, request: e.SpeechRequested, policy: Policy, at: float) -> None:
         self.id = request.id
-        self.request = request
+        self.request, self._policy = request, policy
         self.repeats = request.repeats
         """The first utterance of an announcement that comes again; empty where it is this one."""
         self.cut_in = request.cut_in or policy.cut_in
@@ -300,13 +300,13 @@ class Utterance:
             self._over(at)
         return False
 
-    def gives_up_at(self, policy: Policy, *, free_since: float | None) -> float | None:
+    def gives_up_at(self, *, free_since: float | None) -> float | None:
         """The second at which the utterance counts as stuck if nothing happens; None while it may take its time.
 
         Args:
             free_since: since when no other protected speech stands before it; None while some does.
         """
-        timeouts = policy.timeouts
+        timeouts = self._policy.timeouts
         if self._told_at is not None:
             return self._told_at + STOP_GRACE
         if self.suspended:
@@ -322,8 +322,8 @@ class Utterance:
             return None
         return min(max(self._sign_of_life, free_since) + timeouts.voice, self._queued_since + timeouts.queue)
 
-    def give_up(self, at: float, policy: Policy, *, free_since: float | None) -> None:
-        due = self.gives_up_at(policy, free_since=free_since)
+    def give_up(self, at: float, *, free_since: float | None) -> None:
+        due = self.gives_up_at(free_since=free_since)
         if due is None or at < due or self._told_at is not None:
             return
         if self.playing:
