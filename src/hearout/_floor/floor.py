@@ -60,8 +60,6 @@ class Floor:
         """Owns the words that are held while only a reply is expected."""
         self._last = self._no_utterance
         """The utterance that ended last; owns the words that are held after it."""
-        self._freed_at = 0.0
-        """When the last utterance ended, or the last wait for one."""
         self._held_words = HeldWords(self.policy, self.policy.language)
         """The caller's sounds and words."""
         self._asked = False
@@ -76,7 +74,7 @@ class Floor:
         self._expected_since: float | None = None
         """Since when a protected reply is expected that LiveKit has not made yet."""
         self._gap = Gap()
-        self.closing = Closing(self.policy.timeouts.caller_return, self.policy.timeouts.shutdown)
+        self.closing = Closing(self.policy.timeouts)
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
         self._pressed = Pressed(self._questions, self._queue, self._held_words)
         self._repeats = Repeats(self._held_words)
@@ -142,7 +140,7 @@ class Floor:
                 self._expected_since = at
             case e.ReplyCalledOff():
                 self._livekits.replies = self._expected_since is not None and not self._queue.open()
-                self._expected_since, self._freed_at = None, at
+                self._expected_since, self._queue.freed_at = None, at
             case e.WordsLeftToLiveKit():
                 self._livekits.passed = not self._held_words.by_sound
                 self._held_words.passed(at, event.heard)
@@ -199,7 +197,7 @@ class Floor:
             case _:
                 assert isinstance(event, e.OfSpeech)
                 if (noted := self._queue.note(event, at)) is not None:
-                    self._last, self._freed_at = noted, at
+                    self._last, self._queue.freed_at = noted, at
 
     def _note_sound(self, event: e.CallerStarted | e.CallerStopped | e.WordsGuessed | e.WordsHeard, at: float) -> None:
         match event:
@@ -285,11 +283,11 @@ class Floor:
             elif self.closing.cuts(at):
                 one.stop(Outcome.SHUT_DOWN, "the session was closed")
             else:
-                one.give_up(at, free_since=self._queue.free_since(one, self._freed_at))
+                one.give_up(at, free_since=self._queue.free_since(one))
             if one.must_be_told_to_stop(at):
                 yield a.StopUtterance(one.id, one.why)
             if one.ended_at is not None or one.away:
-                self._last, self._freed_at = one, at
+                self._last, self._queue.freed_at = one, at
 
     def _reopen(self, at: float) -> Iterator[Action]:
         """A caller who vanished is missed only later: what ended since then was said to nobody."""
@@ -334,7 +332,7 @@ class Floor:
     def _wait_no_longer(self, at: float) -> Iterator[Action]:
         expected = self._expected_since
         if expected is not None and (self.closing.begun or at >= expected + self.policy.timeouts.voice):
-            self._expected_since, self._freed_at = None, at
+            self._expected_since, self._queue.freed_at = None, at
         heard = self._held_words
         if heard.owes_words and not heard.guess and at >= self._words_by():
             heard.expire(at)  # a cough: there were no words in it
@@ -390,7 +388,7 @@ class Floor:
             yield from self._give_back(committed)
         else:
             heard.settle_all(Fate.DELIVERED, committed)
-            self._gap = Gap((self._last.id, self._freed_at) if self._last.ended_at is not None else None)
+            self._gap = Gap((self._last.id, self._queue.freed_at) if self._last.ended_at is not None else None)
             self._asked = False
             self._preparing.delivered(ready, at)
             yield a.DeliverTurn(turn, ready.number if ready else None, over_noise=noise)
@@ -467,7 +465,7 @@ class Floor:
 
     def _words_by(self) -> float:
         """Until when to wait for the words of a sound; where a guess says that there are words, longer."""
-        after_the_end = self._freed_at + self.policy.timeouts.words if self._held_words.guess else 0.0
+        after_the_end = self._queue.freed_at + self.policy.timeouts.words if self._held_words.guess else 0.0
         return max(after_the_end, self._held_words.due_by or 0.0)
 
     def _prepares_at(self) -> float | None:
@@ -481,7 +479,7 @@ class Floor:
         return None if (ends := owed[0].ends_at()) is None else ends - before
 
     def _alarms(self) -> Iterator[float]:
-        yield from self._queue.alarms(self._freed_at, self.closing.cuts_at)
+        yield from self._queue.alarms(self.closing.cuts_at)
         once = self._typed.due_at, self._prepares_at(), self._held_words.known_by
         yield from (due for due in once if due is not None)
         yield from self._questions.alarms()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..policy import Policy
+from ..policy import Policy, Timeouts
 from ..receipts import Cause, Held, Outcome
 from . import events as e
 from .actions import NoteGap, PrepareAnswer, StopInterruptible
@@ -79,6 +79,8 @@ class Queue:
         self._used: set[str] = set()
         self._closed: list[Utterance] = []
         self.all: list[Utterance] = []
+        self.freed_at = 0.0
+        """When the last utterance ended, or the last wait for one."""
         self.breaks_in = False
         """Whether what stands before protected speech has to make room: the caller cut in, or it hangs."""
 
@@ -153,26 +155,21 @@ class Queue:
         owed = self.open(suspended=True)
         return next((one for one in owed if one.playing), next(iter(owed), None))
 
-    def alarms(self, freed_at: float, cuts_at: float | None) -> Iterator[float]:
-        """When an open utterance counts as stuck, or is cut by a shutdown, unless something happens before.
-
-        Args:
-            freed_at: when the last utterance that stood before others was over.
-            cuts_at: when a shutdown cuts what is said; None while none does.
-        """
+    def alarms(self, cuts_at: float | None) -> Iterator[float]:
+        """When an open utterance counts as stuck, or is cut by a shutdown at `cuts_at`, if nothing happens before."""
         for one in self.open(suspended=True):
-            gives_up = one.gives_up_at(free_since=self.free_since(one, freed_at))
+            gives_up = one.gives_up_at(free_since=self.free_since(one))
             if gives_up is not None:
                 yield gives_up
             if cuts_at is not None and not one.stopping:
                 yield cuts_at
 
-    def free_since(self, one: Utterance, freed_at: float) -> float | None:
+    def free_since(self, one: Utterance) -> float | None:
         """Since when no other protected speech stands before this one; None while some does."""
         owed = self.open()
         others = [other for other in owed if other is not one]
         waits = any(other.playing for other in others) or (bool(others) and owed[0] is not one)
-        return None if waits else freed_at
+        return None if waits else self.freed_at
 
 
 @dataclass
@@ -246,13 +243,12 @@ class Preparing:
 
 @dataclass
 class Closing:
-    """The events that have begun to end a call, with the policy's timeouts for them.
+    """The events that have begun to end a call.
 
     Times in seconds from the call's start; None where one has not happened.
     """
 
-    caller_return: float
-    shutdown: float
+    timeouts: Timeouts
     gone_at: float | None = None
     known_until: float | None = None
     """When the caller who is gone was last known to be there; None also where they said so as they left."""
@@ -269,7 +265,7 @@ class Closing:
     @property
     def gone_for_good_at(self) -> float | None:
         """When a caller who is gone counts as not returning."""
-        return None if self.gone_at is None else self.gone_at + self.caller_return
+        return None if self.gone_at is None else self.gone_at + self.timeouts.caller_return
 
     def left(self, at: float, known_until: float | None, cause: Cause | None) -> None:
         """The caller is gone; what is told again of the same leaving counts once."""
@@ -280,7 +276,7 @@ class Closing:
         """A shutdown was asked for; only one that does not drain cuts anything, after its grace."""
         self.shutdown_at = at if self.shutdown_at is None else self.shutdown_at
         if not drain and self.cuts_at is None:
-            self.cuts_at = at + self.shutdown
+            self.cuts_at = at + self.timeouts.shutdown
 
     def is_gone_for_good(self, at: float) -> bool:
         return self.gone_for_good_at is not None and at >= self.gone_for_good_at
