@@ -66,6 +66,14 @@ PLAYING = (
 )
 
 
+def test_words_that_were_held_are_not_livekits_again_after_a_standstill() -> None:
+    heard = e.WordsHeard("hello there", began=23.0, ended=23.8)
+
+    floor, _ = stands(*PLAYING, (22.0, e.StoodStill(20.0)), (24.0, heard))
+
+    assert floor.new_for_livekit(heard, 24.05) == ""
+
+
 def test_a_receipt_names_the_standstill_and_has_seconds_of_the_call() -> None:
     _, actions = stands(
         *PLAYING,
@@ -153,7 +161,10 @@ def keeps_the_law(which: type[AwakeFloor]) -> None:
     ("old", "new"),
     [
         ("self._time.stood_still(at, event.seconds)", "pass"),
-        ("_moved(event, self._time.awake), self._time.awake(at)", "event, self._time.awake(at)"),
+        (
+            "super().apply(_moved(event, self._time.awake), self._time.awake(at))",
+            "super().apply(event, self._time.awake(at))",
+        ),
         ("[_moved(action, self._time.real) for action in actions]", "actions"),
         ("None if alarm is None else self._time.real(alarm)", "alarm"),
         ("awake = at - self._lost[number]", "awake = at"),

@@ -70,6 +70,9 @@ class AwakeFloor(Floor):
     def takes(self, text: str, at: float) -> bool:
         return super().takes(text, self._time.awake(at))
 
+    def new_for_livekit(self, event: e.WordsHeard, at: float) -> str:
+        return super().new_for_livekit(_moved(event, self._time.awake), self._time.awake(at))
+
     @property
     def next_alarm(self) -> float | None:
         alarm = super().next_alarm

@@ -78,7 +78,6 @@ class Floor:
         self._questions = Questions(self.policy, self._queue, self._held_words, self.closing)
         self._pressed = Pressed(self._questions, self._queue, self._held_words)
         self._repeats = Repeats(self._held_words)
-        self.new_for_livekit = self._held_words.new_for_livekit
         self._shut_down = self._call_ended = False
         """Whether `FinishShutdown` was given, and `EndCall`."""
 
@@ -103,6 +102,10 @@ class Floor:
     def takes(self, text: str, at: float) -> bool:
         """Whether a transcript that comes now belongs to the floor; otherwise to LiveKit."""
         return self.holding or self._held_words.repeats(text, at)
+
+    def new_for_livekit(self, event: e.WordsHeard, at: float) -> str:
+        """The part that was not held before of a final which goes to LiveKit now."""
+        return self._held_words.new_for_livekit(event, at)
 
     @property
     def next_alarm(self) -> float | None:
