@@ -17,9 +17,7 @@ from hearout._floor.actions import (
     Resume,
     ResumeUnfinished,
     SkipUnfinished,
-    StopInterruptible,
     StopUtterance,
-    TurnKnown,
     WriteReceipt,
 )
 from hearout._floor.floor import Floor
