@@ -7,7 +7,8 @@ from harness.ledger_workers import SECRET, Opened
 from harness.scenes import NOTICE, call, reading
 from hearout import AgentSession, QuestionReceipt, Receipt, Retention
 from hearout.ledger._calls import CallRegistry, WatchedCall
-from hearout.ledger._entries import LEASE, Entry, Unfinished, Written
+from hearout.ledger._entries import Entry, Unfinished, Written
+from hearout.ledger._leases import LEASE
 from hearout.ledger._questions import asked_record, questions, revoked_record
 from hearout.ledger._read import entries
 from hearout.testing import LLM, Do, first_sound

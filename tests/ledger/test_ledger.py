@@ -24,7 +24,7 @@ from harness.ledger_workers import (
 from harness.ledger_workers import Opened as Ledger
 from hearout.errors import AlreadyOwedError
 from hearout.ledger._chain import GENESIS
-from hearout.ledger._entries import LEASE
+from hearout.ledger._leases import LEASE
 from hearout.ledger._read import entries, verify
 from hearout.receipts import Outcome
 

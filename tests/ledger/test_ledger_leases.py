@@ -11,8 +11,7 @@ from harness.questions import CONSENT_GIVEN
 from hearout.ledger import Ledger
 from hearout.ledger._calls import CallRegistry
 from hearout.ledger._chain import canonical
-from hearout.ledger._entries import LEASE
-from hearout.ledger._meanwhile import TAKEN_UP
+from hearout.ledger._leases import LEASE, TAKEN_UP
 from hearout.ledger._questions import asked_record
 from hearout.ledger._read import entries
 from hearout.ledger._writer import LedgerWriter

@@ -13,8 +13,7 @@ from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, receipt
 from hearout.ledger import Ledger, Mode
 from hearout.ledger._calls import CallRegistry, WatchedCall
 from hearout.ledger._command import main
-from hearout.ledger._entries import LEASE, mark
-from hearout.ledger._meanwhile import TAKEN_UP
+from hearout.ledger._leases import LEASE, TAKEN_UP, mark
 from hearout.ledger._read import entries, verify
 from hearout.ledger._writer import LedgerWriter
 from hearout.policy import Retention

@@ -15,7 +15,8 @@ from hearout.errors import LedgerError
 from hearout.ledger import _read as reading
 from hearout.ledger import _tables as tables
 from hearout.ledger._calls import CallRegistry, WatchedCall
-from hearout.ledger._entries import RowKind, mark
+from hearout.ledger._entries import RowKind
+from hearout.ledger._leases import mark
 from hearout.ledger._read import entries, rows, verify
 from hearout.policy import Retention
 from hearout.receipts import Attempt, Listener

@@ -24,7 +24,8 @@ from hearout.ledger import _spool as spool
 from hearout.ledger import _tables as tables
 from hearout.ledger import _writer as writer_module
 from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
-from hearout.ledger._entries import LEASE, Written, promise
+from hearout.ledger._entries import Written, promise
+from hearout.ledger._leases import LEASE
 from hearout.ledger._read import entries, verify
 from hearout.ledger._writer import LedgerWriter
 from hearout.policy import Retention

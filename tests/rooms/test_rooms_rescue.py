@@ -17,7 +17,7 @@ from hearout._pipeline.playout import QUEUED
 from hearout._session.call_ledger import RENEW
 from hearout.ledger import Ledger
 from hearout.ledger._calls import WatchedCall
-from hearout.ledger._entries import LEASE
+from hearout.ledger._leases import LEASE
 from hearout.ledger._read import entries, verify
 from hearout.measure import measure
 from hearout.receipts import Outcome

@@ -17,7 +17,8 @@ from hearout._floor.state import Progress
 from hearout._session.call_ledger import RENEW, CallLedger
 from hearout._session.speeches import SpeechRequest
 from hearout.ledger._calls import WatchedCall
-from hearout.ledger._entries import Unfinished, marks
+from hearout.ledger._entries import Unfinished
+from hearout.ledger._leases import marks
 from hearout.ledger._read import verify
 from hearout.receipts import Held
 from hearout.testing import LLM, TTS, AudioReceiver, Do, Say, first_sound

@@ -16,7 +16,8 @@ from .._floor.state import Progress
 from .._text import unmarked
 from ..errors import AlreadyOwedError, FloorClosedError
 from ..ledger._calls import WatchedCall
-from ..ledger._entries import Unfinished, mark, marks, told
+from ..ledger._entries import Unfinished
+from ..ledger._leases import mark, marks, told
 from ..ledger._writer import LedgerWriter
 from ..policy import Retention, choices_from_json, choices_to_json
 from ..receipts import AskOutcome, Held, Outcome, QuestionReceipt, Receipt

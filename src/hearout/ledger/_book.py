@@ -14,12 +14,13 @@ from .._text import read_json, without_secrets
 from ..errors import AlreadyOwedError, LedgerError
 from ..policy import Retention
 from ..receipts._codec import Json
-from . import _meanwhile as meanwhile
+from . import _leases as leases
 from . import _names as names
 from . import _tables as tables
 from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
 from ._checkpoint import Checkpoint
-from ._entries import LEASE, Record, RowKind, Unfinished, unfinished
+from ._entries import Record, RowKind, Unfinished, unfinished
+from ._leases import LEASE
 from ._merkle import Tree
 from ._seal import Seal
 from ._signing import Signer
@@ -163,13 +164,12 @@ class Ledger:
         """Renew the lease of an utterance, with the seconds played so far; False when another process holds it."""
         mine = (of_call(LEASES.c.call, self.book, call), LEASES.c.utterance == plain(id), LEASES.c.holder == by)
         with self.transaction() as connection:
-            if not (leases := self.seal.ours(connection, *mine)):
+            if (lease := next(iter(self.seal.ours(connection, *mine)), None)) is None:
                 return False
-            (lease, *_) = leases
             sealed = self.seal.values(
                 lease.of, lease.content, max(lease.played, played), lease.held if held is None else held
             )
-            self._set_lease(connection, lease.of, sealed | {"until": now + LEASE})
+            leases.update(connection, self.book, lease.of, sealed | {"until": now + LEASE})
             return True
 
     def take_over(self, call: str, id: str, *, by: str, now: float) -> Unfinished | None:
@@ -189,7 +189,7 @@ class Ledger:
             record = Record(RowKind.TAKEN_OVER, call, id, now, by, content, Plaintext(None), owing.entry)
             where, name = self._call(connection, record, spooled=False)
             self._write(connection, head, record, Placed(RowKind.TAKEN_OVER, of, where, name), spooled=False)
-            self._set_lease(connection, of, {"holder": by, "until": now + LEASE})
+            leases.update(connection, self.book, of, {"holder": by, "until": now + LEASE})
             return self._owings(connection, OWED.c.seq == of)[0][1]
 
     def owed(self, call: str) -> tuple[Unfinished, ...]:
@@ -425,15 +425,12 @@ class Ledger:
             connection.execute(LEASES.insert().values(lease))
         elif placed.kind is RowKind.SETTLED and placed.of is not None:
             omits = "caller" not in record.content["kept"]
-            meanwhile.settle(connection, self.seal, placed.of, omits=omits, at=record.at)
+            leases.settle(connection, self.seal, placed.of, omits=omits, at=record.at)
             if not record.content["text_kept"]:
                 owed = (SAID.c.book == self.book, SAID.c.seq == placed.of)
                 connection.execute(SAID.update().where(*owed).values(text=None))
 
     # What is owed
-
-    def _set_lease(self, connection: sa.Connection, of: int, values: dict[str, Any]) -> None:
-        connection.execute(LEASES.update().where(LEASES.c.book == self.book, LEASES.c.of == of).values(values))
 
     def _owings(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[tuple[int, Unfinished]]:
         """What is owed by promises and leases of our own processes, each with its row's number, oldest first."""

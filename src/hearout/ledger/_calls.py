@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from . import _meanwhile as meanwhile
+from . import _leases as leases
 from ._book import Ledger
 from ._chain import plain
 from ._names import held
@@ -109,21 +109,21 @@ class CallRegistry:
         with self._ledger.transaction() as connection:
             if connection.execute(CALLS.delete().where(*self._of(call, job))).rowcount == 0:
                 return False
-            meanwhile.end(connection, self._ledger.seal, of_call(LEASES.c.call, self._book, call))
+            leases.end(connection, self._ledger.seal, of_call(LEASES.c.call, self._book, call))
             return True
 
     def end(self, call: str, now: float) -> None:
         """Remove the words that were kept while a call went on: it is over."""
         with self._ledger.transaction() as connection:
             mine = of_call(LEASES.c.call, self._book, call)
-            dead = sa.or_(LEASES.c.holder == meanwhile.OVER, LEASES.c.until <= now)  # not what another agent says
-            meanwhile.end(connection, self._ledger.seal, mine, dead)
+            dead = sa.or_(LEASES.c.holder == leases.OVER, LEASES.c.until <= now)  # not what another agent says
+            leases.end(connection, self._ledger.seal, mine, dead)
 
     def end_stale(self, now: float) -> bool:
         """The same for each call whose agents died, and that nobody looks after; whether there was something."""
         with self._ledger.transaction() as connection:
-            gone = LEASES.c.until < now - meanwhile.TAKEN_UP
-            return meanwhile.end(
+            gone = LEASES.c.until < now - leases.TAKEN_UP
+            return leases.end(
                 connection, self._ledger.seal, gone, LEASES.c.call.not_in(held(connection, self._book, now))
             )
 

@@ -16,11 +16,9 @@ from ..receipts import _spans as spans
 from ..receipts._codec import Json, fields_to_json, listener_from_json, sha256, to_json
 from ..receipts._receipt import SHORT
 from ._chain import Plaintext, canonical, parsed, pseudonym, seal
+from ._leases import told
 
 logger = logging.getLogger("hearout.ledger")
-
-LEASE = 5.0
-"""Seconds for which an utterance counts as being said after it was last renewed: five renewals may be missed."""
 
 
 class RowKind(Enum):
@@ -194,39 +192,6 @@ class Entry:
 
 
 STANDINGS = ("owed", "playing", *(outcome.value for outcome in Outcome))
-
-
-def mark(*, at: float, characters: int, text: str | None = None, complete: bool = False) -> Json:
-    """How far an utterance is, for what is `held` of it: an entry beside the caller's words.
-
-    Args:
-        at, characters: where it would be resumed, in seconds and in its text.
-        text: as far as it is known, where it was promised before it was; None where the promise has it.
-        complete: whether that is all of it.
-    """
-    told = {} if text is None else {"text": text, "complete": complete}
-    return {"kind": "mark", "at": at, "characters": characters} | told
-
-
-def marks(held: Sequence[Any]) -> list[Json]:
-    """The marks among what was `held`; what somebody changed is none."""
-    return [dict(one) for one in held if isinstance(one, Mapping) and one.get("kind") == "mark" and _is_mark(one)]
-
-
-def _is_mark(one: Mapping[str, Any]) -> bool:
-    numbers = all(isinstance(one.get(name), int | float) for name in ("at", "characters"))
-    return numbers and isinstance(one.get("text", ""), str)
-
-
-def told(held: Sequence[Any]) -> tuple[str, bool] | None:
-    """The text of an utterance that was promised before that was known, and whether it is all; None where no mark has
-    it."""
-    return next(((one["text"], bool(one.get("complete"))) for one in marks(held) if one.get("text")), None)
-
-
-def forgotten(held: Sequence[Any], *, text: bool) -> list[Json]:
-    """What is left of what was `held` when the caller's words are removed, and with `text` the agent's own."""
-    return [{name: one[name] for name in one if not text or name != "text"} for one in marks(held)]
 
 
 def unfinished(row: Any) -> Unfinished | None:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from .._text import read_json
-from ._chain import CallName, canonical, plain, pseudonym
-from ._entries import Record, RowKind, forgotten
-from ._meanwhile import OVER
+from . import _leases as leases
+from ._chain import CallName, plain, pseudonym
+from ._entries import Record, RowKind
 from ._tables import CALLS, FORGOTTEN, LEASES, NAMES, ROWS, SAID, WORKERS
 
 FORGETS_LATE = 30 * 86400.0
@@ -64,15 +63,7 @@ def remove(connection: sa.Connection, book: str, calls: Sequence[str], *, text: 
     listed = CALLS.c.call.in_(sa.select(NAMES.c.name).where(*names))
     connection.execute(CALLS.delete().where(CALLS.c.book == book, listed))
     connection.execute(NAMES.delete().where(*names))
-    over = (LEASES.c.book == book, LEASES.c.call.in_(calls), LEASES.c.holder == OVER)
-    connection.execute(LEASES.delete().where(*over))
-    leases = sa.select(LEASES.c.of, LEASES.c.held).where(LEASES.c.book == book, LEASES.c.call.in_(calls))
-    for of, words in connection.execute(leases).all():
-        try:
-            left = canonical(forgotten(read_json(words), text=text))
-        except (ValueError, TypeError):  # somebody changed it
-            left = "[]"
-        connection.execute(LEASES.update().where(LEASES.c.book == book, LEASES.c.of == of).values(held=left))
+    leases.forget(connection, book, calls, text=text)
     return int(removed)
 
 

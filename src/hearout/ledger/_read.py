@@ -15,8 +15,8 @@ from ..receipts._codec import Json, from_json
 from ._book import DamagedHeadError, Ledger
 from ._chain import CallName, Plaintext, parsed, renamed, unseal
 from ._checkpoint import Checkpoint
-from ._entries import Entry, RowKind, amended, told
-from ._meanwhile import said_over
+from ._entries import Entry, RowKind, amended
+from ._leases import said_over, told
 from ._merkle import Forest
 from ._signing import Verifier
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call

@@ -109,7 +109,7 @@ LEASES = sa.Table(
     sa.Column("until", sa.Float, nullable=False),
 )
 """Who is saying what is owed, how far it is, and until when it counts as alive (UTC, seconds since 1970). `held`: JSON,
-how far it is, and what the caller said over it (`_meanwhile.py`). `mac`: `_seal.py`."""
+how far it is, and what the caller said over it (`_leases.py`). `mac`: `_seal.py`."""
 
 CALLS = sa.Table(
     "hearout_calls",
