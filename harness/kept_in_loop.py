@@ -25,7 +25,7 @@ class InTheLoop:
 
     @property
     def words(self) -> Retention:
-        return self.ledger.words or Retention.OMIT
+        return self.ledger.words
 
     async def owe(
         self, call: str, id: str, text: str, *, now: float, agent: str = "", policy: Mapping[str, Any] | None = None
@@ -48,7 +48,7 @@ class InTheLoop:
 
     def asked(self, receipt: QuestionReceipt, *, now: float) -> None:
         if not self.dies:
-            self.ledger.append(asked_record(receipt, by=self.holder, now=now, text=self.ledger.text or Retention.KEEP))
+            self.ledger.append(asked_record(receipt, by=self.holder, now=now, text=self.ledger.text))
 
     def revoked(self, receipt: QuestionReceipt) -> None:
         self.ledger.append(revoked_record(receipt, by=self.holder))

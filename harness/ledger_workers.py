@@ -33,8 +33,11 @@ class Opened(Ledger):
 
     all: ClassVar[list[Ledger]] = []
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{"words": Retention.KEEP, "text": Retention.KEEP} | options)
+    def __init__(
+        self, *arguments: Any, words: Retention = Retention.KEEP, text: Retention = Retention.KEEP, **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self.words, self.text = words, text
         self.secret = SECRET
         self.all.append(self)
 
@@ -50,14 +53,14 @@ class Opened(Ledger):
         policy: Mapping[str, Any] | None = None,
     ) -> Record:
         """Promise an utterance."""
-        kept = {"words": self.words or Retention.OMIT, "keep": self.text or Retention.KEEP}
+        kept = {"words": self.words, "keep": self.text}
         record = promise(call, id, text, agent=agent, policy=policy or {}, by=by, now=now, **kept)
         self.append(record)
         return record
 
     def settle(self, receipt: Receipt, *, call: str, by: str, now: float, owed: str = "", entry: str = "") -> Record:
         """Write down how an utterance ended; without `owed`, that utterance's open promise, if any, is settled."""
-        kept = {"words": self.words or Retention.OMIT, "text": self.text or Retention.KEEP}
+        kept = {"words": self.words, "text": self.text}
         record = settlement(receipt, call, by=by, now=now, owed=owed, entry=entry, **kept)
         self.append(record)
         return record

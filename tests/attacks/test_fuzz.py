@@ -49,8 +49,7 @@ from hearout.measure._audio import read as read_audio
 from hearout.policy import Policy, Retention
 from hearout.prepare import _orders as orders
 from hearout.receipts import Listener, Receipt
-from hearout.receipts._codec import from_json, sha256, to_json
-from hearout.receipts._question_codec import question_from_json, question_to_json
+from hearout.receipts._codec import from_json, question_from_json, question_to_json, sha256, to_json
 
 KEPT = {"words": Retention.KEEP, "text": Retention.KEEP}
 

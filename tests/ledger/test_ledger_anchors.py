@@ -171,7 +171,7 @@ def test_a_ledger_that_is_down_at_the_end_has_no_anchor(
 def test_while_one_is_on_its_way_another_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     told, go_on = list[str](), threading.Event()
 
-    def hangs(_url: str, line: str) -> None:
+    async def hangs(_url: str, line: str) -> None:
         told.append(line)
         go_on.wait(SLOW)
 

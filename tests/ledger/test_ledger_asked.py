@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from harness.ledger_workers import NOTICE, NOW, Opened, cut_in, receipt
 from harness.questions import CONSENT_GIVEN, CONSENT_SILENT
 from hearout.ledger import Ledger
-from hearout.ledger._asked import answered_too_early
 from hearout.ledger._command import main
-from hearout.ledger._questions import asked_record, questions, revoked_record
+from hearout.ledger._questions import answered_too_early, asked_record, questions, revoked_record
 from hearout.ledger._read import rows, verify
 from hearout.ledger._tables import ROWS
 from hearout.policy import Retention

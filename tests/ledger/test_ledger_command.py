@@ -17,8 +17,7 @@ from harness import ROOT
 from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
 from hearout.ledger import Ledger
 from hearout.ledger import _tables as tables
-from hearout.ledger._arguments import FLAGS
-from hearout.ledger._command import COMMANDS, main
+from hearout.ledger._command import COMMANDS, FLAGS, main
 from hearout.receipts import Attempt, Cause, Fate, Held, Kind, Level, Listener, Outcome
 from hearout.receipts._codec import from_json
 

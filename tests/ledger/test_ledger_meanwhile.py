@@ -156,26 +156,14 @@ def test_no_file_has_the_words_of_a_call_that_has_ended(tmp_path: Path, *, ends:
     )
 
 
-def test_a_policy_that_keeps_words_is_the_sessions_or_the_ledgers(tmp_path: Path) -> None:
-    async def settled(one: LedgerWriter) -> None:
-        await one.settle(receipt(), call="room", now=NOW)
+def test_what_the_sessions_policy_keeps_is_kept(tmp_path: Path) -> None:
+    for words, kept in ((Retention.KEEP, MINE), (Retention.OMIT, "")):
+        url = f"sqlite:///{tmp_path}/{words.value}.db"
 
-    for number, (own, policys, kept) in enumerate(
-        [
-            (None, Retention.KEEP, MINE),
-            (None, Retention.OMIT, ""),
-            (Retention.KEEP, Retention.OMIT, MINE),
-            (Retention.OMIT, Retention.KEEP, ""),
-        ]
-    ):
-        ledger = Ledger(f"sqlite:///{tmp_path}/{number}.db", words=own)
+        async def settled(one: LedgerWriter) -> None:
+            await one.settle(receipt(), call="room", now=NOW)
 
-        async def call(ledger: Ledger = ledger, policys: Retention = policys) -> None:
-            one = LedgerWriter(ledger, patience=SLOW, words=policys)
-            await settled(one)
-            await one.close()
-
-        asyncio.run(call())
-        (entry,) = entries(Ledger(ledger.url, mode=Mode.READ), now=NOW)
+        written(url, settled, words=words)
+        (entry,) = entries(Ledger(url, mode=Mode.READ), now=NOW)
         assert entry.receipt is not None
         assert [one.text for one, _ in entry.receipt.held] == [kept]

@@ -9,8 +9,7 @@ import pytest
 from harness.questions import CONSENT_GIVEN, CONSENT_SILENT
 from hearout.errors import ReceiptError
 from hearout.receipts import QuestionReceipt
-from hearout.receipts._codec import sha256
-from hearout.receipts._question_codec import question_from_json, question_to_json
+from hearout.receipts._codec import question_from_json, question_to_json, sha256
 
 
 @pytest.mark.parametrize("one", [CONSENT_GIVEN, CONSENT_SILENT, replace(CONSENT_GIVEN, extra={"mood": "good"})])

@@ -13,8 +13,7 @@ from .._floor import actions, events, trace
 from .._session.agent_session import AgentSession
 from ..policy import Policy
 from ..receipts import Fate, Kind, QuestionReceipt, Receipt
-from ..receipts._codec import to_json
-from ..receipts._question_codec import question_to_json
+from ..receipts._codec import question_to_json, to_json
 from .line import SAMPLE_RATE, Line, PlayedSegment
 from .timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
 

@@ -89,7 +89,7 @@ class CallRecord:
     receipts: list[dict[str, Any]] = field(default_factory=list)
     """As :mod:`hearout.receipts._codec` writes them; their times are seconds from the session's start."""
     questions: list[dict[str, Any]] = field(default_factory=list)
-    """As :mod:`hearout.receipts._question_codec` writes them; their times, too."""
+    """As :mod:`hearout.receipts._codec` writes them; their times, too."""
     session_at: float = 0.0
     """The second of ``call.wav`` at which the session's own seconds begin."""
 

@@ -21,7 +21,7 @@ from ..ledger._leases import mark, marks, told
 from ..ledger._writer import LedgerWriter
 from ..policy import Retention, choices_from_json, choices_to_json
 from ..receipts import AskOutcome, Held, Outcome, QuestionReceipt, Receipt
-from ..receipts._codec import sha256
+from ..receipts._receipt import sha256
 from .speeches import SpeechRequest
 
 logger = logging.getLogger("hearout")

@@ -10,7 +10,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .. import _metrics as metrics
 from ..policy import Answer, CutIn, Redeliver
-from ..receipts._codec import sha256
+from ..receipts._receipt import sha256
 
 
 @dataclass(eq=False)

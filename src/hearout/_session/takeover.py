@@ -20,7 +20,7 @@ from .._floor import events as e
 from .._pipeline.nodes import Enters
 from ..ledger._calls import WORKER, WatchedCall
 from ..receipts import Fate
-from ..receipts._codec import sha256
+from ..receipts._receipt import sha256
 from .call_ledger import CallLedger, UnfinishedUtterance
 from .speeches import SpeechRequest, name_of
 

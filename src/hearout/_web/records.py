@@ -11,9 +11,8 @@ from ..ledger._entries import Entry
 from ..ledger._questions import questions
 from ..ledger._read import entries
 from ..receipts import Fate, GivenAnswer, Held, Kind, Level, Outcome, QuestionReceipt, Receipt
-from ..receipts._codec import Json, to_json
+from ..receipts._codec import Json, question_to_json, to_json
 from ..receipts._picture import Flag, Mark, Picture, picture
-from ..receipts._question_codec import question_to_json
 
 CALLS = 500
 """Calls that the list shows at most: the newest ones."""

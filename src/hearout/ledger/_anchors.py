@@ -1,19 +1,15 @@
 """Anchors: what a book is, told at an interval and at the end of each call to a place outside its database."""
 
-import base64
+import asyncio
 import json
 import logging
 import os
 import threading
-import urllib.error
-import urllib.request
-from email.message import Message
-from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
 from urllib.parse import urlsplit
 
-from .._text import apart
+import aiohttp
+
 from ._checkpoint import Checkpoint
 
 logger = logging.getLogger("hearout.ledger")
@@ -53,8 +49,8 @@ class Anchors:
     def _tell(self, checkpoint: Checkpoint) -> None:
         try:
             self._keep(json.dumps(checkpoint.to_json()))
-        except (OSError, HTTPException, ValueError) as error:
-            why = getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
+        except (OSError, aiohttp.ClientError, TimeoutError, ValueError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__  # the rest may quote the URL
             size = checkpoint.size
             logger.error("the anchor of %d rows of book %r could not be kept: %s", size, checkpoint.book, why)
 
@@ -62,7 +58,7 @@ class Anchors:
         if self._where == LOG:
             logger.info("anchor %s", line)
         elif urlsplit(self._where).scheme in ("http", "https"):
-            _post(self._where, line)
+            asyncio.run(_post(self._where, line))
         else:
             _append(Path(self._where), line)
 
@@ -77,22 +73,12 @@ def _append(path: Path, line: str) -> None:
         os.close(file)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Anchors go where the team said, and nowhere else."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> None:
-        """Follow none: the error says so."""
-
-
-def _post(url: str, line: str) -> None:
-    headers = {"Content-Type": "application/json"}
-    url, enters = apart(url)  # urllib takes who enters for a part of the host's name
-    if enters is not None:
-        headers["Authorization"] = f"Basic {base64.b64encode(':'.join(enters).encode()).decode()}"
-    request = urllib.request.Request(url, line.encode(), headers)
-    opener = urllib.request.build_opener(_NoRedirect)
-    answer: Any
-    with opener.open(request, timeout=ANSWERS) as answer:
-        answer.read(0)
+async def _post(url: str, line: str) -> None:
+    timeout, headers = aiohttp.ClientTimeout(ANSWERS), {"Content-Type": "application/json"}
+    # anchors go where the team said, and nowhere else
+    async with (
+        aiohttp.ClientSession(timeout=timeout, trust_env=True) as web,
+        web.post(url, data=line, headers=headers, allow_redirects=False) as answer,
+    ):
+        if answer.status >= 300:
+            raise OSError(answer.status, f"the endpoint answered {answer.status}")

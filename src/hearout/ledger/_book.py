@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from .._text import read_json, without_secrets
 from ..errors import AlreadyOwedError, LedgerError
-from ..policy import Retention
 from ..receipts._codec import Json
 from . import _leases as leases
 from . import _names as names
@@ -78,8 +77,6 @@ class Ledger:
     Args:
         url: ``sqlite:///file`` or ``postgresql://user@host/database``.
         book: which chain. Appends to one book wait for each other, to different books of PostgreSQL do not.
-        words: what is kept of the caller's words; None: what the policy of the session that writes says.
-        text: what is kept of the announcement's text; while it is owed, all of it is. None: as with `words`.
         signer: signs each row, and a checkpoint after each; None for no signatures. It appends to no book that is not
             whole by its own key: it would sign what somebody else wrote.
         anchors: where writers of it tell what it is, outside the database (:class:`hearout.ledger._anchors.Anchors`).
@@ -96,16 +93,13 @@ class Ledger:
         url: str,
         book: str = DEFAULT_BOOK,
         *,
-        words: Retention | None = None,
-        text: Retention | None = None,
         signer: Signer | None = None,
         anchors: str = "",
         mode: Mode = Mode.WRITE,
     ) -> None:
         if not book or plain(book) != book:
             raise LedgerError("a book of the ledger needs a name of printable text; set HEAROUT_BOOK, or --book")
-        self.url, self.book, self.mode = url, book, mode
-        self.words, self.text, self.anchors = words, text, anchors
+        self.url, self.book, self.mode, self.anchors = url, book, mode, anchors
         self.secret = ""
         """LiveKit's API secret, by which an agent knows what another wrote of a call that goes on."""
         self._signer = signer
@@ -243,7 +237,7 @@ class Ledger:
             removed = names.remove(connection, self.book, [one], text=text)
             record = Record(RowKind.FORGOTTEN, call, "", now, by, {"what": what}, Plaintext(None))
             self._write(connection, head, record, Placed(RowKind.FORGOTTEN, None, one, None), spooled=False)
-        self._wipe()
+        self.wipe(vacuums=True)
         return removed
 
     def expire(self, *, before: float, by: str, now: float, text: bool = False) -> int:
@@ -273,13 +267,23 @@ class Ledger:
                     record = Record(RowKind.FORGOTTEN, "", "", now, by, content, Plaintext(None))
                     self._write(connection, head, record, Placed(RowKind.FORGOTTEN, None, "", None), spooled=False)
                     gone += len(expired)
-        self._wipe()
+        self.wipe(vacuums=True)
         return gone
 
-    def wipe(self) -> None:
-        """Take what was removed out of SQLite's side file, too; PostgreSQL overwrites it in time."""
-        if self._engine.dialect.name == "sqlite":
-            self._wipe()
+    def wipe(self, *, vacuums: bool = False) -> None:
+        """Take what was removed out of the database's files as far as it can be: see docs/receipts.md.
+
+        Args:
+            vacuums: out of PostgreSQL's, too, which takes long; they are overwritten in time.
+        """
+        with tables.translated(self.name):
+            if self._engine.dialect.name == "sqlite":
+                raw = self._engine.raw_connection()  # not inside a transaction
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                raw.close()
+            elif vacuums:
+                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.exec_driver_sql("VACUUM hearout_said, hearout_names, hearout_leases, hearout_calls")
 
     # Inside a transaction
 
@@ -457,17 +461,6 @@ class Ledger:
         found = connection.execute(query.where(*open_ones, *which)).all()
         ours = [row for row in found if self.seal.knows(row.seq, row)]
         return [(int(row.seq), owing) for row in ours if (owing := unfinished(row)) is not None]
-
-    def _wipe(self) -> None:
-        """Take what was removed out of the database's files as far as it can be: see docs/receipts.md."""
-        with tables.translated(self.name):
-            if self._engine.dialect.name == "sqlite":
-                raw = self._engine.raw_connection()  # not inside a transaction
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                raw.close()
-            else:
-                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    connection.exec_driver_sql("VACUUM hearout_said, hearout_names, hearout_leases, hearout_calls")
 
 
 def new_holder(host: str, pid: int) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from .._text import read_json
 from ..policy import Retention
-from ..receipts._codec import Json, sha256
+from ..receipts._codec import Json
+from ..receipts._receipt import sha256
 from ._merkle import leaf_hash
 
 GENESIS = "0" * 64

@@ -4,6 +4,7 @@ import argparse
 import getpass
 import json
 import os
+import re
 import socket
 import sys
 import textwrap
@@ -21,19 +22,18 @@ from ..receipts import Level, Receipt
 from ..receipts._codec import to_json
 from . import Ledger, Mode
 from . import _read as book
-from ._arguments import age, command_first, moment, some_of
-from ._asked import answered_too_early, question_json, question_line
 from ._book import DEFAULT_BOOK, DEFAULT_URL
 from ._checkpoint import anchors, key_line
 from ._entries import STANDINGS, Entry
-from ._questions import questions
+from ._questions import answered_too_early, question_json, question_line, questions
 from ._signing import load_signer, load_verifier
 from ._vcon import vcons
 from ._verify import ChainVerdict, verify_export
 
 COMMANDS = ("list", "show", "serve", "verify", "export", "anchor", "forget", "expire")
+FLAGS = ("-h", "--help", "--json", "--chain", "--vcon", "--text")
+"""The options that take no value."""
 WIDTH = 80
-
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -62,7 +62,7 @@ def main(
         the exit status: 0; 1 when it failed or a row is bad; 2 for a wrong call.
     """
     try:
-        options = _parser(environ or {}, serve).parse_args(command_first(argv, COMMANDS))
+        options = _parser(environ or {}, serve).parse_args(_command_first(argv))
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
     options.now, options.status, options.progress = clock(), 0, progress
@@ -137,7 +137,7 @@ def _add_forgetting(
     forget.add_argument("call", metavar="CALL", help="which call")
     expire = command("expire", _expire, "forget each call that is older")
     expire.add_argument(
-        "--older-than", type=age, metavar="AGE", required=True, help="by its last row: 90d, 12h; s, m, h, d or w"
+        "--older-than", type=_age, metavar="AGE", required=True, help="by its last row: 90d, 12h; s, m, h, d or w"
     )
     key, signs = environ.get("HEAROUT_LEDGER_KEY") or None, "the private key of a book that is signed"
     for one in (forget, expire):
@@ -158,12 +158,57 @@ def _add_where(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> N
 def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--call", metavar="CALL", help="of this call only")
     parser.add_argument(
-        "--since", type=moment, metavar="TIME", help="promised from then on: 2027-01-31, 2027-01-31T08:00"
+        "--since", type=_moment, metavar="TIME", help="promised from then on: 2027-01-31, 2027-01-31T08:00"
     )
-    parser.add_argument("--until", type=moment, metavar="TIME", help="promised before then; UTC if no zone is given")
-    parser.add_argument("--outcome", type=some_of(STANDINGS), help=f"one or more of {', '.join(STANDINGS)}")
+    parser.add_argument("--until", type=_moment, metavar="TIME", help="promised before then; UTC if no zone is given")
+    parser.add_argument("--outcome", type=_some_of(STANDINGS), help=f"one or more of {', '.join(STANDINGS)}")
     levels = tuple(str(level) for level in Level)
-    parser.add_argument("--level", type=some_of(levels), help=f"one or more of {', '.join(levels)}")
+    parser.add_argument("--level", type=_some_of(levels), help=f"one or more of {', '.join(levels)}")
+
+
+# Arguments: each is refused with a sentence
+
+
+def _command_first(arguments: Sequence[str]) -> list[str]:
+    """Put the command before the options, wherever it stands among them; `list` where there is none."""
+    takes_value = False
+    for number, word in enumerate(arguments):
+        if word.startswith("-"):
+            takes_value = "=" not in word and not any(flag.startswith(word) for flag in FLAGS)
+        elif takes_value:
+            takes_value = False
+        elif word in COMMANDS:
+            return [word, *arguments[:number], *arguments[number + 1 :]]
+        else:
+            break
+    return list(arguments) if arguments and arguments[0] in ("-h", "--help") else ["list", *arguments]
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it like 2027-01-31T08:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _age(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age; write it like 90d or 12h")
+    return int(found[1]) * units[found[2]]
+
+
+def _some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = tuple(one.strip() for one in text.split(","))
+        for one in chosen:
+            if one not in choices:
+                raise argparse.ArgumentTypeError(f"{one!r} is none of {', '.join(choices)}")
+        return chosen
+
+    return parse
 
 
 # The commands

@@ -13,8 +13,8 @@ from ..errors import LedgerError
 from ..policy import Retention
 from ..receipts import Listener, Outcome, Receipt
 from ..receipts import _spans as spans
-from ..receipts._codec import Json, fields_to_json, listener_from_json, sha256, to_json
-from ..receipts._receipt import SHORT
+from ..receipts._codec import Json, fields_to_json, listener_from_json, to_json
+from ..receipts._receipt import SHORT, sha256
 from ._chain import Plaintext, canonical, parsed, pseudonym, seal
 from ._leases import told
 

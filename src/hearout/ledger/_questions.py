@@ -1,20 +1,19 @@
 """Questions in the ledger: a row for how one ended, and a later row where its choice was taken back."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from ..errors import LedgerError, ReceiptError
+from ..errors import ReceiptError
 from ..policy import Retention
-from ..receipts import QuestionReceipt
-from ..receipts._question_codec import question_from_json, question_to_json
+from ..receipts import Fate, Outcome, QuestionReceipt
+from ..receipts._codec import question_from_json, question_to_json
 from ._book import Ledger
 from ._chain import Plaintext, plain, unseal
-from ._entries import Record, RowKind, checked, sealed
-from ._read import known_content, rows_and_beside
+from ._entries import Entry, Record, RowKind, checked, sealed
+from ._read import beside, changed, entries, found_rows, known_content
 from ._tables import ROWS, of_call
 
 
@@ -42,12 +41,11 @@ def questions(
     """The questions of a book that have ended, in order, each with when that was written."""
     revoked = {row.of: row for row in reversed(_rows(ledger, RowKind.REVOKED, call, id))}  # the first one stands
     for row in _rows(ledger, RowKind.ASKED, call, id):
-        caller = tuple(json.loads(row.caller)) if row.caller else None
-        said = Plaintext(row.salt, caller, json.loads(row.text) if row.text else None)
         try:
+            said = beside(row)
             receipt = question_from_json(unseal(known_content(row.content, row, "names")["receipt"], said))
         except (ReceiptError, ValueError, TypeError, LookupError) as error:
-            raise LedgerError(f"row {row.seq} cannot be read: it was changed; run hearout receipts verify") from error
+            raise changed(row.seq) from error
         receipt = replace(receipt, entry=row.entry)
         if (later := revoked.get(row.seq)) is not None:
             reason = known_content(later.content, later, "names")["reason"]
@@ -56,8 +54,58 @@ def questions(
 
 
 def _rows(ledger: Ledger, kind: RowKind, call: str | None, id: str | None) -> list[sa.Row[Any]]:
-    query = rows_and_beside().where(ROWS.c.book == ledger.book, ROWS.c.kind == kind.value).order_by(ROWS.c.seq)
-    query = query if call is None else query.where(of_call(ROWS.c.call, ledger.book, call))
-    query = query if id is None else query.where(ROWS.c.utterance == plain(id))
-    with ledger.transaction() as connection:
-        return list(connection.execute(query).all())
+    which = [ROWS.c.kind == kind.value]
+    which += [] if call is None else [of_call(ROWS.c.call, ledger.book, call)]
+    which += [] if id is None else [ROWS.c.utterance == plain(id)]
+    return list(found_rows(ledger, *which))
+
+
+# What the command prints of them
+
+
+def question_json(at: float, receipt: QuestionReceipt) -> dict[str, Any]:
+    """A question as `hearout receipts --asked ID --json` prints it."""
+    document = question_to_json(replace(receipt, extra={}))
+    return document | {"written": at, "revoked": receipt.revoked or None, "revoked_at": receipt.revoked_at}
+
+
+def question_line(receipt: QuestionReceipt) -> tuple[str, str, str]:
+    """The choice, its basis and the answers of a question, for a line of the table."""
+    choice = receipt.choice or receipt.outcome.value
+    if receipt.revoked:
+        choice += " (revoked)"
+    said = "; ".join(f"{answer.text or '…'} ({answer.verdict})" for answer in receipt.answers)
+    return choice, receipt.basis.value, said
+
+
+def answered_too_early(ledger: Ledger, id: str, *, now: float, call: str | None = None) -> Iterator[tuple[str, str]]:
+    """The calls in which something was answered before an utterance had been played to its end, each with what.
+
+    Answered is what the agent was given as a turn, and a question that has a choice. A call in which nothing was
+    answered is none of them; one that never had the utterance is, once something was answered in it.
+    """
+    first: dict[str, tuple[float, str]] = {}
+    played: dict[str, float] = {}
+    for entry in entries(ledger, now=now, call=call):
+        if entry.receipt is None:
+            continue
+        if entry.is_of(id) and entry.receipt.outcome is Outcome.FINISHED:
+            played[entry.call] = min(entry.ended or 0.0, played.get(entry.call, float("inf")))
+        if (answered := _answered(entry)) is not None:
+            first[entry.call] = min((answered, f"what was said over {entry.id}"), first.get(entry.call, _NEVER))
+    for at, receipt in questions(ledger, call=call):
+        if receipt.choice:
+            first[receipt.call] = min((at, f"question {receipt.id}"), first.get(receipt.call, _NEVER))
+    for name, (at, what) in first.items():
+        if at < played.get(name, float("inf")):
+            yield name, what
+
+
+_NEVER = (float("inf"), "")
+
+
+def _answered(entry: Entry) -> float | None:
+    """When the words held over an utterance were answered; None where they were not."""
+    assert entry.receipt is not None
+    delivered = any(fate is Fate.DELIVERED for _, fate in entry.receipt.held)
+    return (entry.ended or 0.0) + (entry.receipt.gap or 0.0) if delivered else None

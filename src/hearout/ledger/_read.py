@@ -20,7 +20,7 @@ from ._leases import said_over, told
 from ._merkle import Forest
 from ._signing import Verifier
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call
-from ._verify import ChainVerdict, Checker, Fault, Forgettings, Link, plaintext
+from ._verify import WRITTEN, ChainVerdict, Checker, Fault, Forgettings, Link, plaintext
 
 CHUNK = 1000
 """Rows that are read at once."""
@@ -49,10 +49,11 @@ def entries(
                 words = said_over(row.held) if known else ()
                 yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now, words)
             except (ValueError, TypeError, LookupError) as error:
-                raise _changed(row.seq) from error
+                raise changed(row.seq) from error
 
 
-def _changed(seq: int) -> LedgerError:
+def changed(seq: int) -> LedgerError:
+    """The error of a row that somebody changed."""
     return LedgerError(f"row {seq} cannot be read: it was changed; run hearout receipts verify")
 
 
@@ -60,10 +61,8 @@ def _amendments(ledger: Ledger, page: Sequence[sa.Row[Any]]) -> defaultdict[int,
     """What was added to the receipts of these rows, by the number of the receipt's row, in order."""
     found: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
     of = ROWS.c.of.in_([row.last_seq or row.seq for row in page])
-    query = rows_and_beside().where(ROWS.c.book == ledger.book, ROWS.c.kind == RowKind.AMENDED.value, of)
-    with ledger.transaction() as connection:
-        for row in connection.execute(query.order_by(ROWS.c.seq)):
-            found[row.of].append(row)
+    for row in found_rows(ledger, ROWS.c.kind == RowKind.AMENDED.value, of):
+        found[row.of].append(row)
     return found
 
 
@@ -113,14 +112,13 @@ def _pages(ledger: Ledger, query: sa.Select[Any], seq: sa.ColumnElement[int]) ->
         page = query.where(seq > found[-1].seq).order_by(seq).limit(CHUNK)
 
 
-def rows_and_beside() -> sa.Select[Any]:
-    """Each row with the words and names beside it, and with the name and the salt of its call."""
-    beside = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
-    said, call = (
-        (SAID.c.salt, SAID.c.caller, SAID.c.text, SAID.c.names),
-        (NAMES.c.name, NAMES.c.salt.label("call_salt")),
-    )
-    return sa.select(ROWS, *said, *call).outerjoin(SAID, beside).outerjoin(NAMES, _names_of(ROWS))
+def found_rows(ledger: Ledger, *which: sa.ColumnElement[bool]) -> Iterator[sa.Row[Any]]:
+    """Rows of a book in order, with the words and names beside each, and with the name and the salt of its call."""
+    said = sa.and_(SAID.c.book == ROWS.c.book, SAID.c.seq == ROWS.c.seq)
+    columns = (SAID.c.salt, SAID.c.caller, SAID.c.text, SAID.c.names, NAMES.c.name, NAMES.c.salt.label("call_salt"))
+    query = sa.select(ROWS, *columns).outerjoin(SAID, said).outerjoin(NAMES, _names_of(ROWS))
+    pages = _pages(ledger, query.where(ROWS.c.book == ledger.book, *which), ROWS.c.seq)
+    return (row for page in pages for row in page)
 
 
 def _names_of(rows: Any) -> sa.ColumnElement[bool]:
@@ -153,12 +151,12 @@ def _entry(
     now: float,
     said_over_it: tuple[str, ...],
 ) -> Entry:
-    said = _said(row.salt, row.caller, row.text)
+    said = beside(row)
     added = [known_content(one.content, one, "names") for one in amendments]
     receipt: Receipt | None = None
     if last is not None:
-        beside = said if first is None else _said(row.last_salt, row.last_caller, row.last_text)
-        receipt = reduce(amended, added, from_json(unseal(last["receipt"], beside)))
+        its_own = said if first is None else beside(row, "last_")
+        receipt = reduce(amended, added, from_json(unseal(last["receipt"], its_own)))
     elif now >= (row.until or 0.0):
         so_far = told(read_json(row.held or "[]"))
         receipt = _died(row, said.text or (so_far[0] if so_far else ""), first or {})
@@ -196,16 +194,18 @@ def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
     )
 
 
-def _said(salt: str | None, caller: str | None, text: str | None, names: str | None = None) -> Plaintext:
+def beside(row: sa.Row[Any], prefix: str = "") -> Plaintext:
     """What stands beside a row.
+
+    Args:
+        prefix: of the columns that have it.
 
     Raises:
         ValueError: it was changed.
     """
-    fields = {
-        name: read_json(one) if one else None for name, one in (("caller", caller), ("text", text), ("names", names))
-    }
-    if (said := plaintext({"salt": salt, **fields})) is None:
+    kept = {name: getattr(row, prefix + name) for name in ("caller", "text", "names")}
+    fields = {name: read_json(one) if one else None for name, one in kept.items()}
+    if (said := plaintext({"salt": getattr(row, f"{prefix}salt"), **fields})) is None:
         raise ValueError("what is beside it")
     return said
 
@@ -221,41 +221,29 @@ def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoin
     end = ledger.checkpoint()
     if end is None:
         return
-    forest: Forest | None = None
-    if call is not None or anchors:
-        hashes = sa.select(ROWS.c.hash).where(ROWS.c.book == ledger.book, ROWS.c.seq <= end.size).order_by(ROWS.c.seq)
-        with ledger.transaction() as connection:
-            forest = Forest([bytes.fromhex(one) for one in connection.execute(hashes).scalars()])
-    for row in _rows(ledger, call=call, until=end.size):
-        try:
-            said = _said(row.salt, row.caller, row.text, row.names)
-        except ValueError as error:
-            raise _changed(row.seq) from error
-        proof = forest.inclusion(row.seq - 1) if forest is not None and call is not None else None
-        yield {
-            "book": row.book,
-            "seq": row.seq,
-            "before": row.before,
-            "hash": row.hash,
-            "key": row.key,
-            "signature": row.signature,
-            "content": row.content,
-            "said": {"salt": said.salt, "caller": said.caller, "text": said.text, "names": said.names},
-            "call": None if row.name is None else {"salt": row.call_salt, "name": row.name},
-        } | ({} if proof is None else {"proof": [one.hex() for one in proof]})
-    before = [one.size for one in anchors if one.size <= end.size] if forest is not None else []
-    shown = {str(size): [one.hex() for one in forest.consistency(size)] for size in before if forest is not None}
-    yield end.to_json() | {"beginnings": shown}
+    forest = Forest(_leaves(ledger, end.size)) if call is not None or anchors else None
+    for link in map(_link, _rows(ledger, call=call, until=end.size)):
+        if link.said is None:
+            raise changed(link.seq)
+        yield link.to_json(None if forest is None or call is None else forest.inclusion(link.seq - 1))
+    begun = (
+        {} if forest is None else {one.size: forest.consistency(one.size) for one in anchors if one.size <= end.size}
+    )
+    yield end.to_json() | {"beginnings": {str(size): [one.hex() for one in proof] for size, proof in begun.items()}}
+
+
+def _leaves(ledger: Ledger, size: int) -> list[bytes]:
+    hashes = sa.select(ROWS.c.hash).where(ROWS.c.book == ledger.book, ROWS.c.seq <= size).order_by(ROWS.c.seq)
+    with ledger.transaction() as connection:
+        return [bytes.fromhex(one) for one in connection.execute(hashes).scalars()]
 
 
 def _rows(ledger: Ledger, *, call: str | None = None, until: int | None = None) -> Iterator[sa.Row[Any]]:
-    query = rows_and_beside().where(ROWS.c.book == ledger.book)
+    which = [] if until is None else [ROWS.c.seq <= until]
     if call is not None:
         of_all = sa.and_(ROWS.c.call == "", ROWS.c.kind == RowKind.FORGOTTEN.value)
-        query = query.where(sa.or_(of_call(ROWS.c.call, ledger.book, call), of_all))
-    if until is not None:
-        query = query.where(ROWS.c.seq <= until)
-    return (row for page in _pages(ledger, query, ROWS.c.seq) for row in page)
+        which.append(sa.or_(of_call(ROWS.c.call, ledger.book, call), of_all))
+    return found_rows(ledger, *which)
 
 
 def verify(
@@ -291,7 +279,7 @@ def _first_fault(ledger: Ledger, checker: Checker, told: Told) -> Fault | None:
         end = ledger.checkpoint()
     except DamagedHeadError:
         fault = checker.first_fault(map(_link, _rows(ledger)))
-        return fault or Fault(checker.rows, f"row {checker.rows}", "the book's head, which is to fit it, was changed")
+        return fault or checker.at_end("the book's head, which is to fit it, was changed")
     until = None if end is None else end.size
     links = counted(map(_link, _rows(ledger, until=until)), until or 0, told)
     if (fault := checker.first_fault(links)) is not None:
@@ -299,7 +287,7 @@ def _first_fault(ledger: Ledger, checker: Checker, told: Told) -> Fault | None:
     if end is not None and checker.rows < end.size:
         return checker.missing(f"it is missing: the book had {end.size} rows")
     if end is not None and not checker.is_now(end):
-        return Fault(checker.rows, f"row {checker.rows}", "the book's head is of another row: one of them was changed")
+        return checker.at_end("the book's head is of another row: one of them was changed")
     if (fault := checker.wrong_end(end)) is not None:
         return fault
     with ledger.transaction() as connection:
@@ -316,14 +304,13 @@ def _first_fault(ledger: Ledger, checker: Checker, told: Told) -> Fault | None:
 
 def _link(row: sa.Row[Any]) -> Link:
     try:
-        said: Plaintext | None = _said(row.salt, row.caller, row.text, row.names)
+        said: Plaintext | None = beside(row)
     except ValueError:
         said = None
+    written = {name: getattr(row, name) for name in WRITTEN}
     columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}
     name = None if row.name is None else CallName(row.call_salt, row.name)
-    return Link(
-        row.book, row.seq, row.before, row.hash, row.content, row.key, row.signature, said, name, columns=columns
-    )
+    return Link(**written, said=said, name=name, columns=columns)
 
 
 def is_signed(ledger: Ledger) -> bool:

@@ -3,11 +3,9 @@
 Needs the extra ``signed``.
 """
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LedgerError
 
@@ -54,31 +52,13 @@ class Signer:
         return self._private.sign(message)
 
 
-@contextlib.contextmanager
-def _extra() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise LedgerError("signing the ledger needs a package that is missing; install hearout[signed]") from error
-
-
 def load_signer(path: Path) -> Signer:
     """The private key in a PEM file, as ``openssl genpkey -algorithm ed25519`` writes it.
 
     Raises:
         LedgerError: the file cannot be read, or holds no such key.
     """
-    with _extra():
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    try:
-        key = load_pem_private_key(_read(path), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise LedgerError(f"{path} holds no private key in PEM that needs no password") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise LedgerError(f"the key in {path} is not Ed25519; make one: openssl genpkey -algorithm ed25519")
-    return Signer(key)
+    return Signer(_key(path, private=True))
 
 
 def load_verifier(path: Path) -> Verifier:
@@ -87,21 +67,26 @@ def load_verifier(path: Path) -> Verifier:
     Raises:
         LedgerError: the file cannot be read, or holds no such key.
     """
-    with _extra():
+    return Verifier(_key(path, private=False))
+
+
+def _key(path: Path, *, private: bool) -> Any:
+    try:
         from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+        from cryptography.hazmat.primitives import serialization as pem
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    except ImportError as error:
+        raise LedgerError("signing the ledger needs a package that is missing; install hearout[signed]") from error
     try:
-        key = load_pem_public_key(_read(path))
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise LedgerError(f"{path} holds no public key in PEM; make it: openssl pkey -pubout -in KEY") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise LedgerError(f"the key in {path} is not Ed25519, so it signed nothing here")
-    return Verifier(key)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
+        content = path.read_bytes()
+        key = pem.load_pem_private_key(content, password=None) if private else pem.load_pem_public_key(content)
     except OSError as error:
         raise LedgerError(f"the key {path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if private:
+            raise LedgerError(f"{path} holds no private key in PEM that needs no password") from error
+        raise LedgerError(f"{path} holds no public key in PEM; make it: openssl pkey -pubout -in KEY") from error
+    if not isinstance(key, Ed25519PrivateKey | Ed25519PublicKey):
+        more = "; make one: openssl genpkey -algorithm ed25519" if private else ", so it signed nothing here"
+        raise LedgerError(f"the key in {path} is not Ed25519{more}")
+    return key

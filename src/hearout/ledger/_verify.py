@@ -48,6 +48,10 @@ class ChainVerdict:
     unknown: tuple[str, ...] = ()
 
 
+WRITTEN = ("book", "seq", "before", "hash", "key", "signature", "content")
+"""What a row was written with, by the names of its columns."""
+
+
 @dataclass(frozen=True)
 class Link:
     """One row of a chain, wherever it was read.
@@ -81,6 +85,16 @@ class Link:
             return f"row {self.seq} ({facts['kind']}: utterance {facts['utterance']!r} in call {call!r})"
         except (ValueError, TypeError, LookupError, RecursionError):
             return f"row {self.seq}"
+
+    def fault(self, what: str) -> Fault:
+        """That this is the first bad row."""
+        return Fault(self.seq, self.named, what)
+
+    def to_json(self, proof: Sequence[bytes] | None) -> Json:
+        """As a line of an export, with what shows that it is in the book."""
+        beside = {"said": vars(self.said), "call": None if self.name is None else vars(self.name)}
+        shown = {} if proof is None else {"proof": [one.hex() for one in proof]}
+        return {name: getattr(self, name) for name in WRITTEN} | beside | shown
 
 
 class Forgettings:
@@ -160,7 +174,7 @@ class Checker:
         """The first of the rows that does not follow the good ones before it; None where all do."""
         for link in links:
             if what := self._wrong_place(link) or self.wrong(link):
-                return Fault(link.seq, link.named, what)
+                return link.fault(what)
             self._tree.append(bytes.fromhex(link.hash))
             self._before = link.hash
             self._signed += link.signature is not None
@@ -168,10 +182,7 @@ class Checker:
             while self._anchors and self._anchors[0].size <= self.rows:
                 anchor = self._anchors.pop(0)
                 if not self.is_now(anchor):
-                    when = datetime.fromtimestamp(anchor.at, UTC).isoformat(timespec="seconds")
-                    return Fault(
-                        link.seq, link.named, f"what was anchored at {when} is another row: some were written anew"
-                    )
+                    return link.fault(f"what was anchored at {_when(anchor)} is another row: some were written anew")
         return None
 
     def is_now(self, checkpoint: Checkpoint) -> bool:
@@ -181,22 +192,20 @@ class Checker:
     def wrong_end(self, end: Checkpoint | None) -> Fault | None:
         """The fault of a book's head, once all rows up to that head were good; None when there is none."""
         if end is None and self.rows:
-            return Fault(self.rows, f"row {self.rows}", "the book's head, which says that it is the last one, is gone")
+            return self.at_end("the book's head, which says that it is the last one, is gone")
         if self._verifier is None:
             return None
         if end is None:
             return self.missing("the book is empty, and nothing that is signed shows that it always was")
         if not end.is_signed(self._verifier):
-            what = "the book's head is not signed with that key: rows after this one may have been cut off"
-            return Fault(self.rows, f"row {self.rows}", what)
+            return self.at_end("the book's head is not signed with that key: rows after this one may have been cut off")
         return None
 
     def verdict(self, fault: Fault | None) -> ChainVerdict:
         """What was found, once the rows are through."""
         if fault is None and self._anchors:
             anchor = self._anchors[0]
-            when = datetime.fromtimestamp(anchor.at, UTC).isoformat(timespec="seconds")
-            fault = self.missing(f"it is missing: the book had {anchor.size} rows at {when}, by its anchor")
+            fault = self.missing(f"it is missing: the book had {anchor.size} rows at {_when(anchor)}, by its anchor")
         if fault is None and not self._head_was_there:
             fault = self.missing("the hash that was noted before is in no row")
         anchored = self._last.size if self._last is not None else 0
@@ -206,6 +215,10 @@ class Checker:
     def missing(self, what: str) -> Fault:
         """That the row after the good ones is not there."""
         return Fault(self.rows + 1, f"row {self.rows + 1}", what)
+
+    def at_end(self, what: str) -> Fault:
+        """That something is wrong with the last of the good ones."""
+        return Fault(self.rows, f"row {self.rows}", what)
 
     def wrong(self, link: Link) -> str:
         """What is wrong with a row by itself; empty when nothing is."""
@@ -247,6 +260,10 @@ class Checker:
         except ValueError:
             signed = False
         return "" if signed else "its signature is not of this row"
+
+
+def _when(anchor: Checkpoint) -> str:
+    return datetime.fromtimestamp(anchor.at, UTC).isoformat(timespec="seconds")
 
 
 def _unknown(rows: int, signed: int, anchored: int, *, is_checked: bool) -> Iterator[str]:
@@ -327,7 +344,7 @@ def _first_fault(lines: Iterable["Link | End | str"], book: str, checker: Checke
             what = link if isinstance(link, str) else "the checkpoint is not at its end"
             return checker.missing(f"line {number} of the file is no row of an export: {what}")
         if link.book != book:
-            return Fault(link.seq, link.named, f"it is of another book ({link.book!r})")
+            return link.fault(f"it is of another book ({link.book!r})")
         if (fault := checker.first_fault([link])) is not None:
             return fault
     return None
@@ -349,7 +366,7 @@ def _part(
                 number, f"line {number}", f"it is no row of an export: {link if isinstance(link, str) else ''}"
             )
         elif what := _wrong_part(link, now) or checker.wrong(link):
-            fault = Fault(link.seq, link.named, what)
+            fault = link.fault(what)
         if fault is not None:
             break
         good, signed = good + 1, signed + (isinstance(link, Link) and link.signature is not None)
@@ -414,9 +431,9 @@ def _link(row: Any) -> Link:
     for name in ("key", "signature"):
         if not isinstance(row.get(name), str | None):
             raise _NoRow(f"its field {name} is wrong")
-    own = (row["book"], row["seq"], row["before"], row["hash"], row["content"], row.get("key"), row.get("signature"))
     proof = None if row.get("proof") is None else _hashes(row["proof"], "proof")
-    return Link(*own, said=plaintext(row["said"]), name=_name(row.get("call")), proof=proof)
+    written = {name: row.get(name) for name in WRITTEN}
+    return Link(**written, said=plaintext(row["said"]), name=_name(row.get("call")), proof=proof)
 
 
 def _end(line: dict[str, Any]) -> End:

@@ -1,6 +1,7 @@
 """The ledger from asyncio: one thread writes, in order, and a ledger that is down holds nobody up."""
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import math
@@ -9,7 +10,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from enum import Enum
 from pathlib import Path
@@ -89,7 +90,8 @@ class LedgerWriter:
             ``receipts-spool`` for PostgreSQL.
         patience: how long the ledger may hold up an announcement, in seconds.
         secret: LiveKit's API secret, by which workers know that a process of theirs says which call it has.
-        words, text: what is kept of the caller's words, and of announcements' text, where the ledger does not say.
+        words: what is kept of the caller's words, once the call is over.
+        text: what is kept of an announcement's text; while it is owed, all of it is.
     """
 
     def __init__(
@@ -103,9 +105,7 @@ class LedgerWriter:
         words: Retention = Retention.OMIT,
         text: Retention = Retention.KEEP,
     ) -> None:
-        self.words = ledger.words or words
-        """What is kept of the caller's words, once the call is over."""
-        self._text = ledger.text or text
+        self.words, self._text = words, text
         self.holder = holder or new_holder(socket.gethostname(), os.getpid())
         self._ledger = ledger
         file = tables.file(ledger.url)
@@ -115,8 +115,10 @@ class LedgerWriter:
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._pending: dict[str, Record] = {}
         self._promises: dict[tuple[str, str], str] = {}
-        self._renewals: dict[tuple[str, str], tuple[float, float, Sequence[Any] | None]] = {}
+        self._renewals: dict[tuple[str, str], Lease] = {}
+        """What waits for the thread; the newest counts."""
         self._leases: dict[tuple[str, str], Lease] = {}
+        """What the thread has written."""
         self._calls = CallRegistry(ledger, secret)
         self._watched: WatchedCall | None = None
         self._anchors = Anchors(ledger.anchors) if ledger.anchors else None
@@ -162,10 +164,9 @@ class LedgerWriter:
             played: seconds of it that have been played.
             held: objects of JSON: what the caller said meanwhile; None leaves it as it is.
         """
-        waits = (call, id) in self._renewals
-        before = self._renewals.get((call, id), (0.0, 0.0, None))[2]
-        self._renewals[call, id] = (played, now, before if held is None else held)
-        if not waits and not self._closed:
+        waits = self._renewals.get((call, id))
+        self._renewals[call, id] = Lease(played, now, waits.held if held is None and waits is not None else held)
+        if waits is None and not self._closed:
             self._jobs.put(lambda: self._renew(call, id))
 
     def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> "asyncio.Future[Written]":
@@ -379,12 +380,10 @@ class LedgerWriter:
         self._anchored_at = time.monotonic()
         if self._anchors is None or self._is_anchored or self._anchored_at < self._down_until:
             return
-        try:
+        with self._trying():
             if (checkpoint := self._ledger.checkpoint()) is not None:
                 self._anchors.tell(checkpoint)
                 self._is_anchored = True
-        except LedgerError as error:
-            self._is_down(error)
 
     def _drain(self, *, again: bool = False) -> bool:
         """Append what waits; False when it has to wait on."""
@@ -418,30 +417,26 @@ class LedgerWriter:
         """Remove the words that an agent would have needed to take the call over."""
         if not self._over or not self._has_words:
             return
-        try:
+        with self._trying():
             self._calls.end(self._over, time.time())
             if self.words is Retention.OMIT:
                 self._ledger.wipe()
-        except LedgerError as error:
-            self._is_down(error)
 
     def _adopt(self) -> None:
         """Append what processes that died could not, and remove what was kept for calls that nobody took up."""
-        try:
+        with self._trying():
             if self._calls.end_stale(time.time()):
                 self._ledger.wipe()
             for records in self._spool.orphans():
                 for record in records:
                     self._appended(record, spooled=True)
-        except LedgerError as error:
-            self._is_down(error)
 
     def _list(self) -> None:
         """Bring what the workers are told of the call up to what is wanted."""
         wanted = self._wanted
         if self._watched is None or self._listed is wanted or time.monotonic() < self._down_until:
             return
-        try:
+        with self._trying():
             if wanted is _Listing.WATCHED:
                 self._calls.attend(self._watched)
             elif wanted is _Listing.LEFT:
@@ -449,22 +444,24 @@ class LedgerWriter:
             elif wanted is _Listing.RELEASED:
                 self._calls.release(self._watched, by=self._watched.worker)
             self._listed = wanted
-        except LedgerError as error:
-            self._is_down(error)
 
     def _renew(self, call: str, id: str) -> None:
         self._list()
-        played, now, held = self._renewals.pop((call, id))
-        before = self._leases.get((call, id), Lease())
-        self._has_words |= held is not None
-        lease = Lease(played, now, before.held if held is None else held)
+        lease, before = self._renewals.pop((call, id)), self._leases.get((call, id), Lease())
+        self._has_words |= lease.held is not None
+        lease = lease if lease.held is not None else dataclasses.replace(lease, held=before.held)
         if time.monotonic() < self._down_until or lease.says_nothing_new(before):
             return
-        try:
-            if self._ledger.renew(
-                call, id, by=self.holder, played=played, now=now, held=None if lease.held == before.held else lease.held
-            ):
+        new = None if lease.held == before.held else lease.held
+        with self._trying():
+            if self._ledger.renew(call, id, by=self.holder, played=lease.played, now=lease.at, held=new):
                 self._leases[call, id] = lease
+
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Go on where the ledger cannot be used, which is logged."""
+        try:
+            yield
         except LedgerError as error:
             self._is_down(error)
 

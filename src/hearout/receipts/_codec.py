@@ -1,6 +1,5 @@
-"""A receipt as JSON, with a schema and a version."""
+"""A receipt and the record of a question as JSON, each with a schema and a version."""
 
-import hashlib
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -10,21 +9,17 @@ from functools import cache
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from ..errors import ReceiptError
-from ._receipt import Attempt, Cause, Fate, Held, Listener, Receipt
+from ._question import AskAttempt, GivenAnswer, QuestionReceipt
+from ._receipt import Attempt, Cause, Fate, Held, Listener, Receipt, sha256
 from ._spans import Span
 
-SCHEMA = "hearout.receipt"
+SCHEMA, QUESTION = "hearout.receipt", "hearout.question"
 VERSION = (1, 0)
-"""Major, minor. A newer minor only adds fields; a newer major may mean something else by them, and is refused."""
+"""Major, minor, of both. A newer minor only adds fields; a newer major may mean something else, and is refused."""
 
 Json: TypeAlias = dict[str, Any]
 E = TypeVar("E", bound=Enum)
 R = TypeVar("R")
-
-
-def sha256(text: str) -> str:
-    """The plain SHA-256 of a text, in hex."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def to_json(receipt: Receipt) -> Json:
@@ -45,14 +40,8 @@ def from_json(document: object) -> Receipt:
     """
     if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
         raise ReceiptError(f"this is no receipt: its field schema is not {SCHEMA!r}", field="schema")
-    version = _read_version(document.get("version"))
     read = Reader(document)
-    text = read.text("text", default="")
-    hashed = read.text("text_sha256")
-    if text and sha256(text) != hashed:
-        raise ReceiptError(
-            "field text_sha256 of the receipt is not that of its text: one of them was changed", field="text_sha256"
-        )
+    version, (text, omitted) = read.version(), read.text_or_hash()
     known = read.record(
         Receipt,
         text=text,
@@ -61,7 +50,7 @@ def from_json(document: object) -> Receipt:
         attempts=tuple(Reader(one, "an attempt").record(Attempt) for one in read.several("attempts")),
         listeners=tuple(map(listener_from_json, read.several("listeners"))),
         cause=None if document.get("cause") is None else read.one_of(Cause, "cause"),
-        omitted_text="" if text or hashed == sha256("") else hashed,
+        omitted_text=omitted,
         extra={},
     )
     extra = _beyond(document, to_json(known)) or {}
@@ -147,6 +136,25 @@ class Reader:
                 raise ReceiptError(f"field {name} of {self._of} must be a list of pairs of seconds", field=name)
         return tuple((float(begin), float(end)) for begin, end in pairs)
 
+    def version(self) -> tuple[int, int]:
+        """The major and the minor version, where this version can read it."""
+        text = self._document.get("version")
+        found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", text) if isinstance(text, str) else None
+        if found is None:
+            raise ReceiptError(f"field version of {self._of} must be like {_version(VERSION)!r}", field="version")
+        if int(found[1]) > VERSION[0]:
+            reads = f"and this hearout reads {VERSION[0]}.x only; read it with a newer one"
+            raise ReceiptError(f"{self._of} has version {text}, {reads}", field="version")
+        return int(found[1]), int(found[2])
+
+    def text_or_hash(self) -> tuple[str, str]:
+        """The text that was to be said; its SHA-256, where it was left out."""
+        text, hashed = self.text("text", default=""), self.text("text_sha256")
+        if text and sha256(text) != hashed:
+            what = f"field text_sha256 of {self._of} is not that of its text: one of them was changed"
+            raise ReceiptError(what, field="text_sha256")
+        return text, "" if text or hashed == sha256("") else hashed
+
     def record(self, kind: type[R], **known: Any) -> R:
         """A record of this class; each of its fields that is not `known` is read by its type."""
         by_type: Mapping[Any, Callable[[str], Any]] = {
@@ -180,23 +188,6 @@ def _is_finite(value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # a whole number that no float can hold
         return False
-
-
-def version_in(text: object) -> tuple[int, int] | None:
-    """The major and the minor version in a text like "1.0"; None where it is none."""
-    found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", text) if isinstance(text, str) else None
-    return None if found is None else (int(found[1]), int(found[2]))
-
-
-def _read_version(version: object) -> tuple[int, int]:
-    read = version_in(version)
-    if read is None:
-        raise ReceiptError(f"field version of the receipt must be like {_version(VERSION)!r}", field="version")
-    if read[0] > VERSION[0]:
-        raise ReceiptError(
-            f"the receipt has version {version}, and this hearout reads {VERSION[0]}.x only; read it with a newer one"
-        )
-    return read
 
 
 def listener_from_json(document: object) -> Listener:
@@ -234,3 +225,53 @@ def _merged(known: Any, extra: Any) -> Any:
     if isinstance(known, list) and isinstance(extra, list) and len(known) == len(extra):
         return list(map(_merged, known, extra))
     return known if extra is None else extra
+
+
+# Questions: what was said to one stands in ``held``
+
+
+def question_to_json(receipt: QuestionReceipt) -> Json:
+    """The record as an object of JSON, with all that was said."""
+    beside = ("version", "answers", "omitted_text", "revoked", "revoked_at", "entry", "extra")
+    known = without_empty_text(fields_to_json(receipt, without=beside))
+    known |= {"schema": QUESTION, "version": _version(VERSION), "question_version": receipt.version}
+    known |= {"text_sha256": receipt.text_sha256, "held": [_answer(one) for one in receipt.answers]}
+    return known | dict(receipt.extra)
+
+
+def question_from_json(document: object) -> QuestionReceipt:
+    """The record that :func:`question_to_json` wrote; fields that are not known are kept.
+
+    Raises:
+        ReceiptError: it is none, a field is missing or makes no sense, or the major version is newer.
+    """
+    if not isinstance(document, Mapping) or document.get("schema") != QUESTION:
+        raise ReceiptError(f"this is no question's record: its field schema is not {QUESTION!r}", field="schema")
+    read = Reader(document, "the question's record")
+    read.version()
+    text, omitted = read.text_or_hash()
+    known = read.record(
+        QuestionReceipt,
+        version=read.text("question_version"),
+        text=text,
+        choices=tuple(map(str, read.several("choices"))),
+        attempts=tuple(Reader(one, "an attempt").record(AskAttempt) for one in read.several("attempts")),
+        answers=tuple(map(_read_answer, read.several("held"))),
+        omitted_text=omitted,
+        revoked="",
+        revoked_at=None,
+        entry="",
+        extra={},
+    )
+    written = question_to_json(known)
+    extra = {name: value for name, value in document.items() if name not in written and name != "text"}
+    return QuestionReceipt(**{**vars(known), "extra": extra})
+
+
+def _answer(answer: GivenAnswer) -> Json:
+    return without_empty_text(fields_to_json(answer, without=("began_at",))) | {"at": answer.began_at}
+
+
+def _read_answer(document: object) -> GivenAnswer:
+    read = Reader(document, "an answer")
+    return read.record(GivenAnswer, text=read.text("text", default=""), began_at=read.number("at"))

@@ -3,13 +3,12 @@
 The words of an answer are evidence: whoever must show that somebody agreed needs what they said.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ._receipt import Kind
+from ._receipt import Kind, sha256
 from ._spans import Span
 
 
@@ -143,7 +142,7 @@ class QuestionReceipt:
     @property
     def text_sha256(self) -> str:
         """The SHA-256 of the question, in hex."""
-        return self.omitted_text or hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.omitted_text or sha256(self.text)
 
     @property
     def deciding(self) -> GivenAnswer | None:

@@ -31,6 +31,11 @@ ROUNDING = 1e-6
 """Seconds: what sums of floats may be off."""
 
 
+def sha256(text: str) -> str:
+    """The SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 class Kind(Enum):
     """How words came."""
 
@@ -275,7 +280,7 @@ class Receipt:
     @property
     def text_sha256(self) -> str:
         """The SHA-256 of the text (UTF-8, in hex), also where the text itself was left out."""
-        return self.omitted_text or hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.omitted_text or sha256(self.text)
 
     @property
     def length(self) -> float:
