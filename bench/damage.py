@@ -60,9 +60,9 @@ class Case:
 
 @functools.cache
 def hibari(text: str) -> Samples:
-    from hearout._local.tts import LocalTTS
+    from hearout._local.tts import synthesise
 
-    return at_rate(LocalTTS().synthesise(text).astype(np.float32) / 32768, 24_000, RATE)
+    return at_rate(synthesise(text).astype(np.float32) / 32768, 24_000, RATE)
 
 
 @functools.cache

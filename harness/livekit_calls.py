@@ -12,7 +12,7 @@ from livekit.agents import APIConnectOptions, inference, llm, stt, utils
 from livekit.agents.inference._utils import create_access_token
 
 from hearout._local.gateway import Gateway
-from hearout._local.tts import SAMPLE_RATE, LocalTTS
+from hearout._local.tts import SAMPLE_RATE, synthesise
 
 ONCE = APIConnectOptions(max_retry=0, timeout=10)
 
@@ -53,7 +53,7 @@ def text_of(chunks: list[llm.ChatChunk]) -> str:
 
 
 async def heard(spoken: str, model: inference.STT | None = None) -> list[stt.SpeechEvent]:
-    audio = np.concatenate([LocalTTS().synthesise(spoken), np.zeros(SAMPLE_RATE, np.int16)])
+    audio = np.concatenate([synthesise(spoken), np.zeros(SAMPLE_RATE, np.int16)])
     async with (
         contextlib.aclosing(model or inference.STT("deepgram/nova-3-general")) as recogniser,
         recogniser.stream(conn_options=ONCE) as stream,

@@ -65,16 +65,6 @@ class Noises:
         return [SpokenPiece(text, audio, tuple(times) if self.aligned else ())]
 
 
-@dataclass
-class Told:
-    """An STT that is told what it hears."""
-
-    hears: str = TEXT
-
-    async def transcribe(self, pcm: Any) -> str:
-        return self.hears
-
-
 def make(
     folder: Path,
     text: str = TEXT,
@@ -87,8 +77,11 @@ def make(
 ) -> tuple[Done, Announcement]:
     """What `hearout prepare` does, with noises."""
     order = Order(name, text, Options(**choices))
-    ear = Told(text if hears is None else hears)
-    return asyncio.run(prepare(order, voice or Noises(), ear, folder, force=force))
+
+    async def transcribe(_: Any) -> str:
+        return text if hears is None else hears
+
+    return asyncio.run(prepare(order, voice or Noises(), transcribe, folder, force=force))
 
 
 class NoiseTTS(tts.TTS[Any]):

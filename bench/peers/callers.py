@@ -158,9 +158,9 @@ class Studio:
     """
 
     def __init__(self, noises: Path) -> None:
-        from hearout._local.tts import LocalTTS
+        from hearout._local.tts import synthesise
 
-        self._voice = LocalTTS()
+        self._synthesise = synthesise
         self._noises = noises
         self._made: dict[str, Samples] = {}
 
@@ -173,7 +173,7 @@ class Studio:
     def spoken(self, text: str) -> Samples:
         """The text in the local voice, at :data:`RATE`."""
         if text not in self._made:
-            self._made[text] = self._voice.synthesise(text)
+            self._made[text] = self._synthesise(text)
         return self._made[text]
 
     def edges(self, notice: str) -> tuple[float, float]:

@@ -39,9 +39,9 @@ class Court:
     """Judges the calls, one after the other, when all are over: the STT that it needs is the calls' own."""
 
     def __init__(self, studio: Studio) -> None:
-        from hearout._local.stt import LocalSTT
+        from hearout._local.stt import transcribe
 
-        self._studio, self._stt = studio, LocalSTT()
+        self._studio, self._transcribe = studio, transcribe
         self._heard: dict[str, str] = {}
 
     def judge(self, held: Held) -> Judged:
@@ -51,7 +51,7 @@ class Court:
         facts = json.loads((held.folder / "facts.json").read_text())
         asked = held.asked if held.asked is not None else [_users(facts["messages"])]
         sound = Sound(self._studio.spoken(held.scene.notice), agent, caller, expected, asked)
-        score = judge(held.scene, sound, lambda samples: self._stt.transcribe(samples, RATE))
+        score = judge(held.scene, sound, lambda samples: self._transcribe(samples, RATE))
         return Judged(
             held,
             score,
@@ -63,7 +63,7 @@ class Court:
     def _alone(self, text: str) -> str:
         """The line as the STT hears it when nothing else sounds: its own errors are no peer's."""
         if text not in self._heard:
-            self._heard[text] = self._stt.transcribe(self._studio.spoken(text), RATE)
+            self._heard[text] = self._transcribe(self._studio.spoken(text), RATE)
         return self._heard[text]
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hearout import _text
-from hearout._local.tts import SAMPLE_RATE, LocalTTS
+from hearout._local.tts import SAMPLE_RATE, synthesise
 from hearout.measure import Measured
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ class Caller:
 @functools.cache
 def spoken(text: str) -> Samples:
     """`text` in the local voice: mono, 24 kHz, the same samples each time."""
-    return LocalTTS().synthesise(text)
+    return synthesise(text)
 
 
 def share_heard(wanted: Iterable[str], got: list[str]) -> float:

@@ -20,8 +20,8 @@ from harness.livekit_calls import ONCE, answered, credentials, final_text, frame
 from hearout._local import tts
 from hearout._local.gateway import Gateway, Limits
 from hearout._local.llm import MONOLOGUE
-from hearout._local.stt import LocalSTT
-from hearout._local.tts import SAMPLE_RATE, LocalTTS, SpokenSentence
+from hearout._local.stt import transcribe
+from hearout._local.tts import SAMPLE_RATE, SpokenSentence, synthesise
 from hearout.errors import LocalVoiceMissingError
 
 pytestmark = pytest.mark.real
@@ -65,9 +65,7 @@ def test_two_streams_at_once_keep_their_words_apart() -> None:
 
 def test_a_text_becomes_speech_whose_transcript_matches() -> None:
     audio = in_a_job(lambda: said(SENTENCE))
-    assert (
-        alike(LocalSTT().transcribe(audio, SAMPLE_RATE), SENTENCE) >= 0.85
-    )  # the tiny model may hear an "uh" before it
+    assert alike(transcribe(audio, SAMPLE_RATE), SENTENCE) >= 0.85  # the tiny model may hear an "uh" before it
     assert audio[-1] == 0 or abs(int(audio[-1])) < 400
 
 
@@ -80,7 +78,7 @@ def test_a_pooled_connection_serves_one_utterance_after_another() -> None:
                 stream.push_text(text)
                 stream.end_input()
                 pieces = [np.frombuffer(event.frame.data, np.int16) async for event in stream]
-            texts.append(LocalSTT().transcribe(np.concatenate(pieces), SAMPLE_RATE))
+            texts.append(transcribe(np.concatenate(pieces), SAMPLE_RATE))
         await voice.aclose()
         return texts
 
@@ -133,8 +131,8 @@ def test_other_sample_rates_are_served() -> None:
 
     audio, rate = in_a_job(at_16_khz)
     assert rate == 16_000
-    assert abs(len(audio) / rate - len(LocalTTS().synthesise(SENTENCE)) / SAMPLE_RATE) < 0.2
-    assert words(LocalSTT().transcribe(audio, rate)) == words(SENTENCE)
+    assert abs(len(audio) / rate - len(synthesise(SENTENCE)) / SAMPLE_RATE) < 0.2
+    assert words(transcribe(audio, rate)) == words(SENTENCE)
 
 
 def test_a_sessions_models_from_plain_strings_are_the_local_voice() -> None:
@@ -148,7 +146,7 @@ def test_a_sessions_models_from_plain_strings_are_the_local_voice() -> None:
         events = await heard(SENTENCE, session.stt)
         asked = final_text(events)
         answer = text_of(await answered(asked, session.llm))
-        return asked, answer, LocalSTT().transcribe(await said(answer, session.tts), SAMPLE_RATE)
+        return asked, answer, transcribe(await said(answer, session.tts), SAMPLE_RATE)
 
     asked, answer, spoken = in_a_job(talk)
     assert words(asked) == words(SENTENCE)
@@ -251,10 +249,10 @@ def test_a_bad_chat_request_gets_the_protocols_own_error(gateway: Gateway, body:
 def test_what_a_model_raises_is_told_to_its_client_and_no_words_are_logged(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(self: LocalTTS, text: str) -> Iterator[Any]:
+    def fail(text: str) -> Iterator[Any]:
         raise RuntimeError(text)
 
-    monkeypatch.setattr(LocalTTS, "parts", fail)
+    monkeypatch.setattr(tts, "parts", fail)
     with pytest.raises(APIError, match="the local voice failed"):
         in_a_job(lambda: said("My secret."))
     errors = [r.getMessage() for r in caplog.records if r.name == "hearout" and r.levelno >= logging.WARNING]
@@ -280,13 +278,13 @@ def test_one_stream_too_many_is_refused_and_the_next_one_after_it_served(gateway
 def test_a_client_that_leaves_ends_the_synthesis(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     made = 0
 
-    def parts(self: LocalTTS, text: str) -> Iterator[SpokenSentence]:
+    def parts(text: str) -> Iterator[SpokenSentence]:
         nonlocal made
         made += 1
         time.sleep(0.02)
         yield SpokenSentence(text, np.zeros(SAMPLE_RATE, np.int16))
 
-    monkeypatch.setattr(LocalTTS, "parts", parts)
+    monkeypatch.setattr(tts, "parts", parts)
 
     async def leave() -> None:
         async with aiohttp.ClientSession(headers=credentials(gateway)) as client:
@@ -312,7 +310,7 @@ def test_livekit_falls_back_to_its_own_turn_detector_without_an_error(
         detector = inference.TurnDetector()
         assert detector.model == "turn-detector-v1"
         stream = detector.stream()
-        for frame in frames(LocalTTS().synthesise(SENTENCE)):
+        for frame in frames(synthesise(SENTENCE)):
             stream.push_audio(frame)
         await asyncio.sleep(0.3)
         assert detector.model == "turn-detector-v1-mini"

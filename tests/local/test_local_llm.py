@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hearout._local.llm import ABOUT, EARLY, LONGEST_ECHO, MONOLOGUE, chunks, reply
-from hearout._local.tts import SAMPLE_RATE, LocalTTS
+from hearout._local.tts import SAMPLE_RATE, synthesise
 
 
 def user(*texts: Any) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ def test_a_prompt_for_something_long_and_boring_gets_the_monologue(prompt: str) 
 
 @pytest.mark.real
 def test_the_monologue_lasts_25_to_30_seconds() -> None:
-    assert 25 <= len(LocalTTS().synthesise(MONOLOGUE)) / SAMPLE_RATE <= 30
+    assert 25 <= len(synthesise(MONOLOGUE)) / SAMPLE_RATE <= 30
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 
 from harness import words
 from hearout._local import stt
-from hearout._local.stt import Listening, LocalSTT, RecognizedLine
-from hearout._local.tts import SAMPLE_RATE, LocalTTS
+from hearout._local.stt import Listening, RecognizedLine, transcribe
+from hearout._local.tts import SAMPLE_RATE, synthesise
 from hearout.errors import LocalVoiceMissingError
 
 pytestmark = pytest.mark.real
@@ -24,7 +24,7 @@ def silence(seconds: float) -> npt.NDArray[np.int16]:
 
 def bare(text: str) -> npt.NDArray[np.int16]:
     """The words of `text` without the silence around them."""
-    audio = LocalTTS().synthesise(text)
+    audio = synthesise(text)
     loud = np.flatnonzero(np.abs(audio) > 330)
     return audio[loud[0] : loud[-1]]
 
@@ -101,15 +101,13 @@ def test_finish_makes_a_final_without_waiting_for_silence() -> None:
 
 def test_silence_is_nothing_heard() -> None:
     assert finals(silence(3.0)) == []
-    LocalSTT().transcribe(bare("I do not agree."), SAMPLE_RATE)  # a recording that ends within a word
-    assert LocalSTT().transcribe(silence(2.0), SAMPLE_RATE) == ""
-    assert LocalSTT().transcribe(silence(0), SAMPLE_RATE) == ""
+    transcribe(bare("I do not agree."), SAMPLE_RATE)  # a recording that ends within a word
+    assert transcribe(silence(2.0), SAMPLE_RATE) == ""
+    assert transcribe(silence(0), SAMPLE_RATE) == ""
 
 
 def test_recorded_speech_is_made_text() -> None:
-    assert words(LocalSTT().transcribe(LocalTTS().synthesise("I do not agree."), SAMPLE_RATE)) == words(
-        "I do not agree."
-    )
+    assert words(transcribe(synthesise("I do not agree."), SAMPLE_RATE)) == words("I do not agree.")
 
 
 def test_without_its_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from harness import ROOT, alike, run, without_times
 from harness.rooms.caller import spoken
 from hearout.__main__ import main as hearout
 from hearout._local.llm import MONOLOGUE
-from hearout._local.stt import LocalSTT
+from hearout._local.stt import transcribe
 
 pytestmark = [pytest.mark.real, pytest.mark.one_of_each]
 
@@ -56,7 +56,7 @@ def test_the_announcement_finishes_while_it_is_talked_over(main_job: tuple[Any, 
     assert announcement["text"] == MONOLOGUE
     _, agent, rate = channels(out)
     start, end = (int(announcement[name] * rate) for name in ("start", "end"))
-    assert alike(LocalSTT().transcribe(agent[start:end], rate), MONOLOGUE) >= 0.95
+    assert alike(transcribe(agent[start:end], rate), MONOLOGUE) >= 0.95
     # Its own pauses are 0.3 s (0.1 s after a sentence, 0.2 s before the next); a cut or a hole would be longer.
     assert longest_pause(agent[start:end], rate) <= 0.3 + 0.3
 

@@ -11,14 +11,14 @@ import pyloudnorm
 import pytest
 
 from harness.ready import TEXT, Noises, NoiseTTS, ToldSTT, make, noises, samples
+from hearout._local import tts as local_tts
 from hearout._local.gateway import Gateway
-from hearout._local.tts import LocalTTS as LocalVoice
 from hearout.announcement import Announcement
 from hearout.errors import AnnouncementError, MisspokenError
 from hearout.prepare import main
 from hearout.prepare._check import spoken
 from hearout.prepare._make import Done
-from hearout.prepare._models import LiveKitSpeechToText, LiveKitTextToSpeech
+from hearout.prepare._models import LiveKitTextToSpeech, transcribed_by
 from hearout.prepare._orders import Options, read
 from hearout.prepare._sound import LEADING, SAMPLE_RATE, TRAILING, TRUE_PEAK, true_peak
 from hearout.testing._clock import run
@@ -281,7 +281,7 @@ def test_a_voice_of_any_rate_and_number_of_channels_will_do(rate: int, channels:
 def test_an_stt_that_leaves_its_stream_open_does_not_hang_the_command() -> None:
     async def transcribed(says: str) -> str:
         plugin = ToldSTT(lambda: says, streaming=True, stays_open=True)
-        return await LiveKitSpeechToText(plugin).transcribe(np.zeros(SAMPLE_RATE, np.int16))
+        return await transcribed_by(plugin, np.zeros(SAMPLE_RATE, np.int16))
 
     assert spoken(run(lambda: transcribed(TEXT))) == spoken(TEXT)
     with pytest.raises(AnnouncementError, match="failed: no final transcript came"):
@@ -356,8 +356,8 @@ def test_audio_that_says_something_else_is_found_by_the_local_stt(
     notice: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notice.write_text(REAL)
-    original = LocalVoice.parts
-    monkeypatch.setattr(LocalVoice, "parts", lambda voice, text: original(voice, text.replace("recorded", "free")))
+    original = local_tts.parts
+    monkeypatch.setattr(local_tts, "parts", lambda text: original(text.replace("recorded", "free")))
     assert main(["notice.txt", "--wer-limit", "0.05"]) == 1
     assert "refused: notice: 6% of its words were heard wrongly" in capsys.readouterr().err
     assert not Path("announcements").exists()

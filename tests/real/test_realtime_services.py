@@ -62,9 +62,9 @@ def test_a_plugins_own_class_passes_through_the_proxy(service: str) -> None:
 def test_a_server_that_is_given_silence_hears_nobody_speak(service: str) -> None:
     if not os.environ.get(SERVICES[service]):
         pytest.skip(f"{SERVICES[service]} is not set: the real service was not asked")
-    from hearout._local.tts import SAMPLE_RATE, LocalTTS
+    from hearout._local.tts import SAMPLE_RATE, synthesise
 
-    speech = LocalTTS().synthesise("Wait, please change my address first.")
+    speech = synthesise("Wait, please change my address first.")
 
     async def say(session: Any) -> None:
         step = SAMPLE_RATE // 20

@@ -14,7 +14,7 @@ import pytest
 from bench import local_voice, peers
 from bench.notice import NOTICE
 from harness import alike
-from hearout._local.tts import SAMPLE_RATE, LocalTTS
+from hearout._local.tts import SAMPLE_RATE, synthesise
 from hearout.measure import measure
 
 pytestmark = pytest.mark.real
@@ -30,7 +30,7 @@ CHAIN = 3 * 1.5
 
 @cache
 def notice() -> npt.NDArray[Any]:
-    return LocalTTS().synthesise(NOTICE)
+    return synthesise(NOTICE)
 
 
 def hold(call: str, folder: Path, *, words_end_over_it: bool = True) -> local_voice.Held:

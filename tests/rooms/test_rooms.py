@@ -9,7 +9,7 @@ import pytest
 from harness import alike, words
 from harness.rooms.caller import Caller, Recording, share_heard, spoken
 from hearout._local.llm import MONOLOGUE
-from hearout._local.stt import LocalSTT
+from hearout._local.stt import transcribe
 from hearout.measure import Measured, measure
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def talk_over(room_worker: "Worker", tmp_path_factory: pytest.TempPathFactory) -
 
 
 def transcribed(heard: Recording) -> list[str]:
-    return words(LocalSTT().transcribe(heard.samples, heard.sample_rate))
+    return words(transcribe(heard.samples, heard.sample_rate))
 
 
 def announced(heard: Recording) -> Measured:

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from .._local.tts import LocalTTS
+from .._local.tts import synthesise
 from ..errors import ConsoleError
 from ..policy import KEYS
 from .call import CallLog
@@ -65,7 +65,6 @@ class Player:
         self._call = call
         self._script = script
         self._ends_itself = ends_itself
-        self._tts = LocalTTS()
         self._sounds: dict[Step, Samples] = {
             step: read_audio(step.what) for step in script.caller if step.act == "play"
         }
@@ -80,12 +79,12 @@ class Player:
         """Make the caller's speech while the call begins, so that it comes at its time; blocks."""
         for step in self._script.caller:
             if step.act == "say":
-                self._sounds[step] = self._tts.synthesise(cleaned(step.what))
+                self._sounds[step] = synthesise(cleaned(step.what))
 
     async def say(self, text: str) -> None:
         """Let the caller say a text that was typed just now."""
         if words := cleaned(text):
-            samples = await asyncio.to_thread(self._tts.synthesise, words)
+            samples = await asyncio.to_thread(synthesise, words)
             self._call.speak(words, samples)
 
     async def play(self, path: str) -> None:

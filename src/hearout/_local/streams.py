@@ -17,8 +17,9 @@ from aiohttp import WSMessage, WSMsgType, web
 from livekit import rtc
 
 from .._text import read_json
+from . import tts
 from .stt import Listening, RecognizedLine
-from .tts import SAMPLE_RATE, TRAILING, LocalTTS, SpokenSentence
+from .tts import SAMPLE_RATE, TRAILING, SpokenSentence
 
 logger = logging.getLogger("hearout")
 
@@ -191,7 +192,6 @@ class Speaking(_Stream):
 
     def __init__(self, request: web.Request, limits: Limits) -> None:
         super().__init__(request, limits)
-        self._tts = LocalTTS()
         self._rate = SAMPLE_RATE
         self._texts: asyncio.Queue[str | None] = asyncio.Queue()  # None: the end of an utterance
         self._waiting = 0  # characters
@@ -244,7 +244,7 @@ class Speaking(_Stream):
             await self.close()
 
     async def _say(self, text: str) -> None:
-        parts = self._tts.parts(text)
+        parts = tts.parts(text)
         while (part := await _next(parts)) is not None:
             seconds = len(part.audio) / SAMPLE_RATE
             # The TTS does not time its words; a sentence (or a part of a long one) it does, exactly.

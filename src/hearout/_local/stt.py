@@ -98,13 +98,10 @@ def load() -> None:
     _thread().submit(_model).result()
 
 
-class LocalSTT:
-    """Makes text of recorded speech."""
-
-    def transcribe(self, samples: npt.NDArray[np.int16], sample_rate: int) -> str:
-        """What is said in `samples` (mono); blocks, 0.04–0.3 s for a sentence."""
-        heard = _thread().submit(Listening(sample_rate)._whole, samples).result()
-        return " ".join(words.text for words in heard)
+def transcribe(samples: npt.NDArray[np.int16], sample_rate: int) -> str:
+    """What is said in `samples` (mono); blocks, 0.04–0.3 s for a sentence."""
+    heard = _thread().submit(Listening(sample_rate)._whole, samples).result()
+    return " ".join(words.text for words in heard)
 
 
 class Listening:

@@ -29,6 +29,8 @@ LONGEST, LONGEST_CLAUSE = 160, 320
 that is longer still between its words. The TTS makes a whole part before its first sound: 8 s of speech in
 40–130 ms."""
 
+SEED = 1
+
 _NOTHING = np.zeros(0, np.int16)
 _SILENT = 0.01  # of full scale: hibari's noise floor lies below it, its quietest fricatives above
 
@@ -70,31 +72,22 @@ def load() -> None:
         _model()
 
 
-class LocalTTS:
-    """Makes speech of text; every instance uses the one model of the process.
+def parts(text: str) -> Iterator[SpokenSentence]:
+    """The parts of `text` as soon as each is made; blocks. What has no sound (a smiley) is left out."""
+    with _lock:
+        model = _model()
+    for sentence in model.split_sentences(text):
+        for part in _parts(sentence.strip()):
+            with _lock:
+                sounds = [model.from_phonemes(one, seed=SEED) for one in model.phonemize(speakable(part))]
+            audio = np.concatenate([_NOTHING, *map(trimmed, sounds)])
+            if len(audio):
+                yield SpokenSentence(part, audio)
 
-    Args:
-        seed: makes the speech reproducible: the same text gives the same samples.
-    """
 
-    def __init__(self, seed: int = 1) -> None:
-        self._seed = seed
-
-    def parts(self, text: str) -> Iterator[SpokenSentence]:
-        """The parts of `text` as soon as each is made; blocks. What has no sound (a smiley) is left out."""
-        with _lock:
-            model = _model()
-        for sentence in model.split_sentences(text):
-            for part in _parts(sentence.strip()):
-                with _lock:
-                    sounds = [model.from_phonemes(p, seed=self._seed) for p in model.phonemize(speakable(part))]
-                audio = np.concatenate([_NOTHING, *map(trimmed, sounds)])
-                if len(audio):
-                    yield SpokenSentence(part, audio)
-
-    def synthesise(self, text: str) -> npt.NDArray[np.int16]:
-        """The audio of `text`, mono; blocks for about a thirtieth of its length."""
-        return np.concatenate([_NOTHING, *(part.audio for part in self.parts(text))])
+def synthesise(text: str) -> npt.NDArray[np.int16]:
+    """The audio of `text`, mono; blocks for about a thirtieth of its length. The same text gives the same samples."""
+    return np.concatenate([_NOTHING, *(part.audio for part in parts(text))])
 
 
 def trimmed(audio: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:

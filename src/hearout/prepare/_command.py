@@ -85,11 +85,11 @@ def parser() -> argparse.ArgumentParser:
 async def _all(orders: Sequence[Order], out: Path, *, force: bool, told: Told) -> list[Prepared]:
     outcomes: list[Prepared] = []
     for models, some in groupby(orders, key=lambda one: (one.choices.tts, one.choices.voice, one.choices.stt)):
-        async with opened(*models) as (voice, recognizer):
+        async with opened(*models) as (voice, transcribe):
             for order in some:
                 told(len(outcomes), len(orders))
                 try:
-                    what, announcement = await prepare(order, voice, recognizer, out, force=force)
+                    what, announcement = await prepare(order, voice, transcribe, out, force=force)
                     outcomes.append(Prepared(order, what.value, announcement))
                 except AnnouncementError as error:
                     what_else = "refused" if isinstance(error, MisspokenError) else "failed"

@@ -23,7 +23,7 @@ from ..announcement import SCHEMA, Announcement, Sentence, Word
 from ..errors import AnnouncementError, MisspokenError
 from . import _check as check
 from . import _timing as timing
-from ._models import SpeechToText, SpokenPiece, TextToSpeech
+from ._models import SpokenPiece, TextToSpeech, Transcribe
 from ._orders import Order
 from ._sound import SAMPLE_RATE, TRAILING, Levelled, Samples, levelled, trimmed
 
@@ -47,7 +47,7 @@ class SpokenDraft:
 
 
 async def prepare(
-    order: Order, voice: TextToSpeech, recognizer: SpeechToText, folder: Path, *, force: bool = False
+    order: Order, voice: TextToSpeech, transcribe: Transcribe, folder: Path, *, force: bool = False
 ) -> tuple[Done, Announcement]:
     """Make an announcement, unless it is there already with the same text, voice, model and loudness.
 
@@ -67,7 +67,7 @@ async def prepare(
     spoken = await _speak(sentences, voice, order)
     try:
         level = levelled(spoken.audio, order.choices.lufs)
-        heard = await recognizer.transcribe(level.pcm)
+        heard = await transcribe(level.pcm)
         wer = check.word_errors(" ".join(sentences), heard)
     except AnnouncementError as error:
         raise AnnouncementError(f"{order.id}: {error}") from error

@@ -1,13 +1,14 @@
 """The TTS that speaks an announcement and the STT that checks it: the local models, or any of LiveKit's."""
 
 import asyncio
+import functools
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,8 @@ from ..errors import AnnouncementError
 from ._sound import SAMPLE_RATE, Samples
 from ._timing import Aligned
 
-LOCAL = "local"
-"""The name of the local models."""
+LOCAL, LOCAL_VOICE = "local", "heart"
+"""The names of the local models, and of their one voice."""
 FIRST_WORDS = 30.0
 """Seconds that an STT has for its first words once it has all audio, or the length of the audio, if that is longer.
 
@@ -49,15 +50,15 @@ class SpokenPiece:
 
 
 class TextToSpeech(Protocol):
-    """Makes speech."""
+    """Makes speech.
 
-    @property
-    def name(self) -> str:
-        """Which voice of the model."""
+    Attributes:
+        name: of the voice.
+        model: with what can be known of its version.
+    """
 
-    @property
-    def model(self) -> str:
-        """Which model, with what can be known of its version."""
+    name: str
+    model: str
 
     async def speak(self, text: str) -> list[SpokenPiece]:
         """The text in the pieces in which it was made; none if it has no sound.
@@ -67,35 +68,24 @@ class TextToSpeech(Protocol):
         """
 
 
-class SpeechToText(Protocol):
-    """Makes text of speech."""
-
-    async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
-        """What is said in `pcm` (mono, 24 kHz).
-
-        Raises:
-            AnnouncementError: the STT failed.
-        """
+Transcribe: TypeAlias = Callable[[npt.NDArray[np.int16]], Awaitable[str]]
+"""Makes text of speech (mono, 24 kHz). Raises `AnnouncementError` where the STT failed."""
 
 
 class LocalTextToSpeech:
     """Hibari."""
 
-    name = "heart"
-
     def __init__(self) -> None:
-        self.model = f"hibari-tts {importlib.metadata.version('hibari-tts')}"
+        self.name, self.model = LOCAL_VOICE, f"hibari-tts {importlib.metadata.version('hibari-tts')}"
 
     async def speak(self, text: str) -> list[SpokenPiece]:
-        parts = local_tts.LocalTTS().parts(text)
+        parts = local_tts.parts(text)
         return [SpokenPiece(part.text, part.audio.astype(np.float32) / np.float32(32768)) for part in parts]
 
 
-class LocalSpeechToText:
-    """Moonshine."""
-
-    async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
-        return local_stt.LocalSTT().transcribe(pcm, SAMPLE_RATE)
+async def transcribed_by_moonshine(pcm: npt.NDArray[np.int16]) -> str:
+    """The words that the local STT hears."""
+    return local_stt.transcribe(pcm, SAMPLE_RATE)
 
 
 class LiveKitTextToSpeech:
@@ -129,28 +119,23 @@ class LiveKitTextToSpeech:
         return [SpokenPiece(text, np.concatenate(pieces), tuple(aligned))] if pieces else []
 
 
-class LiveKitSpeechToText:
-    """Any of LiveKit's STTs."""
-
-    def __init__(self, stt_plugin: stt.STT[Any]) -> None:
-        self._stt = stt_plugin
-
-    async def transcribe(self, pcm: npt.NDArray[np.int16]) -> str:
-        frame = rtc.AudioFrame(pcm.tobytes(), SAMPLE_RATE, 1, len(pcm))
-        try:
-            if not self._stt.capabilities.streaming:
-                return _text(await self._stt.recognize(frame))
-            async with self._stt.stream() as stream:
-                stream.push_frame(frame)
-                stream.end_input()
-                return " ".join(await _finals(stream, max(FIRST_WORDS, frame.duration)))
-        except (APIError, TimeoutError) as error:
-            said = str(error) or "no final transcript came"
-            raise AnnouncementError(f"the STT {self._stt.model} failed: {said}; try again") from error
+async def transcribed_by(plugin: stt.STT[Any], pcm: npt.NDArray[np.int16]) -> str:
+    """The words that any of LiveKit's STTs hears."""
+    frame = rtc.AudioFrame(pcm.tobytes(), SAMPLE_RATE, 1, len(pcm))
+    try:
+        if not plugin.capabilities.streaming:
+            return _text(await plugin.recognize(frame))
+        async with plugin.stream() as stream:
+            stream.push_frame(frame)
+            stream.end_input()
+            return " ".join(await _finals(stream, max(FIRST_WORDS, frame.duration)))
+    except (APIError, TimeoutError) as error:
+        said = str(error) or "no final transcript came"
+        raise AnnouncementError(f"the STT {plugin.model} failed: {said}; try again") from error
 
 
 @asynccontextmanager
-async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[TextToSpeech, SpeechToText]]:
+async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[TextToSpeech, Transcribe]]:
     """The TTS and the STT that are asked for.
 
     Args:
@@ -163,18 +148,20 @@ async def opened(speaks: str, voice: str, listens: str) -> AsyncIterator[tuple[T
         AnnouncementError: there is no such model, function or voice, or its key is missing.
     """
     if voice and (speaks == LOCAL or "/" not in speaks):
-        what = "the local voice has one voice, heart" if speaks == LOCAL else f"{speaks} chooses its voice itself"
-        if not (speaks == LOCAL and voice == LocalTextToSpeech.name):
+        what = (
+            f"the local voice has one voice, {LOCAL_VOICE}" if speaks == LOCAL else f"{speaks} chooses its voice itself"
+        )
+        if not (speaks == LOCAL and voice == LOCAL_VOICE):
             raise AnnouncementError(f"--voice {voice}: {what}; leave --voice out")
     async with http_context.open():
         speaker: TextToSpeech = LocalTextToSpeech()
         if speaks != LOCAL:
             plugin = _plugin(f"{speaks}:{voice}" if voice else speaks, tts.TTS, inference.TTS)
             speaker = LiveKitTextToSpeech(plugin, voice)
-        recognizer: SpeechToText = LocalSpeechToText()
+        transcribe: Transcribe = transcribed_by_moonshine
         if listens != LOCAL:
-            recognizer = LiveKitSpeechToText(_plugin(listens, stt.STT, inference.STT))
-        yield speaker, recognizer
+            transcribe = functools.partial(transcribed_by, _plugin(listens, stt.STT, inference.STT))
+        yield speaker, transcribe
 
 
 def _plugin(name: str, kind: type[Any], cloud: Any) -> Any:
