@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from hearout import ConsoleError, Outcome, Receipt
-from hearout._console import picture, run
-from hearout._console.report import FILES, folder, questions, receipts, table, write
+from hearout._console import run
+from hearout._console.report import FILES, flags, folder, marks, questions, receipts, table, write
 from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
 from hearout.cli import _kept
 from hearout.ledger import Ledger
@@ -108,11 +108,11 @@ def test_the_picture_shows_questions_and_cut_ins() -> None:
     asked = [{"choice": "yes", "outcome": "answered", "attempts": [{"utterance": "consent"}]}]
     record = CallRecord("finished", spoken, receipts=written, questions=asked, session_at=1.0)
 
-    assert [(mark.kind, mark.note) for mark in picture.marks(record)] == [
+    assert [(mark.kind, mark.note) for mark in marks(record)] == [
         ("protected", "cut in: key 0"),
         ("question", "asked → yes"),
     ]
-    assert [(flag.at, flag.text) for flag in picture.flags(record)] == [(5.0, "cut in")]
+    assert [(flag.at, flag.text) for flag in flags(record)] == [(5.0, "cut in")]
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_call(tmp_path: Path) -> None:

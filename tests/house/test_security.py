@@ -23,7 +23,6 @@ def test_every_promise_names_a_test() -> None:
 
 OPENS = {"write_text", "write_bytes", "savefig", "NamedTemporaryFile", "mkstemp"}
 WRITERS = {
-    "_console/picture.py": "under the umask 077 of `cli._kept`",
     "_console/report.py": "under the umask 077 of `cli._kept`",
     "_console/run.py": "under the umask 077 of `cli._kept`",
     "_metrics.py": "numbers, in a folder of their own",

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -160,9 +160,6 @@ class ConsoleInput(io.AudioInput):
         if frame is None:
             raise StopAsyncIteration
         return frame
-
-    def __aiter__(self) -> AsyncIterator[rtc.AudioFrame]:
-        return self
 
 
 class Captions(io.TextOutput):

@@ -1,22 +1,29 @@
-"""The files of a call: the sound, the timeline as data, and a short table. The picture is in `picture.py`."""
+"""The files of a call: the sound, the timeline as data and as a picture; and a short table of it."""
 
 import json
 import os
 import textwrap
 import wave
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import ConsoleError
 from ..receipts import QuestionReceipt, Receipt
+from ..receipts._picture import Flag, Mark, picture, svg
 from .line import Samples
-from .picture import draw
-from .timeline import CallRecord
+from .timeline import CallRecord, SpokenRow
 
 FILES = ("call.wav", "timeline.svg", "timeline.json", "floor.jsonl", "agent.log")
 """The files that a call leaves. All of them hold words, or the sound of them."""
+
+
+WIDE, WIDTH = 1000.0, 80
+"""Pixels of the picture, and columns of the table."""
+SAME = 0.5
+"""Seconds by which the line's clock and the session's may differ on when an utterance began."""
 
 
 def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, sample_rate: int) -> None:
@@ -38,7 +45,7 @@ def write(directory: Path, record: CallRecord, caller: Samples, agent: Samples, 
             file.writeframes(np.stack([caller, agent], axis=1).astype("<i2").tobytes())
         timeline = json.dumps(record.as_json(), indent=2, ensure_ascii=False)
         (directory / "timeline.json").write_text(timeline + "\n", "utf-8")
-        draw(directory / "timeline.svg", record)
+        (directory / "timeline.svg").write_text(_drawn(record), "utf-8")
     except OSError as error:
         raise ConsoleError(f"{directory}: the call's files cannot be written ({error.strerror})") from error
 
@@ -62,29 +69,29 @@ def folder(path: Path) -> Path:
     return path
 
 
-def table(record: CallRecord, width: int = 80) -> str:
-    """The call as a short table, in plain text, at most `width` columns wide."""
+def table(record: CallRecord) -> str:
+    """The call as a short table, in plain text, at most `WIDTH` columns wide."""
     order = ("caller", "held", "turn", "gap", "agent")  # of what happens in the same tenth of a second
     rows = sorted(_rows(record), key=lambda row: (round(row[0], 1), order.index(row[1])))
     lines = []
     for at, who, what in rows:
         head = f"{at:6.1f} s  {who:<8}"
-        lines += textwrap.wrap(what, width, initial_indent=head, subsequent_indent=" " * len(head)) or [head.rstrip()]
+        lines += textwrap.wrap(what, WIDTH, initial_indent=head, subsequent_indent=" " * len(head)) or [head.rstrip()]
     return "\n".join(lines)
 
 
-def receipts(written: Sequence[Receipt], width: int = 80) -> str:
-    """The receipts, one after the other, in plain text, at most `width` columns wide."""
-    return _filled("receipt ", map(_told, written), width)
+def receipts(written: Sequence[Receipt]) -> str:
+    """The receipts, one after the other, in plain text."""
+    return _filled("receipt ", map(_told, written))
 
 
-def questions(asked: Sequence[QuestionReceipt], width: int = 80) -> str:
+def questions(asked: Sequence[QuestionReceipt]) -> str:
     """The questions, one after the other, with what was decided and why, in plain text."""
-    return _filled("question ", map(_decided, asked), width)
+    return _filled("question ", map(_decided, asked))
 
 
-def _filled(head: str, paragraphs: Iterable[str], width: int) -> str:
-    lines = textwrap.TextWrapper(width, initial_indent=head, subsequent_indent=" " * len(head))
+def _filled(head: str, paragraphs: Iterable[str]) -> str:
+    lines = textwrap.TextWrapper(WIDTH, initial_indent=head, subsequent_indent=" " * len(head))
     return "\n".join(map(lines.fill, paragraphs))
 
 
@@ -127,3 +134,52 @@ def _shortened(text: str, longest: int = 140) -> str:
         return text
     head, tail = text[: longest // 2], text[-longest // 2 :]
     return f"{head.rsplit(' ', 1)[0]} … {tail.split(' ', 1)[-1]}"
+
+
+# The picture
+
+
+def _drawn(record: CallRecord) -> str:
+    lanes = ("agent", "caller", "held")
+    words = "; orange: protected, barge-in does not stop it" if any(one.protected for one in record.agent) else ""
+    title = f"outcome: {record.outcome}{words}"
+    drawn = picture(lanes, [*marks(record)], [*flags(record)], title=title, wide=WIDE)
+    return svg(drawn, title="What was said in the call, over time")
+
+
+def marks(record: CallRecord) -> Iterator[Mark]:
+    """What is drawn of a call's words."""
+    asked = {attempt["utterance"]: one for one in record.questions for attempt in one["attempts"]}
+    for one in record.agent:
+        receipt = next((each for each in record.receipts if _is_of(each, one, record.session_at)), None)
+        question = None if receipt is None else asked.get(receipt["id"])
+        kind = "question" if question else "protected" if one.protected else "agent"
+        yield Mark("agent", one.start, one.end, one.text, kind, _ended(question, receipt, cut=one.cut))
+    for said in record.caller:
+        yield Mark("caller", said.start, said.end, said.text, "caller")
+    for held in record.held:
+        yield Mark("held", held.at, held.at, held.text, "held", f"→ {held.fate}")
+
+
+def _is_of(receipt: Mapping[str, Any], utterance: SpokenRow, session_at: float) -> bool:
+    """Whether a receipt is this utterance's: one of its attempts began then."""
+    begins = [one["began_at"] + session_at for one in receipt["attempts"]]
+    return utterance.protected and any(abs(begin - utterance.start) < SAME for begin in begins)
+
+
+def _ended(question: Mapping[str, Any] | None, receipt: Mapping[str, Any] | None, *, cut: bool) -> str:
+    """How a question or an utterance ended, where that is not the rule."""
+    if receipt is not None and receipt["outcome"] != "finished":
+        return f"{receipt['outcome']}{': ' if receipt['why'] else ''}{receipt['why']}"
+    if question is not None:
+        return f"asked → {question['choice'] or question['outcome']}"
+    return "cut" if cut else ""
+
+
+def flags(record: CallRecord) -> Iterator[Flag]:
+    """The moments of a call: where an answer began, with the gap before it, and where an utterance was cut."""
+    for reply in record.replies:
+        yield Flag(reply.start, f"{reply.gap * 1000:.0f} ms" if reply.gap < 10 else f"{reply.gap:.0f} s")
+    for one in record.agent:
+        if one.cut:
+            yield Flag(one.end, "cut in" if one.protected else "cut", "cut")
