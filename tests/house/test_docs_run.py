@@ -18,6 +18,7 @@ from harness.ready import Noises, make, silenced
 from harness.scenes import call, reading, said
 from hearout import AgentSession, AskOutcome, Outcome, QuestionReceipt, Retention
 from hearout._console import script
+from hearout.ledger._entries import promise, settlement
 from hearout.ledger._environment import place
 from hearout.ledger._questions import asked_record
 from hearout.prepare._orders import read
@@ -81,9 +82,9 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
     environment = {"HEAROUT_LEDGER_KEY": "ledger-key.pem", "HEAROUT_LEDGER": "sqlite:///receipts.db"}
     ledger = place(environment)  # as an agent's process has it
     assert ledger is not None
-    ledger.words = Retention.KEEP  # as Policy(words_on_receipt=…) may say
-    Opened.owe(ledger, "room-1", "notice", NOTICE, by="a", now=NOW)
-    Opened.settle(ledger, receipt(call="room-1"), call="room-1", by="a", now=NOW + 8)
+    words, text = Retention.KEEP, Retention.KEEP  # as the policy of a session may say
+    ledger.append(promise("room-1", "notice", NOTICE, agent="", policy={}, by="a", now=NOW, words=words, keep=text))
+    ledger.append(settlement(receipt(call="room-1"), "room-1", by="a", now=NOW + 8, words=words, text=text))
     ledger.close()
 
     (terminal.folder / "calls").mkdir()

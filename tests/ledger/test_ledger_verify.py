@@ -18,6 +18,7 @@ from hearout.ledger import _read as read
 from hearout.ledger import _signing as signing
 from hearout.ledger import _tables as tables
 from hearout.ledger._chain import Plaintext, canonical, mismatch, row_hash, seal, unseal
+from hearout.ledger._entries import settlement
 from hearout.ledger._environment import place
 from hearout.ledger._merkle import Tree
 from hearout.ledger._read import ChainVerdict, entries, verify
@@ -190,7 +191,8 @@ def test_a_session_signs_with_the_key_that_the_environment_names(tmp_path: Path,
     ledger = place({"HEAROUT_LEDGER": f"sqlite:///{tmp_path}/receipts.db", "HEAROUT_LEDGER_KEY": str(private)})
     assert ledger is not None
     try:
-        Opened.settle(ledger, receipt("notice"), call="room", by="a", now=NOW)
+        kept = {"words": Retention.KEEP, "text": Retention.KEEP}
+        ledger.append(settlement(receipt("notice"), "room", by="a", now=NOW, **kept))
         verdict = verify(ledger, verifier=signing.load_verifier(public))
     finally:
         ledger.close()

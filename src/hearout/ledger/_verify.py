@@ -432,7 +432,7 @@ def _link(row: Any) -> Link:
         if not isinstance(row.get(name), str | None):
             raise _NoRow(f"its field {name} is wrong")
     proof = None if row.get("proof") is None else _hashes(row["proof"], "proof")
-    written = {name: row.get(name) for name in WRITTEN}
+    written: dict[str, Any] = {name: row.get(name) for name in WRITTEN}
     return Link(**written, said=plaintext(row["said"]), name=_name(row.get("call")), proof=proof)
 
 
