@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hearout import Policy
+from harness import floors
+from harness.floors import TEXT, ended, told
 from hearout._floor import events as e
 from hearout._floor.actions import Action, AnswerTyped, DeliverTurn, EndQuestion, RecordFate, WriteReceipt
 from hearout._floor.floor import Floor
@@ -15,28 +16,10 @@ from hearout._floor.state import CHARACTERS
 from hearout._floor.utterance import KEYS, LEFT_OUT
 from hearout.receipts import Fate, Kind, Receipt
 
-TEXT = "This call is recorded. Please have your customer number ready."
 
-
-def told(floor: Floor, *steps: tuple[float, e.Event]) -> list[Action]:
-    """The actions of the floor at the last of these steps."""
-    actions: list[Action] = []
-    for at, event in steps:
-        actions = floor.apply(event, at)
-    return actions
-
-
-def playing(text: str = TEXT, seconds: float = 60.0, policy: Policy | None = None) -> Floor:
-    """A floor whose announcement began at 1.0 s."""
-    floor = Floor(policy)
-    told(
-        floor,
-        (0.5, e.SpeechRequested("n1")),
-        (0.6, e.TextKnown("n1", text)),
-        (0.9, e.AudioMade("n1", seconds, complete=True)),
-        (1.0, e.PlayoutStarted("n1")),
-    )
-    return floor
+def playing() -> Floor:
+    """A floor whose announcement of a minute began at 1.0 s."""
+    return floors.playing(seconds=60.0)
 
 
 def asking() -> Floor:
@@ -51,11 +34,6 @@ def asking() -> Floor:
         (1.0, e.PlayoutStarted("n1")),
     )
     return floor
-
-
-def ended(seconds: float = 60.0) -> tuple[tuple[float, e.Event], ...]:
-    """The announcement's end."""
-    return (1.0 + seconds, e.PlayoutFinished("n1", seconds)), (1.0 + seconds, e.SpeechEnded("n1"))
 
 
 def receipt(actions: list[Action]) -> Receipt:
@@ -134,7 +112,7 @@ def test_one_event_costs_the_same_with_a_thousand_held_as_with_one(over: Callabl
 def test_typed_texts_are_one_turn_and_the_excess_is_on_record() -> None:
     floor = playing()
     typed = [told(floor, (2.0, e.TextTyped(f"{number:03d}" + "x" * 97))) for number in range(300)]
-    turn = told(floor, *ended())
+    turn = told(floor, *ended(61.0, 60.0))
 
     left_out = [action.fate for actions in typed for action in actions if isinstance(action, RecordFate)]
     assert left_out == [Fate.TOO_MUCH] * len(left_out)
@@ -166,7 +144,7 @@ def test_backchannels_and_echoes_are_held_apart_and_bounded(said: str) -> None:
     sound = e.CallerStarted(), e.CallerStopped()  # without one, the same words are a final that was given twice
     floor = flooded(playing(), lambda number: (e.TextTyped(f"hello {number}"), *sound, e.WordsHeard(said)), 1000)
     assert len(floor.progress("n1").held) <= MOST
-    assert [fate for _, fate in receipt(told(floor, *ended())).held].count(Fate.TOO_MUCH) == 1
+    assert [fate for _, fate in receipt(told(floor, *ended(61.0, 60.0))).held].count(Fate.TOO_MUCH) == 1
 
 
 def test_spoken_words_are_one_turn_and_the_excess_is_on_record() -> None:
@@ -175,7 +153,7 @@ def test_spoken_words_are_one_turn_and_the_excess_is_on_record() -> None:
     for number, text in enumerate(said):
         at = 2.0 + 0.05 * number
         told(floor, (at, e.CallerStarted()), (at + 0.02, e.CallerStopped()), (at + 0.03, e.WordsHeard(text)))
-    turn = told(floor, *ended())
+    turn = told(floor, *ended(61.0, 60.0))
     (delivered,) = [action for action in turn if isinstance(action, DeliverTurn)]
     words = " ".join(held.text for held in delivered.words)
     kept = [text for text in said if text in words]
@@ -188,7 +166,7 @@ def test_a_receipt_lists_so_many_keys_and_says_that_there_were_more() -> None:
     floor = playing()
     for number in range(3 * KEYS):
         told(floor, (2.0 + number / 100, e.KeysPressed("5")))
-    fates = [fate for held, fate in receipt(told(floor, *ended())).held if held.kind is Kind.PRESSED]
+    fates = [fate for held, fate in receipt(told(floor, *ended(61.0, 60.0))).held if held.kind is Kind.PRESSED]
     assert fates == [Fate.RECORDED] * KEYS + [Fate.TOO_MUCH]
 
 
@@ -197,7 +175,7 @@ def test_words_after_the_question_are_not_joined_to_those_before() -> None:
     for number in range(20):
         told(floor, (2.0 + number, e.CallerStarted()), (2.4 + number, e.CallerStopped()))
         told(floor, (2.5 + number, e.WordsHeard(f"what is {number}")))
-    told(floor, *ended())
+    told(floor, *ended(61.0, 60.0))
     told(floor, (61.6, e.CallerStarted()), (62.2, e.WordsHeard("yes")), (62.3, e.CallerStopped()))
     actions = told(floor, (63.5, e.AlarmRang()))
     assert [one.receipt.choice for one in actions if isinstance(one, EndQuestion)] == ["yes"]
@@ -205,12 +183,12 @@ def test_words_after_the_question_are_not_joined_to_those_before() -> None:
 
 def test_finals_that_are_given_again_and_again_are_on_record_once_too_many() -> None:
     floor = flooded(playing(), FLOODS["finals given twice"], 3 * KEYS)
-    fates = [fate for _, fate in receipt(told(floor, *ended())).held]
+    fates = [fate for _, fate in receipt(told(floor, *ended(61.0, 60.0))).held]
     assert fates == [Fate.REPEATED] * KEYS + [Fate.TOO_MUCH, Fate.DELIVERED]
 
 
 def test_of_a_text_that_is_too_long_a_receipt_keeps_the_beginning() -> None:
     floor = playing()
     told(floor, (2.0, e.TextTyped("x" * 10_000_000)))
-    ((held, fate),) = receipt(told(floor, *ended())).held
+    ((held, fate),) = receipt(told(floor, *ended(61.0, 60.0))).held
     assert (fate, held.text) == (Fate.TOO_MUCH, "x" * LEFT_OUT)

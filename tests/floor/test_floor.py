@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.floors import TEXT, ended, playing, told
 from hearout import Answer, CutIn, Outcome, Policy, Redeliver
 from hearout._floor import events as e
 from hearout._floor.actions import (
@@ -26,37 +27,10 @@ from hearout._floor.utterance import LEFT
 from hearout.policy import Timeouts
 from hearout.receipts import Cause, Fate, Held
 
-TEXT = "This call is recorded. Please have your customer number ready."
-
-
-def told(floor: Floor, *steps: tuple[float, e.Event]) -> list[Action]:
-    """What the floor decides at the last of these steps."""
-    actions: list[Action] = []
-    for at, event in steps:
-        actions = floor.apply(event, at)
-    return actions
-
-
-def playing(policy: Policy | None = None) -> Floor:
-    """A floor whose announcement of 6 s began at 1.0 s."""
-    floor = Floor(policy)
-    told(
-        floor,
-        (0.5, e.SpeechRequested("n1")),
-        (0.6, e.TextKnown("n1", TEXT)),
-        (0.9, e.AudioMade("n1", 6.0, complete=True)),
-        (1.0, e.PlayoutStarted("n1")),
-    )
-    return floor
-
 
 def failure(actions: list[Action]) -> tuple[Outcome, str]:
     (receipt,) = [action.receipt for action in actions if isinstance(action, WriteReceipt)]
     return receipt.outcome, receipt.why
-
-
-def ended(at: float = 7.0, played: float = 6.0) -> tuple[tuple[float, e.Event], ...]:
-    return (at, e.PlayoutFinished("n1", played)), (at, e.SpeechEnded("n1"))
 
 
 def test_words_said_over_an_announcement_are_answered_when_it_ends() -> None:
