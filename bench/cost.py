@@ -64,7 +64,7 @@ async def _call(peer: str, delay: float) -> bool:
     lexicon, microphone = SpokenWords(), Microphone(now)
     ear, model, voice = ScriptedSTT(STT(), lexicon, now), ScriptedLLM(LLM(), now), ScriptedTTS(TTS(), now)
     loudspeaker = Loudspeaker(now, AudioReceiver(), captured=lambda _: None, flushed=lambda _: None)
-    session = peers.SESSIONS[peer](stt=ear, llm=model, tts=voice, vad=ScriptedVAD())
+    session = peers.SESSIONS[peer](stt=ear, llm=model, tts=voice, vad=ScriptedVAD(lexicon))
     session.input.audio, session.output.audio = microphone, loudspeaker
     await session.start(agent=Announcing())
     for word in lexicon.say(QUESTION, 2.0, 1.8, None):

@@ -24,9 +24,9 @@ TYPED = ROOT / "harness" / "user_agent.py"
 CALL = 'ends_after = 1\nat_most = 40\n[[caller]]\nat = 0.6\nsay = "Wait, can I ask something?"\n'
 SIGN = """import os, sys
 from hearout import HearoutError
-from hearout.ledger._environment import place
+from hearout.ledger._environment import ledger_from
 try:
-    place(os.environ).close()
+    ledger_from(os.environ).close()
 except HearoutError as error:
     sys.exit(f"error: {error}")
 print("signed")"""

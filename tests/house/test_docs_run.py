@@ -19,7 +19,7 @@ from harness.scenes import call, reading, said
 from hearout import AgentSession, AskOutcome, Outcome, QuestionReceipt, Retention
 from hearout._console import script
 from hearout.ledger._entries import promise, settlement
-from hearout.ledger._environment import place
+from hearout.ledger._environment import ledger_from
 from hearout.ledger._questions import asked_record
 from hearout.prepare._orders import read
 from hearout.testing import Say, first_sound, from_end
@@ -80,7 +80,7 @@ def test_the_commands_of_the_receipts_work_in_their_order(terminal: Terminal, mo
         terminal.type(line)
 
     environment = {"HEAROUT_LEDGER_KEY": "ledger-key.pem", "HEAROUT_LEDGER": "sqlite:///receipts.db"}
-    ledger = place(environment)  # as an agent's process has it
+    ledger = ledger_from(environment)  # as an agent's process has it
     assert ledger is not None
     words, text = Retention.KEEP, Retention.KEEP  # as the policy of a session may say
     ledger.append(promise("room-1", "notice", NOTICE, agent="", policy={}, by="a", now=NOW, words=words, keep=text))

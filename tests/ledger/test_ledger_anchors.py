@@ -25,7 +25,7 @@ from hearout.ledger import _writer as writing
 from hearout.ledger._checkpoint import Checkpoint, anchors
 from hearout.ledger._command import main
 from hearout.ledger._entries import Written
-from hearout.ledger._environment import place
+from hearout.ledger._environment import ledger_from
 from hearout.ledger._merkle import EMPTY, Tree
 from hearout.ledger._read import verify
 from hearout.ledger._signing import Signer
@@ -185,7 +185,7 @@ def test_while_one_is_on_its_way_another_is_left_out(monkeypatch: pytest.MonkeyP
 
 
 def test_the_environment_says_where_anchors_go(url: str) -> None:
-    ledger = place({"HEAROUT_LEDGER": url, "HEAROUT_ANCHORS": "log"})
+    ledger = ledger_from({"HEAROUT_LEDGER": url, "HEAROUT_ANCHORS": "log"})
     assert ledger is not None
     assert ledger.anchors == "log"
 

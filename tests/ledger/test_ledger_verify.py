@@ -19,7 +19,7 @@ from hearout.ledger import _signing as signing
 from hearout.ledger import _tables as tables
 from hearout.ledger._chain import Plaintext, canonical, mismatch, row_hash, seal, unseal
 from hearout.ledger._entries import settlement
-from hearout.ledger._environment import place
+from hearout.ledger._environment import ledger_from
 from hearout.ledger._merkle import Tree
 from hearout.ledger._read import ChainVerdict, entries, verify
 from hearout.policy import Retention
@@ -188,7 +188,7 @@ def test_signed_rows_are_known_as_such_and_a_forged_one_is_found(url: str, keys:
 
 def test_a_session_signs_with_the_key_that_the_environment_names(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     private, public = keys
-    ledger = place({"HEAROUT_LEDGER": f"sqlite:///{tmp_path}/receipts.db", "HEAROUT_LEDGER_KEY": str(private)})
+    ledger = ledger_from({"HEAROUT_LEDGER": f"sqlite:///{tmp_path}/receipts.db", "HEAROUT_LEDGER_KEY": str(private)})
     assert ledger is not None
     try:
         kept = {"words": Retention.KEEP, "text": Retention.KEEP}

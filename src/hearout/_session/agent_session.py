@@ -26,7 +26,7 @@ from ..errors import FloorClosedError, SettingsError
 from ..ledger import Ledger
 from ..ledger._calls import SENT
 from ..ledger._entries import Unfinished
-from ..ledger._environment import place
+from ..ledger._environment import ledger_from
 from ..ledger._writer import LedgerWriter
 from ..policy import Answer, CutIn, Policy, Redeliver
 from ..receipts import QuestionReceipt, Receipt
@@ -152,7 +152,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         if not is_given(ledger):
             real = room is not None or Process.line is not None
             # read here, not in cli.py: LiveKit's job processes come this way only
-            ledger = place(os.environ, warns=True) if real else None
+            ledger = ledger_from(os.environ, warns=True) if real else None
         if ledger is not None:
             call, job = Process.call or call_in(room), get_job_context(required=False)
             looked_after = None if job is None else watched_call(job, call, os.environ)

@@ -45,10 +45,10 @@ def token(rooms: Rooms) -> str:
 
 
 class Allowance:
-    """How many tokens may be given out in so many seconds: to one address (`each`), and to all `together`."""
+    """How many tokens may be given out in a minute: to one address (`each`), and to all `together`."""
 
-    def __init__(self, *, each: int = 6, together: int = 60, seconds: float = 60.0) -> None:
-        self._each, self._together, self._seconds = each, together, seconds
+    def __init__(self, *, each: int = 6, together: int = 60) -> None:
+        self._each, self._together = each, together
         self._given: deque[tuple[float, str | None]] = deque()
 
     def take(self, address: str | None, at: float) -> bool:
@@ -57,7 +57,7 @@ class Allowance:
         Args:
             address: None where it does not tell one visitor from another.
         """
-        while self._given and self._given[0][0] <= at - self._seconds:
+        while self._given and self._given[0][0] <= at - 60.0:
             self._given.popleft()
         theirs = sum(1 for _, who in self._given if who == address)
         if (address is not None and theirs >= self._each) or len(self._given) >= self._together:

@@ -23,7 +23,7 @@ from livekit.agents import AgentServer
 from ..errors import LedgerError
 from ..ledger._book import Ledger, new_holder
 from ..ledger._calls import NOBODY, SENT, WORKER, CallRegistry, WatchedCall
-from ..ledger._environment import place
+from ..ledger._environment import ledger_from
 
 logger = logging.getLogger("hearout")
 
@@ -265,7 +265,7 @@ def watching(server: AgentServer, environ: Mapping[str, str]) -> Iterator[None]:
         LedgerError: the environment names a ledger that makes no sense.
     """
     secret = environ.get("LIVEKIT_API_SECRET", "")
-    if environ.get("HEAROUT_RESCUE") == "off" or not secret or (ledger := place(environ)) is None:
+    if environ.get("HEAROUT_RESCUE") == "off" or not secret or (ledger := ledger_from(environ)) is None:
         yield
         return
     os.environ[WORKER] = worker = new_holder(socket.gethostname(), os.getpid())

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ._checkpoint import Checkpoint
+from ._spool import append_line
 
 logger = logging.getLogger("hearout.ledger")
 
@@ -60,17 +60,7 @@ class Anchors:
         elif urlsplit(self._where).scheme in ("http", "https"):
             asyncio.run(_post(self._where, line))
         else:
-            _append(Path(self._where), line)
-
-
-def _append(path: Path, line: str) -> None:
-    """One write of one line: several processes may use one file."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(file, f"{line}\n".encode())
-        os.fsync(file)
-    finally:
-        os.close(file)
+            append_line(Path(self._where), line.encode())
 
 
 async def _post(url: str, line: str) -> None:

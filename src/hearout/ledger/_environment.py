@@ -13,7 +13,7 @@ OFF = "off"
 """`HEAROUT_LEDGER=off`: receipts stay in memory, as without it, and nobody is told how to keep them."""
 
 
-def place(environ: Mapping[str, str], *, warns: bool = False) -> Ledger | None:
+def ledger_from(environ: Mapping[str, str], *, warns: bool = False) -> Ledger | None:
     """The ledger of `HEAROUT_LEDGER` and `HEAROUT_BOOK`, signed by `HEAROUT_LEDGER_KEY`, anchored at `HEAROUT_ANCHORS`;
     None where none is named.
 

@@ -127,9 +127,14 @@ def _make(folder: Path) -> None:
 def _write_aside(path: Path, line: bytes) -> None:
     _make(path.parent.parent)
     _make(path.parent)
+    append_line(path, line)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Write one line in one go, to the disk: several processes may use one file, which is its owner's only."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    _close_to_others(file)
     try:
+        _close_to_others(file)
         os.write(file, line + b"\n")
         os.fsync(file)
     finally:

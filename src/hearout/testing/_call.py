@@ -178,7 +178,7 @@ class _Playing:
         with _Log() as log:
             voice = behind(self._tts)
             self._session = call.session(
-                stt=self._stt, llm=self._realtime or self._llm, tts=voice, vad=ScriptedVAD(lexicon=self._lexicon)
+                stt=self._stt, llm=self._realtime or self._llm, tts=voice, vad=ScriptedVAD(self._lexicon)
             )
             if isinstance(self._session.turn_detection, TurnDetector) and not self._server_takes_turns:
                 # LiveKit's default is an LLM that listens to the sound of a TTS; there is none here

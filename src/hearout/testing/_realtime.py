@@ -125,7 +125,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
         """Items of which LiveKit knows no words: what the server heard in them."""
         self._tools = llm.ToolContext([])
         self._tool_choice: NotGivenOr[llm.ToolChoice | None] = NOT_GIVEN
-        self._ears = ScriptedVAD(lexicon=model.lexicon)
+        self._vad = ScriptedVAD(model.lexicon)
         self._buffer: Counter[int] = Counter()
         self._sound = self._silence = 0.0
         self._speaking = False
@@ -144,7 +144,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
             self._listen(samples, frame.duration)
 
     def _listen(self, samples: Samples, seconds: float) -> None:
-        heard = self._ears.notices(samples)
+        heard = self._vad.notices(samples)
         self._sound = self._sound + seconds if heard else 0.0
         self._silence = 0.0 if heard else self._silence + seconds
         if not self._speaking and self._sound >= self._kind.onset - 1e-9:

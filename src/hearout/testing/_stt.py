@@ -17,6 +17,10 @@ from ._sound import CALLER_RATE, Samples, SpokenWord, SpokenWords
 ENOUGH = 0.6
 """Share of a word that must have reached the STT for it to be understood."""
 
+SPEECH, SILENCE = 0.05, 0.55
+"""Seconds of sound before the detector says that speech began, and of silence before it says that speech ended; as
+silero's defaults."""
+
 BREATH = 3.0
 """Seconds between two phrases up to which an STT that restates takes them for one."""
 
@@ -223,26 +227,17 @@ def _end(words: list[TimedString]) -> float:
 
 
 class ScriptedVAD(vad.VAD):
-    """A voice activity detector for which everything that is not silence is speech, but for words said unnoticed.
+    """A voice activity detector for which everything that is not silence is speech, but for words said unnoticed."""
 
-    Args:
-        speech: seconds of sound before it says that speech began; as silero's default.
-        silence: seconds of silence before it says that speech ended; as silero's default.
-    """
-
-    def __init__(self, *, speech: float = 0.05, silence: float = 0.55, lexicon: SpokenWords | None = None) -> None:
+    def __init__(self, lexicon: SpokenWords) -> None:
         super().__init__(capabilities=vad.VADCapabilities(update_interval=0.05))
         self.lexicon = lexicon
-        self.speech = speech
-        self.silence = silence
 
     def stream(self) -> "_VADStream":
         return _VADStream(self)
 
     def notices(self, samples: Samples) -> bool:
-        """Whether the samples have something that the STT takes for speech."""
-        if not samples.any() or self.lexicon is None:
-            return bool(samples.any())
+        """Whether the samples have something that the detector takes for speech."""
         numbers = {int(number) for number in np.unique(samples)} - {0}
         return any(number < 0 or getattr(self.lexicon[number].act, "noticed", True) for number in numbers)
 
@@ -276,11 +271,11 @@ class _VADStream(vad.VADStream):
         else:
             self._silence_duration += frame.duration
         self._emit(vad.VADEventType.INFERENCE_DONE, frame)
-        if not self._speaking and self._run_of_sound >= self._detector.speech - 1e-9:
+        if not self._speaking and self._run_of_sound >= SPEECH - 1e-9:
             self._speaking = True
             self._speech_duration, self._silence_duration = self._run_of_sound, 0.0
             self._emit(vad.VADEventType.START_OF_SPEECH, frame)
-        elif self._speaking and self._run_of_silence >= self._detector.silence - 1e-9:
+        elif self._speaking and self._run_of_silence >= SILENCE - 1e-9:
             self._speaking = False
             self._silence_duration = self._run_of_silence
             self._emit(vad.VADEventType.END_OF_SPEECH, frame)

@@ -158,7 +158,7 @@ class ScriptedTTS(tts.TTS[Any]):
         return _TtsStream(self, conn_options)
 
 
-class _Mouth:
+class _Speaker:
     """Makes the sound of one synthesis."""
 
     def __init__(self, scripted: ScriptedTTS, emitter: tts.AudioEmitter) -> None:
@@ -220,18 +220,18 @@ class _Sentence(tts.ChunkedStream):
         self._scripted = scripted
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
-        mouth = _Mouth(self._scripted, output_emitter)
+        speaker = _Speaker(self._scripted, output_emitter)
         voice = self._scripted.voice
         output_emitter.initialize(
-            request_id=f"synthesis-{mouth.synthesis.number}",
+            request_id=f"synthesis-{speaker.synthesis.number}",
             sample_rate=voice.sample_rate,
             num_channels=1,
             mime_type="audio/pcm",
         )
-        mouth.synthesis.given = self._input_text
+        speaker.synthesis.given = self._input_text
         await asyncio.sleep(voice.first_audio)
-        await mouth.say(self._input_text)
-        await mouth.close()
+        await speaker.say(self._input_text)
+        await speaker.close()
         output_emitter.flush()
 
 
@@ -240,17 +240,17 @@ class _TtsStream(tts.SynthesizeStream):
         super().__init__(tts=scripted, conn_options=conn_options)
         self._scripted = scripted
         self._given = ""
-        self._mouth: _Mouth | None = None
+        self._speaker: _Speaker | None = None
 
     def push_text(self, token: str) -> None:
         self._given += token
-        if self._mouth is not None:
-            self._mouth.synthesis.given = self._given
+        if self._speaker is not None:
+            self._speaker.synthesis.given = self._given
         super().push_text(token)
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         # a connection is made before there is text; what counts is the request, begun with the first sentence
-        self._mouth = None
+        self._speaker = None
         self._emitter = output_emitter
         output_emitter.initialize(
             request_id=f"synthesis-{len(self._scripted.syntheses)}",
@@ -268,20 +268,20 @@ class _TtsStream(tts.SynthesizeStream):
                 sentence, pending = pending, ""
             if sentence.strip():
                 await self._say(sentence)
-            if self._mouth is not None and self._mouth.ended:
+            if self._speaker is not None and self._speaker.ended:
                 break
-        if self._mouth is not None:
-            await self._mouth.close()
+        if self._speaker is not None:
+            await self._speaker.close()
             output_emitter.end_segment()
 
     async def _say(self, sentence: str) -> None:
-        if self._mouth is None:
-            self._mouth = _Mouth(self._scripted, self._emitter)
-            self._mouth.synthesis.given = self._given
+        if self._speaker is None:
+            self._speaker = _Speaker(self._scripted, self._emitter)
+            self._speaker.synthesis.given = self._given
             self._mark_started()
-            self._emitter.start_segment(segment_id=f"segment-{self._mouth.synthesis.number}")
+            self._emitter.start_segment(segment_id=f"segment-{self._speaker.synthesis.number}")
             await asyncio.sleep(self._scripted.voice.first_audio)
-        await self._mouth.say(sentence)
+        await self._speaker.say(sentence)
 
 
 def behind(scripted: ScriptedTTS) -> "tts.TTS[Any]":
