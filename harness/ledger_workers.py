@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from multiprocessing.context import ForkServerContext
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hearout.errors import LedgerDownError
 from hearout.ledger import Ledger
 from hearout.ledger import _tables as tables
+from hearout.ledger._command import main
 from hearout.ledger._entries import Record, amendment, promise, settlement
 from hearout.ledger._writer import LedgerWriter
 from hearout.policy import Retention
@@ -71,6 +72,35 @@ class Opened(Ledger):
         if record is not None:
             self.append(record)
         return record
+
+
+HELD = {"kind": "spoken", "at": 3.0, "text": MINE}
+
+
+def owing(url: str, *held: Any, **kept: Any) -> Opened:
+    """A ledger with an utterance that is being said, and words held over it."""
+    ledger = Opened(url, **{"words": Retention.OMIT} | kept)
+    ledger.owe("room", "notice", NOTICE, by="dead", now=NOW, policy={"redeliver": "from cut"})
+    ledger.renew("room", "notice", by="dead", played=2.0, now=NOW, held=[*held, HELD])
+    return ledger
+
+
+def writing(ledger: Ledger, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any) -> Any:
+    """Do it with a writer of its own, which is closed at the end."""
+
+    async def with_a_writer() -> Any:
+        one = LedgerWriter(ledger, **{"secret": SECRET} | options)
+        try:
+            return await work(one)
+        finally:
+            await one.close()
+
+    return asyncio.run(with_a_writer())
+
+
+def receipts_command(ledger: Ledger, *arguments: str, after: float = 7200.0) -> int:
+    """Run `hearout receipts` on a book, so many seconds after `NOW`; the exit status."""
+    return main([*arguments, "--ledger", ledger.url, "--book", ledger.book], clock=lambda: NOW + after)
 
 
 def receipt(id: str = "notice", **fields: Any) -> Receipt:

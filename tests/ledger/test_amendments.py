@@ -3,7 +3,6 @@
 On SQLite and PostgreSQL alike; whole calls are in `test_amendments_calls.py`.
 """
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.databases import locked, until
 from harness.kept_in_loop import InTheLoop
-from harness.ledger_workers import MINE, NOW, Opened, cut_in, kinds, receipt
+from harness.ledger_workers import MINE, NOW, Opened, cut_in, kinds, receipt, writing
 from hearout import Level, Outcome, Receipt
 from hearout._floor.state import Progress
 from hearout._session.call_ledger import CallLedger
@@ -244,15 +243,13 @@ def test_where_the_ledger_is_down_it_waits_behind_the_receipt(tmp_path: Path) ->
     ledger = Opened(url)
     ledger.owe("room", "notice", before.text, by="a", now=NOW)
 
-    async def say() -> None:
-        writer = LedgerWriter(Ledger(url), holder="a")
+    async def say(writer: LedgerWriter) -> None:
         with locked(tmp_path / "receipts.db"):
             written = writer.settle(before, call="room", now=NOW + 8, entry="row")
             writer.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
             assert await written is Written.SPOOLED
-        await writer.close()
 
-    asyncio.run(say())
+    writing(Ledger(url), say, holder="a")
     assert kinds(ledger) == ["owed", "settled", "amended"]
     assert (known(ledger).level, only(ledger).spooled) == (Level.PRESENT, True)
 
@@ -260,8 +257,7 @@ def test_where_the_ledger_is_down_it_waits_behind_the_receipt(tmp_path: Path) ->
 def test_a_closed_writer_leaves_its_rows_to_the_next_process(tmp_path: Path) -> None:
     url, before = f"sqlite:///{tmp_path}/receipts.db", heard_by(ANN)
 
-    async def say() -> None:
-        writer = LedgerWriter(Ledger(url))
+    async def say(writer: LedgerWriter) -> None:
         await writer.owe("room", "notice", before.text, now=NOW)
         writer.settle(before, call="room", now=NOW + 8, entry="row")
         writer.amend(before, heard_by(STAYED), call="room", now=NOW + 20, settled="row")
@@ -269,14 +265,12 @@ def test_a_closed_writer_leaves_its_rows_to_the_next_process(tmp_path: Path) -> 
         await writer.close()
         writer.amend(heard_by(STAYED), heard_by(REPORTED), call="room", now=NOW + 22, settled="row")  # spooled
 
-    async def next_one() -> None:
-        writer = LedgerWriter(Ledger(url))
+    async def next_one(_: LedgerWriter) -> None:
         await until(lambda: len(kinds(ledger)) == 4)
-        await writer.close()
 
     ledger = Opened(url)
-    asyncio.run(say())
-    asyncio.run(next_one())
+    writing(Ledger(url), say)
+    writing(Ledger(url), next_one)
     assert kinds(ledger) == ["owed", "settled", "amended", "amended"]
     assert known(ledger).level is Level.REPORTED
     assert only(ledger).spooled

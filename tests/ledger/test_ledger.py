@@ -26,7 +26,6 @@ from hearout.errors import AlreadyOwedError
 from hearout.ledger._chain import GENESIS
 from hearout.ledger._leases import LEASE
 from hearout.ledger._read import entries, verify
-from hearout.receipts import Outcome
 
 
 def standings(ledger: Ledger, now: float = NOW) -> list[tuple[str, str]]:
@@ -121,14 +120,6 @@ def test_an_empty_book_is_whole(url: str) -> None:
     assert verify(Ledger(url)).rows == 0
     assert verify(Ledger(url)).head == GENESIS
     assert list(entries(Ledger(url), now=NOW)) == []
-
-
-def test_a_cut_in_is_found_by_its_outcome(url: str) -> None:
-    ledger = Ledger(url)
-    ledger.settle(cut_in(), call="room", by="a", now=NOW)
-    (entry,) = entries(ledger, now=NOW)
-    assert entry.receipt is not None
-    assert entry.receipt.outcome is Outcome.CUT_IN
 
 
 # Taking over

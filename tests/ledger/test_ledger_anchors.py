@@ -1,6 +1,5 @@
 """Anchors: what a book is, told to a place outside its database; and checkpoints that other tools can check."""
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -16,12 +15,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from harness.databases import SLOW, locked, until
-from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt
+from harness.ledger_workers import MINE, NOTICE, NOW, Opened, receipt, writing
 from hearout.errors import LedgerError
 from hearout.ledger import Ledger
 from hearout.ledger import _anchors as anchoring
 from hearout.ledger import _tables as tables
-from hearout.ledger import _writer as writing
+from hearout.ledger import _writer as writer_module
 from hearout.ledger._checkpoint import Checkpoint, anchors
 from hearout.ledger._command import main
 from hearout.ledger._entries import Written
@@ -78,14 +77,12 @@ def url(tmp_path: Path) -> str:
 def call(url: str, where: str, utterances: int = 1) -> None:
     """A call, from its first word to its end."""
 
-    async def hold() -> None:
-        writer = LedgerWriter(Ledger(url, anchors=where), patience=SLOW)
+    async def hold(writer: LedgerWriter) -> None:
         for number in range(utterances):
             await writer.owe("room", f"u{number}", NOTICE, now=NOW)
             assert await writer.settle(receipt(f"u{number}"), call="room", now=NOW) is Written.LEDGER
-        await writer.close()
 
-    asyncio.run(hold())
+    writing(Ledger(url, anchors=where), hold, patience=SLOW)
 
 
 def test_each_calls_end_is_anchored_in_a_file_others_cannot_read(url: str, tmp_path: Path) -> None:
@@ -136,18 +133,16 @@ def test_a_folder_that_is_not_there_is_logged_and_no_receipt_waits(
 def test_while_rows_are_written_an_anchor_goes_out_at_an_interval(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "EVERY", 0.0)
-    monkeypatch.setattr(writing, "RETRY", 0.05)
+    monkeypatch.setattr(writer_module, "EVERY", 0.0)
+    monkeypatch.setattr(writer_module, "RETRY", 0.05)
     path = tmp_path / "anchors.jsonl"
 
-    async def hold() -> None:
-        writer = LedgerWriter(Ledger(url, anchors=str(path)), patience=SLOW)
+    async def hold(writer: LedgerWriter) -> None:
         await writer.settle(receipt(), call="room", now=NOW)
         await until(lambda: path.exists() and [one.size for one in anchors(path)] == [1])
         await writer.owed("room")  # nothing was written, so nothing is told
-        await writer.close()
 
-    asyncio.run(hold())
+    writing(Ledger(url, anchors=str(path)), hold, patience=SLOW)
     assert [one.size for one in anchors(path)] == [1]
 
 
@@ -158,13 +153,12 @@ def test_a_ledger_that_is_down_at_the_end_has_no_anchor(
     path = tmp_path / "anchors.jsonl"
     Opened(url).owed("room")
 
-    async def hold() -> None:
-        writer = LedgerWriter(Ledger(url, anchors=str(path)), patience=SLOW)
+    async def hold(writer: LedgerWriter) -> None:
         with locked(tmp_path / "receipts.db"):
             assert await writer.settle(receipt(), call="room", now=NOW) is Written.SPOOLED
             await writer.close()
 
-    asyncio.run(hold())
+    writing(Ledger(url, anchors=str(path)), hold, patience=SLOW)
     assert not path.exists()
 
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from harness.ledger_workers import NOTICE, NOW, Opened, cut_in, receipt
+from harness.ledger_workers import NOTICE, NOW, Opened, cut_in, receipt, receipts_command
 from harness.questions import CONSENT_GIVEN, CONSENT_SILENT
-from hearout.ledger import Ledger
-from hearout.ledger._command import main
 from hearout.ledger._questions import answered_too_early, asked_record, questions, revoked_record
 from hearout.ledger._read import rows, verify
 from hearout.ledger._tables import ROWS
@@ -25,12 +23,8 @@ def book(url: str) -> Opened:
     return ledger
 
 
-def run(ledger: Ledger, *arguments: str) -> int:
-    return main([*arguments, "--ledger", ledger.url, "--book", ledger.book], clock=lambda: NOW + 7200)
-
-
 def test_the_list_says_who_was_asked_what_they_said_and_when(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "--asked", "consent") == 0
+    assert receipts_command(book, "--asked", "consent") == 0
     head, first, second = capsys.readouterr().out.splitlines()
     assert head.split() == ["decided", "(UTC)", "call", "version", "choice", "basis", "said"]
     assert first.split()[2:] == ["room-1", "3", "yes", "given", "yes", "(yes)"]
@@ -40,14 +34,14 @@ def test_the_list_says_who_was_asked_what_they_said_and_when(book: Opened, capsy
 def test_the_list_of_a_question_may_be_json(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     book.append(revoked_record(replace(CONSENT_GIVEN, revoked="a mistake", revoked_at=NOW + 90), by="a"))
 
-    assert run(book, "--asked", "consent", "--json", "--call", "room-1") == 0
+    assert receipts_command(book, "--asked", "consent", "--json", "--call", "room-1") == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["choice"], found["revoked"], found["revoked_at"]) == ("yes", "a mistake", NOW + 90)
     assert found["held"][0]["text"] == "yes"
 
 
 def test_a_question_that_nobody_was_asked_is_said_so(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "--asked", "another") == 0
+    assert receipts_command(book, "--asked", "another") == 0
     assert capsys.readouterr().out.startswith("No question 'another' has ended")
 
 
@@ -60,21 +54,21 @@ def test_a_call_that_was_answered_before_the_notice_is_found(url: str, capsys: p
             ledger.owe(call, id, NOTICE, by="a", now=at)
             ledger.settle(receipt(id, held=said, gap=0.1 if said else None), call=call, by="a", now=at + 9)
 
-    assert run(ledger, "--disclosed-before-first-answer", "notice", "--json") == 1
+    assert receipts_command(ledger, "--disclosed-before-first-answer", "notice", "--json") == 1
     assert json.loads(capsys.readouterr().out) == [{"call": "bad", "answered": "what was said over greeting"}]
-    assert run(ledger, "--disclosed-before-first-answer", "notice", "--call", "good") == 0
+    assert receipts_command(ledger, "--disclosed-before-first-answer", "notice", "--call", "good") == 0
 
 
 def test_a_question_that_was_answered_without_the_notice_is_found(
     book: Opened, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(book, "--disclosed-before-first-answer", "notice") == 1
+    assert receipts_command(book, "--disclosed-before-first-answer", "notice") == 1
     assert capsys.readouterr().out.split() == ["room-1", "question", "consent"]
 
 
 def test_a_changed_row_of_a_question_is_named(book: Opened) -> None:
     assert [receipt.choice for _, receipt in questions(book)] == ["yes", ""]
-    assert run(book, "verify") == 0
+    assert receipts_command(book, "verify") == 0
 
 
 def test_a_forgotten_call_keeps_the_choice_of_a_question_and_no_name(book: Opened) -> None:

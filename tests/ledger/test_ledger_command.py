@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness import ROOT
-from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
+from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt, receipts_command
 from hearout.ledger import Ledger
 from hearout.ledger import _tables as tables
 from hearout.ledger._command import COMMANDS, FLAGS, main
@@ -41,21 +41,17 @@ def book(url: str) -> Opened:
     return ledger
 
 
-def run(ledger: Ledger, *arguments: str, after: float = 7200.0) -> int:
-    return main([*arguments, "--ledger", ledger.url, "--book", ledger.book], clock=lambda: NOW + after)
-
-
 def listed(
     ledger: Ledger, capsys: pytest.CaptureFixture[str], *filters: str, **options: Any
 ) -> list[tuple[str, str, str]]:
-    assert run(ledger, "list", "--json", *filters, **options) == 0
+    assert receipts_command(ledger, "list", "--json", *filters, **options) == 0
     return [(one["call"], one["id"], one["standing"]) for one in json.loads(capsys.readouterr().out)]
 
 
 def test_the_list_is_the_table_of_80_columns_that_the_documentation_shows(
     book: Opened, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(book) == 0
+    assert receipts_command(book) == 0
     printed = capsys.readouterr().out
     assert f"```text\n{printed}```" in DOCUMENTATION
     assert printed.splitlines() == [
@@ -87,17 +83,17 @@ def test_the_list_is_filtered(
 
 def test_what_is_being_said_is_playing(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     assert listed(book, capsys, "--outcome", "playing", after=3612.0) == [("room-2", "farewell", "playing")]
-    assert run(book, "show", "farewell", after=3612.0) == 0
+    assert receipts_command(book, "show", "farewell", after=3612.0) == 0
     assert "standing    playing, 0.4 s played" in capsys.readouterr().out
 
 
 def test_a_list_without_utterances_says_so(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "--call", "room-9") == 0
+    assert receipts_command(book, "--call", "room-9") == 0
     assert capsys.readouterr().out == "No utterance in book 'main' is like that.\n"
 
 
 def test_show_says_all_that_is_known(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "show", "recording-notice", "--call", "room-1") == 0
+    assert receipts_command(book, "show", "recording-notice", "--call", "room-1") == 0
     printed = capsys.readouterr().out
     assert printed.splitlines() == [
         "utterance   recording-notice",
@@ -126,20 +122,20 @@ def test_what_became_known_later_is_shown_listed_and_exported(
     after = receipt("poll", caller="ann", listeners=(Listener("ann", ((0.0, 20.0),), acknowledged_at=60.0),))
     row = book.settle(before, call="room-3", by="a", now=NOW)
     book.amend(before, after, call="room-3", by="a", now=NOW + 61, settled=row.entry)
-    assert run(book, "show", "poll") == 0
+    assert receipts_command(book, "show", "poll") == 0
     printed = capsys.readouterr().out.splitlines()
     assert "amended     2027-01-15 08:01:01 UTC: more became known of who heard it" in printed
     assert "rows        6 and 7" in printed
     assert "level       acknowledged" in printed
     assert listed(book, capsys, "--level", "acknowledged") == [("room-3", "poll", "finished")]
-    assert run(book, "export", "--call", "room-3") == 0
+    assert receipts_command(book, "export", "--call", "room-3") == 0
     exported = json.loads(capsys.readouterr().out)
     assert (exported["amended"], exported["rows"]) == ("2027-01-15T08:01:01+00:00", [6, 7])
     assert from_json(exported["receipt"]).listeners == after.listeners
-    assert run(book, "export", "--chain", "--call", "room-3") == 0
+    assert receipts_command(book, "export", "--chain", "--call", "room-3") == 0
     *lines, _ = capsys.readouterr().out.splitlines()
     assert [json.loads(json.loads(line)["content"])["kind"] for line in lines] == ["settled", "amended"]
-    assert run(book, "forget", "room-3") == run(book, "verify") == 0
+    assert receipts_command(book, "forget", "room-3") == receipts_command(book, "verify") == 0
 
 
 def test_show_says_what_went_wrong(url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +152,7 @@ def test_show_says_what_went_wrong(url: str, capsys: pytest.CaptureFixture[str])
     )
     ledger.settle(told, call="room", by="a", now=NOW)
     ledger.forget("room", by="ann", now=NOW, text=True)
-    assert run(ledger, "show", "notice") == 0
+    assert receipts_command(ledger, "show", "notice") == 0
     printed = capsys.readouterr().out
     for line in (
         "agent       –",
@@ -173,7 +169,7 @@ def test_show_says_what_went_wrong(url: str, capsys: pytest.CaptureFixture[str])
 
 
 def test_show_gives_json_that_is_a_receipt_again(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "show", "recording-notice", "--json") == 0
+    assert receipts_command(book, "show", "recording-notice", "--json") == 0
     first, second = json.loads(capsys.readouterr().out)
     assert first["promised"] == "2027-01-15T08:00:00+00:00"
     assert from_json(first["receipt"]).held[0][0].text == MINE
@@ -183,16 +179,16 @@ def test_show_gives_json_that_is_a_receipt_again(book: Opened, capsys: pytest.Ca
 def test_words_cannot_move_the_cursor(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = Opened(url)
     ledger.settle(receipt("a\x1b[2Jb", text="\x1b[31mred\ud83d"), call="room\r", by="a", now=NOW)
-    assert run(ledger) == run(ledger, "show", "a\x1b[2Jb") == 0
+    assert receipts_command(ledger) == receipts_command(ledger, "show", "a\x1b[2Jb") == 0
     assert not {"\x1b", "\r"} & set(capsys.readouterr().out)
 
 
 def test_verify_finds_a_whole_book_whole_and_gives_its_head(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "verify") == 0
+    assert receipts_command(book, "verify") == 0
     printed = capsys.readouterr().out
     assert "Book 'main': each row is as it was written, after the one before.\nRows: 5. Signed: 0. " in printed
     assert "\nNot shown: who wrote the rows, and whether others were there before: no row is signed.\n" in printed
-    assert run(book, "verify", "--json") == 0
+    assert receipts_command(book, "verify", "--json") == 0
     verdict = json.loads(capsys.readouterr().out)
     known = {"book": "main", "rows": 5, "head": verdict["head"], "signed": 0, "fault": None, "anchored": 0}
     assert verdict == known | {"unknown": verdict["unknown"]}
@@ -201,20 +197,20 @@ def test_verify_finds_a_whole_book_whole_and_gives_its_head(book: Opened, capsys
         "whether an agent wrote what was so",
     ]
     assert verdict["head"] in printed
-    assert run(book, "verify", "--head", verdict["head"]) == 0
-    assert run(book, "verify", "--head", "0123") == 1
+    assert receipts_command(book, "verify", "--head", verdict["head"]) == 0
+    assert receipts_command(book, "verify", "--head", "0123") == 1
 
 
 def test_verify_names_the_first_bad_row_and_fails(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     with book.transaction() as connection:
         changed = sa.func.replace(tables.ROWS.c.content, "synthesised", "played")
         connection.execute(tables.ROWS.update().where(tables.ROWS.c.seq == 4).values(content=changed))
-    assert run(book, "verify") == 1
+    assert receipts_command(book, "verify") == 1
     assert capsys.readouterr().out == (
         "Book 'main': row 4 (settled: utterance 'recording-notice' in call 'room-2'): its content is not the "
         "one that its hash was made of: it was changed.\nGood before it: 3.\n"
     )
-    assert run(book, "verify", "--json") == 1
+    assert receipts_command(book, "verify", "--json") == 1
     assert json.loads(capsys.readouterr().out)["fault"]["seq"] == 4
 
 
@@ -226,7 +222,7 @@ def test_a_byte_that_was_changed_in_the_file_is_found(tmp_path: Path, capsys: py
     before = path.read_bytes()
     path.write_bytes(before.replace(b'"outcome":"cut in"', b'"outcome":"cut un"'))
     assert path.read_bytes() != before
-    assert run(ledger, "verify") == 1
+    assert receipts_command(ledger, "verify") == 1
     assert "row 1 (settled: utterance 'notice' in call 'room')" in capsys.readouterr().out
 
 
@@ -240,41 +236,41 @@ def test_a_signed_book_is_checked_with_its_key_and_forgotten_with_it(
     subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
     ledger = Opened(url, signer=load_signer(private))
     ledger.settle(cut_in(), call="room", by="a", now=NOW)
-    assert run(ledger, "verify") == 0
+    assert receipts_command(ledger, "verify") == 0
     assert "Signed: 1, not checked (--key). Anchored: 0." in capsys.readouterr().out
-    assert run(ledger, "forget", "room") == 1
+    assert receipts_command(ledger, "forget", "room") == 1
     assert "give the private key with --sign" in capsys.readouterr().err
-    assert run(ledger, "forget", "room", "--sign", str(private)) == 0
-    assert run(ledger, "verify", "--key", str(public)) == 0
+    assert receipts_command(ledger, "forget", "room", "--sign", str(private)) == 0
+    assert receipts_command(ledger, "verify", "--key", str(public)) == 0
     assert "Signed: 2, checked." in capsys.readouterr().out
 
 
 def test_forget_removes_what_was_said_and_the_chain_stays_whole(
     book: Opened, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(book, "forget", "room-1") == 0
+    assert receipts_command(book, "forget", "room-1") == 0
     assert "Call 'room-1': the caller's words, the names were removed (rows: 1)." in capsys.readouterr().out
-    assert run(book, "verify") == run(book, "export") == 0
+    assert receipts_command(book, "verify") == receipts_command(book, "export") == 0
     printed = capsys.readouterr().out
     assert printed.count(MINE) == 1  # the other call's
-    assert run(book, "forget", "room-2", "--text") == 0
-    assert run(book, "export") == run(book, "export", "--chain") == 0
+    assert receipts_command(book, "forget", "room-2", "--text") == 0
+    assert receipts_command(book, "export") == receipts_command(book, "export", "--chain") == 0
     assert MINE not in (printed := capsys.readouterr().out)
     assert "Goodbye" not in printed
-    assert run(book, "forget", "room-9") == 1
+    assert receipts_command(book, "forget", "room-9") == 1
     assert "there is no call 'room-9' in book 'main'; nothing was changed" in capsys.readouterr().err
 
 
 def test_export_prints_each_utterance_or_each_row(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "export", "--outcome", "cut in") == 0
+    assert receipts_command(book, "export", "--outcome", "cut in") == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["receipt"]["why"] == "key 0"
-    assert run(book, "export", "--chain") == 0
+    assert receipts_command(book, "export", "--chain") == 0
     *rows, end = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (end["size"], end["head"]) == (5, rows[-1]["hash"])
     assert [row["seq"] for row in rows] == [1, 2, 3, 4, 5]
     assert all(after["before"] == before["hash"] for before, after in pairwise(rows))
-    assert run(book, "export", "--chain", "--level", "played") == 1
+    assert receipts_command(book, "export", "--chain", "--level", "played") == 1
     assert "only --call goes with it" in capsys.readouterr().err
 
 
@@ -309,7 +305,7 @@ def test_help_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_utterance_that_is_not_there_is_an_error(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(book, "show", "notice", "--call", "room-1") == 1
+    assert receipts_command(book, "show", "notice", "--call", "room-1") == 1
     assert "there is no utterance 'notice' in call 'room-1' in book 'main'" in capsys.readouterr().err
 
 
@@ -341,7 +337,7 @@ def test_a_ledger_that_cannot_be_read_is_one_sentence(
         path.write_bytes(path.read_bytes()[:6000])
     before = path.read_bytes() if path.exists() else None
 
-    assert run(ledger, *command) == 1
+    assert receipts_command(ledger, *command) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1

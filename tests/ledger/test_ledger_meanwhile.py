@@ -1,15 +1,13 @@
 """The words of a call that goes on: an agent that takes it over finds them, and nobody does when the call is over."""
 
-import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.databases import SLOW
-from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, receipt
+from harness.ledger_workers import HELD, MINE, NOTICE, NOW, SECRET, Opened, owing, receipt, writing
 from hearout.ledger import Ledger, Mode
 from hearout.ledger._calls import CallRegistry, WatchedCall
 from hearout.ledger._command import main
@@ -18,17 +16,8 @@ from hearout.ledger._read import entries, verify
 from hearout.ledger._writer import LedgerWriter
 from hearout.policy import Retention
 
-HELD = {"kind": "spoken", "at": 3.0, "text": MINE}
 SO_FAR = mark(at=1.5, characters=11, text="So I said that", complete=False)
 CALL = WatchedCall("room", "room", "RM_1", "a-job", "agent", "", "", "a-worker", "dead")
-
-
-def owing(url: str, **kept: Any) -> Opened:
-    """A ledger with an utterance that is being said, and words held over it."""
-    ledger = Opened(url, **{"words": Retention.OMIT} | kept)
-    ledger.owe("room", "notice", NOTICE, by="dead", now=NOW)
-    ledger.renew("room", "notice", by="dead", played=2.0, now=NOW, held=[SO_FAR, HELD])
-    return ledger
 
 
 def held(ledger: Ledger) -> Any:
@@ -37,7 +26,7 @@ def held(ledger: Ledger) -> Any:
 
 
 def test_words_that_are_not_kept_are_there_while_the_call_goes_on(url: str) -> None:
-    ledger = owing(url)
+    ledger = owing(url, SO_FAR)
     ledger.settle(receipt(), call="room", by="dead", now=NOW)
     (entry,) = entries(ledger, now=NOW)
     assert entry.said == (MINE,)
@@ -55,7 +44,7 @@ def test_words_that_are_not_kept_are_there_while_the_call_goes_on(url: str) -> N
 def test_no_command_shows_the_words_of_a_call_that_goes_on(
     url: str, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ledger = owing(url)
+    ledger = owing(url, SO_FAR)
     ledger.settle(receipt(), call="room", by="dead", now=NOW)
     ledger.owe("room", "second", NOTICE, by="dead", now=NOW)
     ledger.renew("room", "second", by="dead", played=2.0, now=NOW, held=[HELD])
@@ -64,7 +53,7 @@ def test_no_command_shows_the_words_of_a_call_that_goes_on(
 
 
 def test_a_call_of_a_dead_agent_loses_its_words_when_its_room_is_gone(url: str) -> None:
-    ledger = owing(url)
+    ledger = owing(url, SO_FAR)
     registry = CallRegistry(ledger, SECRET)
     registry.attend(CALL)
     assert registry.leave("room", job="a-job")
@@ -72,7 +61,7 @@ def test_a_call_of_a_dead_agent_loses_its_words_when_its_room_is_gone(url: str) 
 
 
 def test_the_agents_text_goes_too_where_it_is_not_kept(url: str) -> None:
-    ledger = owing(url, text=Retention.OMIT)
+    ledger = owing(url, SO_FAR, text=Retention.OMIT)
     CallRegistry(ledger, SECRET).end("room", NOW + 2 * LEASE)
     assert held(ledger) == ({name: value for name, value in SO_FAR.items() if name != "text"},)
     assert ledger.owed("room")[0].text == ""
@@ -80,19 +69,19 @@ def test_the_agents_text_goes_too_where_it_is_not_kept(url: str) -> None:
 
 
 def test_words_that_the_policy_keeps_stay(url: str) -> None:
-    ledger = owing(url, words=Retention.KEEP)
+    ledger = owing(url, SO_FAR, words=Retention.KEEP)
     CallRegistry(ledger, SECRET).end("room", NOW + 2 * LEASE)
     assert held(ledger) == (SO_FAR, HELD)
 
 
 def test_a_call_that_another_agent_still_holds_keeps_its_words(url: str) -> None:
-    ledger = owing(url)
+    ledger = owing(url, SO_FAR)
     CallRegistry(ledger, SECRET).end("room", NOW + LEASE - 1)
     assert held(ledger) == (SO_FAR, HELD)
 
 
 def test_words_of_a_call_that_nobody_took_up_go_with_the_next_call(url: str) -> None:
-    ledger = owing(url)
+    ledger = owing(url, SO_FAR)
     registry = CallRegistry(ledger, SECRET)
     assert not registry.end_stale(NOW + LEASE + TAKEN_UP - 1)
     assert held(ledger) == (SO_FAR, HELD)
@@ -102,7 +91,7 @@ def test_words_of_a_call_that_nobody_took_up_go_with_the_next_call(url: str) -> 
 
 
 def test_a_call_that_waits_for_another_agent_is_not_stale(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ledger, late = owing(url), NOW + LEASE + TAKEN_UP + 1
+    ledger, late = owing(url, SO_FAR), NOW + LEASE + TAKEN_UP + 1
     registry = CallRegistry(ledger, SECRET)
     registry.attend(CALL)
     monkeypatch.setattr("hearout.ledger._calls.time.time", lambda: late)
@@ -112,23 +101,10 @@ def test_a_call_that_waits_for_another_agent_is_not_stale(url: str, monkeypatch:
 
 
 def test_forgetting_a_call_takes_the_words_that_waited_for_a_takeover(url: str) -> None:
-    ledger = owing(url)
+    ledger = owing(url, SO_FAR)
     ledger.settle(receipt(), call="room", by="dead", now=NOW)
     ledger.forget("room", by="me", now=NOW + 2 * LEASE)
     assert [one.said for one in entries(ledger, now=NOW)] == [()]
-
-
-def written(url: str, call: Callable[[LedgerWriter], Awaitable[None]], **kept: Any) -> None:
-    """Run a call with a writer that nobody told what is kept."""
-
-    async def main() -> None:
-        one = LedgerWriter(Ledger(url), holder="a", patience=SLOW, **kept)
-        try:
-            await call(one)
-        finally:
-            await one.close()
-
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize("ends", [True, False])
@@ -148,7 +124,7 @@ def test_no_file_has_the_words_of_a_call_that_has_ended(tmp_path: Path, *, ends:
         if ends:
             one.leave("room")
 
-    written(url, call)
+    writing(Ledger(url), call, patience=SLOW)
     assert found() is not ends
     (entry,) = entries(Ledger(url, mode=Mode.READ), now=NOW)
     assert entry.receipt == dataclasses.replace(
@@ -163,7 +139,7 @@ def test_what_the_sessions_policy_keeps_is_kept(tmp_path: Path) -> None:
         async def settled(one: LedgerWriter) -> None:
             await one.settle(receipt(), call="room", now=NOW)
 
-        written(url, settled, words=words)
+        writing(Ledger(url), settled, patience=SLOW, words=words)
         (entry,) = entries(Ledger(url, mode=Mode.READ), now=NOW)
         assert entry.receipt is not None
         assert [one.text for one, _ in entry.receipt.held] == [kept]

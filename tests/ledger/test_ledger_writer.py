@@ -9,7 +9,6 @@ import os
 import resource
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness.databases import SLOW, Postgres, locked, until
-from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, cut_in, receipt
+from harness.ledger_workers import MINE, NOTICE, NOW, SECRET, Opened, cut_in, receipt, writing
 from hearout.errors import AlreadyOwedError, LedgerError
 from hearout.ledger import Ledger, Mode
 from hearout.ledger import _spool as spool
@@ -44,19 +43,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "RETRY", 0.1)
 
 
-def run(url: str, work: Callable[[LedgerWriter], Awaitable[Any]], **options: Any) -> Any:
-    """Do it with a writer of its own, which is closed at the end."""
-
-    async def with_a_scribe() -> Any:
-        one = LedgerWriter(Ledger(url), **{"secret": SECRET} | options)
-        try:
-            return await work(one)
-        finally:
-            await one.close()
-
-    return asyncio.run(with_a_scribe())
-
-
 def found(url: str) -> list[tuple[str, str, bool]]:
     """The utterances of a ledger, read without a lock; none while it cannot be read."""
     try:
@@ -78,7 +64,7 @@ def test_a_call_s_utterances_are_written_in_order(url: str) -> None:
         assert await one.settle(cut_in("farewell"), call="room", now=NOW + 10) is Written.LEDGER
         assert await one.owed("room") == ()
 
-    run(url, call, patience=SLOW)
+    writing(Ledger(url), call, patience=SLOW)
     assert found(url) == [("notice", "finished", False), ("farewell", "cut in", False)]
 
 
@@ -89,7 +75,7 @@ def test_what_is_owed_already_is_an_error_and_the_first_promise_stands(url: str)
             await one.owe("room", "notice", NOTICE, now=NOW)
         await one.settle(receipt(), call="room", now=NOW)
 
-    run(url, call, patience=SLOW)
+    writing(Ledger(url), call, patience=SLOW)
     assert found(url) == [("notice", "finished", False)]
 
 
@@ -103,7 +89,7 @@ def test_the_next_agent_takes_over_what_is_owed_and_settles_it(url: str) -> None
         assert await one.take_over("room", "notice", now=NOW + LEASE) == owing  # it is this one's by now
         await one.settle(receipt(), call="room", now=NOW + 20)
 
-    run(url, call, patience=SLOW)
+    writing(Ledger(url), call, patience=SLOW)
     assert found(url) == [("notice", "finished", False)]
 
 
@@ -119,7 +105,7 @@ def test_who_lost_it_to_another_settles_late_and_changes_nothing(url: str) -> No
         await second.close()
         await third.close()
 
-    run(url, call, patience=SLOW)
+    writing(Ledger(url), call, patience=SLOW)
     assert found(url) == [("notice", "finished", False)]
 
 
@@ -134,7 +120,7 @@ def test_what_comes_while_others_wait_is_written_after_them(
             assert await one.settle(receipt("first"), call="room", now=NOW) is Written.SPOOLED
         assert await one.settle(receipt("second"), call="room", now=NOW) is Written.SPOOLED
 
-    run(sqlite_url, call, patience=SLOW)  # the close appends them
+    writing(Ledger(sqlite_url), call, patience=SLOW)  # the close appends them
     assert found(sqlite_url) == [("first", "finished", True), ("second", "finished", True)]
 
 
@@ -146,7 +132,7 @@ def test_what_a_process_leaves_behind_is_appended_by_one_that_lives(sqlite_url: 
         dying.close()
         await until(lambda: found(sqlite_url) == [("notice", "unknown", True)])
 
-    run(sqlite_url, call, patience=SLOW)
+    writing(Ledger(sqlite_url), call, patience=SLOW)
 
 
 def test_a_hanging_ledger_delays_an_announcement_by_its_patience_only(
@@ -165,7 +151,7 @@ def test_a_hanging_ledger_delays_an_announcement_by_its_patience_only(
             assert time.monotonic() - began < SLOW / 3
         one.settle(receipt(), call="room", now=NOW)
 
-    run(sqlite_url, call, patience=0.05)
+    writing(Ledger(sqlite_url), call, patience=0.05)
     assert [entry[:2] for entry in found(sqlite_url)] == [("notice", "finished")]
     assert verify(Opened(sqlite_url)).rows == 2
 
@@ -184,7 +170,7 @@ def test_rows_that_a_locked_ledger_refused_follow_in_order(
         assert await one.owe("room", "fourth", NOTICE, now=NOW) is Written.LEDGER
 
     with caplog.at_level(logging.WARNING, "hearout.ledger"):
-        run(sqlite_url, call, patience=SLOW)
+        writing(Ledger(sqlite_url), call, patience=SLOW)
     assert found(sqlite_url) == [
         ("first", "finished", True),
         ("second", "finished", True),
@@ -219,7 +205,7 @@ def test_a_full_disk_holds_nothing_up_and_loses_nothing(sqlite_url: str) -> None
             one._ledger.close()  # the limit belongs to the connection
             await until(lambda: found(sqlite_url) == [("notice", "finished", True)])
 
-        run(sqlite_url, call, patience=SLOW)
+        writing(Ledger(sqlite_url), call, patience=SLOW)
     finally:
         sa.event.remove(sa.pool.Pool, "connect", limit)
 
@@ -232,7 +218,7 @@ def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url:
         one.settle(cut_in(), call="room", now=NOW)
 
     with locked(tmp_path / "receipts.db"):
-        run(sqlite_url, first, holder="first", patience=SLOW)
+        writing(Ledger(sqlite_url), first, holder="first", patience=SLOW)
     (left,) = (tmp_path / "receipts.db-spool").iterdir()
     with left.open("a") as file:
         file.write('{"kind": "settled", "call": "ro')  # it died in the middle of a line
@@ -240,7 +226,7 @@ def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url:
     async def second(one: LedgerWriter) -> None:
         await until(lambda: found(sqlite_url) == [("notice", "cut in", True)])
 
-    run(sqlite_url, second, holder="second", patience=SLOW)
+    writing(Ledger(sqlite_url), second, holder="second", patience=SLOW)
     assert not list((tmp_path / "receipts.db-spool").iterdir())
 
 
@@ -278,7 +264,7 @@ def test_a_folder_that_cannot_be_made_leaves_rows_in_memory_and_is_logged(
     async def call(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.MEMORY
 
-    run(f"sqlite:///{tmp_path}/no/such/folder/receipts.db", call, patience=SLOW)
+    writing(Ledger(f"sqlite:///{tmp_path}/no/such/folder/receipts.db"), call, patience=SLOW)
     assert "receipts wait in memory only" in caplog.text
     assert "1 receipts are not in the ledger yet" in caplog.text
     assert NOTICE not in caplog.text
@@ -292,12 +278,12 @@ def test_a_receipt_after_the_close_is_kept_for_the_next_process(sqlite_url: str)
         assert await one.settle(receipt(), call="room", now=NOW) is Written.SPOOLED
         assert await one.owe("room", "farewell", NOTICE, now=NOW) is Written.SPOOLED
 
-    run(sqlite_url, call, patience=SLOW)
+    writing(Ledger(sqlite_url), call, patience=SLOW)
 
     async def next_one(one: LedgerWriter) -> None:
         await until(lambda: found(sqlite_url) == [("notice", "finished", True), ("farewell", "unknown", True)])
 
-    run(sqlite_url, next_one, patience=SLOW)
+    writing(Ledger(sqlite_url), next_one, patience=SLOW)
 
 
 def test_a_newer_ledger_is_left_alone_and_the_receipts_wait(
@@ -312,7 +298,7 @@ def test_a_newer_ledger_is_left_alone_and_the_receipts_wait(
     async def call(one: LedgerWriter) -> None:
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.SPOOLED
 
-    run(sqlite_url, call, patience=SLOW)
+    writing(Ledger(sqlite_url), call, patience=SLOW)
     assert (tmp_path / "receipts.db").read_bytes() == before
     assert "has version 9" in caplog.text
 
@@ -324,7 +310,7 @@ def test_a_policy_that_is_no_json_is_refused_in_the_call(sqlite_url: str) -> Non
         one.renew("room", "notice", played=1.0, now=NOW, held=[object()])  # logged; the thread goes on
         assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.LEDGER
 
-    run(sqlite_url, call, patience=SLOW)
+    writing(Ledger(sqlite_url), call, patience=SLOW)
 
 
 def test_rows_that_a_hanging_ledger_did_not_take_are_on_disk_at_the_end(
@@ -344,12 +330,12 @@ def test_rows_that_a_hanging_ledger_did_not_take_are_on_disk_at_the_end(
         assert [json.loads(line)["id"] for line in left.splitlines()] == ["first", "second"]
 
     with locked(tmp_path / "receipts.db"):
-        run(sqlite_url, call, patience=0.05)
+        writing(Ledger(sqlite_url), call, patience=0.05)
 
     async def next_one(one: LedgerWriter) -> None:
         await until(lambda: [entry[:2] for entry in found(sqlite_url)] == [("first", "cut in"), ("second", "cut in")])
 
-    run(sqlite_url, next_one)
+    writing(Ledger(sqlite_url), next_one)
     assert verify(Opened(sqlite_url)).rows == 2
 
 
@@ -361,7 +347,7 @@ def test_a_call_that_is_released_is_anybodys_at_once(url: str) -> None:
         await one.owed("room")  # listed by then
         one.release()
 
-    run(url, call, patience=SLOW, secret=SECRET)
+    writing(Ledger(url), call, patience=SLOW, secret=SECRET)
 
     (listed,) = CallRegistry(Opened(url), SECRET).look(worker="b", beat=1).calls
     assert (listed.job, listed.worker) == ("job-1", NOBODY)
@@ -388,7 +374,7 @@ def test_a_record_the_ledger_never_takes_is_set_aside_and_none_waits(
         assert await one.owe("room", endless, NOTICE, now=NOW) is Written.ASIDE
         assert await one.owe("room", "farewell", NOTICE, now=NOW) is Written.LEDGER
 
-    run(url, call, spool=tmp_path / "spool", patience=SLOW)
+    writing(Ledger(url), call, spool=tmp_path / "spool", patience=SLOW)
     (aside,) = (tmp_path / "spool" / "aside").iterdir()
     assert [json.loads(line)["id"] == endless for line in aside.read_text().splitlines()] == [True, True]
     assert aside.stat().st_mode & 0o777 == 0o600
@@ -401,7 +387,7 @@ def test_a_record_that_is_no_json_is_set_aside_and_the_next_is_written(sqlite_ur
         assert await one.owe("room", "notice", NOTICE, now=math.nan) is Written.ASIDE  # no number of JSON
         assert await one.owe("room", "farewell", NOTICE, now=NOW) is Written.LEDGER
 
-    run(sqlite_url, call, patience=SLOW)
+    writing(Ledger(sqlite_url), call, patience=SLOW)
     assert [entry[0] for entry in found(sqlite_url)] == ["farewell"]
     assert (tmp_path / "receipts.db-spool" / "aside").is_dir()
 
@@ -419,7 +405,7 @@ def test_a_spooled_line_that_is_no_record_is_set_aside(
     async def call(_: LedgerWriter) -> None:
         await until(lambda: [entry[0] for entry in found(sqlite_url)] == ["notice"])
 
-    run(sqlite_url, call, patience=SLOW)
+    writing(Ledger(sqlite_url), call, patience=SLOW)
     assert (tmp_path / "receipts.db-spool" / "aside" / "dying.jsonl").read_bytes().split(b"\n")[:-1] == lines[:4]
     assert "line 1 of dying.jsonl cannot be read as a record; it is set aside" in caplog.text
 
@@ -442,7 +428,7 @@ def test_a_lease_is_written_when_it_changed_or_would_run_out(sqlite_url: str, mo
         (owing,) = await one.owed("room")
         assert (owing.held, owing.until) == ((MINE,), NOW + 6 + LEASE)
 
-    run(sqlite_url, call, patience=SLOW)
+    writing(Ledger(sqlite_url), call, patience=SLOW)
     assert written == [(1, 0.0, []), (3, 0.0, None), (4, 0.0, [MINE]), (6, 0.0, None)]
 
 
@@ -461,7 +447,7 @@ def test_what_holds_words_is_its_owners_only(sqlite_url: str, tmp_path: Path, um
     try:
         (tmp_path / "receipts.db").touch()  # as an older version made it, or a volume is
         (tmp_path / "receipts.db-spool").mkdir(mode=0o755)
-        run(sqlite_url, call, patience=SLOW)
+        writing(Ledger(sqlite_url), call, patience=SLOW)
     finally:
         os.umask(before)
 

@@ -43,7 +43,6 @@ class Card:
         self._stream: Any = None
 
     def open(self) -> None:
-        """Begin to play and to listen."""
         import sounddevice
 
         self._stream = sounddevice.Stream(
@@ -52,7 +51,6 @@ class Card:
         self._stream.start()
 
     def close(self) -> None:
-        """End both."""
         if self._stream is not None:
             self._stream.stop()
             self._stream.close()

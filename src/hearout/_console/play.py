@@ -88,11 +88,9 @@ class Player:
             self._call.speak(words, samples)
 
     async def play(self, path: str) -> None:
-        """Play a file to the agent."""
         self._call.speak(f"[{Path(path).name}]", await asyncio.to_thread(read_audio, path))
 
     def press(self, keys: str) -> None:
-        """Press telephone keys."""
         if not keys or set(keys) - set(KEYS):
             raise ConsoleError(f"{keys!r}: telephone keys are 0-9, *, # and A-D")
         self._call.pressed(keys)

@@ -171,7 +171,6 @@ class _Conversation:
         asyncio.run_coroutine_threadsafe(done, loop).result(20)
 
     def _end(self) -> None:
-        """End the session, then the worker."""
         if self._call.line.loop is not None and self._call.line.loop.is_running():
             asyncio.run_coroutine_threadsafe(self._hang_up(), self._call.line.loop).result(20)
         self._worker.stop()
@@ -312,7 +311,6 @@ def _models(choice: voices.Choice, llm: voices.BuiltIn | voices.Upstream) -> Ite
 
 
 def _need(*packages: str) -> None:
-    """Refuse to begin without the console's packages."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise LocalVoiceMissingError(

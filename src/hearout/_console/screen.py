@@ -71,7 +71,6 @@ class Screen:
         print_formatted_text(ANSI(captured.get()))
 
     def say(self, text: str) -> None:
-        """Write a text as it is."""
         self._console.print(Text(shown(text)))
 
     def prompt(self, on_line: Callable[[str], None], over: Callable[[], bool]) -> None:

@@ -53,7 +53,6 @@ class Chat:
         return response
 
     async def close(self, _: web.Application) -> None:
-        """End the connections to the model server."""
         if self._server is not None:
             await self._server.close()
 

@@ -57,7 +57,6 @@ class ModelProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
         return self._process.pid
 
     def ready(self) -> Small:
@@ -76,7 +75,6 @@ class ModelProcess:
         return Small(f"{rest}/v1", MODEL, self._key, "HEAROUT_LLM")
 
     def close(self) -> None:
-        """End it."""
         self._process.kill()
         self._process.communicate()
 
@@ -131,7 +129,6 @@ class SmolLM2:
         yield b"[DONE]"
 
     async def close(self) -> None:
-        """End the connections to the model's server."""
         await self._server.close()
 
 

@@ -107,11 +107,9 @@ class _Stream(ABC):
         await self.send("error", code=refused.code, message=str(refused))
 
     async def close(self) -> None:
-        """End the connection."""
         await self._socket.close()
 
     async def create(self) -> None:
-        """Begin the session."""
         if self._created:
             raise _Refused(400, "a second session.create")
         self._created = True

@@ -62,7 +62,6 @@ class Server:
             raise Trouble("broke off", f"the server at {self._upstream.setting}", "the answer ended before its end")
 
     async def close(self) -> None:
-        """End the connections."""
         if self._client is not None:
             await self._client.close()
 

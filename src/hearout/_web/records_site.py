@@ -59,7 +59,6 @@ class RecordsSite:
         self._reads, self._checks = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
 
     def app(self) -> web.Application:
-        """The site, to be served."""
         app = web.Application(middlewares=[guarding(loopback=True, headers=_headers)], client_max_size=1024)
         app.on_cleanup.append(self._close)
         app.router.add_get("/", file(PAGE / "index.html"))

@@ -49,7 +49,6 @@ class Site:
         self._allowance = Allowance()
 
     def app(self) -> web.Application:
-        """The site, to be served."""
         app = web.Application(
             middlewares=[guarding(loopback=self._loopback, headers=self._headers)], client_max_size=drawing.LARGEST
         )

@@ -115,7 +115,6 @@ class Ledger:
 
     @property
     def seal(self) -> Seal:
-        """Its MACs."""
         return Seal(self.book, self.secret)
 
     def close(self) -> None:

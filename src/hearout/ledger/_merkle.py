@@ -17,7 +17,6 @@ def leaf_hash(entry: bytes) -> bytes:
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """The hash of two subtrees."""
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
@@ -38,7 +37,6 @@ class Tree:
             raise ValueError("these are not the peaks of a tree of that size")
 
     def append(self, leaf: bytes) -> None:
-        """Add a row, by its hash."""
         size = self.size
         while size & 1:
             leaf = node_hash(self.peaks.pop(), leaf)
@@ -48,7 +46,6 @@ class Tree:
 
     @property
     def root(self) -> bytes:
-        """The root over all rows."""
         if not self.peaks:
             return EMPTY
         root = self.peaks[-1]

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 
 class Verifier:
-    """Checks the signatures of one key."""
-
     def __init__(self, public: "Ed25519PublicKey") -> None:
         self._public = public
 
@@ -41,14 +39,11 @@ class Verifier:
 
 
 class Signer:
-    """Signs rows with one key."""
-
     def __init__(self, private: "Ed25519PrivateKey") -> None:
         self._private = private
         self.verifier = Verifier(private.public_key())
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of a message."""
         return self._private.sign(message)
 
 

@@ -53,7 +53,6 @@ class _Call:
         self.began = min(begins, default=0.0)
 
     def vcon(self, now: float) -> Json:
-        """The call as a vCon."""
         dialog = sorted([*self._dialog(), *self._unsaid()], key=lambda one: str(one["start"]))
         return {
             "vcon": SYNTAX,

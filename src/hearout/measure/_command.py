@@ -33,7 +33,6 @@ def main(argv: Sequence[str], progress: Progress = silent) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
     made = argparse.ArgumentParser(
         prog="hearout measure",
         description="How much of an announcement is in a recording of the call. The exit status is 0 if it was "
@@ -48,7 +47,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def told(measured: Measured) -> str:
-    """The verdict in words."""
     lines = [
         f"{'delivered in full' if measured.in_full else 'not delivered in full'}: "
         f"{measured.fraction:.1%} of {measured.speech_s:.1f} s of speech",

@@ -54,7 +54,6 @@ def main(argv: Sequence[str], progress: Progress = silent) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
     defaults = Options()
     made = argparse.ArgumentParser(
         prog="hearout prepare",

@@ -31,8 +31,6 @@ _DIGITS = 3  # of a second, in the manifest
 
 
 class Done(enum.Enum):
-    """What was done about an order."""
-
     MADE = "made"
     KEPT = "kept"
 

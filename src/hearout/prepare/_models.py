@@ -173,7 +173,6 @@ def _plugin(name: str, kind: type[Any], cloud: Any) -> Any:
 
 
 def _model(name: str, cloud: Any) -> object:
-    """The object that a name stands for."""
     try:
         if "/" in name:
             made: object = cloud.from_model_string(name)

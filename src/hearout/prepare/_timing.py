@@ -82,7 +82,6 @@ def _length(word: str) -> int:
 
 
 def _groups(words: list[str]) -> list[list[str]]:
-    """The words between punctuation."""
     groups: list[list[str]] = [[]]
     for word in words:
         groups[-1].append(word)
@@ -92,7 +91,6 @@ def _groups(words: list[str]) -> list[list[str]]:
 
 
 def _sounding(audio: Samples) -> npt.NDArray[np.bool_]:
-    """Which steps have sound."""
     size = round(_STEP * SAMPLE_RATE)
     steps = audio[: len(audio) // size * size].reshape(-1, size)
     level = np.sqrt((steps.astype(np.float64) ** 2).mean(axis=1))

@@ -252,7 +252,6 @@ class _Row:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as minutes and seconds."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 

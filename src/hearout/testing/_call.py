@@ -170,7 +170,6 @@ class _Playing:
         """What the program has begun to do: it goes on while the session closes, since it may be what closes it."""
 
     def now(self) -> float:
-        """Seconds of the call."""
         return self._loop.time() - self._began
 
     async def through(self) -> Result:
