@@ -112,7 +112,7 @@ class Workers:
         """Let all workers look once, at the same time, and do all that is found."""
         self.run(*jobs)
         await asyncio.gather(*(self.named(name).look() for name in names))
-        await asyncio.gather(*(task for name in names for task in self.named(name)._tended.values()))
+        await asyncio.gather(*(one.step for name in names for one in self.named(name)._orphans.values() if one.step))
 
     @property
     def calls(self) -> tuple[WatchedCall, ...]:

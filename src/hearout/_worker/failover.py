@@ -11,9 +11,9 @@ import logging
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import aiohttp
@@ -66,6 +66,23 @@ _NO_CALLERS = frozenset(
 T = TypeVar("T")
 
 
+@dataclass
+class Orphan:
+    """A call whose agent died, as this worker looks after it.
+
+    Args:
+        until: when the agent that was sent from here is given up, in seconds of the monotonic clock.
+        dispatch: the id of the dispatch that sent it; empty for none.
+        in_vain: how often the call was sent another, since none came.
+        step: does what is due now; None while nothing is.
+    """
+
+    until: float = 0.0
+    dispatch: str = ""
+    in_vain: int = 0
+    step: asyncio.Task[None] | None = None
+
+
 class Failover:
     """Looks after the calls of one book of the ledger, for one worker.
 
@@ -84,11 +101,7 @@ class Failover:
         self._beats: dict[str, tuple[int, float, int]] = {}
         """Of each worker: its last beat, when that was seen to change, and in how many looks it did not since."""
         self._looked = 0.0
-        self._claimed: dict[str, tuple[float, str]] = {}
-        """The calls that wait for an agent that was sent from here: until when, and the dispatch."""
-        self._in_vain: Counter[str] = Counter()
-        """How often a call that waits for an agent was sent another, since none came."""
-        self._tended: dict[str, asyncio.Task[None]] = {}
+        self._orphans: dict[str, Orphan] = {}
         self._down = False
 
     async def run(self) -> None:
@@ -105,8 +118,9 @@ class Failover:
                         logger.exception("the calls of other workers could not be looked at")
                 await asyncio.sleep(GLANCE)
         finally:
-            for task in self._tended.values():
-                task.cancel()
+            for orphan in self._orphans.values():
+                if orphan.step is not None:
+                    orphan.step.cancel()
             self._thread.shutdown(wait=False)
 
     @property
@@ -132,14 +146,15 @@ class Failover:
         beats = dict.fromkeys((one.worker for one in seen.calls), UNLISTED) | dict(seen.beats)
         self._beats = {worker: self._seen(worker, beat, now) for worker, beat in beats.items()}
         jobs = self._jobs  # after the look: a job that began meanwhile is not a dead one
+        before, self._orphans = self._orphans, {}
         for watched in seen.calls:
+            orphan = before.pop(watched.call, None) or Orphan()
             if watched.job:
-                self._claimed.pop(watched.call, None)
-                del self._in_vain[watched.call]
-            if self._is_orphan(watched, jobs, now) and watched.call not in self._tended:
-                task = asyncio.create_task(self._tend(watched))
-                self._tended[watched.call] = task
-                task.add_done_callback(lambda _, call=watched.call: self._tended.pop(call))  # type: ignore[misc]
+                orphan.until, orphan.dispatch, orphan.in_vain = 0.0, "", 0
+            self._orphans[watched.call] = orphan
+            if self._is_orphan(watched, orphan, jobs, now) and orphan.step is None:
+                orphan.step = asyncio.create_task(self._tend(watched, orphan))
+        self._orphans |= {call: orphan for call, orphan in before.items() if orphan.step is not None}
 
     def _seen(self, worker: str, beat: int, now: float) -> tuple[int, float, int]:
         before, since, looks = self._beats.get(worker, (None, now, 0))
@@ -147,32 +162,32 @@ class Failover:
             return beat, now, 0
         return before, since, looks + 1  # an older row that somebody put back is no sign of life
 
-    def _is_orphan(self, watched: WatchedCall, jobs: frozenset[str], now: float) -> bool:
+    def _is_orphan(self, watched: WatchedCall, orphan: Orphan, jobs: frozenset[str], now: float) -> bool:
         if watched.worker == self._worker:
-            if watched.job:
-                return watched.job not in jobs
-            return now >= self._claimed.get(watched.call, (0.0, ""))[0]
+            return watched.job not in jobs if watched.job else now >= orphan.until
         if watched.worker == NOBODY:
             return True
         _, since, looks = self._beats[watched.worker]
         return looks >= LOOKS and now >= since + DEAD
 
-    async def _tend(self, watched: WatchedCall) -> None:
+    async def _tend(self, watched: WatchedCall, orphan: Orphan) -> None:
         """Do the steps that are due for one call with a dead agent. A listed call is looked at again later."""
         try:
             # by HTTPS_PROXY, as LiveKit's worker goes
             async with aiohttp.ClientSession(trust_env=True) as web, api.LiveKitAPI(session=web) as livekit:
-                await self._send_an_agent(livekit, watched)
+                await self._send_an_agent(livekit, watched, orphan)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
             why = "LIVEKIT_URL is none" if isinstance(error, aiohttp.InvalidURL) else error  # that would quote it
             logger.error("room %r lost its agent, and no other could be sent: %s", watched.room, why)
-            self._claimed.pop(watched.call, None)
+            orphan.until, orphan.dispatch = 0.0, ""
             # what took this worker's agent out of the room may be what keeps this one from the server
             with contextlib.suppress(LedgerError):
                 await self._asked(lambda: self._registry.release(watched, by=self._worker))
             await asyncio.sleep(LOOK)
+        finally:
+            orphan.step = None
 
-    async def _send_an_agent(self, livekit: api.LiveKitAPI, watched: WatchedCall) -> None:
+    async def _send_an_agent(self, livekit: api.LiveKitAPI, watched: WatchedCall, orphan: Orphan) -> None:
         rooms = await livekit.room.list_rooms(api.ListRoomsRequest(names=[watched.room]))
         if not any(room.sid == watched.sid for room in rooms.rooms):
             await self._strike_off(watched)  # everybody has gone
@@ -187,15 +202,14 @@ class Failover:
             return
         if not watched.job and here - {watched.identity}:
             return  # the one that was sent is there, and its session has not begun
-        if (watched.rescues >= RESCUES and watched.job) or self._in_vain[watched.call] >= IN_VAIN:
+        if (watched.rescues >= RESCUES and watched.job) or orphan.in_vain >= IN_VAIN:
             logger.error("room %r was sent %d agents; no other is", watched.room, watched.rescues)
             await self._strike_off(watched)
             return
         if not await self._asked(lambda: self._registry.claim(watched, by=self._worker)):
             return  # another worker does it
-        self._in_vain[watched.call] += not watched.job
-        _, before = self._claimed.get(watched.call, (0.0, ""))
-        self._claimed[watched.call] = time.monotonic() + PATIENCE, ""
+        orphan.in_vain += not watched.job
+        before, orphan.dispatch, orphan.until = orphan.dispatch, "", time.monotonic() + PATIENCE
         number = watched.rescues + bool(watched.job)
         logger.warning("room %r lost its agent; another is sent (%d of %d)", watched.room, number, RESCUES)
         if before:
@@ -204,7 +218,7 @@ class Failover:
         if watched.identity in here:
             await self._put_out(livekit, watched)
         sent = await livekit.agent_dispatch.create_dispatch(await self._dispatch(livekit, watched))
-        self._claimed[watched.call] = self._claimed[watched.call][0], sent.id
+        orphan.dispatch = sent.id
 
     async def _dispatch(self, livekit: api.LiveKitAPI, watched: WatchedCall) -> api.CreateAgentDispatchRequest:
         """The request that sends the same agent again, with the attributes and the deployment of its first dispatch."""
