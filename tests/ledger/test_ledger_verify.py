@@ -17,7 +17,7 @@ from hearout.errors import HearoutError, LedgerError
 from hearout.ledger import _read as read
 from hearout.ledger import _signing as signing
 from hearout.ledger import _tables as tables
-from hearout.ledger._chain import Plaintext, canonical, mismatch, row_hash, seal, unseal
+from hearout.ledger._chain import Plaintext, canonical, mismatch, redacted, restored, row_hash
 from hearout.ledger._entries import settlement
 from hearout.ledger._environment import ledger_from
 from hearout.ledger._merkle import Tree
@@ -242,20 +242,20 @@ def test_a_key_that_does_not_do_is_refused(
 
 
 @given(receipts, st.sampled_from(Retention), st.sampled_from(Retention))
-def test_what_is_sealed_holds_no_words_and_comes_back_as_far_as_it_is_kept(
+def test_what_is_redacted_holds_no_words_and_comes_back_as_far_as_it_is_kept(
     one: Any, words: Retention, text: Retention
 ) -> None:
     document = json.loads(json.dumps(to_json(one)))
-    sealed, said = seal(document, "c0ffee", words=words, text=text)
-    assert "text" not in sealed
-    assert all("text" not in entry for entry in sealed["held"])
-    assert mismatch({"receipt": sealed, "kept": said.kept}, said, None) == ""
-    back = unseal(sealed, said)
+    left, said = redacted(document, "c0ffee", words=words, text=text)
+    assert "text" not in left
+    assert all("text" not in entry for entry in left["held"])
+    assert mismatch({"receipt": left, "kept": said.kept}, said, None) == ""
+    back = restored(left, said)
     if words is Retention.KEEP:
         assert back["held"] == document["held"]
     if text is Retention.KEEP:
         assert back.get("text") == document.get("text")
-    assert unseal(sealed, Plaintext(None)) == sealed
+    assert restored(left, Plaintext(None)) == left
 
 
 def test_no_two_rows_have_the_same_hash_by_where_their_parts_meet() -> None:

@@ -124,7 +124,7 @@ class CallName:
     name: str = field(repr=False)
 
 
-def seal(receipt: Json, salt: str, *, words: Retention, text: Retention) -> tuple[Json, Plaintext]:
+def redacted(receipt: Json, salt: str, *, words: Retention, text: Retention) -> tuple[Json, Plaintext]:
     """Take what was said out of a receipt's JSON, and leave hashes.
 
     Args:
@@ -133,28 +133,28 @@ def seal(receipt: Json, salt: str, *, words: Retention, text: Retention) -> tupl
         words: what becomes of the caller's words.
         text: what becomes of the announcement's text.
     """
-    sealed = {name: value for name, value in receipt.items() if name != "text"}
+    left = {name: value for name, value in receipt.items() if name != "text"}
     said = tuple(str(entry.get("text", "")) for entry in receipt["held"])
     keeps = words is Retention.KEEP and any(said)
-    sealed["held"] = [
+    left["held"] = [
         {name: value for name, value in entry.items() if name != "text"}
         | ({"sha256": digest(salt, entry["text"])} if keeps and "text" in entry else {})
         for entry in receipt["held"]
     ]
-    return sealed, Plaintext(
+    return left, Plaintext(
         salt=salt if keeps else None,
         caller=said if keeps else None,
         text=receipt.get("text") if text is Retention.KEEP else None,
     )
 
 
-def unseal(sealed: Json, said: Plaintext) -> Json:
+def restored(document: Json, said: Plaintext) -> Json:
     """The receipt's JSON again, with what is still kept of what was said."""
     held = []
-    for number, entry in enumerate(sealed["held"]):
+    for number, entry in enumerate(document["held"]):
         bare = {name: value for name, value in entry.items() if name != "sha256"}
         held.append(bare | {"text": said.caller[number]} if said.caller is not None and "sha256" in entry else entry)
-    return sealed | {"held": held} | ({"text": said.text} if said.text is not None else {})
+    return document | {"held": held} | ({"text": said.text} if said.text is not None else {})
 
 
 def mismatch(content: Mapping[str, Any], said: Plaintext, call: CallName | None) -> str:

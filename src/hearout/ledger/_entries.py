@@ -15,7 +15,7 @@ from ..receipts import Listener, Outcome, Receipt
 from ..receipts import _spans as spans
 from ..receipts._codec import Json, fields_to_json, listener_from_json, to_json
 from ..receipts._receipt import SHORT, sha256
-from ._chain import Plaintext, canonical, parsed, pseudonym, seal
+from ._chain import Plaintext, canonical, parsed, pseudonym, redacted
 from ._leases import told
 
 logger = logging.getLogger("hearout.ledger")
@@ -268,16 +268,16 @@ def settlement(
 ) -> Record:
     """The record of how an utterance ended; `entry` names it, and is made where it is empty."""
     document = to_json(receipt) | {"call": call}
-    content, said = sealed(document, words=words, text=text)
+    content, said = redacted_content(document, words=words, text=text)
     content["text_kept"] = text is Retention.KEEP
     named = {"entry": entry} if entry else {}
     return Record(RowKind.SETTLED, call, receipt.id, now, by, content, said, owed, **named)
 
 
-def sealed(document: Json, *, words: Retention, text: Retention) -> tuple[Json, Plaintext]:
+def redacted_content(document: Json, *, words: Retention, text: Retention) -> tuple[Json, Plaintext]:
     """The content of a row with this receipt, and what stands beside the row."""
     # numbers as JSON has them, so that the content is the same before and after the spool
-    receipt, said = seal(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
+    receipt, said = redacted(json.loads(json.dumps(document)), secrets.token_hex(16), words=words, text=text)
     return checked({"receipt": receipt, "kept": said.kept}), said
 
 

@@ -11,8 +11,8 @@ from ..policy import Retention
 from ..receipts import Fate, Outcome, QuestionReceipt
 from ..receipts._codec import question_from_json, question_to_json
 from ._book import Ledger
-from ._chain import Plaintext, plain, unseal
-from ._entries import Entry, Record, RowKind, checked, sealed
+from ._chain import Plaintext, plain, restored
+from ._entries import Entry, Record, RowKind, checked, redacted_content
 from ._read import beside, changed, entries, found_rows, known_content
 from ._tables import ROWS, of_call
 
@@ -24,7 +24,7 @@ def asked_record(receipt: QuestionReceipt, *, by: str, now: float, text: Retenti
         receipt: how; its `entry` names the row.
         text: what becomes of the question's text.
     """
-    content, said = sealed(question_to_json(receipt), words=Retention.KEEP, text=text)
+    content, said = redacted_content(question_to_json(receipt), words=Retention.KEEP, text=text)
     return Record(RowKind.ASKED, receipt.call, receipt.id, now, by, content, said, entry=receipt.entry)
 
 
@@ -43,7 +43,7 @@ def questions(
     for row in _rows(ledger, RowKind.ASKED, call, id):
         try:
             said = beside(row)
-            receipt = question_from_json(unseal(known_content(row.content, row, "names")["receipt"], said))
+            receipt = question_from_json(restored(known_content(row.content, row, "names")["receipt"], said))
         except (ReceiptError, ValueError, TypeError, LookupError) as error:
             raise changed(row.seq) from error
         receipt = replace(receipt, entry=row.entry)

@@ -13,7 +13,7 @@ from ..errors import LedgerError
 from ..receipts import Outcome, Receipt
 from ..receipts._codec import Json, from_json
 from ._book import DamagedHeadError, Ledger
-from ._chain import CallName, Plaintext, parsed, renamed, unseal
+from ._chain import CallName, Plaintext, parsed, renamed, restored
 from ._checkpoint import Checkpoint
 from ._entries import Entry, RowKind, amended
 from ._leases import said_over, told
@@ -156,7 +156,7 @@ def _entry(
     receipt: Receipt | None = None
     if last is not None:
         its_own = said if first is None else beside(row, "last_")
-        receipt = reduce(amended, added, from_json(unseal(last["receipt"], its_own)))
+        receipt = reduce(amended, added, from_json(restored(last["receipt"], its_own)))
     elif now >= (row.until or 0.0):
         so_far = told(read_json(row.held or "[]"))
         receipt = _died(row, said.text or (so_far[0] if so_far else ""), first or {})
