@@ -242,9 +242,7 @@ def test_a_key_that_does_not_do_is_refused(
 
 
 @given(receipts, st.sampled_from(Retention), st.sampled_from(Retention))
-def test_what_is_redacted_holds_no_words_and_comes_back_as_far_as_it_is_kept(
-    one: Any, words: Retention, text: Retention
-) -> None:
+def test_what_is_redacted_has_no_words_and_what_is_kept_comes_back(one: Any, words: Retention, text: Retention) -> None:
     document = json.loads(json.dumps(to_json(one)))
     left, said = redacted(document, "c0ffee", words=words, text=text)
     assert "text" not in left
