@@ -65,7 +65,7 @@ class CutIn:
             raise PolicyError(
                 f"CutIn(phrases=…) needs a tuple of phrases, not {self.phrases!r}", setting="CutIn.phrases"
             )
-        if not all(isinstance(phrase, str) and any(sign.isalnum() for sign in phrase) for phrase in self.phrases):
+        if not all(isinstance(phrase, str) and _has_letter(phrase) for phrase in self.phrases):
             raise PolicyError(
                 f"CutIn(phrases=…) needs phrases with words in them, not {self.phrases!r}", setting="CutIn.phrases"
             )

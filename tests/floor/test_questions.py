@@ -39,7 +39,7 @@ def test_the_random_calls_end_in_every_way() -> None:
 
 MUTANTS: dict[str, tuple[str, str, Callable[[laws.Asked], None]]] = {
     "counts what began before the question had been asked": (
-        "is_early = piece.held.at - known_late < (one.since or 0.0)",
+        "is_early = self._is_early(one, piece.held)",
         "is_early = False",
         laws.no_choice_from_before,
     ),

@@ -85,6 +85,10 @@ class OpenQuestion:
     def may_ask(self) -> bool:
         return self.counted < self.asked.attempts
 
+    def lets_answer(self, verdict: Verdict) -> bool:
+        """Whether the agent answers what the caller asks back."""
+        return verdict.meaning is Meaning.ASIDE and self.asked.aside and self.asides < self.asked.attempts
+
     def ask(self, at: float, *, brief: bool, counts: bool = True) -> a.AskQuestion:
         """Ask it; nothing that was said before counts from now on."""
         self.counted += counts
@@ -325,8 +329,7 @@ class Questions:
         own: list[HeldPiece] = []
         early: list[HeldPiece] = []
         for piece in list(self._heard.said):
-            known_late = ONSET if piece.held.kind is Kind.SPOKEN else 0.0
-            is_early = piece.held.at - known_late < (one.since or 0.0)
+            is_early = self._is_early(one, piece.held)
             if piece.is_echo or (is_early and piece.is_idle):
                 self._heard.settle(piece, Fate.ECHO if piece.is_echo else Fate.BACKCHANNEL)
             else:
@@ -344,11 +347,9 @@ class Questions:
         if verdict.meaning in _DECISIVE and narrow is not None and not narrow(text, choice):
             verdict, choice = Verdict(Meaning.UNCLEAR, f"{verdict.rule}, which the program did not confirm"), ""
         can_wait = one.hold_offs < HOLD_OFFS
-        asks_back = verdict.meaning is Meaning.ASIDE and one.asked.aside and one.asides < one.asked.attempts
         self._note(one, [*early, *own], verdict)
         yield from self._settled(early, Fate.NOTED, early=True)
-        if asks_back:
-            one.asides += 1
+        if one.lets_answer(verdict):
             yield from self._aside(one, own, at)
             return
         yield from self._settled(own, Fate.JUDGED)
@@ -379,8 +380,7 @@ class Questions:
         if words.split(said):
             verdict = judge(said, self._language(one), one.asked.expected)
         self._note(one, early, verdict)
-        if verdict.meaning is Meaning.ASIDE and one.asked.aside and one.asides < one.asked.attempts:
-            one.asides += 1
+        if one.lets_answer(verdict):
             yield from self._aside(one, early, at, early=True)
             return
         yield from self._settled(early, Fate.NOTED, early=True)
@@ -392,6 +392,7 @@ class Questions:
     def _aside(
         self, one: OpenQuestion, pieces: Sequence[HeldPiece], at: float, *, early: bool = False
     ) -> Iterator[Action]:
+        one.asides += 1
         self._settle_pieces(pieces, Fate.DELIVERED, early=early)
         yield a.AnswerAside(one.asked.id, tuple(replace(piece.held, early=early) for piece in pieces))
         yield one.ask(at, brief=True, counts=False)

@@ -113,7 +113,7 @@ class Announcer:
             raise AlreadyOwedError(
                 f"{name!r} is being announced, or waits for it; await it, or use another id",
                 id=name,
-                call="" if ledger is None else ledger.call,
+                call=call.receipts.call,
             )
         if ledger is not None and (finished := ledger.said(name, asked.text)) is not None:
             self._repeat_of_another(name, asked)
@@ -144,10 +144,8 @@ class Announcer:
         """Say an announcement again, under an id of its own: the floor asks again where LiveKit cannot now."""
         asked, times = self._repeated[action.id]
         ledger, times = self._call.receipts.ledger, times + 1
-        while ledger is not None and f"{asked.id}#{times}" in {
-            *ledger.finished,
-            *ledger.inherited,
-        }:  # a dead agent said it
+        by_dead_agents = () if ledger is None else (*ledger.finished, *ledger.inherited)
+        while f"{asked.id}#{times}" in by_dead_agents:
             times += 1
         again = dataclasses.replace(asked, id=f"{asked.id}#{times}", repeats=action.id, key="")
         try:

@@ -319,8 +319,8 @@ class Asker:
         """
         name = question.id
         if name in self._open:
-            call = "" if self._call.receipts.ledger is None else self._call.receipts.ledger.call
-            raise AlreadyOwedError(f"question {name!r} is open; await it, or use another id", id=name, call=call)
+            why = f"question {name!r} is open; await it, or use another id"
+            raise AlreadyOwedError(why, id=name, call=self._call.receipts.call)
         answered = self._open[name] = (question, asyncio.get_running_loop().create_future())
         ledger = self._call.receipts.ledger
         handle = QuestionHandle(name, result=answered[1], stop=lambda why: self._call.feed(e.StopAsked(why, name)))

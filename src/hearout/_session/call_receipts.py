@@ -42,6 +42,11 @@ class CallReceipts:
         self._awaited: dict[str, asyncio.Future[Receipt]] = {}
         self._number: dict[str, int] = {}
 
+    @property
+    def call(self) -> str:
+        """Names the call; empty without a ledger."""
+        return "" if self.ledger is None else self.ledger.call
+
     def awaited(self, key: str) -> asyncio.Future[Receipt]:
         """Done with the receipt of this utterance."""
         return self._awaited.setdefault(key, asyncio.get_running_loop().create_future())
@@ -54,8 +59,7 @@ class CallReceipts:
     def write(self, receipt: Receipt) -> None:
         """An utterance is over; the floor calls it by its key."""
         key, asked = receipt.id, self.speeches.written(receipt.id)
-        call = self.ledger.call if self.ledger is not None else ""
-        receipt = dataclasses.replace(receipt, id=asked.id, call=call, agent=self._agent())
+        receipt = dataclasses.replace(receipt, id=asked.id, call=self.call, agent=self._agent())
         self._number[key] = len(self.all)
         self.all.append(receipt if self.evidence is None else self.evidence.witnessed(key, receipt))
         if self.evidence is None:

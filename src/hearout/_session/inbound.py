@@ -114,7 +114,9 @@ class Inbound:
                 repeats=asked.repeats,
             )
         )
-        self._goes_on(speech)
+        for seconds, text in asked.sentences:
+            self._feed(e.SentencePlaced(speech.id, seconds, text))
+        handle.add_done_callback(self._speech_done)
         for tell in self._earlier.pop(handle.id, ()):  # made protected in mid-speech: LiveKit has no event for it
             tell(speech)
 
@@ -132,11 +134,6 @@ class Inbound:
 
     def _forget(self, handle: SpeechHandle) -> None:
         self._earlier.pop(handle.id, None)
-
-    def _goes_on(self, speech: SpeechAttempt) -> None:
-        for seconds, text in speech.asked.sentences:
-            self._feed(e.SentencePlaced(speech.id, seconds, text))
-        speech.handle.add_done_callback(self._speech_done)
 
     def _speech_done(self, handle: SpeechHandle) -> None:
         speech = self._speeches.end(handle)
@@ -224,16 +221,13 @@ class Inbound:
             self._feed(self._heard(event))
         return bool(passed) and not models.server_takes_turns
 
-    def _stt_name(self) -> str:
-        """The label of the session's STT; an agent's own STT is not told apart."""
-        return "" if self._session.stt is None else self._session.stt.label
-
     def _heard(self, event: stt.SpeechEvent) -> e.WordsHeard:
         heard, now = event.alternatives[0], self._runner.now
         since = self._call.gate.since(event)
         began, ended = (None, None) if since is None else (now - since[0], now - since[1])
         language, confidence = str(heard.language or ""), heard.confidence or None
-        return e.WordsHeard(heard.text, language, confidence, self._stt_name(), began, ended)
+        stt = "" if self._session.stt is None else self._session.stt.label  # an agent's own is not told apart
+        return e.WordsHeard(heard.text, language, confidence, stt, began, ended)
 
     async def turn_completed(
         self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage
