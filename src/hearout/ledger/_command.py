@@ -25,7 +25,7 @@ from . import _read as book
 from ._book import DEFAULT_BOOK, DEFAULT_URL
 from ._checkpoint import anchors, key_line
 from ._entries import STANDINGS, Entry
-from ._questions import answered_too_early, question_json, question_line, questions
+from ._questions import answered_too_early, question_json, questions
 from ._signing import load_signer, load_verifier
 from ._vcon import vcons
 from ._verify import ChainVerdict, verify_export
@@ -254,11 +254,10 @@ def _list_asked(options: argparse.Namespace) -> int:
     head = f"{'decided (UTC)':<19} {'call':<14} {'version':<7} {'choice':<14} {'basis':<8} said"
     lines = []
     for at, receipt in found:
-        choice, basis, said = question_line(receipt)
-        lines.append(
-            f"{_time(at):<19} {_cut(receipt.call, 14)} {_cut(receipt.version, 7)} {_cut(choice, 14)} {basis:<8} "
-            f"{_cut(said, 21)}".rstrip()
-        )
+        choice = (receipt.choice or receipt.outcome.value) + (" (revoked)" if receipt.revoked else "")
+        said = "; ".join(f"{answer.text or '…'} ({answer.verdict})" for answer in receipt.answers)
+        where = f"{_time(at):<19} {_cut(receipt.call, 14)} {_cut(receipt.version, 7)} {_cut(choice, 14)}"
+        lines.append(f"{where} {receipt.basis.value:<8} {_cut(said, 21)}".rstrip())
     _say([head, *lines] if lines else [f"No question {options.asked!r} has ended in book {options.book!r}."])
     return 0
 

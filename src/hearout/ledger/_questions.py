@@ -69,15 +69,6 @@ def question_json(at: float, receipt: QuestionReceipt) -> dict[str, Any]:
     return document | {"written": at, "revoked": receipt.revoked or None, "revoked_at": receipt.revoked_at}
 
 
-def question_line(receipt: QuestionReceipt) -> tuple[str, str, str]:
-    """The choice, its basis and the answers of a question, for a line of the table."""
-    choice = receipt.choice or receipt.outcome.value
-    if receipt.revoked:
-        choice += " (revoked)"
-    said = "; ".join(f"{answer.text or '…'} ({answer.verdict})" for answer in receipt.answers)
-    return choice, receipt.basis.value, said
-
-
 def answered_too_early(ledger: Ledger, id: str, *, now: float, call: str | None = None) -> Iterator[tuple[str, str]]:
     """The calls in which something was answered before an utterance had been played to its end, each with what.
 
