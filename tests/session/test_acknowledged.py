@@ -121,7 +121,7 @@ def test_a_button_of_the_page_answers_a_question() -> None:
     async def read(session: AgentSession[Any]) -> None:
         asking = session.ask("May we record this call?", id="consent", wait=8.0)
         await asyncio.sleep(1.0)
-        wire = pages[0]._wire
+        wire = pages[0]._channel
         assert isinstance(wire, Wire)
         chooses = wire.methods["hearout.choose"]
         with pytest.raises(Refused):  # no button is there yet

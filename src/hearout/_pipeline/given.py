@@ -63,12 +63,12 @@ GIVEN: ContextVar[Given | None] = ContextVar("hearout_given", default=None)
 _NOTED: "weakref.WeakSet[tts.TTS[Any]]" = weakref.WeakSet()
 
 
-def note_given(voice: Any) -> None:
+def note_given(used: Any) -> None:
     """From now on note what this TTS is given, wherever `GIVEN` says that it counts."""
-    if not isinstance(voice, tts.TTS) or voice in _NOTED:
+    if not isinstance(used, tts.TTS) or used in _NOTED:
         return
-    _NOTED.add(voice)
-    stream, synthesize = voice.stream, voice.synthesize
+    _NOTED.add(used)
+    stream, synthesize = used.stream, used.synthesize
 
     def noted_stream(*arguments: Any, **named: Any) -> Any:
         made = stream(*arguments, **named)
@@ -96,7 +96,7 @@ def note_given(voice: Any) -> None:
         finally:
             GIVEN.reset(before)
 
-    vars(voice).update(stream=noted_stream, synthesize=noted_synthesize)
+    vars(used).update(stream=noted_stream, synthesize=noted_synthesize)
 
 
 class _Nothing:

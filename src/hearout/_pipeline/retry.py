@@ -106,13 +106,13 @@ class Retry:
     """Seconds, by the speech."""
     _pieces: int = field(default=0, init=False)
 
-    def tts_node(self, original: TtsNode, voice: Callable[[], Any] = lambda: None) -> TtsNode:
-        """The node that resumes what its TTS (`voice`, where that is one of LiveKit's) did not say."""
+    def tts_node(self, original: TtsNode, its_tts: Callable[[], Any] = lambda: None) -> TtsNode:
+        """The node that resumes what TTS (`its_tts`, where that is one of LiveKit's) did not say."""
 
         async def speak(text: AsyncIterable[str], model: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
-            tool = voice()
-            note_given(tool)
-            pace = self._paces.setdefault(id(tool), Pace())
+            used = its_tts()
+            note_given(used)
+            pace = self._paces.setdefault(id(used), Pace())
             # Read by a task of its own: the default node cancels its reader when its TTS fails (1.8.9, ``agent.py``),
             # and with it, while the LLM still writes, the text itself would end for the next try.
             kept: ReplayBuffer[str] = ReplayBuffer()
@@ -121,7 +121,7 @@ class Retry:
             piece = _Piece(self, lambda given: iterated(original(given, model)), kept, pace, number=self._pieces)
             try:
                 with self.awake.watching():
-                    async with aclosing(piece.watched(tool) if self._watches() else piece.plain()) as frames:
+                    async with aclosing(piece.watched(used) if self._watches() else piece.plain()) as frames:
                         async for frame in frames:
                             yield frame
             finally:
@@ -222,10 +222,10 @@ class _Piece:
         finally:
             await attempt.close()
 
-    async def watched(self, voice: Any) -> AsyncGenerator[rtc.AudioFrame, None]:
+    async def watched(self, used: Any) -> AsyncGenerator[rtc.AudioFrame, None]:
         """The frames of as many tries as are needed and allowed."""
-        if isinstance(voice, tts.FallbackAdapter):
-            voice.on("tts_availability_changed", self._availability_changed)
+        if isinstance(used, tts.FallbackAdapter):
+            used.on("tts_availability_changed", self._availability_changed)
         try:
             while True:
                 try:
@@ -244,8 +244,8 @@ class _Piece:
                     self._retry.watcher.given_up(self._speech, STOOD_STILL if stood_still else "voice")
                 return
         finally:
-            if isinstance(voice, tts.FallbackAdapter):
-                voice.off("tts_availability_changed", self._availability_changed)
+            if isinstance(used, tts.FallbackAdapter):
+                used.off("tts_availability_changed", self._availability_changed)
 
     def _availability_changed(self, event: tts.AvailabilityChangedEvent) -> None:
         if not event.available:

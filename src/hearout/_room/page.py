@@ -143,7 +143,7 @@ class CallersPage:
 
     def __init__(
         self,
-        wire: Channel,
+        channel: Channel,
         *,
         now: Callable[[], float],
         caller: Callable[[], str | None],
@@ -152,16 +152,16 @@ class CallersPage:
         shows_all: bool = False,
     ) -> None:
         self._shows_all = shows_all
-        self.reports = PageReports(wire, now=now, caller=caller)
+        self.reports = PageReports(channel, now=now, caller=caller)
         self.reports.on_page.append(self._came)
         self.reports.on_news.append(self.show_receipt)
-        self._wire = wire
+        self._channel = channel
         self._caller = caller
         self._receipt = receipt
         self._feed = feed
         self._offered: dict[str, set[str]] = {}
         """What may be chosen by a button: choices, by the id of the question or utterance."""
-        wire.answer(CHOOSE, self._choose)
+        channel.answer(CHOOSE, self._choose)
         self._call = secrets.token_hex(4)
         self._number = 0
         self._kept: deque[Message] = deque(maxlen=KEPT)
@@ -253,7 +253,7 @@ class CallersPage:
             self._told_until = message["n"]
             if (page := self.reports.page) is not None:
                 with contextlib.suppress(Refused):  # it is told again when it comes back
-                    await self._wire.tell(page, json.dumps(message))
+                    await self._channel.tell(page, json.dumps(message))
 
 
 def _pressed(said: str) -> tuple[str, str]:

@@ -73,7 +73,7 @@ class _Known:
 class PageReports:
     """Listens to one call's floor and asks the caller's page."""
 
-    def __init__(self, wire: Channel, *, now: Callable[[], float], caller: Callable[[], str | None]) -> None:
+    def __init__(self, channel: Channel, *, now: Callable[[], float], caller: Callable[[], str | None]) -> None:
         self.page: str | None = None
         """The identity of the page; None where the caller has none, as far as is known."""
         self.refused: Counter[str] = Counter()
@@ -84,13 +84,13 @@ class PageReports:
         """Called with an utterance's id, when more of it is reported, or the caller acknowledges it."""
         self.on_gone: list[Callable[[], None]] = []
         """Called when the caller is gone, and the page with it."""
-        self._wire = wire
+        self._channel = channel
         self._now = now
         self._caller = caller
         self._of: dict[str, _Known] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = self._gone = False
-        wire.answer(HELLO, self._hello)
+        channel.answer(HELLO, self._hello)
 
     def reported(self, name: str) -> float | None:
         """Seconds of an utterance that the page says it rendered; None where it says nothing that counts."""
@@ -165,9 +165,9 @@ class PageReports:
     async def _watch(self, name: str, known: _Known, stretch: _Stretch, page: str) -> None:
         """Mark the begin and the end of a stretch at the page, and count what it reports."""
         try:
-            await self._wire.call(page, BEGIN, self._mark(name, stretch.began_at), within=ANSWERS)
+            await self._channel.call(page, BEGIN, self._mark(name, stretch.began_at), within=ANSWERS)
             sent, ended_at = await stretch.ended
-            asking = self._wire.call(page, END, self._mark(name, ended_at), within=ANSWERS)
+            asking = self._channel.call(page, END, self._mark(name, ended_at), within=ANSWERS)
             report = await asyncio.wait_for(asking, ANSWERS)
         except TimeoutError:
             self._refuse("late", name, "the report did not come in time")

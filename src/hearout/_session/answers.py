@@ -40,12 +40,14 @@ class Answers:
         self._call, self._session, self._policy, self._start = call, call.session, call.policy, call.runner.start
         self._spoken = ""
         self._prepared: dict[int, PreparedAnswer] = {}
-        self._rehearsed: dict[str, PreparedAnswer] = {}
+        """By the floor's number; until it is dropped, or its turn delivered."""
+        self._delivered: dict[str, PreparedAnswer] = {}
+        """By the speech that it is for."""
         self._answering: str | None = None
 
     def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
-        return self._rehearsed.get(handle.id)
+        return self._delivered.get(handle.id)
 
     def caller_speaks(self, language: str) -> None:
         """The STT takes the caller's words for this language; empty where it does not say."""
@@ -92,14 +94,14 @@ class Answers:
 
     def forget(self, handle: SpeechHandle) -> None:
         """The speech is over: what was prepared for it is not needed any more."""
-        if (rehearsal := self._rehearsed.pop(handle.id, None)) is not None:
-            self._start(rehearsal.drop())
+        if (ready := self._delivered.pop(handle.id, None)) is not None:
+            self._start(ready.drop())
 
     def close(self) -> None:
-        for rehearsal in [*self._prepared.values(), *self._rehearsed.values()]:
-            self._start(rehearsal.drop())
+        for ready in [*self._prepared.values(), *self._delivered.values()]:
+            self._start(ready.drop())
         self._prepared.clear()
-        self._rehearsed.clear()
+        self._delivered.clear()
 
     def turn_of(self, agent: Agent) -> asyncio.Lock:
         """Held from an agent's hook to its answer."""
@@ -128,7 +130,7 @@ class Answers:
                 )
             self._answering = handle.id
             if ready is not None:
-                self._rehearsed[handle.id] = ready
+                self._delivered[handle.id] = ready
                 handle.add_done_callback(self.forget)
                 ready = None
         except StopResponse:

@@ -20,21 +20,15 @@ class SpeechRequest:
     Args:
         id: of the utterance; empty where one is to be made.
         text: all of it, where that is known.
-        cut_in, answer, redeliver: as in :class:`hearout.Policy`; its own where they are None.
-        expected: seconds that it lasts, where that is known.
         sentences: where its sentences begin, in seconds, where that is known.
         frames: gives its audio from one of its seconds on, where it is ready.
         context: whether it goes into the chat context.
-        begins_at: the second of the utterance at which this attempt begins.
-        before: the text of the utterance before it.
-        acknowledge: what the caller's page asks for when it was said to its end; empty for nothing.
-        acknowledge_keys: the keys of a telephone that say the same.
-        every: seconds from its end to when it is said again; 0 for never.
-        repeats: the key of its first utterance, where this is not the first time.
-        question: the question of `ask()` that it is an attempt at; empty where it is none.
+        before: the text of the utterance before this attempt, which begins at its second `begins_at`.
         key: what the floor calls it: an id may be used again when it is over, a key is used once in a call.
         reworded: whether the TTS was given another text than was written (SSML, structured output, pronunciation).
         is_over: whether its receipt is written.
+
+    The rest is as the floor is told it (`SpeechRequested`).
     """
 
     id: str = ""
