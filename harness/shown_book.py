@@ -8,22 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from harness.ledger_workers import NOW, Opened, receipt
+from harness.questions import CONSENT_GIVEN
 from hearout.ledger._questions import asked_record
 from hearout.policy import Retention
-from hearout.receipts import (
-    AskAttempt,
-    AskOutcome,
-    Basis,
-    Cause,
-    Fate,
-    GivenAnswer,
-    Held,
-    Kind,
-    Level,
-    Listener,
-    Outcome,
-    QuestionReceipt,
-)
+from hearout.receipts import AskAttempt, Cause, Fate, GivenAnswer, Held, Kind, Level, Listener, Outcome, QuestionReceipt
 
 NOTICE = (
     "This call is recorded, and the recording is kept for thirty days. You may object at any time, by saying so or by "
@@ -100,25 +88,9 @@ def _consent(call: str, who: str) -> QuestionReceipt:
             "yes, that is fine", Kind.SPOKEN, 0, 23.2, 24.2, 24.5, verdict="yes", rule="agreement, and nothing else"
         ),
     )
-    return QuestionReceipt(
-        "consent",
-        "3",
-        AskOutcome.ANSWERED,
-        "yes",
-        Basis.GIVEN,
-        text=CONSENT,
-        language="en",
-        choices=("yes", "no"),
-        rules="1",
-        asked_for_at=15.9,
-        decided_at=24.6,
-        attempts=(AskAttempt("consent", 19.3, spans=((16.3, 19.3),), level=str(Level.REPORTED)),),
-        answers=answers,
-        delay=5.3,
-        call=call,
-        caller=who,
-        agent="Front desk",
-    )
+    attempt = AskAttempt("consent", 19.3, spans=((16.3, 19.3),), level=str(Level.REPORTED))
+    known = {"text": CONSENT, "attempts": (attempt,), "answers": answers, "call": call, "caller": who}
+    return replace(CONSENT_GIVEN, asked_for_at=15.9, decided_at=24.6, delay=5.3, agent="Front desk", **known)
 
 
 def cut(book: Opened, call: str, at: float) -> None:

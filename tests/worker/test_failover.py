@@ -124,15 +124,17 @@ Play = Callable[[Workers], Coroutine[Any, Any, None]]
 
 @pytest.fixture
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Play what workers do; what LiveKit was asked for."""
+    """Play what workers do while a call is listed; what LiveKit was asked for."""
 
-    def played(workers_do: Play, rooms: Rooms | None = None) -> list[str]:
+    def played(workers_do: Play, rooms: Rooms | None = None, *, listed: WatchedCall | None = CALL) -> list[str]:
         rooms = rooms or Rooms()
         workers = Workers(tmp_path, rooms)
         clock = types.SimpleNamespace(monotonic=lambda: workers.now, time=lambda: workers.now)
         monkeypatch.setattr(rescue, "time", clock)
         monkeypatch.setattr(rescue, "LOOK", 0.0)  # what it waits for at the end of a look
         monkeypatch.setattr(rescue.api, "LiveKitAPI", lambda *, session: rooms)
+        if listed is not None:
+            workers.custody.attend(listed)
         asyncio.run(workers_do(workers))
         return rooms.done
 
@@ -144,7 +146,6 @@ SENT_ONE = ["out: agent-1", "in: as before"]
 
 def test_a_worker_whose_job_died_removes_the_dead_agent_and_sends_another(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a", jobs=("job-1",))
         assert workers.rooms.done == []
         await workers.look("a")
@@ -156,7 +157,6 @@ def test_a_worker_whose_job_died_removes_the_dead_agent_and_sends_another(play: 
 
 def test_another_agent_is_sent_as_the_first_was_and_knows_that_it_was_sent(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a")
         assert workers.rooms.sent.deployment == "blue"
         assert dict(workers.rooms.sent.attributes) == {"tenant": "seven", SENT: "1"}
@@ -167,7 +167,6 @@ def test_another_agent_is_sent_as_the_first_was_and_knows_that_it_was_sent(play:
 def test_of_agents_that_were_sent_to_one_call_the_first_has_it(play: Any) -> None:
     async def do(workers: Workers) -> None:
         first, second = (replace(CALL, job=f"job-{number}", identity=f"agent-{number}") for number in (2, 3))
-        workers.custody.attend(CALL)
         await workers.look("a")
         assert workers.custody.attend(first, is_sent=True)
         assert not workers.custody.attend(second, is_sent=True)
@@ -180,7 +179,6 @@ def test_of_agents_that_were_sent_to_one_call_the_first_has_it(play: Any) -> Non
 
 def test_a_call_that_was_left_is_sent_nobody(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         assert workers.custody.leave(CALL.call, job=CALL.job)
         await workers.look("a", "b")
 
@@ -201,7 +199,6 @@ def test_of_workers_that_find_a_call_at_once_one_sends_an_agent(play: Any) -> No
 
 def test_another_workers_call_is_its_own_as_long_as_it_gives_signs_of_life(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         for number in range(20):
             if number % 3 == 0:
                 await workers.look("a", jobs=("job-1",))
@@ -217,7 +214,6 @@ def test_another_workers_call_is_its_own_as_long_as_it_gives_signs_of_life(play:
 
 def test_a_worker_that_stood_still_itself_takes_nobody_for_dead(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a", jobs=("job-1",))
         for _ in range(2 * LOOKS):
             await workers.look("b", jobs=("job-1",))
@@ -228,7 +224,6 @@ def test_a_worker_that_stood_still_itself_takes_nobody_for_dead(play: Any) -> No
 
 def test_a_worker_that_looks_seldom_needs_as_many_looks(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a", jobs=("job-1",))
         for _ in range(LOOKS + 1):
             assert workers.rooms.done == []
@@ -250,12 +245,11 @@ def test_a_job_that_began_while_the_ledger_was_read_is_no_dead_one(play: Any, mo
         monkeypatch.setattr(CallRegistry, "look", began_meanwhile)
         await workers.look("a")
 
-    assert play(do) == []
+    assert play(do, listed=None) == []
 
 
 def test_a_worker_that_could_not_look_itself_takes_nobody_for_dead(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a", jobs=("job-1",))
         await workers.look("b")
         with monkeypatch.context() as down:
@@ -273,7 +267,6 @@ def test_a_worker_that_could_not_look_itself_takes_nobody_for_dead(play: Any, mo
 
 def test_a_worker_that_cannot_reach_the_server_lets_another_send_an_agent(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a", jobs=("job-1",))
         await workers.look("b", jobs=("job-1",))
         workers.rooms.is_unreachable = True
@@ -287,7 +280,6 @@ def test_a_worker_that_cannot_reach_the_server_lets_another_send_an_agent(play: 
 
 def test_a_room_without_a_caller_is_sent_an_agent_when_one_returns(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a")
         assert workers.rooms.done == []
         workers.rooms.people = {"caller": PERSON}
@@ -299,7 +291,6 @@ def test_a_room_without_a_caller_is_sent_an_agent_when_one_returns(play: Any) ->
 @pytest.mark.parametrize("sid", ["", "RM_2"])
 def test_a_call_whose_room_is_gone_is_forgotten(sid: str, play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a")
         assert workers.calls == ()
 
@@ -317,7 +308,6 @@ def test_a_call_whose_agents_die_again_and_again_is_sent_three_and_no_more(play:
 
 def test_where_no_agent_comes_it_is_called_off_and_another_is_sent(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a")
         workers.now += PATIENCE * 0.9
         await workers.look("a")
@@ -330,7 +320,6 @@ def test_where_no_agent_comes_it_is_called_off_and_another_is_sent(play: Any) ->
 
 def test_an_agent_that_is_there_and_takes_its_time_to_begin_is_waited_for(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a")
         workers.rooms.people = {"agent-2": AGENT, "caller": PERSON}
         workers.now += PATIENCE * 2
@@ -341,7 +330,6 @@ def test_an_agent_that_is_there_and_takes_its_time_to_begin_is_waited_for(play: 
 
 def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         workers.rooms.is_down = True
         await workers.look("a")
         workers.rooms.is_down = False
@@ -354,7 +342,6 @@ def test_a_worker_that_dies_while_it_saves_a_call_is_replaced_by_another(play: A
 
 def test_a_worker_that_cannot_send_an_agent_does_not_wait_for_one(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         workers.rooms.is_down = True
         await workers.look("a")
         workers.rooms.is_down = False
@@ -365,7 +352,6 @@ def test_a_worker_that_cannot_send_an_agent_does_not_wait_for_one(play: Any) -> 
 
 def test_if_no_agent_comes_for_minutes_others_are_sent_and_finally_none(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         for _ in range(IN_VAIN + 3):
             await workers.look("a")
             workers.now += PATIENCE
@@ -378,7 +364,6 @@ def test_if_no_agent_comes_for_minutes_others_are_sent_and_finally_none(play: An
 
 def test_beside_an_agent_that_cannot_be_put_out_none_is_sent(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         workers.rooms.refuses = "permission_denied"
         await workers.look("a")
         assert workers.rooms.done == []
@@ -392,7 +377,6 @@ def test_an_agent_wrongly_taken_for_dead_renews_and_settles_nothing(play: Any) -
     async def do(workers: Workers) -> None:
         ledger = workers.ledger
         ledger.owe("room/RM_1", "notice", "Words.", by="a-job", now=workers.now)
-        workers.custody.attend(CALL)
         await workers.look("a")
         ledger.renew("room/RM_1", "notice", by="a-job", played=5.0, now=workers.now + 1.0)
 
@@ -408,7 +392,6 @@ def test_a_dead_agents_debts_are_nobodys_once_its_call_is_claimed(play: Any) -> 
     async def do(workers: Workers) -> None:
         workers.ledger.owe(CALL.call, "notice", "This call is recorded.", by=CALL.holder, now=1000.0)
         workers.ledger.owe(CALL.call, "other", "So is this.", by="a-living-job", now=1000.0)
-        workers.custody.attend(CALL)
         await workers.look("a")
         alive = {owing.id: owing.is_alive(1000.0) for owing in workers.ledger.owed(CALL.call)}
         assert alive == {"notice": False, "other": True}
@@ -418,7 +401,6 @@ def test_a_dead_agents_debts_are_nobodys_once_its_call_is_claimed(play: Any) -> 
 
 def test_a_row_that_somebody_forged_removes_nobody_and_sends_nobody(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         forged = {"worker": NOBODY, "metadata": "the attacker's"}
         with workers.ledger.transaction() as connection:
             connection.execute(CALLS.update().values(forged))
@@ -432,7 +414,6 @@ def test_a_row_that_somebody_forged_removes_nobody_and_sends_nobody(play: Any) -
 def test_a_forged_beat_does_not_keep_a_dead_agents_call(play: Any, forged: str) -> None:
     async def do(workers: Workers) -> None:
         rows: list[dict[str, Any]] = []
-        workers.custody.attend(CALL)
         for _ in range(3):  # its worker lives
             await workers.look("a", "b", jobs=("job-1",))
             with workers.ledger.transaction() as connection:
@@ -461,7 +442,6 @@ def test_an_agent_that_livekit_never_gave_that_room_is_not_put_out(play: Any) ->
 @pytest.mark.parametrize("here", [True, False], ids=["still listed in the room", "gone from it"])
 def test_a_job_that_its_dispatch_does_not_list_is_replaced(play: Any, listed: dict[str, str], *, here: bool) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)
         await workers.look("a")
         assert workers.calls == (replace(CALL, job="", rescues=1),)
 
@@ -480,7 +460,7 @@ def test_a_job_that_is_not_listed_puts_out_no_caller(play: Any) -> None:
 
 def test_an_old_row_of_a_call_that_has_another_agent_by_now_removes_nobody(play: Any) -> None:
     async def do(workers: Workers) -> None:
-        workers.custody.attend(CALL)  # put back by who has the database; its agent died long ago
+        # the row was put back by who has the database; its agent died long ago
         await workers.look("a", jobs=("job-9",))
         assert workers.calls == ()
 
@@ -494,4 +474,4 @@ def test_a_worker_that_ends_by_itself_is_listed_no_longer(play: Any) -> None:
         workers.custody.retire("a")
         assert "a" not in workers.custody.look(worker="b", beat=2).beats
 
-    assert play(do) == []
+    assert play(do, listed=None) == []
