@@ -155,6 +155,19 @@ def test_a_worker_whose_job_died_removes_the_dead_agent_and_sends_another(play: 
     assert play(do) == SENT_ONE
 
 
+def test_a_worker_that_looks_again_while_it_tends_a_call_begins_nothing_new(play: Any) -> None:
+    async def do(workers: Workers) -> None:
+        worker = workers.named("a")
+        await worker.look()
+        step = worker._orphans[CALL.call].step
+        assert step is not None
+        await worker.look()
+        assert worker._orphans[CALL.call].step is step
+        await step
+
+    assert play(do) == SENT_ONE
+
+
 def test_another_agent_is_sent_as_the_first_was_and_knows_that_it_was_sent(play: Any) -> None:
     async def do(workers: Workers) -> None:
         await workers.look("a")
