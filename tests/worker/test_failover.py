@@ -155,7 +155,7 @@ def test_a_worker_whose_job_died_removes_the_dead_agent_and_sends_another(play: 
     assert play(do) == SENT_ONE
 
 
-def test_a_worker_that_looks_again_while_it_tends_a_call_begins_nothing_new(play: Any) -> None:
+def test_a_worker_that_looks_again_while_it_tends_a_call_goes_on(play: Any) -> None:
     async def do(workers: Workers) -> None:
         worker = workers.named("a")
         await worker.look()
