@@ -276,7 +276,8 @@ class Questions:
     def _counts_from(self, one: OpenQuestion, at: float) -> bool:
         """Note from when on an answer counts: the question had been asked, and nothing else was said since.
 
-        Whether this is known since now.
+        Returns:
+            Whether this is known since now.
         """
         assert one.utterance is not None
         new = one.since is None or one.disturbed

@@ -19,12 +19,12 @@ _PASSED_ON = ("session_reconnected", "metrics_collected", "error")
 
 
 def _value(name: str) -> Any:
-    """A property that is the one behind the proxy."""
+    """A property of the model behind the proxy."""
     return property(lambda proxy: getattr(proxy.behind, name))
 
 
 def _method(name: str) -> Any:
-    """A method that is the one behind the proxy."""
+    """A method of the model behind the proxy."""
     return lambda proxy, *given, **named: getattr(proxy.behind, name)(*given, **named)
 
 
@@ -32,8 +32,7 @@ class RealtimeModels:
     """The realtime models of one session, each behind one proxy."""
 
     def __init__(self, *, holds: Callable[[], bool], opened: Callable[[llm.RealtimeSession[Any]], None]) -> None:
-        self.holds = holds
-        self._opened = opened
+        self.holds, self.opened = holds, opened
         self.on_turn: Callable[[], None] = lambda: None
         """Called when a turn was made of the caller's sound, by the model's server or by LiveKit."""
         self._proxies: dict[int, RealtimeProxy] = {}
@@ -46,10 +45,6 @@ class RealtimeModels:
                 return model
             model = model.behind  # of another session
         return self._proxies.setdefault(id(model), RealtimeProxy(model, self))
-
-    def opened(self, behind: llm.RealtimeSession[Any]) -> None:
-        """A model has a session, which stands behind its proxy."""
-        self._opened(behind)
 
     def heard(self, transcript: stt.SpeechEvent) -> bool:
         """A final transcript came while the floor did not hold; whether `take_over` may give it back.
