@@ -200,18 +200,18 @@ def test_a_stream_without_its_last_line_and_in_single_bytes_is_whole() -> None:
 
 
 def test_a_slow_answer_that_goes_on_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearout._local.upstream.STALL", 0.6)
+    monkeypatch.setattr("hearout._local.upstream.STALL", 1.0)
 
     async def slowly(request: web.Request) -> web.StreamResponse:
         response = await begin(request)
-        for word in ("One ", "two ", "three ", "four."):
+        for word in ("One ", "two ", "three ", "four ", "five."):
             await asyncio.sleep(0.25)
             await response.write(event({"content": word}))
         await response.write(b"data: [DONE]\n\n")
         return response
 
     (chunks,) = forwarded(slowly, "Count.")
-    assert text_of(chunks) == "One two three four."
+    assert text_of(chunks) == "One two three four five."
 
 
 def test_a_client_that_leaves_ends_the_model_servers_answer(
