@@ -154,6 +154,22 @@ def test_a_model_server_that_stalls_is_given_up_before_livekit_asks_again(monkey
     assert asked == 1
 
 
+def test_a_model_server_that_stalls_in_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearout._local.upstream.STALL", 1.0)
+
+    async def stall(request: web.Request) -> web.StreamResponse:
+        response = await begin(request)
+        with contextlib.suppress(ConnectionError):
+            await response.write(event({"content": "The answer is"}))
+            for _ in range(50):
+                await response.write(b": loading\n\n")
+                await asyncio.sleep(0.1)
+        return response
+
+    (chunks,) = forwarded(stall, "Hello?")
+    assert text_of(chunks) == "The answer is I am sorry, the language model takes too long."
+
+
 def test_a_model_server_that_breaks_off_is_said_without_the_half_event() -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         response = await begin(request)

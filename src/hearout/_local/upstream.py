@@ -1,7 +1,8 @@
 """A model server that the user named: asked in the OpenAI protocol, and what may go wrong with it put into words."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import openai
@@ -40,20 +41,24 @@ class Server:
         Raises:
             Trouble: the server refused, stalled or broke off.
         """
-        finished = False
+        finished, until = False, asyncio.get_running_loop().time() + STALL
         try:
-            async with asyncio.timeout(STALL) as patience, self._asked(body) as answer:
+            async with contextlib.AsyncExitStack() as held:
+                # no timeout around a yield: each event may be asked for in another task, and a timeout ends its own
+                async with asyncio.timeout_at(until):
+                    answer = await held.enter_async_context(self._asked(body))
                 if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                     raise Trouble("does not answer as one", self._upstream.setting, "its answer is no stream of events")
-                async for line in answer.iter_lines():
+                lines = answer.iter_lines()
+                while (line := await _within(until, lines)) is not None:
                     data = line.removeprefix("data:").strip()
                     if not line.startswith("data:") or not data:
                         continue  # a comment, with which a server may fill a long wait, is no sign of an answer
                     finished = finished or _finishes(data, self._upstream.setting)
-                    patience.reschedule(asyncio.get_running_loop().time() + STALL)
                     yield data.encode()
                     if data == "[DONE]":
                         break
+                    until = asyncio.get_running_loop().time() + STALL
         except Trouble:
             raise
         except Exception as error:  # besides openai's own: the errors of its HTTP client in the middle of a stream
@@ -80,6 +85,12 @@ class Server:
             )
         model = self._upstream.model or body.get("model")
         return self._client.chat.completions.with_streaming_response.create(**{**body, "model": model})
+
+
+async def _within(until: float, lines: AsyncIterator[str]) -> str | None:
+    """The next line, before that second of the event loop; None at the end."""
+    async with asyncio.timeout_at(until):
+        return await anext(lines, None)
 
 
 def _finishes(event: str, setting: str) -> bool:
