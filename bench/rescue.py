@@ -28,7 +28,7 @@ HEARD, RESCUED = 30.0, 30.0
 """Seconds within which the agent must be heard at first, and again."""
 
 INTO = 3.0
-"""Seconds of the announcement (15 s) after which the agent is killed."""
+"""Seconds of the announcement (8 s) after which the agent is killed."""
 
 LEFTOVER = 0.3
 """Seconds after the kill in which what was on its way may still be heard."""

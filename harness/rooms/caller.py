@@ -5,6 +5,7 @@ process itself is `rooms.participant`; it takes orders on its stdin and says wha
 """
 
 import contextlib
+import dataclasses
 import difflib
 import functools
 import json
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from harness.rooms.notes import Notes
 from hearout import _text
 from hearout._local.tts import SAMPLE_RATE, synthesise
 from hearout.measure import Measured
@@ -58,6 +60,38 @@ class Transcript:
     text: str
     final: bool
     segment: str
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """How late a call's processes were, in seconds: what a recording lacks for that is no fault of the agent's.
+
+    Attributes:
+        first: at the first sound, at worst.
+        in_all: from there on, all of it together.
+    """
+
+    first: float
+    in_all: float
+
+    @classmethod
+    def of(cls, late: Iterable[tuple[float, float]], since: float, began: float, missed: float) -> "Lateness":
+        """The lateness of a call.
+
+        Args:
+            late: when a process looked at its clock late, and by how much.
+            since: when it began to count.
+            began: when the first sound was.
+            missed: seconds before the recorder was there.
+        """
+        counted = [(at, seconds) for at, seconds in late if at >= since]
+        first = max([missed, *(seconds for at, seconds in counted if at <= began + 1.0)])
+        return cls(first, missed + sum(seconds for _, seconds in counted))
+
+    def explains(self, found: Measured) -> Measured:
+        """The judge's finding, but for the front and the share that are missing for this."""
+        share = min(1.0, found.fraction + self.in_all / found.speech_s)
+        return dataclasses.replace(found, front_ms=max(0.0, found.front_ms - 1000 * self.first), fraction=share)
 
 
 @dataclass(frozen=True)
@@ -179,14 +213,18 @@ class Caller:
 
         ``joined`` · ``sound``, ``quiet`` (the agent begins to be heard; has been silent for 0.5 s: `at` is the end of
         its sound) · ``talk``, ``talked`` (the caller) · ``here``, ``gone`` (`who`) · ``hearing`` (a track of `who` is
-        subscribed) · ``text`` · ``ended`` (`reason`) · ``late`` (its process, by `seconds`).
+        subscribed) · ``text`` · ``ended`` (`reason`) · ``late`` (its process, by `seconds`) · ``unrecorded`` (`seconds`
+        of a track that had been taken before its recorder was there).
         """
         with self._news:
             return [event for event in self._happened if event["what"] == what]
 
-    def late(self, start: float, end: float) -> float:
-        """Seconds by which the caller's own process ran late from `start` to `end`, at worst."""
-        return max((one["seconds"] for one in self.happened("late") if start <= one["at"] <= end), default=0.0)
+    def lateness(self, notes: Notes) -> Lateness:
+        """Measure how late the recorder, its process and the agent's were: what comes late is left out."""
+        began, since = self.wait_for("sound", 0.0)["at"], self.wait_for("hearing", 0.0)["at"] - 1.0
+        missed = max((one["seconds"] for one in self.happened("unrecorded")[:1]), default=0.0)
+        late = [(one["at"], one["seconds"]) for one in self.happened("late")] + notes.late
+        return Lateness.of(late, since, began, missed)
 
     def wait_for(self, what: str, seconds: float, *, count: int = 1) -> dict[str, Any]:
         """The `count`-th event of a kind, for which it waits.

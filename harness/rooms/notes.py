@@ -32,9 +32,10 @@ class Notes:
         """The events and actions of one name: when, in seconds of the call, and what."""
         return [(at, facts) for at, what, facts in self.read().get("events", []) if what == name]
 
-    def late(self, start: float, end: float) -> float:
-        """Seconds by which the agent's process ran late from `start` to `end`, at worst."""
-        return max((seconds for at, seconds in self.read().get("late", []) if start <= at <= end), default=0.0)
+    @property
+    def late(self) -> list[tuple[float, float]]:
+        """When the agent's process ran late, and by how many seconds."""
+        return [(at, seconds) for at, seconds in self.read().get("late", [])]
 
     def wait(self, there: Callable[["Notes"], Any], seconds: float, wanted: str) -> Any:
         until = time.monotonic() + seconds

@@ -1,8 +1,8 @@
 """An agent for tests of presence that announces, and notes floor events and receipts, a file for each room.
 
-The folder is named by ``ROOM_NOTES``; the announcement is ``ROOM_NOTICE``, where that is set. Each file is JSON:
-``zero`` (the call's start, by this machine's monotonic clock), ``events`` (what the floor was told and decided: second,
-name, and its facts), ``receipts``, ``late`` (when this process ran late, and by how many seconds), and ``closed``.
+The folder is named by ``ROOM_NOTES``. Each file is JSON: ``zero`` (the call's start, by this machine's monotonic
+clock), ``events`` (what the floor was told and decided: second, name, and its facts), ``receipts``, ``late`` (when this
+process ran late, and by how many seconds), and ``closed``.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ class Announcing(Agent):
 
     async def on_enter(self) -> None:
         assert isinstance(self.session, AgentSession)
-        self.session.announce(os.environ.get("ROOM_NOTICE", NOTICE), id="notice")
+        self.session.announce(NOTICE, id="notice")
 
     async def tts_node(
         self, text: AsyncIterable[str], model_settings: ModelSettings

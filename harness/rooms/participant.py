@@ -21,6 +21,9 @@ from livekit import rtc
 RATE = 24_000
 """Hz, of the microphone and of the recording."""
 
+TAKEN = 48_000
+"""Hz, in which LiveKit's client counts what it takes from its jitter buffer."""
+
 FRAME = 0.02
 """Seconds of one frame of the microphone."""
 
@@ -126,6 +129,8 @@ class Participant:
         self._tasks = tasks
         self._heard: rtc.Track | None = None
         """The track that is recorded: the newest."""
+        self._recorded = 0.0
+        """Seconds of it."""
         self._room.on("participant_connected", lambda who: emit("here", who=who.identity))
         self._room.on("participant_disconnected", lambda who: emit("gone", who=who.identity))
         self._room.on("track_subscribed", self._on_track)
@@ -181,10 +186,25 @@ class Participant:
         async for event in rtc.AudioStream(track, sample_rate=RATE, num_channels=1):
             if first:
                 self._recorder.open_track(time.monotonic() - event.frame.duration)
-                first, self._heard = False, track
+                first, self._heard, self._recorded = False, track, 0.0
+                self._tasks.create_task(self._compare(track))
             if self._heard is not track:
                 return  # another agent is there: of one that died, silence comes for some 20 s, between its frames
+            self._recorded += event.frame.duration
             self._recorder.write(np.frombuffer(event.frame.data, np.int16))
+
+    async def _compare(self, track: rtc.Track) -> None:
+        """Say how much of a track LiveKit's client took, by its own count, before the recorder was there.
+
+        What waits to be read differs from look to look; that does not.
+        """
+        looks = []
+        for _ in range(5):
+            await asyncio.sleep(LATE)
+            counts = [one.inbound_rtp.inbound for one in await track.get_stats() if one.HasField("inbound_rtp")]
+            looks.append(sum(one.total_samples_received for one in counts) / TAKEN - self._recorded)
+        if self._heard is track:
+            emit("unrecorded", seconds=max(0.0, min(looks)))
 
     def _on_text(self, reader: rtc.TextStreamReader, who: str) -> None:
         self._tasks.create_task(self._collect(reader, who))

@@ -23,13 +23,14 @@ import numpy as np
 import pytest
 
 from harness import ROOT
-from harness.rooms.caller import LOUD, Samples, spoken
+from harness.rooms.caller import LOUD, Lateness, Samples, spoken
+from harness.rooms.notes import Notes
 from hearout._local.tts import SAMPLE_RATE
 from hearout._web import site
 from hearout.measure import Measured, measure
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserType, Page
 
 STARTED, ENDED = 60.0, 30.0
 """Seconds that `web` may take to start and to end."""
@@ -145,13 +146,18 @@ def browsing(*flags: str, program: Path | None = None) -> Iterator["Browser"]:
     """Run Chromium while the block runs: the one on PATH, or `program`."""
     from playwright.sync_api import sync_playwright
 
-    found = program or shutil.which("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=[*FLAGS, *flags])
-        try:
-            yield browser
-        finally:
-            browser.close()
+    with sync_playwright() as playwright, launched(playwright.chromium, *flags, program=program) as browser:
+        yield browser
+
+
+@contextlib.contextmanager
+def launched(chromium: "BrowserType", *flags: str, program: Path | None = None) -> Iterator["Browser"]:
+    """The same, beside a browser that runs: ``browser.browser_type`` makes another."""
+    browser = chromium.launch(executable_path=program or shutil.which("chromium"), args=[*FLAGS, *flags])
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 def microphone(path: Path, *said: tuple[float, str]) -> str:
@@ -181,11 +187,17 @@ def join(page: "Page", url: str) -> None:
 
 
 LISTENS = """
-const heard = new Set();
+const heard = new Map(); // by the track, what receives it
+let recorded = 0;
+const late = []; // when this page looked at its clock late, and by how many milliseconds
+(function look(due) {
+  if (performance.now() > due + 50) late.push([performance.timeOrigin + due, performance.now() - due]);
+  setTimeout(look, 50, performance.now() + 50);
+})(performance.now());
 
-async function listen(track) {
+async function listen(track, receiver) {
   if (heard.has(track)) return; // told of again, when another is negotiated
-  heard.add(track);
+  heard.set(track, receiver);
   const frames = new MediaStreamTrackProcessor({ track, maxBufferSize: 500 }).readable.getReader();
   for (let bytes = "", number = 1; ; number += 1) {
     const { value, done } = await frames.read();
@@ -193,6 +205,7 @@ async function listen(track) {
     const samples = new Float32Array(value.numberOfFrames);
     value.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
     value.close();
+    recorded += samples.length;
     const whole = Int16Array.from(samples, (one) => Math.max(-1, Math.min(1, one)) * 32767);
     bytes += String.fromCharCode(...new Uint8Array(whole.buffer));
     if (number % 10 === 0) {
@@ -205,8 +218,22 @@ async function listen(track) {
 window.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(...given) {
     super(...given);
-    this.addEventListener("track", ({ track }) => listen(track));
+    this.addEventListener("track", ({ track, receiver }) => listen(track, receiver));
   }
+};
+
+// What waits to be read differs from look to look; what was taken before the recorder was there does not.
+window.lateness = async () => {
+  const looks = [];
+  while (looks.length < 5) {
+    let taken = 0;
+    for (const receiver of heard.values()) {
+      for (const one of (await receiver.getStats()).values()) taken += one.totalSamplesReceived ?? 0;
+    }
+    looks.push(taken - recorded);
+    await new Promise((looksAgain) => setTimeout(looksAgain, 50));
+  }
+  return [late, Math.max(0, Math.min(...looks))];
 };
 """
 """Gives the test what the browser takes from its jitter buffer for the loudspeaker, concealment and all, each 0.1 s."""
@@ -227,6 +254,7 @@ class Hearing:
     def __init__(self, page: "Page") -> None:
         self._pieces: list[Samples] = []
         self._began = 0.0
+        self._page = page
         page.expose_function("keep", self._keep)
         page.add_init_script(LISTENS)
 
@@ -238,6 +266,15 @@ class Hearing:
     def behind(self) -> float:
         """Seconds of sound that should be here by now and are not yet: a busy browser gives them late."""
         return max(0.0, time.monotonic() - self._began - len(self.samples) / self.sample_rate)
+
+    def lateness(self, notes: Notes) -> Lateness:
+        """Measure how late the recorder, its page and the agent's process were: what comes late is left out."""
+        late, missed = self._page.evaluate("lateness()")
+        clock = time.time() - time.monotonic()
+        loud = np.flatnonzero(np.abs(self.samples.astype(np.int32)) > LOUD)
+        began = self._began + (loud[0] / self.sample_rate if len(loud) else 0.0)
+        own = [(at / 1000 - clock, seconds / 1000) for at, seconds in late]
+        return Lateness.of([*own, *notes.late], began - 2.0, began, missed / self.sample_rate)
 
     @property
     def samples(self) -> Samples:

@@ -1,16 +1,15 @@
 """A person at the page: Chromium with a fake microphone talks with the agent that `web` serves."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
-from harness import AGENT, ROOT, alike
+from harness import AGENT, alike
 from harness.rooms.caller import LOUD, spoken
 from harness.rooms.visitor import Hearing, browsing, join, ledger, microphone, need_everything, receipts, served
 from hearout._local.llm import MONOLOGUE
@@ -18,9 +17,6 @@ from hearout._local.tts import SAMPLE_RATE
 from hearout.ledger import Ledger
 from hearout.ledger._read import entries
 from hearout.measure import Measured
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
 
 # The first test may have to build the server (3-5 min), and calls run in real time.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -37,11 +33,6 @@ BOTH_REPORTED = """() => [...document.querySelectorAll("#receipts .card")]
 @pytest.fixture(scope="module", autouse=True)
 def _everything_is_here() -> None:
     need_everything()
-
-
-def at_level(page: "Page", level: str) -> "Locator":
-    """The receipts that rest on this: a receipt comes at once, and again when more of it is known."""
-    return page.locator(f'#receipts .card[data-receipt*=\'"level":"{level}"\']')
 
 
 @pytest.fixture(scope="module")
@@ -160,66 +151,3 @@ def test_the_lanes_show_both_sides_and_what_became_of_the_words(talk_over: Shown
 def test_the_page_contacts_this_machine_only_and_fits_a_phone(talk_over: Shown) -> None:
     assert talk_over.hosts == {"127.0.0.1"}
     assert talk_over.width == 360
-
-
-@pytest.fixture(scope="module")
-def notice(folder: Path) -> Iterator[str]:
-    """The page of an agent that reads a short notice and asks for a button to be pressed."""
-    with served(ROOT / "harness" / "rooms" / "page_agent.py", folder / "page-agent.log") as url:
-        yield url
-
-
-def test_a_muted_page_reports_nothing_and_its_button_still_acknowledges(notice: str, folder: Path) -> None:
-    silent = microphone(folder / "silent.wav")
-    with browsing("--use-fake-ui-for-media-stream", silent) as browser:
-        page = browser.new_page()
-        join(page, notice)
-        page.locator("#playing progress").wait_for(timeout=SPEAKS)
-        page.evaluate("document.getElementById('sound').muted = true")
-        page.locator("#receipts .card").wait_for(timeout=ANSWERED)
-        page.locator(".asked button", has_text="Press OK").wait_for(timeout=ANSWERED)
-        (before,) = receipts(page)
-        assert (before["outcome"], before["reported"], before["acknowledged_at"]) == ("finished", None, None)
-        page.keyboard.press("Enter")  # the button has the focus
-        at_level(page, "acknowledged").wait_for(timeout=ANSWERED)
-        (after,) = receipts(page)
-        assert after["acknowledged_at"] >= before["at"]
-        assert (after["reported"], after["level"]) == (None, "acknowledged")
-        assert page.locator(".asked").count() == 0
-
-
-BLOCKS = """
-const play = HTMLMediaElement.prototype.play;
-HTMLMediaElement.prototype.play = function () {
-  return window.allowed ? play.call(this) : Promise.reject(new DOMException("no gesture", "NotAllowedError"));
-};
-const allow = (event) => { window.allowed ||= event.target.textContent === "Play the sound"; };
-document.addEventListener("click", allow, true);
-"""
-"""Chromium (156) never blocks the sound of a page that has the microphone; others do, in these words."""
-
-
-def test_a_blocked_sound_is_named_and_reports_no_seconds(notice: str, folder: Path) -> None:
-    with browsing("--use-fake-ui-for-media-stream", microphone(folder / "silent.wav")) as browser:
-        page = browser.new_page()
-        page.add_init_script(BLOCKS)
-        join(page, notice)
-        alert = page.get_by_role("alert").get_by_text("Your browser blocks the sound")
-        alert.wait_for(timeout=SPEAKS)
-        page.locator("#receipts .card").wait_for(timeout=ANSWERED + SPEAKS)
-        at_level(page, "present").wait_for(timeout=ANSWERED)
-        (written,) = receipts(page)
-        assert (written["reported"], written["level"]) == (None, "present")
-        page.get_by_role("button", name="Play the sound").click()
-        alert.wait_for(state="detached", timeout=ANSWERED)
-
-
-def test_a_browser_that_refuses_the_microphone_is_named_and_no_call_begins(notice: str) -> None:
-    with browsing("--deny-permission-prompts") as browser:
-        page = browser.new_page()
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
-        join(page, notice)
-        page.get_by_role("alert").get_by_text("The browser refuses the microphone").wait_for(timeout=ANSWERED)
-        assert page.get_by_role("button", name="Join with microphone").is_enabled()
-        assert not [url for url in asked if url.endswith("/token")]

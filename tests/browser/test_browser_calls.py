@@ -14,7 +14,7 @@ import pytest
 from harness import ROOT
 from harness.rooms.caller import assert_resumed, reached, resumes
 from harness.rooms.notes import Notes
-from harness.rooms.notice import POLICY, SHORT
+from harness.rooms.notice import NOTICE, POLICY
 from harness.rooms.visitor import Hearing, browsing, join, microphone, need_everything, served
 from hearout.receipts import Kind, Level, Outcome
 
@@ -56,7 +56,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     need_everything()
     folder = tmp_path_factory.mktemp("calls")
-    given = {"ROOM_NOTES": str(folder), "ROOM_NOTICE": SHORT}
+    given = {"ROOM_NOTES": str(folder)}
     given["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     silent = microphone(folder / "silent.wav")
     with (
@@ -73,7 +73,7 @@ def speaks(page: "Page", seconds: float) -> None:
 
 
 def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
-    fronts = []
+    calls = []
     for _ in range(10):
         page = site.browser.new_page()
         hearing = Hearing(page)
@@ -81,11 +81,13 @@ def test_the_first_word_reaches_ten_pages_of_ten(site: Site) -> None:
         # the agents of those who left before are still there for a while, and the next process has to start
         for lasting in (1.5, 5.0):  # more of it where a busy machine's first second tells the judge nothing
             hearing.wait_for_sound(page, lasting=lasting, within=60.0)
-            if (found := hearing.judged(SHORT)).fraction:
+            if (found := hearing.judged(NOTICE)).fraction:
                 break
+        calls.append((found, late := hearing.lateness(site.notes(page))))
+        print(f"front {found.front_ms:.0f} ms; {late}")
         page.close()
-        fronts.append(found.front_ms)
-    assert (sorted(fronts)[4] <= 60, max(fronts) <= 180) == (True, True), str(fronts)  # now and then a machine is late
+    missing = sorted(late.explains(found).front_ms for found, late in calls)
+    assert (missing[4] <= 60, missing[-1] <= 180) == (True, True), str(calls)
 
 
 @pytest.mark.one_of_each
@@ -111,6 +113,7 @@ def test_words_that_a_muted_caller_types_are_held_and_answered(site: Site) -> No
     assert page.locator("#lanes .caller").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     (receipt,) = site.notes(page).receipts
+    late = hearing.lateness(site.notes(page))
     page.get_by_role("button", name="Hang up").click()
     drawn = page.get_by_alt_text("What was said in the call, over time: the words are above")
     drawn.wait_for(timeout=5_000)
@@ -121,7 +124,7 @@ def test_words_that_a_muted_caller_types_are_held_and_answered(site: Site) -> No
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.close()
     assert [(held.text, held.kind, fate.value) for held, fate in receipt.held] == [(TYPED, Kind.TYPED, "delivered")]
-    arrived = hearing.judged(SHORT)
+    arrived = late.explains(hearing.judged(NOTICE))
     assert receipt.outcome is Outcome.FINISHED
     assert receipt.level >= Level.PRESENT
     assert arrived.fraction >= 0.95, arrived
@@ -141,8 +144,8 @@ def test_a_closed_tab_ends_the_notice_at_the_second_that_its_browser_heard(site:
     assert closed - 0.1 <= notes.zero + at <= closed + 1.5
     (receipt,) = notes.wait(lambda n: n.receipts, POLICY.timeouts.caller_return + 10, "receipt")
     assert receipt.outcome is Outcome.CALLER_GONE
-    heard = reached(hearing.judged(SHORT))
-    assert heard - 0.5 <= receipt.played <= resumes(SHORT, heard) + 0.5, heard
+    heard = reached(hearing.judged(NOTICE))
+    assert heard - 0.5 <= receipt.played <= resumes(NOTICE, heard) + 0.5, heard
 
 
 def test_a_caller_whose_tab_crashed_hears_every_sentence(site: Site) -> None:
@@ -150,11 +153,14 @@ def test_a_caller_whose_tab_crashed_hears_every_sentence(site: Site) -> None:
     crashing = context.new_page()
     first = Hearing(crashing)
     join(crashing, site.url)
-    speaks(crashing, 3.0)
+    crashing.locator("#playing progress").wait_for(timeout=SPEAKS)
     notes = site.notes(crashing)
     kept = crashing.evaluate("sessionStorage.getItem('hearout.call')")
-    unheard = first.behind
-    crash(site.browser)
+    tabs = renderers(site.browser)
+    first.wait_for_sound(crashing, lasting=2.0, within=SPEAKS / 1000)
+    unheard, late = first.behind, first.lateness(notes)
+    for process in tabs:  # it can say nothing any more to anybody
+        os.kill(process, signal.SIGKILL)
     time.sleep(AWAY)
     page = context.new_page()
     again = Hearing(page)
@@ -167,14 +173,12 @@ def test_a_caller_whose_tab_crashed_hears_every_sentence(site: Site) -> None:
     page.close()
     receipt = notes.receipts[-1]  # on a slow machine the notice was over by then, and was owed once more
     assert (receipt.outcome, len(receipt.attempts)) == (Outcome.FINISHED, 2), receipt
-    before, after = first.judged(SHORT), again.judged(SHORT)
+    before, after = late.explains(first.judged(NOTICE)), again.judged(NOTICE)
     assert (before.front_ms, after.tail_ms) == pytest.approx((0, 0), abs=100), (before, after)
-    assert_resumed(SHORT, before, after, unheard=unheard)
+    assert_resumed(NOTICE, before, after, unheard=unheard)
 
 
-def crash(browser: "Browser") -> None:
-    """Kill the processes of a browser's tabs, which can say nothing any more to anybody."""
+def renderers(browser: "Browser") -> list[int]:
+    """The processes of a browser's tabs; asked for before one is to crash, for a busy browser answers late."""
     listed = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    for one in listed:
-        if one["type"] == "renderer":
-            os.kill(one["id"], signal.SIGKILL)
+    return [one["id"] for one in listed if one["type"] == "renderer"]

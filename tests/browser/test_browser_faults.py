@@ -1,4 +1,4 @@
-"""The page tells of connections, microphones and agents that are lost, late or replaced."""
+"""The page tells of sound that is off, and of connections, microphones and agents that are lost, late or replaced."""
 
 import json
 import time
@@ -12,11 +12,11 @@ import pytest
 
 from harness import ROOT
 from harness.rooms.rescued import Calls
-from harness.rooms.visitor import browsing, join, ledger, microphone, need_everything, served
+from harness.rooms.visitor import browsing, join, launched, ledger, microphone, need_everything, receipts, served
 from hearout.ledger import Ledger
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 # The first test may have to build the server (3-5 min), and calls run in real time.
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -96,6 +96,66 @@ def hurried(browser: "Browser") -> "Page":
 def room(page: "Page") -> str:
     """The name of the room that a page is in."""
     return str(page.evaluate("window.hearout.room.name"))
+
+
+def at_level(page: "Page", level: str) -> "Locator":
+    """The receipts that rest on this: a receipt comes at once, and again when more of it is known."""
+    return page.locator(f'#receipts .card[data-receipt*=\'"level":"{level}"\']')
+
+
+def test_a_muted_page_reports_nothing_and_its_button_still_acknowledges(site: Site, browser: "Browser") -> None:
+    page = browser.new_page()
+    join(page, site.url)
+    page.locator("#playing progress").wait_for(timeout=SPEAKS)
+    page.evaluate("document.getElementById('sound').muted = true")
+    page.locator("#receipts .card").wait_for(timeout=SAID)
+    page.locator(".asked button", has_text="Press OK").wait_for(timeout=SAID)
+    (before,) = receipts(page)
+    assert (before["outcome"], before["reported"], before["acknowledged_at"]) == ("finished", None, None)
+    page.keyboard.press("Enter")  # the button has the focus
+    at_level(page, "acknowledged").wait_for(timeout=SAID)
+    (after,) = receipts(page)
+    assert after["acknowledged_at"] >= before["at"]
+    assert (after["reported"], after["level"]) == (None, "acknowledged")
+    assert page.locator(".asked").count() == 0
+    page.close()
+
+
+BLOCKS = """
+const play = HTMLMediaElement.prototype.play;
+HTMLMediaElement.prototype.play = function () {
+  return window.allowed ? play.call(this) : Promise.reject(new DOMException("no gesture", "NotAllowedError"));
+};
+const allow = (event) => { window.allowed ||= event.target.textContent === "Play the sound"; };
+document.addEventListener("click", allow, true);
+"""
+"""Chromium (156) never blocks the sound of a page that has the microphone; others do, in these words."""
+
+
+def test_a_blocked_sound_is_named_and_reports_no_seconds(site: Site, browser: "Browser") -> None:
+    page = browser.new_page()
+    page.add_init_script(BLOCKS)
+    join(page, site.url)
+    alert = page.get_by_role("alert").get_by_text("Your browser blocks the sound")
+    alert.wait_for(timeout=SPEAKS)
+    page.locator("#receipts .card").wait_for(timeout=SAID + SPEAKS)
+    at_level(page, "present").wait_for(timeout=SAID)
+    (written,) = receipts(page)
+    assert (written["reported"], written["level"]) == (None, "present")
+    page.get_by_role("button", name="Play the sound").click()
+    alert.wait_for(state="detached", timeout=SAID)
+    page.close()
+
+
+def test_a_browser_that_refuses_the_microphone_is_named_and_no_call_begins(site: Site, browser: "Browser") -> None:
+    with launched(browser.browser_type, "--deny-permission-prompts") as refusing:
+        page = refusing.new_page()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        join(page, site.url)
+        page.get_by_role("alert").get_by_text("The browser refuses the microphone").wait_for(timeout=SAID)
+        assert page.get_by_role("button", name="Join with microphone").is_enabled()
+        assert not [url for url in asked if url.endswith("/token")]
 
 
 STRANGER_SAYS = """async (kind) => {

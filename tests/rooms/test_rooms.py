@@ -1,6 +1,5 @@
 """Calls in a real LiveKit room: what the caller hears and what the agent hears, at the caller's end of the line."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,23 +71,3 @@ def test_what_a_caller_says_over_the_announcement_is_answered_when_it_ends(talk_
     loud = np.flatnonzero(np.abs(heard.between(ended + 0.1, ended + 3.0).astype(np.int32)) > 330)
     assert len(loud)
     assert loud[0] / heard.sample_rate < 0.9
-
-
-def test_a_caller_who_returns_after_a_dead_connection_hears_the_rest(room_worker: "Worker", tmp_path: Path) -> None:
-    server = room_worker.server
-    room = server.new_room()
-    caller = Caller.join(server, room, tmp_path)
-    try:
-        sound = caller.wait_for("sound", ANSWERED)["at"]
-        caller.wait_until(sound + 4.0)
-    finally:
-        caller.kill()
-    assert len(caller.heard.samples) / caller.heard.sample_rate >= 3.5  # the killed process left its recording
-
-    with Caller.join(server, room, tmp_path) as back:
-        back.say(FIRST, after=1.0)
-        back.wait_for_quiet(1.0, ANNOUNCED)
-    before, after = announced(caller.heard), announced(back.heard)
-    assert (before.front_ms, after.tail_ms) == pytest.approx((0, 0), abs=200)
-    assert after.front_ms > 0  # what was said while nobody was there is not said again
-    assert alike(back.said("caller"), FIRST) >= 0.8

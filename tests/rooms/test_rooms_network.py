@@ -13,7 +13,7 @@ import pytest
 from harness import ROOT
 from harness.rooms.network import HOUSE_ADDRESS, Network, NoNetworkError, network
 from harness.rooms.notes import Notes
-from harness.rooms.notice import SHORT
+from harness.rooms.notice import NOTICE
 from harness.rooms.visitor import Hearing, browsing, join, microphone, need_everything, running
 from hearout.measure import Measured
 from hearout.receipts import Level, Outcome, Receipt
@@ -37,7 +37,7 @@ class Heard:
 
     Attributes:
         receipt: of the notice.
-        arrived: what the judge finds of it in what the page rendered.
+        arrived: what the judge finds of it in what the page rendered, but for what late processes explain.
         dropped: packets that did not pass.
     """
 
@@ -80,7 +80,7 @@ def calls(line: Network, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     chromium.write_text(f'#!/bin/sh\nexec {" ".join(line.at_caller)} chromium "$@"\n')
     chromium.chmod(0o755)
     agent = ROOT / "harness" / "rooms" / "noting.py"
-    given = {"ROOM_NOTES": str(folder), "ROOM_NOTICE": SHORT}
+    given = {"ROOM_NOTES": str(folder)}
     given["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     with running(agent, folder / "web.log", host=HOUSE_ADDRESS, within=line.in_house, **given) as url:
         # To the browser the house is another machine, whose page gets a microphone by https only.
@@ -99,10 +99,11 @@ def called(page: "Page", url: str, line: Network, folder: Path, spoil: Callable[
     dropped += line.mend()
     page.wait_for_timeout(REPORTED)
     notes = Notes(folder / f"{page.evaluate('window.hearout.room.name')}.json")
+    late = hearing.lateness(notes)
     page.close()
     (receipt,) = notes.receipts
-    heard = Heard(receipt, hearing.judged(SHORT), dropped)
-    print(heard)
+    heard = Heard(receipt, late.explains(hearing.judged(NOTICE)), dropped)
+    print(f"{heard}; {late}")
     return heard
 
 

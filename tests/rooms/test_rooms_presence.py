@@ -2,20 +2,21 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from livekit.protocol.agent_pb import agent_session as agent_pb
 
-from harness import ROOT, leaks
-from harness.rooms.caller import Caller, Recording, assert_resumed, reached, spoken
+from harness import ROOT, alike, leaks
+from harness.rooms.caller import Caller, assert_resumed, reached, spoken
 from harness.rooms.notes import Notes
 from harness.rooms.notice import NOTICE, POLICY
 from hearout._local.tts import SAMPLE_RATE
 from hearout.measure import Measured, measure
-from hearout.receipts import Cause, Level, Outcome
+from hearout.receipts import Cause, Level, Outcome, Receipt
 
 if TYPE_CHECKING:
     from harness.rooms.server import Server, Worker
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 ANSWERED, ANNOUNCED = 30.0, 60.0
-"""Seconds within which the agent must be heard (1-8 s), and its announcement (15 s) be over."""
+"""Seconds within which the agent must be heard (1-8 s), and its announcement (8 s) be over."""
+
+QUESTION = "How much does it cost?"
 
 
 @pytest.fixture(scope="module")
@@ -46,45 +49,34 @@ def notes_of(worker: "Worker", room: str) -> Notes:
     return Notes(worker.log.with_name(f"{room}.json"))
 
 
-def judged(heard: Recording) -> Measured:
-    return measure(heard.samples, spoken(NOTICE), heard.sample_rate)
-
-
-def seconds_heard(heard: Recording) -> float:
-    """To which second of the notice the recording goes."""
-    return reached(judged(heard))
-
-
-def halfway(caller: Caller) -> float:
-    """Wait until half of the notice was heard; when its sound began."""
-    began: float = caller.wait_for("sound", ANSWERED)["at"]
-    caller.wait_until(began + len(spoken(NOTICE)) / SAMPLE_RATE / 2)
-    return began
+def judged(caller: Caller, notes: Notes | None = None) -> Measured:
+    """What the caller heard of the notice; with the agent's notes, but for what late processes explain."""
+    found = measure(caller.heard.samples, spoken(NOTICE), caller.heard.sample_rate)
+    return caller.lateness(notes).explains(found) if notes else found
 
 
 def test_the_first_word_reaches_ten_callers_of_ten(noting: "Worker", tmp_path: Path) -> None:
-    fronts, late = [], []
+    calls = []
     for _ in range(10):
         room = noting.server.new_room()
         with Caller.join(noting.server, room, tmp_path) as caller:
             began = caller.wait_for("sound", ANSWERED)["at"]
             for lasting in (1.5, 5.0):  # more of it where a busy machine's first second tells the judge nothing
                 caller.wait_until(began + lasting)
-                if (found := judged(caller.heard)).fraction:
+                if (found := judged(caller)).fraction:
                     break
-        notes, since = notes_of(noting, room), caller.wait_for("hearing", 0.0)["at"] - 1.0
-        late.append(1000 * max(caller.late(since, began + 1.0), notes.late(since, began + 1.0)))
-        fronts.append(found.front_ms)
-    # where one of the two processes stood still, packets came late, and a receiver leaves out what it has no time for
-    missing = sorted(max(0.0, front - behind) for front, behind in zip(fronts, late, strict=True))
-    assert (missing[4] <= 60, missing[-1] <= 180) == (True, True), f"{fronts} ms missing; processes {late} ms late"
+        calls.append((found, late := caller.lateness(notes_of(noting, room))))
+        print(f"front {found.front_ms:.0f} ms; {late}")
+    missing = sorted(late.explains(found).front_ms for found, late in calls)
+    assert (missing[4] <= 60, missing[-1] <= 180) == (True, True), str(calls)
 
 
 def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting: "Worker", tmp_path: Path) -> None:
     room = noting.server.new_room()
     notes = notes_of(noting, room)
     with Caller.join(noting.server, room, tmp_path) as caller:
-        began = halfway(caller)
+        began = caller.wait_for("sound", ANSWERED)["at"]
+        caller.wait_until(began + 4.0)
         leaves = time.monotonic()
     left = time.monotonic()
     notes.wait(lambda n: n.told("CallerLeft"), 5, "leaving")
@@ -96,7 +88,7 @@ def test_a_caller_who_hangs_up_at_half_is_not_spoken_to_and_the_call_ends(noting
     notes.wait(lambda n: n.read()["closed"], POLICY.timeouts.caller_return + 10, "end of the call")
     (receipt,) = notes.receipts
     assert (receipt.outcome, receipt.caller) == (Outcome.CALLER_GONE, "caller")
-    assert receipt.played == pytest.approx(seconds_heard(caller.heard), abs=0.5)
+    assert receipt.played == pytest.approx(reached(judged(caller)), abs=0.5)
     present = receipt.listeners[0].present
     assert leaves - 0.5 <= notes.zero + present[-1][1] <= left + 0.5
     assert began < leaves
@@ -109,34 +101,37 @@ def test_a_caller_who_listens_to_the_end_was_present_for_all_of_it(noting: "Work
         caller.wait_for_quiet(1.5, ANSWERED + ANNOUNCED)
         (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
         notes.wait(lambda n: n.receipts[0].level is Level.PRESENT, 3, "presence")
-    arrived = judged(caller.heard)
+    arrived = judged(caller, notes)
     assert arrived.fraction >= 0.98, arrived
     assert arrived.front_ms <= 180, arrived
     assert receipt.outcome is Outcome.FINISHED
 
 
-def test_a_caller_who_drops_for_three_seconds_hears_every_sentence(noting: "Worker", tmp_path: Path) -> None:
+def test_a_caller_who_drops_for_three_seconds_hears_the_rest_and_is_heard(noting: "Worker", tmp_path: Path) -> None:
     room = noting.server.new_room()
     notes = notes_of(noting, room)
     first = Caller.join(noting.server, room, tmp_path)
     try:
-        halfway(first)
+        first.wait_until(first.wait_for("sound", ANSWERED)["at"] + 2.0)
     finally:
         first.kill()
     gone = time.monotonic()
     time.sleep(3.0)
     with Caller.join(noting.server, room, tmp_path) as back:
-        back.wait_for_quiet(1.5, ANNOUNCED)
-        (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
+        back.say(QUESTION, after=1.0)
+        back.wait_for_words("You said", ANSWERED + ANNOUNCED)
+    *early, receipt = notes.receipts  # on a slow machine the notice was over before they were missed: owed once more
     known = notes.told("CallerLeft")[0][1]["known_until"]
     assert gone - 1.0 <= notes.zero + known <= gone + 0.1
-    before, after = judged(first.heard), judged(back.heard)
+    before, after = judged(first, notes), judged(back)
     assert before.front_ms <= 180
+    assert after.front_ms > 0  # what was said while nobody was there is not said again
     assert after.tail_ms <= 100
-    assert_resumed(NOTICE, before, after)
+    assert_resumed(NOTICE, judged(first), after)
+    assert alike(back.said("caller"), QUESTION) >= 0.8
     assert receipt.outcome is Outcome.FINISHED
     assert len(receipt.attempts) == 2
-    assert receipt.attempts[0].ended_at <= known + 0.01
+    assert early or receipt.attempts[0].ended_at <= known + 0.01
 
 
 def test_what_ended_after_the_caller_had_vanished_is_said_again_on_return(noting: "Worker", tmp_path: Path) -> None:
@@ -151,12 +146,12 @@ def test_what_ended_after_the_caller_had_vanished_is_said_again_on_return(noting
     (played,) = notes.wait(lambda n: n.receipts, 20, "receipt")
     assert (played.outcome, played.level) == (Outcome.FINISHED, Level.PLAYED)
     # the last packet of their microphone to 0.4 s; the recording's last words to a pause
-    assert played.levels("caller")[Level.PRESENT] == pytest.approx(seconds_heard(first.heard), abs=0.8)
+    assert played.levels("caller")[Level.PRESENT] == pytest.approx(reached(judged(first)), abs=0.8)
     with Caller.join(noting.server, room, tmp_path) as back:
         _, again = notes.wait(lambda n: len(n.receipts) == 2 and n.receipts, ANNOUNCED, "second receipt")
         notes.wait(lambda n: n.receipts[1].level is Level.PRESENT, 3, "presence")
-    assert judged(back.heard).tail_ms <= 100
-    assert_resumed(NOTICE, judged(first.heard), judged(back.heard))
+    assert judged(back).tail_ms <= 100
+    assert_resumed(NOTICE, judged(first), judged(back))
     assert notes.receipts[0] == played
     assert (again.id, again.outcome) == ("notice", Outcome.FINISHED)
 
@@ -177,13 +172,13 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
             stranger.write("Stop that now.")
             stranger.wait_until(came + 1.0)  # LiveKit drops a key of somebody of whom the agent has not heard yet
             stranger.press("0")
-            stranger.wait_until(came + 4.0)
+            stranger.wait_until(came + 2.5)
             leaves = time.monotonic()
         left = time.monotonic()
         caller.wait_for_quiet(1.5, ANNOUNCED)
         (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
         notes.wait(lambda n: n.receipts[0].level is Level.PRESENT, 3, "presence")
-    assert judged(caller.heard).fraction >= 0.98
+    assert judged(caller, notes).fraction >= 0.98
     assert (receipt.outcome, receipt.held, receipt.caller) == (Outcome.FINISHED, (), "caller")
     assert not notes.told("KeysPressed") + notes.told("TextTyped")
     assert "a key of a participant who is not the caller was ignored" in noting.log.read_text()
@@ -197,11 +192,11 @@ def test_a_stranger_cannot_cut_mute_type_or_press(noting: "Worker", tmp_path: Pa
 def test_what_a_microphone_took_before_counts_from_its_owner(noting: "Worker", tmp_path: Path, speaker: str) -> None:
     room = noting.server.new_room()
     notes = notes_of(noting, room)
-    spoken("How much does it cost?")  # made before the call: such audio is waited for 9 s
+    spoken(QUESTION)  # made before the call: such audio is waited for 9 s
     with Caller.join(noting.server, room, tmp_path, pre_connect=True) as caller:
         caller.wait_for("here", ANSWERED)  # of two who are there before it LiveKit lists either first
         with Caller.join(noting.server, room, tmp_path, identity="stranger") as stranger:
-            (caller if speaker == "caller" else stranger).speak_as("caller", "How much does it cost?")
+            (caller if speaker == "caller" else stranger).speak_as("caller", QUESTION)
             caller.wait_for("sound", ANSWERED)
             notes.wait(lambda n: n.receipts, ANNOUNCED, "receipt")
             caller.wait_for_quiet(3.0, ANNOUNCED)
@@ -211,12 +206,21 @@ def test_what_a_microphone_took_before_counts_from_its_owner(noting: "Worker", t
     assert (closed in noting.log.read_text()) is (speaker == "stranger")
 
 
-def test_a_telephone_hears_nothing_before_answering_and_its_key_cuts_in(noting: "Worker", tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def waited(noting: "Worker", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+    """Calls in which the agent waits for its caller; they are played beside each other."""
+    with ThreadPoolExecutor() as pool:
+        calls = {one.__name__: pool.submit(one, noting, tmp_path_factory.mktemp("waited")) for one in WAITED}
+        yield lambda name: calls[name].result()
+
+
+def ringing(noting: "Worker", folder: Path) -> tuple[Receipt, Measured]:
+    """A telephone that is answered late, and whose key ends the notice; what was heard of that."""
     room = noting.server.new_room()
     notes = notes_of(noting, room)
-    ringing = {"sip.callStatus": "ringing"}
-    token = noting.server.token(room, "phone", kind="sip", attributes=ringing, can_update_own_metadata=True)
-    with Caller.join(noting.server, room, tmp_path, identity="phone", token=token) as caller:
+    rings = {"sip.callStatus": "ringing"}
+    token = noting.server.token(room, "phone", kind="sip", attributes=rings, can_update_own_metadata=True)
+    with Caller.join(noting.server, room, folder, identity="phone", token=token) as caller:
         time.sleep(POLICY.timeouts.listener + 4.0)
         assert not caller.happened("sound")
         answered = time.monotonic()
@@ -225,16 +229,30 @@ def test_a_telephone_hears_nothing_before_answering_and_its_key_cuts_in(noting: 
         caller.wait_until(answered + 3.0)
         caller.press("0")
         (receipt,) = notes.wait(lambda n: n.receipts, 10, "receipt")
-    assert (receipt.outcome, receipt.cause) == (Outcome.CUT_IN, Cause.KEY)
-    assert [held.text for held, _ in receipt.held] == ["0"]
-    assert judged(caller.heard).front_ms <= 180
+    return receipt, judged(caller, notes)
 
 
-def test_a_caller_who_may_not_subscribe_is_waited_for_on_the_receipt(noting: "Worker", tmp_path: Path) -> None:
+def deaf(noting: "Worker", folder: Path) -> Receipt:
+    """A caller who may not subscribe."""
     room = noting.server.new_room()
     token = noting.server.token(room, "caller", can_subscribe=False)
-    with Caller.join(noting.server, room, tmp_path, token=token) as caller:
+    with Caller.join(noting.server, room, folder, token=token) as caller:
         (receipt,) = notes_of(noting, room).wait(lambda n: n.receipts, POLICY.timeouts.listener + 20, "receipt")
+        assert not caller.happened("sound")
+    return receipt
+
+
+WAITED = ringing, deaf
+
+
+def test_a_telephone_hears_nothing_before_answering_and_its_key_cuts_in(waited: Callable[[str], Any]) -> None:
+    receipt, heard = waited("ringing")
+    assert (receipt.outcome, receipt.cause) == (Outcome.CUT_IN, Cause.KEY)
+    assert [held.text for held, _ in receipt.held] == ["0"]
+    assert heard.front_ms <= 180
+
+
+def test_a_caller_who_may_not_subscribe_is_waited_for_on_the_receipt(waited: Callable[[str], Any]) -> None:
+    receipt = waited("deaf")
     assert (receipt.outcome, receipt.cause) == (Outcome.FAILED, Cause.NOBODY_LISTENING)
     assert (receipt.played, receipt.level) == (0.0, Level.NOTHING)
-    assert not caller.happened("sound")

@@ -41,7 +41,7 @@ def test_livekits_own_start_runs_an_attached_worker_whole(room_server: "Server",
         with working(room_server, folder, agent=AGENT, command="start", by_livekit=True) as worker:
             calls, room = Calls(Ledger(f"sqlite:///{folder / 'receipts.db'}")), room_server.new_room()
             with Caller.join(room_server, room, folder) as caller:
-                caller.wait_until(caller.wait_for("sound", HEARD)["at"] + 7.0)  # the local models speak
+                caller.wait_until(caller.wait_for("sound", HEARD)["at"] + 3.0)  # the local models speak
                 dead, at = calls.kill(room)
                 calls.wait_for_another(room, dead)  # failover
                 notes = Notes(folder / f"{room}.json")
