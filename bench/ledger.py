@@ -56,12 +56,12 @@ async def costs(url: str, rounds: int, folder: Path) -> dict[str, list[float]]:
     return found
 
 
-def fill(ledger: Ledger, rows: int) -> None:
+def fill(ledger: Opened, rows: int) -> None:
     """Append rows until the book has so many."""
     for index in range((rows - verify(ledger).rows) // 2):
         id = f"f{index}-{time.time_ns()}"
-        Opened.owe(ledger, "room", id, TEXT, by="bench", now=time.time())
-        Opened.settle(ledger, receipt(id), call="room", by="bench", now=time.time())
+        ledger.owe("room", id, TEXT, by="bench", now=time.time())
+        ledger.settle(receipt(id), call="room", by="bench", now=time.time())
 
 
 def measure(name: str, url: str, folder: Path, *, rounds: int = ROUNDS, rows: int = ROWS) -> Cost:
@@ -75,7 +75,7 @@ def measure(name: str, url: str, folder: Path, *, rounds: int = ROUNDS, rows: in
         rows: how many rows the book that is read has at least.
     """
     seconds = asyncio.run(costs(url, rounds, folder))
-    ledger = Ledger(url)
+    ledger = Opened(url)
     fill(ledger, rows)
     began = time.perf_counter()
     verdict = verify(ledger)
