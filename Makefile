@@ -79,7 +79,7 @@ model: $(READY) ## get a very small LLM (127 MB), which answers with HEAROUT_LLM
 web: $(READY) $(CLIENT) ## talk with the agent in a browser
 	@$(BIN)/python uninterruptable.py web
 
-test: $(TOOLS) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 6 minutes)
+test: $(TOOLS) $(CLIENT) ## run what virtual time can show, and one real call of each kind (about 5 minutes)
 	$(call beside,one_of_each,$(VIRTUAL),:)
 
 test-rest: $(TOOLS) $(CLIENT) ## run what `make test` leaves out: all other calls in real time, a few files on other Pythons
