@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from harness import alike
 from harness.rooms.notes import Notes
 from hearout import _text
 from hearout._local.tts import SAMPLE_RATE, synthesise
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Samples = npt.NDArray[np.int16]
+
+ALIKE = 0.8
+"""How alike an STT's words are to what was said, at least: it writes numbers and names as it likes."""
 
 LOUD = 330
 """The sample value from which an agent speaks."""
@@ -266,6 +270,14 @@ class Caller:
             return next((one for one in self.transcripts if one.final and one.text.startswith(begin)), None)
 
         return self._wait(there, seconds, f"words that begin with {begin!r}")
+
+    def wait_until_known(self, text: str, seconds: float) -> None:
+        """Wait until the agent's STT has given what the caller said; it may give one final or several.
+
+        Raises:
+            AssertionError: it had not within `seconds`.
+        """
+        self._wait(lambda: alike(self.said("caller"), text) >= ALIKE or None, seconds, f"the caller's words {text!r}")
 
     def wait_until(self, at: float) -> None:
         """Let time pass until `at`, as long as the process lives."""

@@ -112,7 +112,7 @@ def test_a_caller_who_drops_for_three_seconds_hears_the_rest_and_is_heard(noting
     notes = notes_of(noting, room)
     first = Caller.join(noting.server, room, tmp_path)
     try:
-        first.wait_until(first.wait_for("sound", ANSWERED)["at"] + 2.0)
+        first.wait_until(first.wait_for("sound", ANSWERED)["at"] + 3.5)  # in the second sentence
     finally:
         first.kill()
     gone = time.monotonic()

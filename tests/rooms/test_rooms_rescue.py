@@ -98,7 +98,7 @@ def killed(worker: "Worker", calls: Calls, folder: Path, *, whole_worker: bool =
     with Caller.join(server, room, folder) as caller:
         caller.say(QUESTION, after=0.3)
         sound = caller.wait_for("sound", ANSWERED)["at"]
-        caller.wait_for_words(QUESTION[:4], ANSWERED)  # they were heard, and are in the ledger soon
+        caller.wait_until_known(QUESTION, ANSWERED)  # and in the ledger soon
         caller.wait_until(max(sound + 4.0, time.monotonic() + 0.5))
         late = caller.lateness(Notes(worker.log.parents[1] / f"{room}.json"))
         dead, at = calls.kill(room, whole_worker=whole_worker)
