@@ -27,6 +27,7 @@ WRITERS = {
     "_console/run.py": "under the umask 077 of `cli._kept`",
     "_metrics.py": "numbers, in a folder of their own",
     "_web/rooms.py": "the log of a LiveKit server, in a temporary folder, which is 0700",
+    "ledger/_anchors.py": "made 0600; no words of the caller",
     "ledger/_spool.py": "made 0600, in a folder that is 0700",
     "ledger/_tables.py": "made 0600",
     "measure/_picture.py": "made 0600",
