@@ -68,15 +68,15 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Lateness:
-    """How late a call's processes were, in seconds: what a recording lacks for that is no fault of the agent's.
+    """How late a call's processes were at its first sound, in seconds: a front that is missing for this is no fault.
 
     Attributes:
-        first: at the first sound, at worst.
-        in_all: from there on, all of it together.
+        missed: taken by the client before its recorder was there.
+        process: by which the caller's or the agent's process was late then, at worst.
     """
 
-    first: float
-    in_all: float
+    missed: float
+    process: float = 0.0
 
     @classmethod
     def of(cls, late: Iterable[tuple[float, float]], since: float, began: float, missed: float) -> "Lateness":
@@ -88,14 +88,18 @@ class Lateness:
             began: when the first sound was.
             missed: seconds before the recorder was there.
         """
-        counted = [(at, seconds) for at, seconds in late if at >= since]
-        first = max([missed, *(seconds for at, seconds in counted if at <= began + 1.0)])
-        return cls(first, missed + sum(seconds for _, seconds in counted))
+        return cls(missed, max((seconds for at, seconds in late if since <= at <= began + 1.0), default=0.0))
+
+    @property
+    def of_recorder(self) -> "Lateness":
+        """What is no fault of the line's either: the receipt of a late agent claims no more than was heard."""
+        return Lateness(self.missed)
 
     def explains(self, found: Measured) -> Measured:
-        """The judge's finding, but for the front and the share that are missing for this."""
-        share = min(1.0, found.fraction + self.in_all / found.speech_s)
-        return dataclasses.replace(found, front_ms=max(0.0, found.front_ms - 1000 * self.first), fraction=share)
+        """The judge's finding, but for the part of the missing front that is explained; a gap later is never."""
+        front = min(found.front_ms / 1000, max(self.missed, self.process))
+        share = min(1.0, found.fraction + front / found.speech_s)
+        return dataclasses.replace(found, front_ms=found.front_ms - 1000 * front, fraction=share)
 
 
 @dataclass(frozen=True)

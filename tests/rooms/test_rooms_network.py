@@ -37,7 +37,7 @@ class Heard:
 
     Attributes:
         receipt: of the notice.
-        arrived: what the judge finds of it in what the page rendered, but for what late processes explain.
+        arrived: what the judge finds of it in what the page rendered, but for what its recorder missed.
         dropped: packets that did not pass.
     """
 
@@ -102,7 +102,7 @@ def called(page: "Page", url: str, line: Network, folder: Path, spoil: Callable[
     late = hearing.lateness(notes)
     page.close()
     (receipt,) = notes.receipts
-    heard = Heard(receipt, late.explains(hearing.judged(NOTICE)), dropped)
+    heard = Heard(receipt, late.of_recorder.explains(hearing.judged(NOTICE)), dropped)
     print(f"{heard}; {late}")
     return heard
 
