@@ -13,14 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.floors import playing
 from hearout import ConsoleError, Outcome, Receipt
 from hearout._console import run
+from hearout._console.call import CallLog
 from hearout._console.report import FILES, flags, folder, marks, questions, receipts, table, write
 from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
+from hearout._floor import events as e
 from hearout.cli import _kept
 from hearout.ledger import Ledger
 from hearout.receipts import AskOutcome, Basis, Fate, GivenAnswer, Held, QuestionReceipt
 
+FIVE = ("Can I change my address?", "What does it cost?", "When do you open?", "How long is it kept?", "No.")
 ASKED = "Wait, can I change my address first?"
 CALL = CallRecord(
     "finished",
@@ -169,3 +173,16 @@ def test_the_start_of_a_process_is_known_within_a_tenth_of_a_second() -> None:
         passed = time.monotonic()
         process.kill()
     assert 0 <= age < passed - began + 0.02
+
+
+@pytest.mark.parametrize("said", [e.WordsHeard, e.TextTyped])
+def test_words_that_the_floor_holds_as_one_are_settled_in_the_table(said: type[e.WordsHeard | e.TextTyped]) -> None:
+    floor, log = playing(), CallLog(lambda *_: None)
+    steps = *((2.0 + at, said(text)) for at, text in enumerate(FIVE)), (7.0, e.PlayoutFinished("n1", 6.0))
+    for at, event in (*steps, (7.0, e.SpeechEnded("n1"))):
+        log._floor(at, event)
+        for action in floor.apply(event, at):
+            log._floor(at, action)
+
+    assert [one.fate for one in log.held] == [Fate.DELIVERED.value] * 4
+    assert " ".join(" ".join(one.text for one in log.held).split()) == " ".join(FIVE)

@@ -243,14 +243,25 @@ class CallLog:
                 self._news("held", what.text)
             case actions.RecordFate(words=words, fate=fate):
                 settled = HeldRow(now - (at - words.at), words.text, words.kind.value, fate.value)
-                waiting = next((one for one in self.held if one.fate == HELD and one.text == words.text), None)
-                if waiting is not None:
-                    self.held.remove(waiting)
+                for one in self._waiting_for(settled):
+                    self.held.remove(one)
                 self.held.append(settled)
                 if fate in (Fate.BACKCHANNEL, Fate.ECHO):
                     self._news("note", f"{'':8}{fate.value}: {words.text}")
             case actions.DeliverTurn():
                 self._answer_is_due = True
+
+    def _waiting_for(self, words: HeldRow) -> list[HeldRow]:
+        """The rows that wait for this fate: one, or those that the floor holds as one after many."""
+        waiting = [one for one in self.held if one.fate == HELD and one.kind == words.kind]
+        if same := next((one for one in waiting if one.text == words.text), None):
+            return [same]
+        parts, rest = list[HeldRow](), words.text
+        for one in waiting:
+            if rest.startswith(one.text):
+                parts.append(one)
+                rest = rest.removeprefix(one.text).lstrip()
+        return [] if rest else parts
 
     def _caption(self, text: str) -> None:
         self.caption += text
