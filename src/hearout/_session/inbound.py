@@ -226,8 +226,8 @@ class Inbound:
         since = self._call.gate.since(event)
         began, ended = (None, None) if since is None else (now - since[0], now - since[1])
         language, confidence = str(heard.language or ""), heard.confidence or None
-        stt = "" if self._session.stt is None else self._session.stt.label  # an agent's own is not told apart
-        return e.WordsHeard(heard.text, language, confidence, stt, began, ended)
+        label = "" if self._session.stt is None else self._session.stt.label  # an agent's own is not told apart
+        return e.WordsHeard(heard.text, language, confidence, label, began, ended)
 
     async def turn_completed(
         self, agent: Agent, original: Any, context: llm.ChatContext, message: llm.ChatMessage
