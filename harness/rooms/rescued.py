@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness import alike
+from harness.rooms.caller import ALIKE
 from hearout.ledger import Ledger
 from hearout.ledger._calls import WatchedCall
 from hearout.ledger._entries import Unfinished
@@ -39,6 +41,11 @@ class Calls:
         """What is owed there."""
         attended = self.attended(room)
         return () if attended is None else self.ledger.owed(attended.call)
+
+    def has_words(self, room: str, text: str) -> bool:
+        """Whether the ledger has what the caller said over what is owed there: a renewal writes it, each second."""
+        held = [one for owing in self.owed(room) for one in owing.held if one.get("kind") == "spoken"]
+        return alike(" ".join(str(one["text"]) for one in held), text) >= ALIKE
 
     def kill(self, room: str, *, whole_worker: bool = False) -> tuple[WatchedCall, float]:
         """SIGKILL for the agent of this room, or for the whole worker; the agent, and the second."""

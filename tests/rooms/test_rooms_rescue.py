@@ -13,7 +13,7 @@ from harness import ROOT, alike
 from harness.rooms.caller import Caller, Lateness, assert_resumed, reached, resumes, spoken
 from harness.rooms.notes import Notes
 from harness.rooms.notice import NOTICE
-from harness.rooms.rescued import Calls
+from harness.rooms.rescued import LISTED, Calls
 from hearout._pipeline.playout import QUEUED
 from hearout._session.call_ledger import RENEW
 from hearout.ledger import Ledger
@@ -60,7 +60,9 @@ def workers(room_server: "Server", tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def calls(workers: list["Worker"]) -> Calls:
-    return Calls(Ledger(f"sqlite:///{workers[0].log.parents[1] / 'receipts.db'}"))
+    ledger = Ledger(f"sqlite:///{workers[0].log.parents[1] / 'receipts.db'}")
+    ledger.secret = workers[0].server.secret  # to read what an agent said of a call that goes on
+    return Calls(ledger)
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ def killed(worker: "Worker", calls: Calls, folder: Path, *, whole_worker: bool =
     with Caller.join(server, room, folder) as caller:
         caller.say(QUESTION, after=0.3)
         sound = caller.wait_for("sound", ANSWERED)["at"]
-        caller.wait_until_known(QUESTION, ANSWERED)  # and in the ledger soon
-        caller.wait_until(max(sound + 4.0, time.monotonic() + 0.5))
+        caller.wait_until_known(QUESTION, ANSWERED)
+        calls.wait(room, lambda _: calls.has_words(room, QUESTION), LISTED)
+        caller.wait_until(sound + 4.0)
         late = caller.lateness(Notes(worker.log.parents[1] / f"{room}.json"))
         dead, at = calls.kill(room, whole_worker=whole_worker)
         another = calls.wait_for_another(room, dead)
