@@ -18,6 +18,9 @@ import sqlalchemy as sa
 
 from harness.ledger_workers import Opened
 
+CONNECTIONS = 500
+"""That the server takes, in place of PostgreSQL's 100: a call holds one, and a benchmark has 320 calls at once."""
+
 
 class Postgres:
     """A server on a socket of its own, without a port; killed and started again by some tests.
@@ -49,7 +52,10 @@ class Postgres:
 
     def start(self) -> None:
         self._server = subprocess.Popen(
-            [self._binaries / "postgres", "-D", "data", "-k", self._folder, "-F", "-c", "listen_addresses="],
+            [
+                *(self._binaries / "postgres", "-D", "data", "-k", self._folder, "-F"),
+                *("-c", "listen_addresses=", "-c", f"max_connections={CONNECTIONS}"),
+            ],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
