@@ -31,7 +31,7 @@ def _print(asked: argparse.Namespace) -> int:
     failed = 0
     for part in ("virtual",) if asked.quick else asked.only or PARTS:
         title, measured = PARTS[part]
-        busy, tables = cost.load(), measured(asked)
+        busy, tables = f"{cost.load()} in the minute before", measured(asked)
         for table in tables:
             print(f"\n{table}", flush=True)
             failed += len(table.failed)
