@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.floors import playing
+from harness.floors import ended, playing
 from hearout import ConsoleError, Outcome, Receipt
 from hearout._console import run
-from hearout._console.call import CallLog
+from hearout._console.call import HELD, CallLog
 from hearout._console.report import FILES, flags, folder, marks, questions, receipts, table, write
 from hearout._console.timeline import CallRecord, HeldRow, ReplyRow, SaidRow, SpokenRow, Transcript, Turn
 from hearout._floor import events as e
+from hearout._floor.floor import Floor
 from hearout.cli import _kept
 from hearout.ledger import Ledger
 from hearout.receipts import AskOutcome, Basis, Fate, GivenAnswer, Held, QuestionReceipt
@@ -175,14 +176,34 @@ def test_the_start_of_a_process_is_known_within_a_tenth_of_a_second() -> None:
     assert 0 <= age < passed - began + 0.02
 
 
-@pytest.mark.parametrize("said", [e.WordsHeard, e.TextTyped])
-def test_words_that_the_floor_holds_as_one_are_settled_in_the_table(said: type[e.WordsHeard | e.TextTyped]) -> None:
-    floor, log = playing(), CallLog(lambda *_: None)
-    steps = *((2.0 + at, said(text)) for at, text in enumerate(FIVE)), (7.0, e.PlayoutFinished("n1", 6.0))
-    for at, event in (*steps, (7.0, e.SpeechEnded("n1"))):
+def logged(floor: Floor, *steps: tuple[float, e.Event]) -> CallLog:
+    """What the console notes of these events and of what a floor decides on them."""
+    log = CallLog(lambda *_: None)
+    for at, event in steps:
         log._floor(at, event)
         for action in floor.apply(event, at):
             log._floor(at, action)
+    return log
 
+
+@pytest.mark.parametrize("said", [e.WordsHeard, e.TextTyped])
+def test_words_that_the_floor_holds_as_one_are_settled_in_the_table(said: type[e.WordsHeard | e.TextTyped]) -> None:
+    log = logged(playing(), *((2.0 + at, said(text)) for at, text in enumerate(FIVE)), *ended())
     assert [one.fate for one in log.held] == [Fate.DELIVERED.value] * 4
     assert " ".join(" ".join(one.text for one in log.held).split()) == " ".join(FIVE)
+
+
+def test_words_that_begin_like_others_are_settled_with_their_own() -> None:
+    texts = ("a", "b", "c", "no", "no thanks", "nothing else")
+    log = logged(playing(), *((2.0 + at / 2, e.WordsHeard(text)) for at, text in enumerate(texts)), *ended())
+    assert [one.fate for one in log.held] == [Fate.DELIVERED.value] * 4
+
+
+def test_words_that_the_stt_gives_again_with_the_next_ones_are_settled() -> None:
+    again = e.WordsHeard("What does it cost? And when?", began=2.0)
+    log = logged(playing(), (3.0, e.WordsHeard("What does it cost?", began=2.0)), (4.0, again), *ended())
+    assert HELD not in [one.fate for one in log.held]
+
+
+def test_text_that_is_typed_over_nothing_was_not_held() -> None:
+    assert logged(Floor(), (1.0, e.TextTyped("Hello?"))).held == []

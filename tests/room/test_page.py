@@ -30,6 +30,17 @@ def test_a_page_is_told_what_is_held_and_what_became_of_it() -> None:
     }
 
 
+def test_a_page_is_told_that_text_typed_over_nothing_is_answered() -> None:
+    message = {"at": 1.0, "what": "fate", "text": "Hello?", "kind": "typed", "fate": "answered"}
+    assert told(1.0, a.AnswerTyped("Hello?")) == message
+
+
+def test_a_page_is_told_how_long_the_words_are_that_are_too_long_to_tell() -> None:
+    held, fate = e.WordsHeard("w" * 1_001), a.RecordFate(Held("w" * 1_002, 1.0), Fate.NOTED)
+    messages = [message for what in (held, fate) if (message := told(1.0, what)) is not None]
+    assert [(len(message["text"]), message["length"]) for message in messages] == [(1_000, 1_001), (1_000, 1_002)]
+
+
 def test_what_is_nothing_to_look_at_is_not_told() -> None:
     assert told(1.0, e.AlarmRang()) is None
     assert told(1.0, e.TextKnown("notice", "Very well.")) is None

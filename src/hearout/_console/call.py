@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from livekit.agents import AgentHandoff, ChatMessage, ConversationItemAddedEvent, UserInputTranscribedEvent
@@ -242,26 +242,23 @@ class CallLog:
                 self.held.append(HeldRow(now, what.text, kind.value, HELD))
                 self._news("held", what.text)
             case actions.RecordFate(words=words, fate=fate):
-                settled = HeldRow(now - (at - words.at), words.text, words.kind.value, fate.value)
-                for one in self._waiting_for(settled):
-                    self.held.remove(one)
-                self.held.append(settled)
+                self._settle(words.text, words.kind)
+                self.held.append(HeldRow(now - (at - words.at), words.text, words.kind.value, fate.value))
                 if fate in (Fate.BACKCHANNEL, Fate.ECHO):
                     self._news("note", f"{'':8}{fate.value}: {words.text}")
+            case actions.AnswerTyped(text=text):
+                self._settle(text, Kind.TYPED)  # over nothing: it was not held
             case actions.DeliverTurn():
                 self._answer_is_due = True
 
-    def _waiting_for(self, words: HeldRow) -> list[HeldRow]:
-        """The rows that wait for this fate: one, or those that the floor holds as one after many."""
-        waiting = [one for one in self.held if one.fate == HELD and one.kind == words.kind]
-        if same := next((one for one in waiting if one.text == words.text), None):
-            return [same]
-        parts, rest = list[HeldRow](), words.text
-        for one in waiting:
-            if rest.startswith(one.text):
-                parts.append(one)
-                rest = rest.removeprefix(one.text).lstrip()
-        return [] if rest else parts
+    def _settle(self, text: str, kind: Kind) -> None:
+        """Take away the rows that wait for this text's fate: one, or those that the floor holds as one after many."""
+        waiting = [one for one in self.held if one.fate == HELD and one.kind == kind.value]
+        same = [one for one in waiting if one.text == text]
+        joined = (_joined(text, waiting[first:]) for first in range(len(waiting)))
+        more = [one for one in waiting if one.text.endswith(f" {text}")]  # the STT gave again what came before
+        for one in same[:1] or next(filter(None, joined), more[:1]):
+            self.held.remove(one)
 
     def _caption(self, text: str) -> None:
         self.caption += text
@@ -278,3 +275,14 @@ class CallLog:
                 self._news("gap", f"{(segment.start - max(ended)) * 1000:.0f} ms")
         for ticker in self.tickers:
             ticker(now)
+
+
+def _joined(text: str, rows: Sequence[HeldRow]) -> list[HeldRow]:
+    """The rows whose texts, one after the other, are `text`; none where there are no such."""
+    parts, rest = list[HeldRow](), text
+    for one in rows:
+        after = rest.removeprefix(one.text)
+        if after != rest and after[:1] in ("", " ", "\n"):
+            parts.append(one)
+            rest = after.lstrip()
+    return [] if rest else parts

@@ -67,10 +67,11 @@ def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 -
             facts = {"what": "silent"}
         case e.WordsHeard() | e.TextTyped():
             kind = Kind.TYPED if isinstance(what, e.TextTyped) else Kind.SPOKEN
-            facts = {"what": "held", "text": what.text[:TEXT], "kind": kind.value}
+            facts = {"what": "held", **_words(what.text, kind)}
         case a.RecordFate():
-            facts = {"what": "fate", "text": what.words.text[:TEXT], "kind": what.words.kind.value}
-            facts["fate"] = what.fate.value
+            facts = {"what": "fate", **_words(what.words.text, what.words.kind), "fate": what.fate.value}
+        case a.AnswerTyped():
+            facts = {"what": "fate", **_words(what.text, Kind.TYPED), "fate": "answered"}
         case a.OfferChoices() if what.choices:
             buttons: list[Message] = [{"choice": choice, "label": label} for choice, label in what.choices]
             return {"at": round(at, 3), "what": "choices", "id": what.id, "text": what.text[:TEXT], "choices": buttons}
@@ -85,6 +86,12 @@ def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 -
         case _:
             return None
     return {"at": round(at, 3), **facts}
+
+
+def _words(text: str, kind: Kind) -> Message:
+    """The caller's words; with their length, in characters, where not all of them are told."""
+    told = {"text": text[:TEXT], "kind": kind.value}
+    return told if len(text) <= TEXT else told | {"length": len(text)}
 
 
 def decided(receipt: QuestionReceipt) -> Message:

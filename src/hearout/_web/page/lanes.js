@@ -1,9 +1,11 @@
 // What is said, in two lanes: the agent's captions, and the caller's with what became of each.
 import { clock, make } from "./make.js";
+import { alike, linesOf } from "./pairing.js";
 
 const FATES = {
   held: "held",
   delivered: "held → answered",
+  answered: "answered",
   "handed back": "held → begins your turn",
   noted: "held → noted, not answered",
   dropped: "held → recorded only",
@@ -22,7 +24,8 @@ export class Lanes {
     this.agentSpeaks = agentSpeaks;
     this.began = null;
     this.segments = new Map(); // by LiveKit's segment: the entry
-    this.caller = []; // what the caller said: {entry, text, segment, final, held, settled}
+    this.caller = []; // the caller's lines: {entry, text, kind, segment, final, heldAs, told, length, settled}
+    this.heldSoFar = 0;
     this.times = new Map(); // of each entry: the seconds at which it began, and last grew
     [this.beside, this.next] = [null, 1]; // the agent's newest entry with the rows that it takes; the next free row
   }
@@ -31,7 +34,7 @@ export class Lanes {
     this.list.replaceChildren();
     this.began = performance.now();
     this.segments.clear();
-    this.caller = [];
+    [this.caller, this.heldSoFar] = [[], 0];
     this.times.clear();
     [this.beside, this.next] = [null, 1];
   }
@@ -81,14 +84,15 @@ export class Lanes {
     if (entry === undefined) {
       if (text.trim() === "") return;
       // The floor may have told of these words first.
-      const known = final ? this.caller.find((one) => one.segment === null && alike(one.text, text)) : undefined;
+      const untold = this.caller.filter((one) => one.segment === null && one.kind === "spoken");
+      const known = final ? untold.find((one) => alike(one.text, text)) : undefined;
       if (known !== undefined) {
         known.segment = segment;
         this.segments.set(segment, known.entry);
         return;
       }
       entry = this.add("caller", "You", segment);
-      this.caller.push({ entry, text, segment, final, held: false, settled: false });
+      this.line(entry, text, { segment, final });
     }
     const words = this.caller.find((one) => one.entry === entry);
     if (words.final && !final) return; // a guess that came late
@@ -102,30 +106,39 @@ export class Lanes {
     const segment = `typed ${performance.now()}`; // none of LiveKit's
     const entry = this.add("caller", "You", segment);
     write(entry, text);
-    this.caller.push({ entry, text, segment, final: true, held: false, settled: false });
+    this.line(entry, text, { kind: "typed", segment });
     return segment;
   }
 
-  held(text) {
-    const free = this.caller.filter((one) => !one.held && !one.settled);
+  held({ text, kind, length }) {
+    const free = this.caller.filter((one) => one.heldAs === 0 && !one.settled && one.kind === kind);
     // A caption's last word may come after this: until then its guess is shown.
     const known = free.find((one) => alike(one.text, text)) ?? free.find((one) => !one.final);
-    const words = known ?? this.sayWithoutCaption(text);
-    words.held = true;
+    const words = known ?? this.sayWithoutCaption(text, kind);
+    this.heldSoFar += 1;
+    [words.heldAs, words.told, words.length] = [this.heldSoFar, text, length ?? [...text].length];
     badge(words.entry, "held", FATES.held);
   }
 
-  fate(text, kind, fate) {
-    const waiting = this.caller.filter((one) => !one.settled && alike(one.text, text));
-    const words = waiting.find((one) => one.held) ?? waiting[0] ?? this.sayWithoutCaption(text, kind);
-    words.held = words.settled = true;
-    badge(words.entry, "fate", FATES[fate] ?? fate);
+  fate(message) {
+    const { text, kind, fate } = message;
+    const lines = linesOf(message, this.caller);
+    // Of what was said twice, the second line says so; where that line says more, its own fate comes.
+    if (lines.length === 0 && fate !== "repeated") lines.push(this.sayWithoutCaption(text, kind));
+    for (const words of lines) {
+      words.settled = true;
+      badge(words.entry, "fate", FATES[fate] ?? fate);
+    }
   }
 
-  sayWithoutCaption(text, kind = "spoken") {
+  sayWithoutCaption(text, kind) {
     const entry = this.add("caller", "You", null);
     write(entry, kind === "pressed" ? `[keys ${text}]` : text);
-    const words = { entry, text, segment: null, final: true, held: false, settled: false };
+    return this.line(entry, text, { kind });
+  }
+
+  line(entry, text, { kind = "spoken", segment = null, final = true }) {
+    const words = { entry, text, kind, segment, final, heldAs: 0, told: null, length: 0, settled: false };
     this.caller.push(words);
     return words;
   }
@@ -174,9 +187,4 @@ function badge(entry, kind, word) {
   const made = make("span", `badge ${kind}`, word);
   if (was === null) head.append(made);
   else was.replaceWith(made);
-}
-
-function alike(one, other) {
-  const plain = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim();
-  return plain(one) === plain(other);
 }

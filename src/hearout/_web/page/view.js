@@ -257,10 +257,10 @@ export class View {
         if (this.hears === by) this.hears = null;
         break;
       case "held":
-        this.lanes.held(message.text);
+        this.lanes.held(message);
         break;
       case "fate":
-        this.lanes.fate(message.text, message.kind, message.fate);
+        this.lanes.fate(message);
         break;
       case "asks":
         this.asks(message);
