@@ -79,7 +79,7 @@ def answer(route: "Route") -> None:
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_five_things_said_over_an_announcement_are_five_lines_each_answered(
+def test_five_things_said_over_an_announcement_are_five_answered_lines(
     browser: "Browser", tmp_path: Path, *, plain: bool
 ) -> None:
     floor, steps = playing(), list[Step]()
@@ -144,7 +144,7 @@ def test_typed_signs_without_letters_are_lines_like_others(browser: "Browser") -
     assert shown(browser, steps) == [(text, "held → answered") for text in texts]
 
 
-def test_words_that_the_recogniser_gives_again_with_the_next_ones_make_no_line_of_their_own(browser: "Browser") -> None:
+def test_words_given_again_with_the_next_ones_make_no_line_of_their_own(browser: "Browser") -> None:
     floor, steps = playing(), list[Step]()
     texts = ("What does it cost?", "What does it cost? And when?")
     for number, text in enumerate(texts):

@@ -16,7 +16,7 @@ from typing import Any
 from .._floor import actions as a
 from .._floor import events as e
 from .._text import read_json
-from ..receipts import Kind, Level, QuestionReceipt, Receipt
+from ..receipts import Held, Kind, Level, QuestionReceipt, Receipt
 from . import rendered
 from .channel import Channel, Refused
 from .page_reports import PageReports
@@ -65,13 +65,8 @@ def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 -
             facts = {"what": "talks"}
         case e.CallerStopped():
             facts = {"what": "silent"}
-        case e.WordsHeard() | e.TextTyped():
-            kind = Kind.TYPED if isinstance(what, e.TextTyped) else Kind.SPOKEN
-            facts = {"what": "held", **_words(what.text, kind)}
-        case a.RecordFate():
-            facts = {"what": "fate", **_words(what.words.text, what.words.kind), "fate": what.fate.value}
-        case a.AnswerTyped():
-            facts = {"what": "fate", **_words(what.text, Kind.TYPED), "fate": "answered"}
+        case e.WordsHeard() | e.TextTyped() | a.RecordFate() | a.AnswerTyped():
+            facts = _words(what)
         case a.OfferChoices() if what.choices:
             buttons: list[Message] = [{"choice": choice, "label": label} for choice, label in what.choices]
             return {"at": round(at, 3), "what": "choices", "id": what.id, "text": what.text[:TEXT], "choices": buttons}
@@ -88,10 +83,19 @@ def told(at: float, what: e.Event | a.Action) -> Message | None:  # noqa: C901 -
     return {"at": round(at, 3), **facts}
 
 
-def _words(text: str, kind: Kind) -> Message:
-    """The caller's words; with their length, in characters, where not all of them are told."""
-    told = {"text": text[:TEXT], "kind": kind.value}
-    return told if len(text) <= TEXT else told | {"length": len(text)}
+def _words(what: e.WordsHeard | e.TextTyped | a.RecordFate | a.AnswerTyped) -> Message:
+    """The message about the caller's words; with their length, in characters, where not all of them are told."""
+    match what:
+        case e.WordsHeard(text=text):
+            facts = {"what": "held", "kind": Kind.SPOKEN.value}
+        case e.TextTyped(text=text):
+            facts = {"what": "held", "kind": Kind.TYPED.value}
+        case a.RecordFate(words=Held(text=text, kind=kind), fate=fate):
+            facts = {"what": "fate", "kind": kind.value, "fate": fate.value}
+        case a.AnswerTyped(text=text):
+            facts = {"what": "fate", "kind": Kind.TYPED.value, "fate": "answered"}
+    length = {"length": len(text)} if len(text) > TEXT else {}
+    return {**facts, "text": text[:TEXT], **length}
 
 
 def decided(receipt: QuestionReceipt) -> Message:
