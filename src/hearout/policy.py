@@ -154,12 +154,23 @@ def _check_seconds(name: str, value: object, *, positive: bool) -> None:
         )
 
 
-def _check_language(code: object) -> None:
-    if not isinstance(code, str) or (code and not re.fullmatch(r"[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})*", code)):
-        raise PolicyError(
-            f'language must be a code like "en" or "pt-BR", or "" for what the STT says, not {code!r}',
-            setting="language",
-        )
+def refusal_of_language(code: object) -> str:
+    """Why this names no language, as a sentence; empty where it names one, or is empty."""
+    if isinstance(code, str) and (not code or re.fullmatch(r"[a-zA-Z]{2,3}([-_][a-zA-Z0-9]{2,8})*", code)):
+        return ""
+    return f'language must be a code like "en" or "pt-BR", or "" for what the STT says, not {code!r}'
+
+
+def refusal(name: str, value: object, kind: type) -> str:
+    """Why a value is not of its kind, as a sentence; empty where it is.
+
+    A string that reads like a choice (``answer="drop"``) is none: it would be taken for another choice, silently.
+    """
+    if isinstance(value, kind):
+        return ""
+    if issubclass(kind, Enum):
+        return f"{name} must be one of {', '.join(map(str, kind))}, not {value!r}"
+    return f"{name} must be {'a string' if kind is str else f'{kind.__name__}(…)'}, not {value!r}"
 
 
 def _check_words(more: object) -> None:
@@ -237,18 +248,15 @@ class Policy:
     early_instructions: str | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in (("cut_in", CutIn), ("timeouts", Timeouts)):
-            if not isinstance(getattr(self, name), kind):
-                raise PolicyError(f"{name} must be {kind.__name__}(…), not {getattr(self, name)!r}", setting=name)
-        for name, choice in _CHOICES:
-            if not isinstance(getattr(self, name), choice):
-                choices = ", ".join(map(str, choice))
-                raise PolicyError(f"{name} must be one of {choices}, not {getattr(self, name)!r}", setting=name)
+        for name, kind in _KINDS.items():
+            if why := refusal(name, getattr(self, name), kind):
+                raise PolicyError(why, setting=name)
         if self.early_instructions is not None and not self.early_instructions.strip():
             raise PolicyError(
                 "early_instructions is empty: the LLM would take an early yes for consent", setting="early_instructions"
             )
-        _check_language(self.language)
+        if why := refusal_of_language(self.language):
+            raise PolicyError(why, setting="language")
         _check_words(self.more_words)
         if not isinstance(self.may_press, frozenset | set) or not all(isinstance(one, str) for one in self.may_press):
             raise PolicyError(f"may_press must be a set of identities, not {self.may_press!r}", setting="may_press")
@@ -260,12 +268,15 @@ class Policy:
                 raise PolicyError(f"{name} must be a whole number of 1 or more, not {value!r}", setting=name)
 
 
-_CHOICES: tuple[tuple[str, type[Enum]], ...] = (
-    ("answer", Answer),
-    ("redeliver", Redeliver),
-    ("words_on_receipt", Retention),
-    ("text_on_receipt", Retention),
-)
+OF_ONE_UTTERANCE: Mapping[str, type] = {"cut_in": CutIn, "answer": Answer, "redeliver": Redeliver}
+"""The choices that a single announcement may make for itself, each with its kind."""
+
+_KINDS: Mapping[str, type] = {
+    **OF_ONE_UTTERANCE,
+    "timeouts": Timeouts,
+    "words_on_receipt": Retention,
+    "text_on_receipt": Retention,
+}
 
 
 def choices_to_json(choices: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`announce()`: arguments, result and receipt. Calls in virtual time."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -239,6 +240,36 @@ def test_nothing_to_say_is_refused(text: str, id: str | None) -> None:
     call(agent=reading(read), ends_after=3.0)
 
     assert len(complaints) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"text": "😀 👍🏽"}, "no word in the text"),
+        ({"text": "<break time='1s'/>"}, "no word in the text"),
+        ({"text": None}, "text must be a string, not None"),
+        ({"id": 7}, "id must be a string, not 7"),
+        ({"cut_in": "0"}, "cut_in must be CutIn"),
+        ({"answer": "drop"}, "answer must be one of .*Answer.DROP"),
+        ({"redeliver": "never"}, "redeliver must be one of .*Redeliver.NEVER"),
+        ({"acknowledge": True}, "acknowledge must be a string"),
+        ({"acknowledge_keys": 1}, "acknowledge_keys must be a string"),
+    ],
+)
+def test_what_is_no_choice_is_refused_before_anything_is_said(wrong: dict[str, Any], why: str) -> None:
+    """A string that reads like a choice was taken for none of them: `cut_in="0"` broke the caller's keys and words."""
+    complaints: list[Exception] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        try:
+            session.announce(**{"text": NOTICE, "id": "notice"} | wrong)
+        except AnnouncementError as error:
+            complaints.append(error)
+
+    result = call(agent=reading(read), ends_after=3.0)
+
+    assert [re.search(why, str(one)) is not None for one in complaints] == [True], complaints
+    assert said(result) == []
 
 
 def test_before_and_after_the_call_it_is_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from livekit.agents import AMD, Agent
 
-from hearout import AgentSession, AskOutcome, Callee, CallerAnswer, CutIn, Fate, Outcome, YesNo
+from hearout import AgentSession, AskOutcome, Callee, CallerAnswer, CutIn, Fate, Outcome, SettingsError, YesNo
 from hearout.receipts import Cause
 from hearout.testing import LLM, TTS, Call, Do, HangUp, Press, Reply, Result, Return, Say, UseTool, first_sound
 from hearout.testing._llm import ScriptedLLM
@@ -125,3 +125,11 @@ def test_the_verdict_of_livekits_detection_is_followed(label: str, greeting: str
 
     assert verdicts == [label]
     assert answer.outcome is outcome
+
+
+def test_who_answered_is_no_string() -> None:
+    """`answered_by("machine")` was taken for a person, whose yes counts."""
+    call = Call(
+        agent=Outbound, caller=[Do(1.0, lambda s: s.answered_by("machine"), raises=SettingsError)], ends_after=3
+    )
+    assert call.play().errors == []

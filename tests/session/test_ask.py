@@ -282,12 +282,54 @@ def test_an_answer_can_be_revoked() -> None:
     [
         (lambda: Choices("one"), "choices"),
         (lambda: Choices("a", "b", phrases={"c": ["x"]}), "choices"),
+        (lambda: Choices("sales", "support", phrases={"sales": "buy"}), "choices"),  # type: ignore[dict-item]
+        (lambda: Choices("sales", "support", phrases={"sales": [""]}), "choices"),
+        (lambda: Choices("sales", "support", phrases={"sales": ["Support!"]}), "choices"),
+        (lambda: Choices("Sales", "sales"), "choices"),
         (lambda: Digits(0), "choices"),
         (lambda: YesNo(keys={"x": "yes"}), "keys"),
         (lambda: YesNo(keys={"1": "maybe"}), "keys"),
+        (lambda: YesNo(keys="12"), "keys"),  # type: ignore[arg-type]
+        (lambda: YesNo(keys={1: "yes"}), "keys"),  # type: ignore[dict-item]
     ],
 )
 def test_choices_that_make_no_sense_are_refused(wrong: Callable[[], object], field: str) -> None:
     with pytest.raises(QuestionError) as refused:
         wrong()
     assert refused.value.field == field
+
+
+async def _yes(_: str) -> str:
+    return "yes"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"text": "…"},
+        {"text": None},
+        {"id": None},
+        {"version": 3},
+        {"repeat": "?!"},
+        {"aside": "answer"},
+        {"silence": "implied"},
+        {"language": "German"},
+        {"decide": "yes"},
+        {"decide": _yes},
+    ],
+)
+def test_what_is_no_question_is_refused_before_anything_is_said(wrong: dict[str, Any]) -> None:
+    """Each was taken for something else: `silence="implied"` for nothing, an async `decide` for a refusal to confirm."""
+    fields: list[str] = []
+
+    class Wrong(Agent):
+        async def on_enter(self) -> None:
+            try:
+                self.session.ask(**{"text": RECORD, "id": "consent"} | wrong)
+            except QuestionError as error:
+                fields.append(error.field)
+
+    result = Call(agent=lambda: Wrong(instructions=""), ends_after=3.0).play()
+
+    assert fields == list(wrong)
+    assert spoken(result) == []

@@ -16,7 +16,7 @@ from livekit.agents import inference
 from livekit.agents.voice.agent_session import SessionConnectOptions
 from livekit.agents.voice.room_io import RoomInputOptions, RoomOptions, TextInputOptions
 
-from hearout import AgentSession, SettingsError
+from hearout import AgentSession, CutIn, SettingsError
 from hearout._session import settings
 
 
@@ -96,6 +96,21 @@ def test_the_room_cannot_be_allowed_to_drive_the_session(caplog: pytest.LogCaptu
     assert "session_host=True" in caplog.text
     with pytest.raises(SettingsError, match="session_host"):
         started({"session_host": True}, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "change"),
+    [
+        ({"policy": CutIn(keys="0")}, r"policy must be Policy\(…\)"),
+        ({"policy": {}}, r"policy must be Policy\(…\)"),
+        ({"ledger": "postgresql://user:secret@host/book"}, r"ledger must be hearout\.Ledger\("),
+    ],
+)
+def test_what_is_no_policy_or_ledger_is_refused_at_construction(wrong: dict[str, Any], change: str) -> None:
+    with pytest.raises(SettingsError, match=change) as refused:
+        made(AgentSession, **wrong)
+    assert refused.value.setting == next(iter(wrong))
+    assert "secret" not in str(refused.value)
 
 
 EXAMPLES = json.loads((Path(__file__).parent / "data" / "livekit_examples.json").read_text())

@@ -80,8 +80,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     ) -> None:
         self._stock = Process.stock
         self._strict = strict
-        self._choices = policy or Policy()
-        self._ledger = ledger
+        self._choices, self._ledger = settings.own_arguments(policy, ledger)
         self._bridge: Bridge | None = None
         self._floor_listeners: list[FloorListener] = []
         self._grace_task: asyncio.Task[None] | None = None

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from livekit.agents.types import NOT_GIVEN
@@ -12,8 +12,9 @@ from livekit.agents.voice import SpeechHandle
 
 from .._floor import events as e
 from .._floor.actions import Resume, SayAgain
+from .._text import has_words
 from ..errors import AlreadyOwedError, AnnouncementError, FloorClosedError
-from ..policy import KEYS
+from ..policy import KEYS, OF_ONE_UTTERANCE, refusal
 from ..receipts import Receipt
 from .speeches import SpeechRequest, name_of
 
@@ -37,8 +38,9 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
         choices: the rest of what :class:`hearout._session.speeches.SpeechRequest` takes.
 
     Raises:
-        AnnouncementError: there is nothing to say, the text is not that of the audio, or there are no such keys.
+        AnnouncementError: there is nothing to say, the text is not that of the audio, or a choice is none.
     """
+    _check_kinds({"text": text, "id": id} | choices)
     if isinstance(every := choices.get("every", 0.0), bool) or not 0 <= every < math.inf or 0 < every < LEAST:
         raise AnnouncementError(f"every={every!r} makes no sense: give {LEAST:g} seconds or more, or 0 for never again")
     if set(keys := choices.get("acknowledge_keys", "")) - set(KEYS):
@@ -46,8 +48,9 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
     if id is not None and not id.strip():
         raise AnnouncementError("the id of an announcement is empty; give it a name, or leave it out")
     if audio is None:
-        if not text.strip():
-            raise AnnouncementError("there is nothing to announce: the text is empty")
+        if not has_words(text):
+            what = "there is no word in the text" if text.strip() else "the text is empty"
+            raise AnnouncementError(f"there is nothing to announce: {what}", id=id or "")
         return SpeechRequest(id or "", text, **choices)
     if text.strip() and text.split() != audio.text.split():
         raise AnnouncementError(
@@ -57,6 +60,15 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
     sentences = tuple((sentence.begin, sentence.text) for sentence in audio.sentences)
     choices |= {"expected": audio.seconds, "sentences": sentences, "frames": audio.frames}
     return SpeechRequest(id or audio.id, audio.text, **choices)
+
+
+def _check_kinds(given: Mapping[str, Any]) -> None:
+    kinds = {"text": str, "id": str, "acknowledge": str, "acknowledge_keys": str, **OF_ONE_UTTERANCE}
+    may_be_none = {"id", *OF_ONE_UTTERANCE}
+    for name, kind in kinds.items():
+        value = given.get(name, "" if kind is str else None)
+        if not (value is None and name in may_be_none) and (why := refusal(name, value, kind)):
+            raise AnnouncementError(why, id=str(given["id"] or ""))
 
 
 class OwedHandle(Generic[T]):

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING
 from .._floor import actions as a
 from .._floor import events as e
 from .._floor.answering import Expected
+from .._text import has_words, split
 from ..errors import AlreadyOwedError, QuestionError
-from ..policy import KEYS, Redeliver
+from ..policy import KEYS, Redeliver, refusal, refusal_of_language
 from ..receipts import AskOutcome, Basis, Kind, Level, Outcome, QuestionReceipt, Receipt
 from .announce import OwedHandle
 from .call_receipts import CallReceipts
@@ -92,8 +94,13 @@ class Choices:
             raise QuestionError("Choices needs two names or more, none of them empty and none twice", field="choices")
         if unknown := set(phrases or ()) - set(names):
             raise QuestionError(f"phrases are of {sorted(unknown)}, which are no choices", field="choices")
+        for name, several in (phrases or {}).items():
+            if isinstance(several, str) or not all(isinstance(one, str) and has_words(one) for one in several):
+                why = f"phrases[{name!r}] must be a list of phrases, each with a letter or digit, not {several!r}"
+                raise QuestionError(why, field="choices")
         object.__setattr__(self, "names", names)
         object.__setattr__(self, "phrases", {name: (name, *(phrases or {}).get(name, ())) for name in names})
+        _check_apart(self.phrases)
         object.__setattr__(self, "keys", dict(keys or {}))
         _check_keys(self.keys, self.names)
 
@@ -113,9 +120,20 @@ class Digits:
             raise QuestionError(f"Digits takes a number from 1 to 20, not {self.count!r}", field="choices")
 
 
+def _check_apart(phrases: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a phrase that makes two choices: whoever says it would never be understood."""
+    makes: dict[tuple[str, ...], str] = {}
+    for name, several in phrases.items():
+        for phrase in several:
+            if (other := makes.setdefault(tuple(split(phrase)), name)) != name:
+                raise QuestionError(f"{phrase!r} makes both {other!r} and {name!r}", field="choices")
+
+
 def _check_keys(keys: Mapping[str, str], names: tuple[str, ...]) -> None:
+    if not isinstance(keys, Mapping):
+        raise QuestionError(f'keys must be a mapping like {{"1": "yes"}}, not {keys!r}', field="keys")
     for key, choice in keys.items():
-        if key not in KEYS or len(key) != 1:
+        if not isinstance(key, str) or key not in KEYS or len(key) != 1:
             raise QuestionError(f"{key!r} is no key of a telephone (0-9, *, #, A-D)", field="keys")
         if choice not in names:
             raise QuestionError(f"key {key} makes {choice!r}, which is none of {', '.join(names)}", field="keys")
@@ -181,6 +199,16 @@ class QuestionHandle(OwedHandle[CallerAnswer]):
         return f"<QuestionHandle {self.id!r} {self._result.result().outcome.value if self.done() else 'is open'}>"
 
 
+_KINDS: Mapping[str, type] = {
+    "text": str,
+    "id": str,
+    "version": str,
+    "repeat": str,
+    "aside": Aside,
+    "silence": Silence,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What `AgentSession.ask()` was given; its arguments are described there.
@@ -202,9 +230,22 @@ class Question:
     language: str = ""
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            if why := refusal(name, getattr(self, name), kind):
+                raise QuestionError(why, field=name)
         for name in ("text", "id"):
-            if not str(getattr(self, name)).strip():
+            if not getattr(self, name).strip():
                 raise QuestionError(f"a question needs its {name}: it is empty", field=name)
+        for name in ("text", "repeat"):
+            if (text := getattr(self, name)) and not has_words(text):
+                raise QuestionError(f"there is no word in {name}={text!r}: nothing would be asked", field=name)
+        if why := refusal_of_language(self.language):
+            raise QuestionError(why, field="language")
+        if self.decide is not None and (not callable(self.decide) or inspect.iscoroutinefunction(self.decide)):
+            raise QuestionError("decide must be a plain function, not async: nothing awaits it", field="decide")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
         if not isinstance(self.choices, YesNo | Choices | Digits):
             raise QuestionError(
                 f"choices must be YesNo(…), Choices(…) or Digits(…), not {self.choices!r}", field="choices"

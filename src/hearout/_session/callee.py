@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from livekit.agents import AMDPredictionEvent
 
 from .._floor import events as e
+from ..errors import SettingsError
+from ..policy import refusal
 
 if TYPE_CHECKING:
     from .bridge import Bridge
@@ -50,7 +52,13 @@ class CalleeWatch:
             amd._on_transcript(text)
 
     def answered_by(self, callee: Callee) -> None:
-        """Tell the floor and the room, and take back what a machine has chosen."""
+        """Tell the floor and the room, and take back what a machine has chosen.
+
+        Raises:
+            SettingsError: this says nobody.
+        """
+        if why := refusal("callee", callee, Callee):
+            raise SettingsError(why, setting="callee")
         machine = callee is Callee.MACHINE
         self._call.feed(e.AnsweredBy(machine=machine))
         if (room := self._call.room) is not None:

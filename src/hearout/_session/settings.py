@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias, cast
 
+from livekit.agents.types import NotGivenOr
 from livekit.agents.utils import is_given
 from livekit.agents.voice import AgentSession
 from livekit.agents.voice.room_io import (
@@ -21,6 +22,8 @@ from livekit.agents.voice.room_io import (
 )
 
 from ..errors import SettingsError
+from ..ledger import Ledger
+from ..policy import Policy, refusal
 
 logger = logging.getLogger("hearout")
 
@@ -67,6 +70,22 @@ class WhileNothingIsOwed:
 
     def __bool__(self) -> bool:
         return self.chosen and not self._owes()
+
+
+def own_arguments(policy: Policy | None, ledger: NotGivenOr[Ledger | None]) -> tuple[Policy, NotGivenOr[Ledger | None]]:
+    """The arguments of hearout's session that LiveKit's has not, with the policy that holds.
+
+    Raises:
+        SettingsError: one is of another kind.
+    """
+    policy = Policy() if policy is None else policy
+    if why := refusal("policy", policy, Policy):
+        raise SettingsError(why, setting="policy")
+    if is_given(ledger) and ledger is not None and not isinstance(ledger, Ledger):
+        # not what was given: a URL may hold a password
+        why = f'ledger must be hearout.Ledger("sqlite:///receipts.db"), not a {type(ledger).__name__}'
+        raise SettingsError(why, setting="ledger")
+    return policy, ledger
 
 
 def session_arguments(given: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
