@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from livekit import rtc
-from livekit.agents import Agent, RunContext, function_tool
+from livekit.agents import Agent, ChatContext, RunContext, function_tool
 
 from harness.scenes import NOTICE, QUESTION, SECOND, Reading, call, fates, reading, said
 from hearout import (
@@ -28,7 +28,7 @@ from hearout import (
 from hearout._pipeline.own_audio import own_audio
 from hearout._pipeline.retry import SPEECH
 from hearout.receipts import Cause
-from hearout.testing import LLM, TTS, Call, Do, Press, Say, UseTool, first_sound
+from hearout.testing import LLM, TTS, Call, Do, Press, Say, UseTool, first_sound, from_end
 from hearout.testing._llm import Reply
 
 
@@ -214,6 +214,52 @@ def test_it_works_in_a_tool() -> None:
 
     assert [one.outcome for one in agent.got] == [Outcome.FINISHED]
     assert said(result) == ["One moment.", SECOND, "Here it is."]
+
+
+class LookingUp(Agent):
+    """Announces in a tool, and waits for the receipt."""
+
+    def __init__(self, *, more: float = 0.0) -> None:
+        super().__init__(instructions="Answer briefly.")
+        self.more = more
+
+    @function_tool
+    async def look_up(self, context: RunContext[None]) -> str:
+        """Look something up."""
+        await self.session.announce(NOTICE, id="notice")
+        await asyncio.sleep(self.more)
+        return "found"
+
+
+def looked_up(context: ChatContext) -> Reply | str:
+    """What a model says that answers the last thing that nobody has answered."""
+    last = [one for one in context.items if one.type in ("message", "function_call_output")][-1]
+    asked = [one.text_content or "" for one in context.messages() if one.role == "user"][-1]
+    answered = any("It has changed" in (one.text_content or "") for one in context.messages())
+    if asked == QUESTION and not answered:
+        return "It has changed."
+    return "Found it." if last.type == "function_call_output" else Reply("", tools=(UseTool("look_up"),))
+
+
+@pytest.mark.parametrize("turns", [None, "manual"])
+@pytest.mark.parametrize("more", [0.0, 4.0])
+def test_what_is_said_over_an_announcement_of_a_tool_is_answered_once(more: float, turns: str | None) -> None:
+    """LiveKit gives what follows a tool all that was said meanwhile: it was answered there, and a second time."""
+    options: dict[str, Any] = {} if turns is None else {"turn_detection": turns}
+    commits = [Do(2.5, lambda s: s.commit_user_turn()), Do(from_end(-0.5), lambda s: s.commit_user_turn())]
+    result = Call(
+        agent=lambda: LookingUp(more=more),
+        session=lambda **models: AgentSession(**models, **options),
+        caller=[Say(1.0, "look it up"), Say(first_sound(1.0), QUESTION), *(commits if turns else [])],
+        llm=LLM(looked_up),
+        ends_after=40.0,
+        ends_quiet=8.0,
+    ).play()
+
+    assert said(result) == [NOTICE, "It has changed.", "Found it."], result.describe()
+    assert fates(result) == [(QUESTION, "delivered")]
+    context = [text for _, text in result.requests[-1].context]
+    assert ("It has changed." in context) is (QUESTION in context)  # the LLM sees it answered, or not at all
 
 
 def test_speech_requested_in_livekits_own_way_has_a_receipt_by_its_text() -> None:

@@ -42,6 +42,9 @@ class Watcher(RetryWatcher, Protocol):
     def model_asked(self, handle: SpeechHandle) -> None:
         """The LLM is asked for it, or for what follows a tool."""
 
+    def to_ask(self, handle: SpeechHandle, context: llm.ChatContext) -> llm.ChatContext:
+        """The context for it, without what another speech is to answer."""
+
     def tool_called(self, handle: SpeechHandle) -> None:
         """The LLM called a tool in it."""
 
@@ -119,6 +122,7 @@ class Nodes:
         handle, ready = SPEECH.get(), None
         if handle is not None:
             self._watcher.model_asked(handle)
+            chat_ctx = self._watcher.to_ask(handle, chat_ctx)
             ready = self._watcher.prepared(handle)
         if ready is not None and ready.answers(chat_ctx, tools, model_settings):
             chunks: Any = self._retry.llm_node(lambda *_: ready.chunks())(chat_ctx, tools, model_settings)

@@ -44,6 +44,10 @@ class Answers:
         self._delivered: dict[str, PreparedAnswer] = {}
         """By the speech that it is for."""
         self._answering: str | None = None
+        self._with_tools: set[str] = set()
+        """The speeches that called a tool and are not over; what follows the tool is asked of the LLM later."""
+        self._turns: dict[str, tuple[str, frozenset[str]]] = {}
+        """By the speech that answers a delivered turn: its message, and the speeches whose tools ran then."""
 
     def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
         """The answer that was prepared for this speech."""
@@ -93,7 +97,8 @@ class Answers:
             self._start(ready.drop())
 
     def forget(self, handle: SpeechHandle) -> None:
-        """The speech is over: what was prepared for it is not needed any more."""
+        """Drop the prepared answer and the turn of a speech that is over."""
+        self._turns.pop(handle.id, None)
         if (ready := self._delivered.pop(handle.id, None)) is not None:
             self._start(ready.drop())
 
@@ -106,6 +111,22 @@ class Answers:
     def turn_of(self, agent: Agent) -> asyncio.Lock:
         """Held from an agent's hook to its answer."""
         return self._call.wrap(agent).turn
+
+    def uses_tools(self, handle: SpeechHandle) -> None:
+        """The LLM called a tool in this speech."""
+        if handle.id not in self._with_tools:
+            self._with_tools.add(handle.id)
+            handle.add_done_callback(lambda done: self._with_tools.discard(done.id))
+
+    def without_turns_of_others(self, handle: SpeechHandle, context: llm.ChatContext) -> llm.ChatContext:
+        """The context of what follows a tool, without the turns delivered meanwhile that have an answer of their own.
+
+        LiveKit adds them (1.8.9), so that what was said over a tool's announcement would be answered twice.
+        """
+        others = {message for message, before in self._turns.values() if handle.id in before}
+        if not any(item.id in others for item in context.items):
+            return context
+        return llm.ChatContext([item for item in context.items if item.id not in others])
 
     async def deliver(self, held: tuple[Held, ...], number: int | None, *, over_noise: bool) -> None:
         """Give the agent its turn, as LiveKit does (1.8.9, ``_user_turn_completed_impl``).
@@ -129,9 +150,10 @@ class Answers:
                     allow_interruptions=False if over_noise else NOT_GIVEN,
                 )
             self._answering = handle.id
+            self._turns[handle.id] = message.id, frozenset(self._with_tools)
+            handle.add_done_callback(self.forget)
             if ready is not None:
                 self._delivered[handle.id] = ready
-                handle.add_done_callback(self.forget)
                 ready = None
         except StopResponse:
             pass

@@ -325,7 +325,11 @@ class Inbound:
         speech.model_asked()
         self._feed(e.ModelAsked(speech.id))
 
+    def to_ask(self, handle: SpeechHandle, context: llm.ChatContext) -> llm.ChatContext:
+        return self._answers.without_turns_of_others(handle, context)
+
     def tool_called(self, handle: SpeechHandle) -> None:
+        self._answers.uses_tools(handle)
         self._of(handle, lambda speech: self._feed(e.ToolCalled(speech.id)))
 
     def prepared(self, handle: SpeechHandle) -> PreparedAnswer | None:
