@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 START = 30.0
 """Seconds after which an agent that has not begun a session is given up."""
 
+JOB_ENDS, WORKER_ENDS = 5.0, 1.0
+"""Seconds that a worker with a job is given to end, and one without: that waits for nothing of the agent's. Of an
+executor that its pool is making, LiveKit (1.8.9) waits for the end of its prewarm, or for ever; and the pool makes a second
+one by chance, where the worker's thread has to wait for its core."""
+
 
 def console(
     server: AgentServer,
@@ -229,7 +234,11 @@ class _Worker:
     @property
     def job_ended(self) -> bool:
         """Whether the job began, and has ended: LiveKit ends one whose entrypoint raises."""
-        return self._job is not None and self._job.done() and not self._server.active_jobs
+        return self._has_begun and not self._server.active_jobs
+
+    @property
+    def _has_begun(self) -> bool:
+        return self._job is not None and self._job.done()
 
     def start(self) -> None:
         self._server.update_options(job_executor_type=JobExecutorType.THREAD)
@@ -238,10 +247,11 @@ class _Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the worker and its job; a job that does not end within 5 s is left to the process's end."""
+        """End the worker and its job; what does not end in time is left to the process's end."""
+        within = JOB_ENDS if self._has_begun and self._server.active_jobs else WORKER_ENDS
         with contextlib.suppress(TimeoutError, RuntimeError):
-            asyncio.run_coroutine_threadsafe(self._server.aclose(), self._loop).result(5)
-        self._thread.join(5)
+            asyncio.run_coroutine_threadsafe(self._server.aclose(), self._loop).result(within)
+            self._thread.join(within)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
