@@ -33,8 +33,8 @@ START = 30.0
 
 JOB_ENDS, WORKER_ENDS = 5.0, 1.0
 """Seconds that a worker with a job is given to end, and one without: that waits for nothing of the agent's. Of an
-executor that its pool is making, LiveKit (1.8.9) waits for the end of its prewarm, or for ever; and the pool makes a second
-one by chance, where the worker's thread has to wait for its core."""
+executor that its pool is making, LiveKit (1.8.9) waits for the end of its prewarm, or for ever; and the pool makes a
+second one by chance, where the worker's thread has to wait for its core."""
 
 
 def console(
