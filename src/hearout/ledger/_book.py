@@ -17,7 +17,7 @@ from . import _leases as leases
 from . import _names as names
 from . import _tables as tables
 from ._chain import GENESIS, CallName, Plaintext, canonical, plain, pseudonym, renamed, row_hash
-from ._checkpoint import Checkpoint
+from ._checkpoint import ANCHOR, Checkpoint
 from ._entries import Record, RowKind, Unfinished, unfinished
 from ._leases import LEASE
 from ._merkle import Tree
@@ -199,12 +199,7 @@ class Ledger:
         """The book's head, to be kept elsewhere (an *anchor*); None while the book has no row."""
         with self.transaction() as connection:
             row = connection.execute(sa.select(HEADS).where(HEADS.c.book == self.book)).one_or_none()
-        if row is None or row.seq == 0:
-            return None
-        tree = self._tree(row.seq, row.peaks)
-        if not isinstance(row.at, int | float):  # SQLite keeps a text where a number was
-            raise DamagedHeadError(f"the head of book {self.book!r} was changed: it has no time")
-        return Checkpoint(self.book, tree.size, tree.root.hex(), row.hash, float(row.at), row.note)
+        return None if row is None or row.seq == 0 else self._read_head(row)[1]
 
     def forget(self, call: str, *, by: str, now: float, text: bool = False) -> int:
         """Remove the caller's words and all names of a call from beside the chain; a row says so.
@@ -293,29 +288,32 @@ class Ledger:
             first = "INSERT INTO hearout_heads (book, seq, hash, at, peaks, note) VALUES (:book, 0, :hash, 0, '[]', '')"
             connection.execute(sa.text(f"{first} ON CONFLICT DO NOTHING"), {"book": self.book, "hash": GENESIS})
             found = connection.execute(head).one()
-        tree = self._tree(found.seq, found.peaks)
-        self._check_head(found, tree)
-        return Head(str(found.hash), tree)
+        tree, there = self._read_head(found)
+        self._check_head(there)
+        return Head(there.head, tree)
 
-    def _tree(self, size: int, peaks: str) -> Tree:
+    def _read_head(self, row: sa.Row[Any]) -> tuple[Tree, Checkpoint]:
         try:
-            return Tree(index(size), map(bytes.fromhex, read_json(peaks)))
+            tree = Tree(index(row.seq), map(bytes.fromhex, read_json(row.peaks)))
+            known = {"schema": ANCHOR, "size": tree.size, "root": tree.root.hex(), "head": row.hash}
+            return tree, Checkpoint.from_json(known | {"book": self.book, "at": row.at, "note": row.note})
         except (ValueError, TypeError, OverflowError) as error:
-            raise DamagedHeadError(f"the head of book {self.book!r} was changed: it fits no {size} rows") from error
+            raise DamagedHeadError(f"the head of book {self.book!r} was changed: it fits no {row.seq} rows") from error
+        except LedgerError as error:  # SQLite keeps any value in any column
+            raise DamagedHeadError(f"the head of book {self.book!r} was changed: {error}") from error
 
-    def _check_head(self, row: sa.Row[Any], tree: Tree) -> None:
+    def _check_head(self, there: Checkpoint) -> None:
         """Whether a row may follow: what is signed next would stand for all that is there."""
-        if tree.size < self._written:
+        if there.size < self._written:
             raise LedgerError(
-                f"book {self.book!r} has {tree.size} rows, and this process wrote row {self._written}: "
+                f"book {self.book!r} has {there.size} rows, and this process wrote row {self._written}: "
                 "some were cut off; see what hearout receipts verify says"
             )
         if self._verifier is None:
-            if row.note:
+            if there.note:
                 raise LedgerError(f"book {self.book!r} is signed; set HEAROUT_LEDGER_KEY (or another HEAROUT_BOOK)")
             return
-        there = Checkpoint(self.book, tree.size, tree.root.hex(), row.hash, row.at, row.note)
-        if tree.size and not there.is_signed(self._verifier):
+        if there.size and not there.is_signed(self._verifier):
             raise LedgerError(
                 f"the head of book {self.book!r} is not signed with this key, so nothing is added to it: see what "
                 "hearout receipts verify says, and begin another book (HEAROUT_BOOK)"

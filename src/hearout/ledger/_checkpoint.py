@@ -25,7 +25,7 @@ ANCHOR = "hearout.anchor"
 """What an anchor's line calls itself: other lines of a log are passed over."""
 
 
-LAST = 2.5e11
+LATEST = 2.5e11
 """Seconds since 1970 that no calendar goes beyond."""
 
 
@@ -97,7 +97,7 @@ class Checkpoint:
                 raise LedgerError(f"its field {name} is missing or wrong")
         if not all(re.fullmatch("[0-9a-f]{64}", line[name]) for name in ("root", "head")) or line["size"] < 0:
             raise LedgerError("its root, head or size is wrong")
-        if not 0 <= line["at"] < LAST:
+        if not 0 <= line["at"] < LATEST:
             raise LedgerError("its time is wrong")
         return cls(**{name: line[name] for name in kinds})
 

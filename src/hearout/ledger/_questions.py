@@ -6,14 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..errors import ReceiptError
 from ..policy import Retention
 from ..receipts import Fate, Outcome, QuestionReceipt
 from ..receipts._codec import question_from_json, question_to_json
 from ._book import Ledger
 from ._chain import Plaintext, plain, restored
 from ._entries import Entry, Record, RowKind, checked, redacted_content
-from ._read import beside, changed, entries, found_rows, known_content
+from ._read import UNREADABLE, changed, entries, found_rows, known_content
 from ._tables import ROWS, of_call
 
 
@@ -42,14 +41,12 @@ def questions(
     revoked = {row.of: row for row in reversed(_rows(ledger, RowKind.REVOKED, call, id))}  # the first one stands
     for row in _rows(ledger, RowKind.ASKED, call, id):
         try:
-            said = beside(row)
-            receipt = question_from_json(restored(known_content(row.content, row, "names")["receipt"], said))
-        except (ReceiptError, ValueError, TypeError, LookupError) as error:
+            content, said = known_content(row)
+            receipt = replace(question_from_json(restored(content["receipt"], said)), entry=row.entry)
+            if (later := revoked.get(row.seq)) is not None:
+                receipt = replace(receipt, revoked=known_content(later)[0]["reason"], revoked_at=later.at)
+        except UNREADABLE as error:
             raise changed(row.seq) from error
-        receipt = replace(receipt, entry=row.entry)
-        if (later := revoked.get(row.seq)) is not None:
-            reason = known_content(later.content, later, "names")["reason"]
-            receipt = replace(receipt, revoked=reason, revoked_at=later.at)
         yield row.at, receipt
 
 

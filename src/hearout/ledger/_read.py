@@ -1,5 +1,6 @@
 """Reading a book: what was said to whom, whether any row was changed, and every row for keeping elsewhere."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -14,16 +15,19 @@ from ..receipts import Outcome, Receipt
 from ..receipts._codec import Json, from_json
 from ._book import DamagedHeadError, Ledger
 from ._chain import CallName, Plaintext, parsed, renamed, restored
-from ._checkpoint import Checkpoint
+from ._checkpoint import LATEST, Checkpoint
 from ._entries import Entry, RowKind, amended
 from ._leases import said_over, told
 from ._merkle import Forest
 from ._signing import Verifier
 from ._tables import HEADS, LEASES, NAMES, ROWS, SAID, of_call
-from ._verify import WRITTEN, ChainVerdict, Checker, Fault, Forgettings, Link, plaintext
+from ._verify import FOUND_BY, WRITTEN, ChainVerdict, Checker, Fault, Forgettings, Link, plaintext
 
 CHUNK = 1000
 """Rows that are read at once."""
+
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError)
+"""The errors of what somebody changed: SQLite keeps any value in any column."""
 
 FIRST = ROWS.alias("first")
 LAST = ROWS.alias("last")
@@ -42,13 +46,10 @@ def entries(
         amendments = _amendments(ledger, page)
         for row in page:
             try:
-                first = known_content(row.content, row, "names")
-                last = known_content(row.last_content, row, "last_names") if row.last_content else None
-                promised, settled = (first, last) if row.kind == RowKind.OWED.value else (None, first)
-                known = last is not None and row.mac is not None and ledger.seal.fits(row.seq, row.content, row)
+                known = bool(row.last_content) and row.mac is not None and ledger.seal.fits(row.seq, row.content, row)
                 words = said_over(row.held) if known else ()
-                yield _entry(row, promised, settled, amendments[row.last_seq or row.seq], now, words)
-            except (ValueError, TypeError, LookupError) as error:
+                yield _entry(row, amendments[row.last_seq or row.seq], now, words)
+            except UNREADABLE as error:
                 raise changed(row.seq) from error
 
 
@@ -126,57 +127,55 @@ def _names_of(rows: Any) -> sa.ColumnElement[bool]:
     return sa.and_(NAMES.c.book == rows.c.book, NAMES.c.call == rows.c.call)
 
 
-def known_content(content: str, row: sa.Row[Any], beside: str) -> Json:
-    """A row's content, with the names that are kept of the people in it.
+def known_content(row: sa.Row[Any], prefix: str = "") -> tuple[Json, Plaintext]:
+    """The content of a row, with the names that are kept; and what stands beside the row.
 
     Args:
         row: has the `name` of its call.
-        beside: the column of `row` that has the names.
+        prefix: of the columns that have the content, and what stands beside it.
 
     Raises:
-        ValueError, TypeError, LookupError: it was changed.
+        ValueError, TypeError, LookupError, AttributeError: it was changed.
     """
-    names = read_json(getattr(row, beside) or "{}")
-    document = parsed(content)
-    if row.name is not None:
-        names |= {document["call"]: row.name}
-    return renamed(document, lambda one: str(names.get(one, one)))
+    document, said = parsed(getattr(row, f"{prefix}content")), beside(row, prefix)
+    if not 0 <= document["at"] < LATEST or any(document[name] != getattr(row, name) for name in FOUND_BY if not prefix):
+        raise ValueError("its time, or the columns by which it is found")
+    names = {**(said.names or {}), **({} if row.name is None else {document["call"]: row.name})}
+    return renamed(document, lambda one: names.get(one, one)), said
 
 
-def _entry(
-    row: sa.Row[Any],
-    first: Json | None,
-    last: Json | None,
-    amendments: Sequence[sa.Row[Any]],
-    now: float,
-    said_over_it: tuple[str, ...],
-) -> Entry:
-    said = beside(row)
-    added = [known_content(one.content, one, "names") for one in amendments]
+def _entry(row: sa.Row[Any], amendments: Sequence[sa.Row[Any]], now: float, said_over_it: tuple[str, ...]) -> Entry:
+    content, said = known_content(row)
+    first, last, its_own = (content, None, said) if row.kind == RowKind.OWED.value else (None, content, said)
+    if row.last_content:
+        last, its_own = known_content(row, "last_")
+    added = [known_content(one)[0] for one in amendments]
     receipt: Receipt | None = None
+    played = float(row.played or 0.0)
     if last is not None:
-        its_own = said if first is None else beside(row, "last_")
         receipt = reduce(amended, added, from_json(restored(last["receipt"], its_own)))
-    elif now >= (row.until or 0.0):
+    elif now >= float(row.until or 0.0):
         so_far = told(read_json(row.held or "[]"))
-        receipt = _died(row, said.text or (so_far[0] if so_far else ""), first or {})
+        receipt = _died(row, played, said.text or (so_far[0] if so_far else ""), content)
+    agent = first["agent"] if first is not None else receipt.agent if receipt is not None else ""
+    if not isinstance(agent, str) or not isinstance(row.name, str | None):
+        raise TypeError("a name is a text")
     return Entry(
         call=row.name or row.call,
         id=row.utterance,
-        agent=first["agent"] if first is not None else receipt.agent if receipt is not None else "",
+        agent=agent,
         asked=row.at if first is not None else None,
         over=last["at"] if last is not None else None,
         rows=(row.seq, *([row.last_seq] if row.last_seq else []), *(one.seq for one in amendments)),
         receipt=receipt,
-        played=receipt.played if receipt is not None else row.played or 0.0,
+        played=receipt.played if receipt is not None else played,
         spooled=any(content is not None and "spooled" in content for content in (first, last, *added)),
         amended=amendments[-1].at if amendments else None,
         said=said_over_it,
     )
 
 
-def _died(row: sa.Row[Any], text: str, promised: Json) -> Receipt:
-    played = row.played or 0.0
+def _died(row: sa.Row[Any], played: float, text: str, promised: Json) -> Receipt:
     return Receipt(
         id=row.utterance,
         outcome=Outcome.UNKNOWN,
@@ -235,7 +234,11 @@ def rows(ledger: Ledger, *, call: str | None = None, anchors: Sequence[Checkpoin
 def _leaves(ledger: Ledger, size: int) -> list[bytes]:
     hashes = sa.select(ROWS.c.hash).where(ROWS.c.book == ledger.book, ROWS.c.seq <= size).order_by(ROWS.c.seq)
     with ledger.transaction() as connection:
-        return [bytes.fromhex(one) for one in connection.execute(hashes).scalars()]
+        found = list(connection.execute(hashes).scalars())
+    try:
+        return list(map(bytes.fromhex, found))
+    except UNREADABLE as error:
+        raise LedgerError("the hash of a row was changed; hearout receipts verify says of which") from error
 
 
 def _rows(ledger: Ledger, *, call: str | None = None, until: int | None = None) -> Iterator[sa.Row[Any]]:
@@ -303,13 +306,13 @@ def _first_fault(ledger: Ledger, checker: Checker, told: Told) -> Fault | None:
 
 
 def _link(row: sa.Row[Any]) -> Link:
-    try:
-        said: Plaintext | None = beside(row)
-    except ValueError:
-        said = None
     written = {name: getattr(row, name) for name in WRITTEN}
-    columns = {name: getattr(row, name) for name in ("kind", "call", "utterance", "at", "entry", "of")}
+    columns = {name: getattr(row, name) for name in FOUND_BY}
     name = None if row.name is None else CallName(row.call_salt, row.name)
+    said: Plaintext | None = None
+    with contextlib.suppress(*UNREADABLE):
+        if not any(isinstance(one, bytes) for one in (*written.values(), row.name, row.call_salt)):
+            said = beside(row)
     return Link(**written, said=said, name=name, columns=columns)
 
 

@@ -51,6 +51,9 @@ class ChainVerdict:
 WRITTEN = ("book", "seq", "before", "hash", "key", "signature", "content")
 """What a row was written with, by the names of its columns."""
 
+FOUND_BY = ("kind", "call", "utterance", "at", "entry", "of")
+"""What the database finds a row by: columns that its content has, too."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -173,8 +176,12 @@ class Checker:
     def first_fault(self, links: Iterable[Link]) -> Fault | None:
         """The first of the rows that does not follow the good ones before it; None where all do."""
         for link in links:
-            if what := self._wrong_place(link) or self.wrong(link):
+            if link.seq != self.rows + 1:
+                return link.fault(f"row {self.rows + 1} before it is missing")
+            if what := self.wrong(link):
                 return link.fault(what)
+            if link.before != self._before:
+                return link.fault(f"it was not written after row {self.rows} as that is now: one of them was changed")
             self._tree.append(bytes.fromhex(link.hash))
             self._before = link.hash
             self._signed += link.signature is not None
@@ -223,20 +230,13 @@ class Checker:
     def wrong(self, link: Link) -> str:
         """What is wrong with a row by itself; empty when nothing is."""
         try:
+            if row_hash(link.book, link.seq, link.before, link.content) != link.hash:
+                return "its content is not the one that its hash was made of: it was changed"
             if what := self._wrong_inside(link, parsed(link.content)):
                 return what
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             return "it, or what is beside it, cannot be read: it was changed"
         return self._wrong_signature(link)
-
-    def _wrong_place(self, link: Link) -> str:
-        if link.seq != self.rows + 1:
-            return f"row {self.rows + 1} before it is missing"
-        if row_hash(link.book, link.seq, link.before, link.content) != link.hash:
-            return "its content is not the one that its hash was made of: it was changed"
-        if link.before != self._before:
-            return f"it was not written after row {self.rows} as that is now: one of them was changed"
-        return ""
 
     def _wrong_inside(self, link: Link, content: Json) -> str:
         if any(content[name] != value for name, value in link.columns.items()):
@@ -365,8 +365,12 @@ def _part(
             fault = Fault(
                 number, f"line {number}", f"it is no row of an export: {link if isinstance(link, str) else ''}"
             )
-        elif what := _wrong_part(link, now) or checker.wrong(link):
+        elif link.book != book:
+            fault = link.fault(f"it is of another book ({link.book!r})")
+        elif what := checker.wrong(link):
             fault = link.fault(what)
+        elif not _is_part(link, now):
+            fault = link.fault("its proof does not show that it is in the book that had the checkpoint")
         if fault is not None:
             break
         good, signed = good + 1, signed + (isinstance(link, Link) and link.signature is not None)
@@ -383,15 +387,9 @@ def _part(
     return verdict if fault is not None else replace(verdict, unknown=(*unknown, f"what else book {book!r} holds"))
 
 
-def _wrong_part(link: Link, now: Checkpoint) -> str:
-    if link.book != now.book:
-        return f"it is of another book ({link.book!r})"
-    if row_hash(link.book, link.seq, link.before, link.content) != link.hash:
-        return "its content is not the one that its hash was made of: it was changed"
+def _is_part(link: Link, now: Checkpoint) -> bool:
     leaf, root = bytes.fromhex(link.hash), bytes.fromhex(now.root)
-    if not is_included(leaf, link.seq - 1, now.size, root, link.proof or ()):
-        return "its proof does not show that it is in the book that had the checkpoint"
-    return ""
+    return is_included(leaf, link.seq - 1, now.size, root, link.proof or ())
 
 
 def _begins(anchor: Checkpoint, now: Checkpoint, proof: Sequence[bytes]) -> bool:
