@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -66,9 +67,52 @@ def test_a_question_that_was_answered_without_the_notice_is_found(
     assert capsys.readouterr().out.split() == ["room-1", "question", "consent"]
 
 
-def test_a_changed_row_of_a_question_is_named(book: Opened) -> None:
+@pytest.mark.parametrize("content", ['{"call":"~1","receipt":7}', "[]", '{"call":"~1"'])
+def test_a_changed_row_of_a_question_is_named(book: Opened, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    book.append(revoked_record(replace(CONSENT_GIVEN, revoked="a mistake", revoked_at=NOW + 90), by="a"))
     assert [receipt.choice for _, receipt in questions(book)] == ["yes", ""]
     assert receipts_command(book, "verify") == 0
+    for seq in (3, 1):  # what took it back, and the question
+        with book.transaction() as connection:
+            connection.execute(ROWS.update().where(ROWS.c.seq == seq).values(content=content))
+        capsys.readouterr()
+        assert receipts_command(book, "--asked", "consent") == 1
+        assert capsys.readouterr().err.startswith("error: row 1 cannot be read: it was changed")
+        assert receipts_command(book, "verify") == 1
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        ["--asked", "consent", "--outcome", "finished"],
+        ["--asked", "consent", "--level", "present"],
+        ["--disclosed-before-first-answer", "notice", "--since", "2099-01-01"],
+        ["--disclosed-before-first-answer", "notice", "--until", "1999-01-01"],
+        ["--disclosed-before-first-answer", "notice", "--outcome", "finished"],
+    ],
+)
+def test_a_filter_that_would_be_passed_over_is_refused(
+    book: Opened, capsys: pytest.CaptureFixture[str], filters: list[str]
+) -> None:
+    assert receipts_command(book, *filters) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {filters[0]} ")
+
+
+def test_questions_are_listed_from_one_time_on_and_before_another(
+    book: Opened, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, silent = (datetime.fromtimestamp(NOW + seconds, UTC).isoformat() for seconds in (5, 60))
+    for filters, calls in (
+        ([], 2),
+        (["--since", given], 2),
+        (["--until", silent], 1),
+        (["--since", silent], 1),
+        (["--until", "1970-01-01"], 0),
+    ):
+        assert receipts_command(book, "--asked", "consent", "--json", *filters) == 0
+        assert len(json.loads(capsys.readouterr().out)) == calls, filters
 
 
 def test_a_forgotten_call_keeps_the_choice_of_a_question_and_no_name(book: Opened) -> None:

@@ -1,6 +1,8 @@
 """`hearout receipts`: tables for a person, JSON for a program, and one clear sentence for what is wrong."""
 
+import getpass
 import json
+import os
 import re
 import subprocess
 import sys
@@ -274,6 +276,25 @@ def test_export_prints_each_utterance_or_each_row(book: Opened, capsys: pytest.C
     assert "only --call goes with it" in capsys.readouterr().err
 
 
+def test_anchors_prove_nothing_without_the_chain(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in ((), ("--vcon",)):
+        assert receipts_command(book, "export", "--anchors", "anchors.log", *options) == 1
+        assert capsys.readouterr().err.startswith("error: --")
+
+
+def test_a_user_without_a_name_may_forget(
+    book: Opened, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    assert receipts_command(book, "forget", "room-1") == 0
+    with book.transaction() as connection:
+        last = connection.execute(sa.select(tables.ROWS.c.content).order_by(tables.ROWS.c.seq.desc())).scalar()
+    assert json.loads(last or "")["by"].startswith(f"{os.getuid()}@")
+
+
 def test_the_environment_says_where_the_ledger_is(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     environ = {"HEAROUT_LEDGER": book.url, "HEAROUT_BOOK": "other"}
     assert main(["verify", "--json"], environ) == 0
@@ -292,6 +313,7 @@ def test_the_environment_says_where_the_ledger_is(book: Opened, capsys: pytest.C
         ["forget"],
         ["list", "everything"],
         ["--colour"],
+        ["expire", "--older-than", "999999999w"],
     ],
 )
 def test_a_wrong_call_ends_with_2_and_says_what_is_wrong(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import getpass
 import json
+import math
 import os
 import re
 import socket
@@ -31,9 +32,12 @@ from ._vcon import vcons
 from ._verify import ChainVerdict, verify_export
 
 COMMANDS = ("list", "show", "serve", "verify", "export", "anchor", "forget", "expire")
+FILTERS = ("since", "until", "outcome", "level")
 FLAGS = ("-h", "--help", "--json", "--chain", "--vcon", "--text")
 """The options that take no value."""
 WIDTH = 80
+OLDEST = 1000 * 366 * 86400.0
+"""Seconds: what was so long ago still has a date."""
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -147,23 +151,18 @@ def _add_forgetting(
 
 def _add_where(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     url, name = environ.get("HEAROUT_LEDGER") or DEFAULT_URL, environ.get("HEAROUT_BOOK") or DEFAULT_BOOK
-    parser.add_argument(
-        "--ledger", metavar="URL", default=url, help=f"the database ($HEAROUT_LEDGER, or {DEFAULT_URL})"
-    )
-    parser.add_argument(
-        "--book", metavar="NAME", default=name, help=f"which book of it ($HEAROUT_BOOK, or {DEFAULT_BOOK})"
-    )
+    add = parser.add_argument
+    add("--ledger", metavar="URL", default=url, help=f"the database ($HEAROUT_LEDGER, or {DEFAULT_URL})")
+    add("--book", metavar="NAME", default=name, help=f"which book of it ($HEAROUT_BOOK, or {DEFAULT_BOOK})")
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--call", metavar="CALL", help="of this call only")
-    parser.add_argument(
-        "--since", type=_moment, metavar="TIME", help="promised from then on: 2027-01-31, 2027-01-31T08:00"
-    )
-    parser.add_argument("--until", type=_moment, metavar="TIME", help="promised before then; UTC if no zone is given")
-    parser.add_argument("--outcome", type=_some_of(STANDINGS), help=f"one or more of {', '.join(STANDINGS)}")
-    levels = tuple(str(level) for level in Level)
-    parser.add_argument("--level", type=_some_of(levels), help=f"one or more of {', '.join(levels)}")
+    add, levels = parser.add_argument, tuple(str(level) for level in Level)
+    add("--call", metavar="CALL", help="of this call only")
+    add("--since", type=_moment, metavar="TIME", help="promised from then on: 2027-01-31, 2027-01-31T08:00")
+    add("--until", type=_moment, metavar="TIME", help="promised before then; UTC if no zone is given")
+    add("--outcome", type=_some_of(STANDINGS), help=f"one or more of {', '.join(STANDINGS)}")
+    add("--level", type=_some_of(levels), help=f"one or more of {', '.join(levels)}")
 
 
 # Arguments: each is refused with a sentence
@@ -195,9 +194,9 @@ def _moment(text: str) -> float:
 def _age(text: str) -> float:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
     found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age; write it like 90d or 12h")
-    return int(found[1]) * units[found[2]]
+    if found is None or (seconds := int(found[1]) * units[found[2]]) > OLDEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age; write it like 90d or 12h, and at most 1000 years")
+    return seconds
 
 
 def _some_of(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
@@ -241,13 +240,20 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse(options: argparse.Namespace, why: str, *filters: str) -> None:
+    """Refuse options that would be passed over: who gave them would take the answer for another one."""
+    given = (getattr(options, one) for one in filters)
+    if any(one is not None and one is not False for one in given):
+        raise LedgerError(why)
+
+
 def _list_asked(options: argparse.Namespace) -> int:
+    _refuse(options, "--asked lists questions, which have no outcome or level to choose by", "outcome", "level")
+    since = 0.0 if options.since is None else options.since
+    until = math.inf if options.until is None else options.until
     with _opened(options) as ledger:
-        found = [
-            (at, receipt)
-            for at, receipt in questions(ledger, call=options.call, id=options.asked)
-            if (options.since or at) <= at and at <= (options.until or at)
-        ]
+        asked = questions(ledger, call=options.call, id=options.asked)
+        found = [(at, receipt) for at, receipt in asked if since <= at < until]
     if options.json:
         _say([json.dumps([question_json(at, receipt) for at, receipt in found], indent=2)])
         return 0
@@ -264,6 +270,7 @@ def _list_asked(options: argparse.Namespace) -> int:
 
 def _list_early(options: argparse.Namespace) -> int:
     id = options.disclosed_before_first_answer
+    _refuse(options, "--disclosed-before-first-answer looks at whole calls; only --call goes with it", *FILTERS)
     with _opened(options) as ledger:
         found = list(answered_too_early(ledger, id, now=options.now, call=options.call))
     if options.json:
@@ -325,10 +332,10 @@ def _export(options: argparse.Namespace) -> int:
     if options.vcon:
         return _export_vcon(options)
     if not options.chain:
+        _refuse(options, "--anchors goes with --chain: what else is printed has no proofs", "anchors")
         _say(json.dumps(_as_json(entry)) for entry in _found(options))
         return 0
-    if any((options.since, options.until, options.outcome, options.level)):
-        raise LedgerError("--chain prints rows, which have no outcome or level; only --call goes with it")
+    _refuse(options, "--chain prints rows, which have no outcome or level; only --call goes with it", *FILTERS)
     with _opened(options) as ledger:
         known = [] if options.anchors is None else anchors(options.anchors, options.book)
         _say(json.dumps(row) for row in book.rows(ledger, call=options.call, anchors=known))
@@ -336,8 +343,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _export_vcon(options: argparse.Namespace) -> int:
-    if options.chain or any((options.since, options.until, options.outcome, options.level)):
-        raise LedgerError("--vcon prints whole calls; only --call goes with it")
+    _refuse(options, "--vcon prints whole calls; only --call goes with it", *FILTERS, "chain", "anchors")
     with _opened(options) as ledger:
         said = list(book.entries(ledger, now=options.now, call=options.call))
         for one in vcons(said, questions(ledger, call=options.call), now=options.now):
@@ -385,7 +391,11 @@ def _changing(options: argparse.Namespace) -> Iterator[Ledger]:
 
 
 def _me() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # of a number without a name, as a container may run it
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 # What is printed
@@ -394,7 +404,7 @@ def _me() -> str:
 def _say(lines: Iterable[str]) -> None:
     for line in lines:
         print(shown(line))  # noqa: T201
-    sys.stdout.flush()
+    print(end="", flush=True)  # noqa: T201
 
 
 def _time(seconds: float | None) -> str:
