@@ -8,6 +8,7 @@ import math
 import os
 import resource
 import secrets
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from hearout.ledger._calls import NOBODY, CallRegistry, WatchedCall
 from hearout.ledger._entries import Written, promise
 from hearout.ledger._leases import LEASE
 from hearout.ledger._read import entries, verify
-from hearout.ledger._writer import LedgerWriter
+from hearout.ledger._writer import Lease, LedgerWriter
 from hearout.policy import Retention
 
 KEPT = {"words": Retention.KEEP, "keep": Retention.KEEP}
@@ -66,6 +67,36 @@ def test_a_call_s_utterances_are_written_in_order(url: str) -> None:
 
     writing(Ledger(url), call, patience=SLOW)
     assert found(url) == [("notice", "finished", False), ("farewell", "cut in", False)]
+
+
+def test_a_renewal_is_written_while_the_one_before_is_taken(sqlite_url: str) -> None:
+    goes_on, was_taken = threading.Event(), threading.Event()
+
+    class Taken(dict[tuple[str, str], Lease]):
+        """The thread takes what waits just after it was looked at."""
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            waits = super().get(key, default)
+            if key in self:
+                goes_on.set()
+                assert was_taken.wait(10)
+            return waits
+
+        def pop(self, key: Any, *default: Any) -> Any:
+            taken = super().pop(key, *default)
+            was_taken.set()
+            return taken
+
+    async def call(one: LedgerWriter) -> None:
+        await one.owe("room", "notice", NOTICE, now=NOW)
+        one._renewals = Taken()
+        one._jobs.put(goes_on.wait)
+        one.renew("room", "notice", played=2.0, now=NOW + 2, held=[MINE])
+        one.renew("room", "notice", played=3.0, now=NOW + 3)
+        (owing,) = await one.owed("room")
+        assert (owing.played, owing.held) == (3.0, (MINE,))
+
+    writing(Ledger(sqlite_url), call, patience=SLOW)
 
 
 def test_what_is_owed_already_is_an_error_and_the_first_promise_stands(url: str) -> None:

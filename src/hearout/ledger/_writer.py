@@ -164,9 +164,9 @@ class LedgerWriter:
             played: seconds of it that have been played.
             held: objects of JSON: what the caller said meanwhile; None leaves it as it is.
         """
-        waits = self._renewals.get((call, id))
-        self._renewals[call, id] = Lease(played, now, waits.held if held is None and waits is not None else held)
-        if waits is None and not self._closed:
+        waits = self._renewals.get((call, id), Lease())  # the thread may take it in this moment
+        self._renewals[call, id] = Lease(played, now, waits.held if held is None else held)
+        if not self._closed:
             self._jobs.put(lambda: self._renew(call, id))
 
     def settle(self, receipt: Receipt, *, call: str, now: float, entry: str = "") -> "asyncio.Future[Written]":
@@ -447,7 +447,9 @@ class LedgerWriter:
 
     def _renew(self, call: str, id: str) -> None:
         self._list()
-        lease, before = self._renewals.pop((call, id)), self._leases.get((call, id), Lease())
+        lease, before = self._renewals.pop((call, id), None), self._leases.get((call, id), Lease())
+        if lease is None:  # an earlier job took the newest
+            return
         self._has_words |= lease.held is not None
         lease = lease if lease.held is not None else dataclasses.replace(lease, held=before.held)
         if time.monotonic() < self._down_until or lease.says_nothing_new(before):
