@@ -26,6 +26,15 @@ def test_a_record_without_its_text_keeps_the_hash() -> None:
     assert question_from_json(document).text_sha256 == sha256(CONSENT_GIVEN.text)
 
 
+def test_what_a_newer_version_wrote_is_kept_wherever_it_stands() -> None:
+    document = json.loads(json.dumps(question_to_json(CONSENT_GIVEN)))
+    document |= {"version": "1.7", "mood": "good"}
+    document["held"][0]["certain"] = True
+    document["attempts"][0]["again"] = {"why": "noise"}
+
+    assert question_to_json(question_from_json(document)) == document
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

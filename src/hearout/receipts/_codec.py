@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Any, TypeAlias, TypeVar, get_type_hints
@@ -53,10 +53,7 @@ def from_json(document: object) -> Receipt:
         omitted_text=omitted,
         extra={},
     )
-    extra = _beyond(document, to_json(known)) or {}
-    if version > VERSION:
-        extra["version"] = _version(version)
-    return Receipt(**{**vars(known), "extra": extra})
+    return replace(known, extra=_extra(document, to_json(known), version))
 
 
 # Writing
@@ -207,6 +204,11 @@ def _read_held(document: object) -> tuple[Held, Fate]:
 # What a newer version wrote
 
 
+def _extra(document: Mapping[str, Any], known: Json, version: tuple[int, int]) -> Json:
+    """The unknown fields of a document, and its version where that is newer."""
+    return (_beyond(document, known) or {}) | ({"version": _version(version)} if version > VERSION else {})
+
+
 def _beyond(document: Any, known: Any) -> Any:
     """The part of a document that is not known: fields, wherever they stand; None when there is none."""
     if isinstance(document, Mapping) and isinstance(known, Mapping):
@@ -236,7 +238,8 @@ def question_to_json(receipt: QuestionReceipt) -> Json:
     known = without_empty_text(fields_to_json(receipt, without=beside))
     known |= {"schema": QUESTION, "version": _version(VERSION), "question_version": receipt.version}
     known |= {"text_sha256": receipt.text_sha256, "held": [_answer(one) for one in receipt.answers]}
-    return known | dict(receipt.extra)
+    merged: Json = _merged(known, receipt.extra)
+    return merged
 
 
 def question_from_json(document: object) -> QuestionReceipt:
@@ -248,8 +251,7 @@ def question_from_json(document: object) -> QuestionReceipt:
     if not isinstance(document, Mapping) or document.get("schema") != QUESTION:
         raise ReceiptError(f"this is no question's record: its field schema is not {QUESTION!r}", field="schema")
     read = Reader(document, "the question's record")
-    read.version()
-    text, omitted = read.text_or_hash()
+    version, (text, omitted) = read.version(), read.text_or_hash()
     known = read.record(
         QuestionReceipt,
         version=read.text("question_version"),
@@ -263,9 +265,7 @@ def question_from_json(document: object) -> QuestionReceipt:
         entry="",
         extra={},
     )
-    written = question_to_json(known)
-    extra = {name: value for name, value in document.items() if name not in written and name != "text"}
-    return QuestionReceipt(**{**vars(known), "extra": extra})
+    return replace(known, extra=_extra(document, question_to_json(known), version))
 
 
 def _answer(answer: GivenAnswer) -> Json:
