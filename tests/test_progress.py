@@ -69,7 +69,7 @@ def in_a_pipe(folder: Path, *command: str) -> tuple[int, str]:
     [
         (VERIFY, "checking rows", 0, ""),
         (MEASURE, "looking for the announcement", 0, ""),
-        (PREPARE, "making announcements", 2, "error: no_such_module:voice: cannot be used"),
+        (PREPARE, "making announcements", 2, "failed: notice: no_such_module:voice: cannot be used"),
         (INSTALL, "1 of 2 packages", 3, ""),
     ],
     ids=["verify", "measure", "prepare", "set-up"],

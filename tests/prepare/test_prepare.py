@@ -265,6 +265,33 @@ def test_the_commands_exit_status_says_what_became_of_them(notice: Path, capsys:
     assert main(["notice.txt", *NOISES[:2], "--stt", "harness.ready:hearing_something_else"]) == 1
 
 
+def test_a_model_that_cannot_be_used_stops_no_other_announcement(
+    notice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = [
+        f'[announcement.{id}]\ntext = "{TEXT}"\ntts = "{model}"\n'
+        for id, model in (
+            ("first", "harness.ready:aligned_voice"),
+            ("second", "nowhere:voice"),
+            ("third", "harness.ready:aligned_voice"),
+        )
+    ]
+    notice.with_name("three.toml").write_text("\n".join(tables))
+    assert main(["three.toml", *NOISES[2:], "--json"]) == 2
+    printed = capsys.readouterr()
+    told = {one["id"]: one["what"] for one in json.loads(printed.out)}
+    assert told == {"first": "made", "second": "failed", "third": "made"}
+    assert printed.err.startswith("failed: second: nowhere:voice: cannot be used (ModuleNotFoundError: ")
+
+
+def test_an_announcement_whose_audio_was_lost_is_made_again(notice: Path) -> None:
+    assert main(["notice.txt", *NOISES]) == 0
+    made = Announcement.load("notice", "announcements")
+    made.wav.unlink()
+    assert main(["notice.txt", *NOISES]) == 0
+    assert Announcement.load("notice", "announcements").text == made.text
+
+
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (24_000, 2), (48_000, 1)])
 def test_a_voice_of_any_rate_and_number_of_channels_will_do(rate: int, channels: int) -> None:
     (piece,) = asyncio.run(LiveKitTextToSpeech(NoiseTTS(rate=rate, channels=channels)).speak(TEXT))
@@ -296,6 +323,9 @@ def test_an_stt_that_leaves_its_stream_open_does_not_hang_the_command() -> None:
         (["notice.txt", "--tts", "cartesia/sonic-3"], "cartesia/sonic-3: cannot be used"),
         (["notice.txt", "--tts", "nowhere:voice"], "nowhere:voice: cannot be used"),
         (["notice.txt", "--tts", "harness.ready"], "harness.ready: cannot be used"),
+        (["notice.txt", "--tts", "..ready:voice"], "..ready:voice: cannot be used (TypeError: "),
+        (["notice.txt", "--tts", "harness.ready:TEXT"], "harness.ready:TEXT: cannot be used (TypeError: "),
+        (["long.toml"], "cannot be an id"),
         (["notice.txt", "--tts", "harness.ready:no_voice"], "it returned a object, LiveKit's TTS is needed"),
         (["notice.txt", "--stt", "harness.ready:aligned_voice"], "it returned a NoiseTTS, LiveKit's STT is needed"),
         (["notice.txt", "--voice", "emma"], "the local voice has one voice, heart"),
@@ -305,6 +335,7 @@ def test_an_stt_that_leaves_its_stream_open_does_not_hang_the_command() -> None:
 def test_a_call_of_the_command_that_makes_no_sense_says_why(
     notice: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
+    notice.with_name("long.toml").write_text(f'announcement.{"x" * 300} = "a text"')
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
     assert not Path("announcements").exists()

@@ -15,7 +15,7 @@ from .._text.progress import Progress, Told, silent
 from ..announcement import FOLDER, Announcement, default_folder
 from ..errors import AnnouncementError, LocalVoiceMissingError, MisspokenError
 from ._make import prepare
-from ._models import opened
+from ._models import TextToSpeech, Transcribe, opened
 from ._orders import Options, Order, read
 
 
@@ -84,16 +84,25 @@ def parser() -> argparse.ArgumentParser:
 async def _all(orders: Sequence[Order], out: Path, *, force: bool, told: Told) -> list[Prepared]:
     outcomes: list[Prepared] = []
     for models, some in groupby(orders, key=lambda one: (one.choices.tts, one.choices.voice, one.choices.stt)):
-        async with opened(*models) as (voice, transcribe):
-            for order in some:
-                told(len(outcomes), len(orders))
-                try:
-                    what, announcement = await prepare(order, voice, transcribe, out, force=force)
-                    outcomes.append(Prepared(order, what.value, announcement))
-                except AnnouncementError as error:
-                    what_else = "refused" if isinstance(error, MisspokenError) else "failed"
-                    outcomes.append(Prepared(order, what_else, error=str(error)))
+        alike = list(some)
+        try:
+            async with opened(*models) as (voice, transcribe):
+                for order in alike:
+                    told(len(outcomes), len(orders))
+                    outcomes.append(await _prepared(order, voice, transcribe, out, force=force))
+        except AnnouncementError as error:  # of the models: those of the other announcements may be there
+            outcomes += [Prepared(order, "failed", error=f"{order.id}: {error}") for order in alike]
     return outcomes
+
+
+async def _prepared(order: Order, voice: TextToSpeech, transcribe: Transcribe, out: Path, *, force: bool) -> Prepared:
+    try:
+        what, announcement = await prepare(order, voice, transcribe, out, force=force)
+    except MisspokenError as error:
+        return Prepared(order, "refused", error=str(error))
+    except AnnouncementError as error:
+        return Prepared(order, "failed", error=str(error))
+    return Prepared(order, what.value, announcement)
 
 
 def _table(outcomes: Sequence[Prepared]) -> str:

@@ -87,7 +87,17 @@ def split(text: str) -> list[str]:
 
 
 def _before(order: Order, folder: Path) -> Announcement | None:
-    return Announcement.load(order.id, folder) if (folder / f"{order.id}.json").exists() else None
+    """The announcement that is there; None where it, or its audio, is not."""
+    path = folder / f"{order.id}.json"
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AnnouncementError(f"{path}: cannot be read ({error.strerror})") from error
+    if (wav := _names_wav(path)) and not (folder / wav).exists():
+        return None
+    return Announcement.load(order.id, folder)
 
 
 def _is_same(before: Announcement, order: Order, text: str, voice: TextToSpeech) -> bool:

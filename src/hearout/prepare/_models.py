@@ -181,10 +181,10 @@ def _model(name: str, cloud: Any) -> object:
         if "" not in sys.path:
             sys.path.insert(0, "")  # as with `python -m`: the user's own modules
         return getattr(importlib.import_module(module), factory)()
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # the function is the user's own
         raise AnnouncementError(
-            f"{name}: cannot be used ({error}); give `local`, a model of LiveKit Inference (provider/model, with its "
-            "keys in .env), or module:factory"
+            f"{name}: cannot be used ({type(error).__name__}: {error}); give `local`, a model of LiveKit Inference "
+            "(provider/model, with its keys in .env), or module:factory"
         ) from error
 
 

@@ -12,7 +12,7 @@ from ..errors import AnnouncementError
 MOST = 10**6
 """More than any number in an order."""
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{,199}")  # a file's name, with what is added to it, has 255 at most
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _options(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
 def _order(path: Path, name: str, text: str, options: dict[str, Any]) -> Order:
     if not _ID.fullmatch(name):
         raise AnnouncementError(
-            f"{path}: {name!r} cannot be an id; it has letters, digits, dots, dashes and underscores only"
+            f"{path}: {name!r} cannot be an id; it has letters, digits, dots, dashes and underscores only, 200 at most"
         )
     if not text.strip():
         raise AnnouncementError(f"{path}: the announcement {name!r} has no text; write some")
