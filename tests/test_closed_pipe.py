@@ -1,4 +1,4 @@
-"""Commands with a closed pipe for standard output: each goes on to the end, and the exit status is the true one."""
+"""Commands whose output nobody reads, or cannot be written: the exit status is the true one, without a traceback."""
 
 import os
 import signal
@@ -88,3 +88,49 @@ def test_a_page_of_which_nobody_reads_the_address_ends_by_ctrl_c(tmp_path: Path)
     status, error = ended(web)
     assert status == 0, error
     assert "BrokenPipe" not in error
+
+
+# An output that takes not all: a full disk, another encoding, none at all
+
+
+def arabic(folder: Path) -> str:
+    """The URL of a ledger with a call whose name no Latin encoding has."""
+    ledger = Opened(f"sqlite:///{folder}/receipts.db")
+    ledger.settle(receipt("notice"), call="لوحة-الاستقبال", by="a", now=NOW)
+    ledger.close()
+    return ledger.url
+
+
+def silent(folder: Path, output: str, *command: str, **environment: str) -> tuple[int, str]:
+    """The exit status of a command in a shell, and what it said on standard error."""
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {output}', "bash", *HEAROUT, *command],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    said = "error: the output cannot be written: No space left on device\n"
+    url = arabic(tmp_path)
+    for command in (("list",), ("export",), ("verify", "--json")):
+        assert silent(tmp_path, "> /dev/full", "receipts", *command, "--ledger", url) == (2, said), command
+    assert silent(tmp_path, "> /dev/full", "--help") == (2, said)
+
+
+def test_a_name_that_the_terminals_encoding_has_not_is_escaped(tmp_path: Path) -> None:
+    asked = ("receipts", "list", "--ledger", arabic(tmp_path))
+    status, error = silent(tmp_path, "> list.txt", *asked, PYTHONIOENCODING="latin-1")
+    listed = (tmp_path / "list.txt").read_text("latin-1")
+    assert (status, error) == (0, "")
+    assert "\\u0644\\u0648\\u062d\\u0629" in listed
+    assert "finished" in listed
+
+
+def test_a_command_without_an_output_does_its_work(tmp_path: Path) -> None:
+    assert silent(tmp_path, ">&-", "receipts", "verify", "--ledger", arabic(tmp_path)) == (0, "")

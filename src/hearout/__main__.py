@@ -29,6 +29,7 @@ def run() -> None:
     A `.env` here or in a folder above completes the environment, as it does an agent's: else `hearout receipts` would
     look for the receipts elsewhere than where the agent writes them.
     """
+    write_any_name()
     file = find_dotenv(usecwd=True)
     try:
         load_dotenv(file)
@@ -39,7 +40,21 @@ def run() -> None:
     drop_empty(os.environ)
     if sys.argv[1:2] != ["receipts"]:  # which reads no further in its database than its reader does
         outlive_readers()
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+        print(end="", flush=True)  # noqa: T201
+    except OSError as error:  # of the output: the commands have a sentence for what else cannot be read or written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(shown(f"error: the output cannot be written: {error.strerror}"), file=sys.stderr)  # noqa: T201
+        status = 2
+    sys.exit(status)
+
+
+def write_any_name() -> None:
+    """Let a terminal or a file of another encoding than UTF-8 have any text: what it has no sign for is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Patient(io.FileIO):
@@ -89,7 +104,7 @@ def main(arguments: list[str]) -> int:
 @contextlib.contextmanager
 def progress(what: str) -> Iterator[Told]:
     """Show on a terminal how far work is, and that it goes on; nothing where an output is a file or a pipe."""
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr)):
         with silent(what) as told:
             yield told
         return

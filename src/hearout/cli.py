@@ -11,7 +11,7 @@ from urllib.parse import quote
 from livekit.agents import AgentServer, WorkerOptions
 from livekit.agents import cli as livekit_cli
 
-from .__main__ import outlive_readers
+from .__main__ import outlive_readers, write_any_name
 from ._local import choice as voices
 from ._session.process import Process
 from ._text import shown
@@ -36,6 +36,7 @@ def run_app(server: AgentServer | WorkerOptions) -> None:
     Takes the place of LiveKit's ``cli.run_app``: ``console`` needs no key and no sound card, and ``dev``, ``start`` and
     ``connect`` run with what :func:`hearout.attach` adds.
     """
+    write_any_name()
     outlive_readers()
     made = AgentServer.from_server_options(server) if isinstance(server, WorkerOptions) else server
     sys.exit(main(made, sys.argv[1:]))

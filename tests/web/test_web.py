@@ -258,6 +258,12 @@ def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:
             pass
 
 
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 99999), ("127.0.0.1", -1), ("x" * 70, 0)])
+def test_a_port_or_a_host_that_is_none_is_named_with_what_to_do(host: str, port: int) -> None:
+    with pytest.raises(WebError, match=f"port {port} cannot be used .*--port 0"), listening(host, port):
+        pass
+
+
 @pytest.mark.skipif(not site.CLIENT.is_file(), reason="LiveKit's client for browsers is not here (make page)")
 def test_web_on_a_port_that_is_taken_ends_with_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

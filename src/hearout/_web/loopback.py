@@ -90,13 +90,16 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     """A page's socket: taken first, because nothing else need be started where it cannot be had.
 
     Raises:
-        WebError: the port is taken.
+        WebError: the port is taken, or it or the host is none.
     """
     try:
+        if not 0 <= port <= 65535:
+            raise ValueError("a port is a number from 0 to 65535")
         taken = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # UnicodeError is one
+        why = getattr(error, "strerror", None) or str(error)
         raise WebError(
-            f"{host} port {port} cannot be used ({error.strerror}); choose another with --port, or --port 0 for any"
+            f"{host} port {port} cannot be used ({why}); choose another with --port, or --port 0 for any"
         ) from error
     with taken:
         yield taken
