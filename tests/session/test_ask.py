@@ -319,7 +319,7 @@ async def _yes(_: str) -> str:
     ],
 )
 def test_what_is_no_question_is_refused_before_anything_is_said(wrong: dict[str, Any]) -> None:
-    """Each was taken for something else: `silence="implied"` for nothing, an async `decide` for a refusal to confirm."""
+    """Each was taken for something else: `silence="implied"` for nothing, an async `decide` for no confirmation."""
     fields: list[str] = []
 
     class Wrong(Agent):

@@ -4,6 +4,9 @@ import asyncio
 import random
 import re
 import time
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,9 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from harness import ROOT
 from harness.scenes import NOTICE, QUESTION, Interruptible, Uninterruptable, hearing, stock, words_heard
 from hearout import AgentSession as OurSession
-from hearout import CutIn, Outcome, Policy
+from hearout import CutIn, Ledger, Outcome, Policy
+from hearout.ledger import Mode
+from hearout.ledger._read import entries
 from hearout.testing import (
     LLM,
     STT,
@@ -32,6 +37,7 @@ from hearout.testing import (
     TTSFault,
     Type,
     UseTool,
+    _clock,
     first_sound,
     from_end,
     run,
@@ -364,3 +370,43 @@ def test_an_llm_writes_in_pieces_that_tear_words_apart() -> None:
 
     assert said.replies[0].said == "Hello. How are you?"
     assert pieces == ["One", "\n- ", "two"]
+
+
+def test_a_call_with_a_ledger_is_the_same_as_one_without(tmp_path: Path) -> None:
+    """The ledger writes in a thread of its own: virtual time went on meanwhile, so that each promise came late."""
+    ledger = Ledger(f"sqlite:///{tmp_path}/receipts.db")
+    acts = [Say(first_sound(1.0), QUESTION)]
+    session = lambda **models: OurSession(ledger=ledger, **models)  # noqa: E731
+    kept = Call(agent=Uninterruptable, session=session, caller=acts).play()
+
+    assert kept.describe() == Call(agent=Uninterruptable, caller=acts).play().describe()
+    with closing(Ledger(ledger.url, mode=Mode.READ)) as book:
+        found = list(entries(book, now=time.time()))
+    assert [(one.standing, one.spooled) for one in found] == [("finished", False)] * 2
+
+
+def test_a_thread_that_hangs_lets_time_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_clock, "STANDS", 0.05)
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, _clock.VirtualLoop)
+        loop.await_thread(Future())
+        await asyncio.sleep(100.0)
+        return loop.time()
+
+    assert run(main) == pytest.approx(_clock.MONOTONIC_START + 100.0)
+
+
+def test_a_call_is_described_with_all_that_the_caller_did() -> None:
+    acts = [Press(0.5, "1"), Type(1.0, "hello"), Noise(2.0, 0.5), HangUp(5.0), Return(6.0)]
+    told = Call(agent=Interruptible, session=OurSession, caller=acts, ends_after=8.0).play().describe()
+
+    for what in (
+        "0.50  caller  presses 1",
+        "types 'hello'",
+        "makes a noise for 0.5 s",
+        "5.00  caller  hangs up",
+        "is back",
+    ):
+        assert what in told, told

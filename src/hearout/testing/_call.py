@@ -164,7 +164,7 @@ class _Playing:
             rate=call.tts.sample_rate,
         )
         self._segments: list[Segment] = []
-        self._last_act = 0.0
+        self._acted: list[tuple[float, Act]] = []
         self._events: list[tuple[float, str, Any]] = []
         self._doing: set[asyncio.Task[None]] = set()
         """What the program has begun to do: it goes on while the session closes, since it may be what closes it."""
@@ -223,7 +223,8 @@ class _Playing:
             await asyncio.sleep(self._call.ends_after - self.now())
             return
         while (left := self._call.ends_after - self.now()) > 1e-6:
-            since = max(self._last_act, self._events[-1][0] if self._events else 0.0)
+            acted = self._acted[-1][0] if self._acted else 0.0
+            since = max(acted, self._events[-1][0] if self._events else 0.0)
             if self.now() - since >= quiet and self._is_still and all(act.done() for act in acts):
                 return
             await asyncio.sleep(min(left, GLANCE))
@@ -246,7 +247,7 @@ class _Playing:
         await asyncio.sleep(await self._second(act.at) - self.now())
         if isinstance(act, Do) and (task := asyncio.current_task()) is not None:
             self._doing.add(task)
-        self._last_act = self.now()
+        self._acted.append((self.now(), act))
         match act:
             case Say():
                 for word in self._lexicon.say(act.words, self.now(), act.seconds, act):
@@ -317,6 +318,7 @@ class _Playing:
             said=sorted(self._lexicon.words, key=lambda word: word.start),
             heard=self._stt.heard,
             turns=turns,
+            acted=self._acted,
             answered=answered(self._call.caller, turns, found),
             requests=self._requests,
             errors=[(at, event.error) for at, name, event in self._events if name == "error"],

@@ -9,7 +9,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,13 @@ EPOCH = 1_700_000_000.0
 MONOTONIC_START = 1000.0
 """What `time.monotonic()`, `time.perf_counter()` and the loop say then. Not 0: LiveKit takes 0 for "not started"."""
 
+STANDS = 5.0
+"""Real seconds for which virtual time stands still at most, until another thread has done what the loop awaits of it; a
+row takes a ledger some milliseconds. After that the ledger counts as one that hangs."""
+
+TICK = 0.002
+"""Real seconds from one look at that thread to the next: it may be done just before it says so, or just after."""
+
 BUSY_LIMIT = 200_000
 """Rounds of the loop without time passing after which it is taken for stuck."""
 
@@ -38,6 +45,9 @@ class _Jump(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = MONOTONIC_START
+        self.elsewhere: set[Future[Any]] = set()
+        """What other threads do for the loop: no time passes until that is done, or the result would depend on the
+        machine."""
         self._busy = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -48,12 +58,21 @@ class _Jump(selectors.SelectSelector):
                 raise CallError(f"{BUSY_LIMIT} rounds of the event loop without time passing; tasks: {_tasks()}")
             return []
         self._busy = 0
-        if ready := super().select(0):
+        if ready := self._ready():
             return ready
         if timeout is None:
             raise CallError(f"nothing is scheduled any more, and these tasks wait for each other: {_tasks()}")
         self.now += timeout
         return []
+
+    def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
+        stood = 0.0
+        while self.elsewhere and stood < STANDS:
+            if ready := super().select(TICK):
+                return ready
+            stood += TICK
+        self.elsewhere.clear()
+        return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -76,6 +95,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jump.now
+
+    def await_thread(self, work: "Future[Any]") -> None:
+        """Let no time pass until another thread has done this. It wakes the loop before it is taken off the list."""
+        self._jump.elsewhere.add(work)
+        work.add_done_callback(self._jump.elsewhere.discard)
 
     def stand_still(self, seconds: float) -> None:
         """As if the caller blocked the loop for so long: time passes, and nothing else happens."""

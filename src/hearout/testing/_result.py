@@ -11,7 +11,7 @@ from typing import Any
 from livekit.agents import llm
 
 from ._llm import Request
-from ._script import Act, Say, Type
+from ._script import Act, HangUp, Noise, Press, Return, Say, Type
 from ._sound import BLOCK, Heard, SpokenWord
 from ._tts import TTS, Synthesis, spoken
 
@@ -80,6 +80,7 @@ class Result:
         said: the caller's words, as they were spoken.
         heard: the caller's words whose audio reached the STT, each with when.
         turns: the user's messages in the chat context at the end, in order.
+        acted: what the caller did, each with when.
         answered: for each thing said or typed, what became of it.
         requests: what the LLM was asked.
         errors: LiveKit's error events, each with when.
@@ -94,6 +95,7 @@ class Result:
     said: list[SpokenWord]
     heard: list[tuple[float, SpokenWord]]
     turns: list[str]
+    acted: list[tuple[float, Act]]
     answered: list[Answered]
     requests: list[Request]
     errors: list[tuple[float, Any]]
@@ -151,6 +153,7 @@ class Result:
     def describe(self) -> str:
         """The call, a line for each thing, for a failing test's message."""
         lines = [f"{word.start:7.2f}  caller  {word.text}" for word in self.said]
+        lines += [f"{at:7.2f}  caller  {did}" for at, act in self.acted if (did := _in_words(act))]
         for one in self.utterances:
             marks = " protected" if one.protected else ""
             lines.append(
@@ -158,6 +161,23 @@ class Result:
             )
         lines.sort()
         return "\n".join([*lines, *(f"         turn    {turn!r}" for turn in self.turns), *self.warnings])
+
+
+def _in_words(act: Act) -> str:
+    """An act of the caller without a sound of words, for a reader; empty for others."""
+    match act:
+        case Type(words=text):
+            return f"types {text!r}"
+        case Press(digits=digits):
+            return f"presses {digits}"
+        case Noise(duration=seconds):
+            return f"makes a noise for {seconds:g} s"
+        case HangUp():
+            return "hangs up"
+        case Return():
+            return "is back"
+        case _:
+            return ""
 
 
 def words(text: str) -> list[str]:
