@@ -13,8 +13,10 @@ from harness.kept_in_loop import REPLY, InTheLoop, dying_reply, in_the_book, kep
 from harness.ledger_workers import Opened
 from harness.scenes import NOTICE, QUESTION, call, reading, said
 from hearout import AgentSession, Outcome
+from hearout._floor import events as e
+from hearout._floor.actions import Action
 from hearout._floor.state import Progress
-from hearout._session.call_ledger import RENEW, CallLedger
+from hearout._session.call_ledger import RENEW, SOON, CallLedger
 from hearout._session.speeches import SpeechRequest
 from hearout.ledger._calls import WatchedCall
 from hearout.ledger._entries import Unfinished
@@ -73,6 +75,46 @@ def test_a_dead_agents_utterance_resumes_and_its_words_are_answered(ledger: Open
     assert entry.receipt.played == pytest.approx(TTS().seconds(NOTICE), abs=0.1)
     assert entry.receipt.attempts[0].starts_from == pytest.approx(3.2, abs=0.2)
     assert verify(ledger).fault is None
+
+
+def test_words_survive_an_agent_that_is_killed_as_they_are_held(ledger: Opened) -> None:
+    writer, more = InTheLoop(ledger, "a"), "And what does it cost?"
+
+    def die(_: float, what: e.Event | Action) -> None:
+        if isinstance(what, e.WordsHeard) and what.text == more:
+            asyncio.get_running_loop().call_later(0.001, lambda: vars(writer).update(dies=True))
+
+    async def read(session: AgentSession[Any]) -> None:
+        await session._bridge.keep(writer, "room/1")  # type: ignore[union-attr, arg-type]
+        session.on_floor(die)
+        session.announce(NOTICE, id="notice")
+
+    call(Say(first_sound(1.0), QUESTION), Say(first_sound(4.0), more), agent=reading(read), ends_after=8.0)
+
+    result, _ = kept(ledger, "b")
+    assert result.turns == [f"{QUESTION} {more}"]
+
+
+def test_a_caller_who_types_hundreds_of_texts_costs_five_renewals_a_second(ledger: Opened) -> None:
+    typed: list[str] = []
+    renewed: list[float] = []
+
+    async def keep() -> None:
+        writer: Any = InTheLoop(ledger, "a")
+        writer.renew = lambda *_, **known: renewed.append(len(known["held"]) - 1)
+        progress = lambda _: Progress(played=5.0, held=tuple(Held(text, 1.0) for text in typed))  # noqa: E731
+        book = CallLedger(writer, "room/1", agent=lambda: "", progress=progress)
+        book.promise("key", SpeechRequest("notice", NOTICE))
+        for number in range(300):
+            book.hear(1.0, e.TextTyped(f"{number}"))
+            typed.append(f"{number}")
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(SOON)
+        assert renewed[-1] == 300
+        await book.close()
+
+    virtually(keep)
+    assert len(renewed) == pytest.approx(3.0 / SOON, abs=2)
 
 
 def test_an_agent_cut_off_from_its_room_leaves_its_debts_to_the_next(ledger: Opened) -> None:

@@ -291,6 +291,7 @@ class Bridge:
             await ledger.attend(watched, is_sent=is_sent)
         await ledger.inherit()
         self.receipts.ledger = ledger
+        self.runner.listeners.append(ledger.hear)
 
     def _agent_name(self) -> str:
         agent = self.session.running_agent

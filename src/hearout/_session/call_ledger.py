@@ -5,6 +5,7 @@ What a dead agent owed in the same call is taken over at the start; what it had 
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from .._floor import actions as a
+from .._floor import events as e
 from .._floor.state import Progress
 from .._text import unmarked
 from ..errors import AlreadyOwedError, FloorClosedError
@@ -28,6 +31,10 @@ logger = logging.getLogger("hearout")
 
 RENEW = 1.0
 """Seconds between two renewals of what is owed: a lease bears four that are missed."""
+
+SOON = 0.2
+"""Seconds between two renewals at least. Words that are held are written at once, so that a kill does not lose them; a
+caller who types hundreds of texts costs the ledger five renewals a second."""
 
 ANSWER_WAIT = 5.0
 """Seconds to wait with the row of what is over for its answer, whose gap goes on it. Until then it counts as owed:
@@ -147,6 +154,7 @@ class CallLedger:
         self._rows: dict[str, Row] = {}
         """By the utterance's key, in the order in which they were promised."""
         self._renewal: asyncio.TimerHandle | None = None
+        self._renewed_at = -math.inf
         self._is_watched = self._is_abandoned = False
 
     async def inherit(self) -> None:
@@ -244,6 +252,14 @@ class CallLedger:
             self._is_abandoned = True
             self._writer.release()
 
+    def hear(self, _at: float, what: e.Event | a.Action) -> None:
+        """Write down at once what the caller says over owed speech: a listener for `Runner.listeners`."""
+        if isinstance(what, e.WordsHeard | e.TextTyped) and self._renewal is not None:
+            due = max(self._loop.time(), self._renewed_at + SOON)  # the floor holds the words by then
+            if due < self._renewal.when():
+                self._renewal.cancel()
+                self._renewal = self._loop.call_at(due, self._renew)
+
     def promise(self, key: str, asked: SpeechRequest) -> None:
         """It is owed from now on; what was taken over is owed already."""
         known = self._rows.get(key)
@@ -304,6 +320,7 @@ class CallLedger:
                 self._add(row)
         if self._renewal is not None:
             self._renewal.cancel()
+            self._renewal = None
         promises = [row.promise for row in self._rows.values() if row.promise is not None]
         self._rows.clear()
         await asyncio.gather(*promises, return_exceptions=True)
@@ -344,6 +361,7 @@ class CallLedger:
     def _renew(self) -> None:
         if self._is_abandoned:
             return
+        self._renewed_at = self._loop.time()
         unsettled = self._in_state(RowState.OWED, RowState.OVER)
         self._renewal = self._loop.call_later(RENEW, self._renew) if unsettled or self.inherited else None
         for name, old in self.inherited.items():
