@@ -43,7 +43,7 @@ class Calls:
         return () if attended is None else self.ledger.owed(attended.call)
 
     def has_words(self, room: str, text: str) -> bool:
-        """Tell whether the ledger has what the caller said over owed speech; a renewal writes it, each second."""
+        """Tell whether the ledger has what the caller said over owed speech; a renewal writes it at once."""
         held = [one for owing in self.owed(room) for one in owing.held if one.get("kind") == "spoken"]
         return alike(" ".join(str(one["text"]) for one in held), text) >= ALIKE
 

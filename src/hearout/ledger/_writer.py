@@ -158,7 +158,7 @@ class LedgerWriter:
         return await asyncio.to_thread(self._spool.keep, record)
 
     def renew(self, call: str, id: str, *, played: float, now: float, held: Sequence[Any] | None = None) -> None:
-        """Say that it is still being said; call it each second, and when more was said over it.
+        """Renew the lease of an utterance: each second, and when the caller has said more over it.
 
         Args:
             played: seconds of it that have been played.
