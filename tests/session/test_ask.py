@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent
 
-from harness.scenes import QUIET
+from harness.scenes import NOTICE, QUIET
 from hearout import (
     AgentSession,
     Aside,
@@ -21,7 +21,7 @@ from hearout import (
     YesNo,
 )
 from hearout.receipts import Kind
-from hearout.testing import TTS, Call, HangUp, Press, Result, Return, Say, Type, first_sound
+from hearout.testing import STT, TTS, Call, HangUp, Press, Result, Return, Say, Type, first_sound, from_end
 from hearout.testing._script import Act
 
 RECORD = "May we record this call for training and quality purposes?"
@@ -275,6 +275,46 @@ def test_an_answer_can_be_revoked() -> None:
 
     assert (revoked.receipt.revoked, answer.receipt.revoked) == ("the caller took it back", "")
     assert [one.revoked for one in result.session.questions] == ["", "the caller took it back"]
+
+
+class Announcing(Agent):
+    """Asks after a notice, awaited or not."""
+
+    def __init__(self, *, waits: bool) -> None:
+        super().__init__(instructions="Answer briefly.")
+        self.waits = waits
+        self.answer: CallerAnswer | None = None
+
+    async def on_enter(self) -> None:
+        notice = self.session.announce(NOTICE, id="notice")
+        if self.waits:
+            await notice
+        self.answer = await self.session.ask(RECORD, id="recording-consent", choices=KEYS)
+
+
+@pytest.mark.parametrize("at", [-6.0, -1.6, -0.9])
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_is_said_over_the_notice_before_a_question_is_answered(at: float, *, waits: bool) -> None:
+    """It was noted only, where its final transcript came after the notice: the caller waited for an answer in vain."""
+    agent = Announcing(waits=waits)
+    acts = [Say(from_end(at), "my address has changed", duration=1.2), Press(from_end(12.0), "1")]
+    result = Call(agent=lambda: agent, caller=acts, stt=STT(final=0.8), ends_after=60.0, ends_quiet=QUIET).play()
+
+    assert agent.answer is not None
+    assert agent.answer.choice == "yes", result.describe()
+    assert [one.said for one in result.replies] == ["You said my address has changed."], result.describe()
+    assert result.turns == ["my address has changed"]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_yes_that_began_over_the_notice_is_answered_and_is_no_consent(*, waits: bool) -> None:
+    agent = Announcing(waits=waits)
+    acts = [Say(from_end(-0.4), "yes of course", duration=1.2)]
+    result = Call(agent=lambda: agent, caller=acts, stt=STT(final=0.8), ends_after=60.0, ends_quiet=QUIET).play()
+
+    assert agent.answer is not None
+    assert (agent.answer.choice, len(agent.answer.receipt.attempts)) == ("", 3), result.describe()
+    assert result.turns == ["yes of course"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ class OpenQuestion:
     stopped: bool = False
     hold_offs: int = 0
     asides: int = 0
+    before: list[HeldPiece] = field(default_factory=list)
+    """Said before its first sound, and judged: no word to this question, but a turn that is due after it."""
     keys: list[GivenAnswer] = field(default_factory=list)
     answers: list[GivenAnswer] = field(default_factory=list)
 
@@ -329,7 +331,7 @@ class Questions:
         """What is held that counts, and what began too early; the agent's own sound and a "mm-hm" are settled."""
         own: list[HeldPiece] = []
         early: list[HeldPiece] = []
-        for piece in list(self._heard.said):
+        for piece in [piece for piece in self._heard.said if piece not in one.before]:
             is_early = self._is_early(one, piece.held)
             if piece.is_echo or (is_early and piece.is_idle):
                 self._heard.settle(piece, Fate.ECHO if piece.is_echo else Fate.BACKCHANNEL)
@@ -349,7 +351,7 @@ class Questions:
             verdict, choice = Verdict(Meaning.UNCLEAR, f"{verdict.rule}, which the program did not confirm"), ""
         can_wait = one.hold_offs < HOLD_OFFS
         self._note(one, [*early, *own], verdict)
-        yield from self._settled(early, Fate.NOTED, early=True)
+        yield from self._settled_early(one, early)
         if one.lets_answer(verdict):
             yield from self._aside(one, own, at)
             return
@@ -384,7 +386,7 @@ class Questions:
         if one.lets_answer(verdict):
             yield from self._aside(one, early, at, early=True)
             return
-        yield from self._settled(early, Fate.NOTED, early=True)
+        yield from self._settled_early(one, early)
         if one.may_ask:
             yield one.ask(at, brief=True)
         else:
@@ -397,6 +399,12 @@ class Questions:
         self._settle_pieces(pieces, Fate.DELIVERED, early=early)
         yield a.AnswerAside(one.asked.id, tuple(replace(piece.held, early=early) for piece in pieces))
         yield one.ask(at, brief=True, counts=False)
+
+    def _settled_early(self, one: OpenQuestion, early: Sequence[HeldPiece]) -> Iterator[Action]:
+        """Note early words; those that began before the question's first sound stay held, and are answered after it."""
+        began = next((began for utterance, _ in one.attempts if (began := utterance.started_at) is not None), 0.0)
+        one.before += (before := [piece for piece in early if piece.held.at < began])
+        yield from self._settled([piece for piece in early if piece not in before], Fate.NOTED, early=True)
 
     def _settled(self, pieces: Sequence[HeldPiece], fate: Fate, *, early: bool = False) -> Iterator[Action]:
         """The agent knows of it, and answers nothing."""
