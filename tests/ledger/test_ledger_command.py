@@ -4,8 +4,10 @@ import getpass
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import Enum
 from itertools import pairwise
@@ -372,6 +374,31 @@ def test_a_ledger_that_cannot_be_read_is_one_sentence(
     assert says.get(sort, "damaged") in error
     assert [one.name for one in tmp_path.iterdir()] == ([] if before is None else ["receipts.db"])
     assert before is None or path.read_bytes() == before
+
+
+def test_a_copy_that_nobody_may_write_to_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Opened(f"sqlite:///{tmp_path}/receipts.db")) as ledger:
+        ledger.settle(receipt("notice"), call="room", by="a", now=NOW)
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)  # root may write everywhere
+    if os.getuid() != 0:
+        tmp_path.chmod(0o500)
+    connect = sqlite3.dbapi2.connect
+    made: list[str] = []
+
+    def connected(name: str, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        made.append(name)
+        connection = connect(name, *arguments, **options)
+        assert connection.execute("SELECT count(*) FROM hearout_rows").fetchone() == (1,)
+        assert [one.name for one in tmp_path.iterdir()] == ["receipts.db"]  # side files, while it is read
+        return connection
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", connected)
+    for command in ("list", "verify", "export"):
+        assert receipts_command(ledger, command) == 0
+    assert len(made) >= 3
+    tmp_path.chmod(0o700)
 
 
 def test_a_server_that_is_not_there_is_one_sentence_without_the_password(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import resource
 import secrets
 import threading
 import time
@@ -259,46 +258,6 @@ def test_what_is_spooled_when_a_process_ends_is_appended_by_the_next(sqlite_url:
 
     writing(Ledger(sqlite_url), second, holder="second", patience=SLOW)
     assert not list((tmp_path / "receipts.db-spool").iterdir())
-
-
-def test_the_spool_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
-    living, other = spool.Spool(tmp_path, "living"), spool.Spool(tmp_path, "other")
-    record = promise("room", "notice", NOTICE, agent="", policy={}, by="living", now=NOW, **KEPT)
-    assert living.keep(record) is Written.SPOOLED
-    assert list(other.orphans()) == []
-    living.close()
-    assert list(other.orphans()) == [[record]]
-
-
-def test_on_a_full_disk_the_spool_waits_in_memory_and_leaves_no_half_line(tmp_path: Path) -> None:
-    one = spool.Spool(tmp_path, "one")
-    records = [
-        promise("room", f"u{number}", NOTICE, agent="", policy={}, by="one", now=NOW, **KEPT) for number in range(3)
-    ]
-    assert one.keep(records[0]) is Written.SPOOLED
-    (path,) = tmp_path.iterdir()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
-    try:
-        assert one.keep(records[1]) is Written.MEMORY
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert one.keep(records[2]) is Written.SPOOLED
-    assert one.waiting == records
-    one.close()
-    assert list(spool.Spool(tmp_path, "two").orphans()) == [[records[0], records[2]]]
-
-
-def test_a_folder_that_cannot_be_made_leaves_rows_in_memory_and_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def call(one: LedgerWriter) -> None:
-        assert await one.owe("room", "notice", NOTICE, now=NOW) is Written.MEMORY
-
-    writing(Ledger(f"sqlite:///{tmp_path}/no/such/folder/receipts.db"), call, patience=SLOW)
-    assert "receipts wait in memory only" in caplog.text
-    assert "1 receipts are not in the ledger yet" in caplog.text
-    assert NOTICE not in caplog.text
 
 
 def test_a_receipt_after_the_close_is_kept_for_the_next_process(sqlite_url: str) -> None:

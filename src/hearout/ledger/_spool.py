@@ -33,6 +33,7 @@ class Spool:
         self._path = folder / (re.sub(r"[^\w.-]", "_", holder) + ".jsonl")
         self._file: int | None = None
         self._waiting: dict[str, Record] = {}
+        self._unwritten: set[str] = set()
         self._lock = threading.Lock()
 
     def set_aside(self, record: Record, why: str) -> Written:
@@ -59,13 +60,21 @@ class Spool:
             try:
                 self._append(record)
             except OSError as error:
+                self._unwritten.add(record.entry)
                 logger.error("receipts wait in memory only: %s cannot be written: %s", self._path, error.strerror)
                 return Written.MEMORY
+            self._unwritten.discard(record.entry)
             return Written.SPOOLED
+
+    @property
+    def unwritten(self) -> list[Record]:
+        """The records of those that wait in memory only."""
+        return [record for record in self.waiting if record.entry in self._unwritten]
 
     def drop(self, record: Record) -> None:
         """A record is in the ledger."""
         with self._lock:
+            self._unwritten.discard(record.entry)
             if self._waiting.pop(record.entry, None) is not None and not self._waiting and self._file is not None:
                 # only when nothing waits: a record that is appended again is in the ledger already, and is left out
                 os.ftruncate(self._file, 0)

@@ -210,9 +210,11 @@ def _sqlite(parsed: sa.URL, mode: Mode) -> sa.Engine:
     if mode is Mode.READ and not path.is_file():
         raise LedgerError(f"there is no ledger at {path}; name the right one with --ledger, or HEAROUT_LEDGER")
     # a reader that may write, and does not (query_only), takes SQLite's side files away again when it closes
-    how = "rwc" if mode is Mode.WRITE else "rw" if os.access(path, os.W_OK) else "ro"
+    how = {"mode": "rwc" if mode is Mode.WRITE else "rw" if os.access(path, os.W_OK) else "ro"}
+    if mode is Mode.READ and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+        how["immutable"] = "1"  # a copy in a folder in which SQLite can make no side files, and nobody writes
     made = sa.create_engine(
-        sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": how, "uri": "true"}),
+        sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query={**how, "uri": "true"}),
         connect_args={"timeout": WAIT},
         hide_parameters=True,
     )
@@ -311,6 +313,8 @@ def translated(name: str) -> Iterator[None]:
     except (exc.SQLAlchemyError, sqlite3.Error) as error:  # the latter from a PRAGMA, while the connection is made
         cause = getattr(error, "orig", None) or error
         reason = re.split(r"[\n\r]", str(cause).strip() or type(cause).__name__)[0]
+        if "unable to open" in reason:
+            reason += "; is there such a folder, and may this user write in it?"
         if "not a database" in reason or "malformed" in reason:
             raise LedgerError(f"the ledger {name} is damaged, or is no database: {reason}") from error
         if _is_of_the_record(error):

@@ -276,10 +276,14 @@ class LedgerWriter:
         stopped.add_done_callback(_noted)
         if stopped.done():
             await asyncio.to_thread(self._thread.join, CLOSES)
-        for record in list(self._pending.values()):  # the thread hangs; should it go on, the entry tells them apart
+        # where the thread hangs: should it go on, the entry tells them apart
+        for record in [*self._pending.values(), *self._spool.unwritten]:
             self._spool.keep(record)
-        if left := len(self._spool.waiting):
+        lost = len(self._spool.unwritten)
+        if left := len(self._spool.waiting) - lost:
             logger.error("%d receipts are not in the ledger yet; they wait beside it for the next process", left)
+        if lost:
+            logger.error("%d receipts are lost: neither the ledger nor the disk beside it could be written", lost)
         self._spool.close()
 
     # In the loop
