@@ -196,6 +196,8 @@ def test_the_judge_knows_nothing_of_what_it_judges() -> None:
         (NOTICE, NOTICE * 0, "the announcement is silent"),
         (NOTICE, NOTICE[:0], "the announcement is silent"),
         (NOTICE[:0], NOTICE, "the recording is empty"),
+        (NOTICE, NOTICE[2000:2001] + 0.1, "0.000 s long; what is shorter than 0.2 s"),
+        (NOTICE, NOTICE[: RATE // 10] + 0.1, "0.100 s long"),
         (np.stack([NOTICE, NOTICE]), NOTICE, "one channel"),
         (NOTICE * np.float32("nan"), NOTICE, "not numbers"),
     ],
@@ -323,3 +325,17 @@ def test_another_announcement_in_the_same_voice_is_not_this_one() -> None:
     one, other = (bench.hibari(text) for text in bench.NOTICES[1:3])
     made = bench.case(other, one, bench.complete, "opus24", np.random.default_rng(3))
     assert measure(made.recording, one).fraction == 0
+
+
+@pytest.mark.parametrize("rate", [0, -8000])
+def test_a_sample_rate_that_is_none_is_refused(rate: int) -> None:
+    with pytest.raises(MeasureError, match=f"a sample rate of {rate} Hz makes no sense"):
+        measure(NOTICE, NOTICE, rate)
+
+
+@pytest.mark.parametrize("milliseconds", [200, 220, 260, 300, 400])
+def test_the_shortest_announcements_are_measured(milliseconds: int) -> None:
+    word = NOTICE[RATE : RATE + RATE * milliseconds // 1000]
+    assert measure(
+        np.concatenate([np.zeros(RATE // 2, np.float32), word, np.zeros(RATE // 2, np.float32)]), word
+    ).in_full

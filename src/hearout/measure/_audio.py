@@ -67,7 +67,13 @@ def mono(samples: npt.NDArray[Any], what: str) -> Samples:
 
 
 def resampled(audio: Samples, rate: int) -> Samples:
-    """The audio, given at `rate` Hz, at :data:`RATE`."""
+    """The audio, given at `rate` Hz, at :data:`RATE`.
+
+    Raises:
+        MeasureError: that is no rate.
+    """
+    if rate <= 0:
+        raise MeasureError(f"a sample rate of {rate} Hz makes no sense")
     if rate == RATE:
         return audio
     resampler = av.AudioResampler("fltp", "mono", RATE)

@@ -27,6 +27,9 @@ IN_FULL = {"fraction": 0.98, "front_ms": 60.0, "tail_ms": 100.0, "gap_ms": 200.0
 and each gap shorter than `gap_ms`. All are just outside the judge's own error."""
 
 
+SHORTEST = 0.2
+"""Seconds of the shortest announcement: a track is judged by nine frames."""
+
 SCRAP_MS = 250.0
 """A missing stretch shorter than this is not looked for a second time, with shorter blocks."""
 
@@ -111,7 +114,8 @@ def measure(
         reference_rate: Hz, of the announcement, if it is another.
 
     Raises:
-        MeasureError: one of them is empty or not mono, or the announcement is silent.
+        MeasureError: one of them is empty or not mono, a sample rate is none, or the announcement is silent or shorter
+            than 0.2 s.
     """
     there = resampled(mono(recording, "the recording"), sample_rate)
     wanted = resampled(mono(reference, "the announcement"), reference_rate or sample_rate)
@@ -120,6 +124,11 @@ def measure(
     active = verdict.speech(wanted)
     if not active.any():
         raise MeasureError("the announcement is silent: there is nothing to look for")
+    if len(wanted) < SHORTEST * RATE:
+        long = f"{len(wanted) / RATE:.3f} s"
+        raise MeasureError(
+            f"the announcement is {long} long; what is shorter than {SHORTEST} s is not told from chance"
+        )
     return _judged(_Case(there, wanted, active), active, len(there) / RATE)
 
 
