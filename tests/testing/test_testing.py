@@ -410,3 +410,32 @@ def test_a_call_is_described_with_all_that_the_caller_did() -> None:
         "is back",
     ):
         assert what in told, told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: Call(agent=Uninterruptable()), "needs what makes the agent"),
+        (lambda: Call(agent=Uninterruptable, ends_after=float("inf")), "would never end"),
+        (lambda: Call(agent=Uninterruptable, caller="hello"), "needs acts, as Say"),
+        (lambda: Call(agent=Uninterruptable, caller=[Say("2", QUESTION)]), "`at` must be a number"),
+        (lambda: Call(agent=Uninterruptable, caller=[Say(float("nan"), QUESTION)]), "`at` must be a number"),
+        (lambda: TTS(rate=0), re.escape("TTS(rate=0) must be above 0")),
+        (lambda: TTS(speed=float("nan")), re.escape("TTS(speed=nan) must be above 0")),
+        (lambda: TTS(lengths=()), "says of no synthesis"),
+        (lambda: LLM(rate=-1.0), re.escape("LLM(rate=-1.0) must be above 0")),
+        (lambda: LLM(piece=0), re.escape("LLM(piece=0) must be above 0")),
+        (lambda: LLM(answers=[]), "answers nothing"),
+    ],
+)
+def test_a_call_that_makes_no_sense_says_why(wrong: Any, says: str) -> None:
+    with pytest.raises(CallError, match=says):
+        wrong()
+
+
+def test_a_call_that_is_played_in_a_loop_says_what_to_do() -> None:
+    async def within() -> None:
+        Call(agent=Uninterruptable).play()
+
+    with pytest.raises(CallError, match="from a function that is not async"):
+        asyncio.run(within())

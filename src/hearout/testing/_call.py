@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from ._line import AudioReceiver, Loudspeaker, Microphone, SentAudio
 from ._llm import LLM, Request, ScriptedLLM
 from ._realtime import Realtime, ScriptedRealtimeModel
 from ._result import Result, Segment, answered, utterances
-from ._script import Act, Do, HangUp, Moment, Noise, Press, Return, Say, Type, When
+from ._script import Act, Do, HangUp, Moment, Noise, Press, Return, Say, Type, When, check_caller
 from ._sound import NOISE, SpokenWords, read
 from ._stt import STT, ScriptedSTT, ScriptedVAD
 from ._tts import TTS, ScriptedTTS, behind
@@ -79,6 +80,9 @@ class Call:
             told of nothing for so many seconds. What is owed to a caller who is away keeps no call open. None: never.
         typed: called with the session and the text when the caller types; as the session itself does it in a room.
         seed: of the `random` module during the call.
+
+    Raises:
+        CallError: an argument makes no sense; the message names it.
     """
 
     agent: Callable[[], Agent]
@@ -93,6 +97,13 @@ class Call:
     ends_quiet: float | None = None
     typed: TypedText = as_typed
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not callable(self.agent):
+            raise CallError("Call(agent=…) needs what makes the agent (its class will do), and not an agent")
+        if not math.isfinite(self.ends_after):
+            raise CallError(f"Call(ends_after={self.ends_after}) would never end; give a number of seconds")
+        check_caller(self.caller)
 
     def play(self) -> Result:
         """Play the call in virtual time.

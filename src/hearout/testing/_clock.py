@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -221,9 +221,12 @@ def run(main: Callable[[], Coroutine[Any, Any, T]], *, seed: int = 0) -> T:
         seed: of the `random` module meanwhile; its state is put back afterwards.
 
     Raises:
-        CallError: the tasks wait for each other and nothing can happen any more, a task spins without time passing,
-            or `main` left tasks behind; the message names them.
+        CallError: a loop runs here already, the tasks wait for each other and nothing can happen any more, a task spins
+            without time passing, or `main` left tasks behind; the message names them.
     """
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise CallError("a call is played in a loop of its own: play it from a function that is not async")
     state = random.getstate()
     random.seed(seed)
     try:

@@ -12,6 +12,9 @@ from livekit.agents import APIConnectionError, APIConnectOptions, NotGivenOr, ll
 from livekit.agents.llm import ChatChunk, ChatContext, ChoiceDelta, FunctionToolCall, LLMStream, Tool, ToolChoice
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 
+from ..errors import CallError
+from ._script import check_above_0
+
 LETTERS = 6
 """Characters of a usual word, the space after it included."""
 
@@ -93,12 +96,20 @@ class LLM:
         first_token: seconds to the first word.
         rate: words a second from then on.
         piece: characters that come at a time, whatever they tear apart; None: a word.
+
+    Raises:
+        CallError: there are no answers, or a rate or a piece is not above 0.
     """
 
     answers: Answers = repeat
     first_token: float = 0.4
     rate: float = 50.0
     piece: int | None = None
+
+    def __post_init__(self) -> None:
+        check_above_0(self, "rate", "piece")
+        if not callable(self.answers) and not self.answers:
+            raise CallError("LLM(answers=[]) answers nothing; give one, or a function of the chat context")
 
     def reply(self, number: int, context: ChatContext) -> Reply:
         """The answer to request `number`, counted from 0."""

@@ -1,8 +1,11 @@
 """What the caller does, as data: said, typed, pressed, hung up, and when."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from ..errors import CallError
 
 
 @dataclass(frozen=True)
@@ -110,3 +113,28 @@ class Do:
 
 
 Act: TypeAlias = Say | Noise | Type | Press | HangUp | Return | Do
+
+
+def check_caller(acts: Sequence[Act]) -> None:
+    """Refuse what is no act, or has no time.
+
+    Raises:
+        CallError: says which.
+    """
+    for act in acts:
+        if not isinstance(act, Act):
+            raise CallError(f"Call(caller=…) needs acts, as Say(2.0, 'hello'), not {act!r}")
+        if not isinstance(act.at, Moment) and not (isinstance(act.at, int | float) and math.isfinite(act.at)):
+            raise CallError(f"{act!r}: `at` must be a number of seconds, or a Moment")
+
+
+def check_above_0(one: object, *names: str) -> None:
+    """Refuse a rate or a number of things that is not above 0.
+
+    Raises:
+        CallError: says which.
+    """
+    for name in names:
+        value = getattr(one, name)
+        if value is not None and not value > 0:
+            raise CallError(f"{type(one).__name__}({name}={value!r}) must be above 0")

@@ -13,6 +13,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, TimedString
 
 from .._text import unmarked
 from ..errors import CallError
+from ._script import check_above_0
 from ._sound import AGENT_RATE, BLOCK, RATES, synthesis
 
 _LINK = re.compile(r"https?://\S+")
@@ -60,7 +61,7 @@ class TTS:
         fallback: the TTS behind this one in LiveKit's ``tts.FallbackAdapter``.
 
     Raises:
-        CallError: the sample rate is none of these.
+        CallError: the sample rate is none of these, a rate is not above 0, or there are no lengths.
     """
 
     first_audio: float = 0.15
@@ -80,6 +81,9 @@ class TTS:
     def __post_init__(self) -> None:
         if self.sample_rate not in RATES:
             raise CallError(f"TTS(sample_rate={self.sample_rate}) must be one of {', '.join(map(str, RATES))}")
+        check_above_0(self, "rate", "speed")
+        if not self.lengths:
+            raise CallError("TTS(lengths=()) says of no synthesis how long it takes; leave it out, or give one")
 
     def blocks(self, word: str, length: float = 1.0) -> int:
         """How many blocks of sound one word is, the pause after it included; a link is said in short."""
