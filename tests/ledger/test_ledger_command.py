@@ -172,6 +172,14 @@ def test_show_says_what_went_wrong(url: str, capsys: pytest.CaptureFixture[str])
         assert line in re.sub("~[0-9a-f]{24}", "~", printed).splitlines()
 
 
+def test_show_says_nothing_of_what_a_dead_agent_had_made(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
+    """It said that 0.00 s were made, beside more that was played: nobody knows."""
+    book.owe("room-9", "safety", "Leave now.", by="a", now=NOW)
+    book.renew("room-9", "safety", by="a", played=2.5, now=NOW + 3)
+    assert receipts_command(book, "show", "safety") == 0
+    assert "played      2.50 s of an unknown length" in capsys.readouterr().out.splitlines()
+
+
 def test_show_gives_json_that_is_a_receipt_again(book: Opened, capsys: pytest.CaptureFixture[str]) -> None:
     assert receipts_command(book, "show", "recording-notice", "--json") == 0
     first, second = json.loads(capsys.readouterr().out)

@@ -478,7 +478,7 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "text", f"“{receipt.text}”" if receipt.text else "not kept"
     yield "SHA-256", receipt.text_sha256
     whole = f" of {receipt.expected:.2f} s" if receipt.expected is not None else " s of an unknown length"
-    yield "played", f"{receipt.played:.2f}{whole}; {receipt.made:.2f} s were made"
+    yield "played", f"{receipt.played:.2f}{whole}" + (f"; {receipt.made:.2f} s were made" if receipt.made else "")
     for attempt in receipt.attempts:
         when = f"{attempt.began_at:.2f}–{attempt.ended_at:.2f} s of the call"
         why = f"; {attempt.ended_why}" if attempt.ended_why else ""

@@ -234,8 +234,8 @@ class Receipt:
         ended_at: when it was over.
         played: seconds of it that left the audio output, each counted once, holes not counted.
         made: seconds of it that were given to the audio output.
-        text: what was to be said, as far as it was known.
-        held: what the caller said meanwhile, in order, and what became of it.
+        text: what was to be said, as far as it was known, as the TTS was given it: without markdown and emoji.
+        held: what the caller said meanwhile, in order: pairs, ``for words, fate in receipt.held``.
         sounds: how often the caller made a sound in which no words were recognised.
         call, agent: where and by whom it was said; empty when not known.
         caller: the identity of the caller among the listeners; empty when not known.
