@@ -26,6 +26,14 @@ def test_the_picture_of_the_readme_is_of_calls_as_they_go_now() -> None:
     assert "every word was lost" in readme_picture.drawn()
 
 
+def test_what_the_architecture_says_is_decided_somewhere_is_there() -> None:
+    table = architecture.DOCUMENT.read_text().partition("## Where it is decided")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .* \| `(\S+)` \| `(\w+)` \|$", table, re.MULTILINE)
+    assert len(rows) == table.count("\n|") - 2
+    for file, function in rows:
+        assert f"def {function}(" in (architecture.SOURCE / file).read_text(), f"{file} has no {function}"
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in architecture.SOURCE.iterdir()))
 def test_the_architectures_tree_names_each_entry(name: str) -> None:
     if name not in ("__pycache__", "py.typed"):

@@ -74,8 +74,8 @@ class GivenAnswer:
         stt: what recognised it; empty for keys and typed words, and where that is not known.
         confidence: of the STT, from 0 to 1; None where it does not say.
         language: that it was judged in, as in BCP 47; empty where it is not known.
-        verdict: what all that was said in one go is to the question: ``"yes"``, ``"no"``, ``"choice"``, ``"hold-off"``, ``"aside"`` or
-            ``"unclear"``.
+        verdict: what all that was said in one go is to the question: ``"yes"``, ``"no"``, ``"choice"``,
+            ``"hold-off"``, ``"aside"`` or ``"unclear"``.
         rule: the rule that says so, in words.
     """
 
