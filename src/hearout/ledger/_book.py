@@ -439,18 +439,8 @@ class Ledger:
         said = sa.and_(SAID.c.book == OWED.c.book, SAID.c.seq == OWED.c.seq)
         taken = (SETTLED.c.book == OWED.c.book, SETTLED.c.of == OWED.c.seq, SETTLED.c.kind == RowKind.TAKEN_OVER.value)
         attempts = sa.select(sa.func.count()).select_from(SETTLED).where(*taken).scalar_subquery()
-        columns = (
-            OWED,
-            NAMES.c.name,
-            NAMES.c.salt,
-            SAID.c.text,
-            LEASES.c.holder,
-            LEASES.c.played,
-            LEASES.c.held,
-            LEASES.c.until,
-            LEASES.c.mac,
-            attempts.label("n"),
-        )
+        lease = (LEASES.c.holder, LEASES.c.played, LEASES.c.held, LEASES.c.until, LEASES.c.mac)
+        columns = (OWED, NAMES.c.name, NAMES.c.salt, SAID.c.text, *lease, attempts.label("n"))
         named = sa.and_(NAMES.c.book == OWED.c.book, NAMES.c.call == OWED.c.call)
         query = sa.select(*columns).join(LEASES, of).outerjoin(SAID, said).outerjoin(NAMES, named)
         query = query.order_by(OWED.c.seq)

@@ -198,37 +198,37 @@ def unfinished(row: Any) -> Unfinished | None:
     """What a row owes; None where the row was changed, which holds up no other."""
     try:
         content, held = parsed(row.content), tuple(read_json(row.held or "[]"))
-        text = (read_json(row.text) if row.text else "", True)
-        if row.text and sha256(text[0]) != content["text_sha256"]:
+        promised = read_json(row.text) if row.text else ""
+        if row.text and sha256(promised) != content["text_sha256"]:
             raise ValueError("another text was promised")
         if row.name is not None and pseudonym(row.salt, row.name) != row.call:
             raise ValueError("it was promised in another call")
-        text = text if text[0] else told(held) or ("", False)
-        return _as_promised(row, content, held, text)
+        text, is_all = (promised, True) if promised else told(held) or ("", False)
+        if (
+            not isinstance(content["policy"], dict)
+            or not isinstance(text, str)
+            or not isinstance(content["agent"], str)
+        ):
+            raise TypeError("a promise has a policy, an agent and a text")
+        return Unfinished(
+            call=row.name or row.call,
+            id=row.utterance,
+            agent=content["agent"],
+            text=text,
+            policy=content["policy"],
+            asked=row.at,
+            holder=row.holder or "",
+            played=row.played or 0.0,
+            held=held,
+            until=row.until or 0.0,
+            attempts=row.n,
+            entry=row.entry,
+            complete=is_all,
+            text_sha256=content.get("text_sha256", ""),
+        )
     except (ValueError, TypeError, LookupError, AttributeError):
         logger.error("row %d cannot be read: it was changed; nobody takes over what it owes", row.seq)
         return None
-
-
-def _as_promised(row: Any, content: Json, held: Sequence[Any], text: tuple[str, bool]) -> Unfinished:
-    if not isinstance(content["policy"], dict) or not all(isinstance(one, str) for one in (text[0], content["agent"])):
-        raise TypeError("a promise has a policy, an agent and a text")
-    return Unfinished(
-        call=row.name or row.call,
-        id=row.utterance,
-        agent=content["agent"],
-        text=text[0],
-        policy=content["policy"],
-        asked=row.at,
-        holder=row.holder or "",
-        played=row.played or 0.0,
-        held=held,
-        until=row.until or 0.0,
-        attempts=row.n,
-        entry=row.entry,
-        complete=text[1],
-        text_sha256=content.get("text_sha256", ""),
-    )
 
 
 def promise(

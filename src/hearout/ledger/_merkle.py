@@ -110,38 +110,33 @@ def _half(size: int) -> int:
 
 def is_included(leaf: bytes, row: int, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether the proof shows that the row of this hash is in the tree of that size and root (RFC 9162, 2.1.3.2)."""
-    if not 0 <= row < size:
-        return False
-    here, last, found = row, size - 1, leaf
-    for beside in proof:
-        if last == 0:
-            return False
-        if here & 1 or here == last:
-            found = node_hash(beside, found)
-            while not here & 1 and here:
-                here, last = here >> 1, last >> 1
-        else:
-            found = node_hash(found, beside)
-        here, last = here >> 1, last >> 1
-    return last == 0 and found == root
+    return 0 <= row < size and _climbed(leaf, row, size - 1, proof)[1] == root
 
 
 def is_beginning(size: int, root: bytes, later_size: int, later_root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether the proof shows that one tree is the beginning of a later one (RFC 9162, 2.1.4.2)."""
     if size == later_size or size == 0:
         return not proof and root == (later_root if size == later_size else EMPTY)
-    if not 0 < size < later_size:
-        return False
     path = list(proof) if size & (size - 1) else [root, *proof]
-    if not path:
+    if not 0 < size < later_size or not path:
         return False
     here, last = size - 1, later_size - 1
     while here & 1:
         here, last = here >> 1, last >> 1
-    old = new = path[0]
-    for beside in path[1:]:
+    return _climbed(path[0], here, last, path[1:]) == (root, later_root)
+
+
+def _climbed(start: bytes, here: int, last: int, proof: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The roots that lie above a node: of the tree that ends with the node, and of the whole one; empty where the proof
+    is too short or too long.
+
+    Args:
+        here, last: the numbers of the node, and of the last one beside it.
+    """
+    old = new = start
+    for beside in proof:
         if last == 0:
-            return False
+            return b"", b""
         if here & 1 or here == last:
             old, new = node_hash(beside, old), node_hash(beside, new)
             while not here & 1 and here:
@@ -149,4 +144,4 @@ def is_beginning(size: int, root: bytes, later_size: int, later_root: bytes, pro
         else:
             new = node_hash(new, beside)
         here, last = here >> 1, last >> 1
-    return last == 0 and old == root and new == later_root
+    return (old, new) if last == 0 else (b"", b"")

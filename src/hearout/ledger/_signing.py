@@ -14,18 +14,16 @@ if TYPE_CHECKING:
 
 
 class Verifier:
+    """A public key.
+
+    Attributes:
+        public: its 32 bytes.
+        key: names it: the beginning of their SHA-256.
+    """
+
     def __init__(self, public: "Ed25519PublicKey") -> None:
-        self._public = public
-
-    @property
-    def key(self) -> str:
-        """Names the key: the beginning of the SHA-256 of its 32 bytes."""
-        return hashlib.sha256(self.public).hexdigest()[:16]
-
-    @property
-    def public(self) -> bytes:
-        """The key's 32 bytes."""
-        return self._public.public_bytes_raw()
+        self._public, self.public = public, public.public_bytes_raw()
+        self.key = hashlib.sha256(self.public).hexdigest()[:16]
 
     def is_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's, of this message."""
@@ -40,11 +38,7 @@ class Verifier:
 
 class Signer:
     def __init__(self, private: "Ed25519PrivateKey") -> None:
-        self._private = private
-        self.verifier = Verifier(private.public_key())
-
-    def sign(self, message: bytes) -> bytes:
-        return self._private.sign(message)
+        self.sign, self.verifier = private.sign, Verifier(private.public_key())
 
 
 def load_signer(path: Path) -> Signer:

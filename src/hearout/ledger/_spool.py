@@ -134,13 +134,9 @@ def _make(folder: Path) -> None:
 
 
 def _write_aside(path: Path, line: bytes) -> None:
+    """Write one line in one go, to the disk: several processes may use one file."""
     _make(path.parent.parent)
     _make(path.parent)
-    append_line(path, line)
-
-
-def append_line(path: Path, line: bytes) -> None:
-    """Write one line in one go, to the disk: several processes may use one file, which is its owner's only."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         _close_to_others(file)

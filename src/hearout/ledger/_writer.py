@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import math
 import os
@@ -229,8 +230,8 @@ class LedgerWriter:
 
         None where another process has it, nothing is owed, or the ledger is down, which is logged.
         """
-        work = lambda: self._ledger.take_over(call, id, by=self.holder, now=now)  # noqa: E731
-        owing = await self._ask(work, None, within=TAKES_OVER)
+        taken = functools.partial(self._ledger.take_over, call, id, by=self.holder, now=now)
+        owing = await self._ask(taken, None, within=TAKES_OVER)
         if owing is not None:
             self._promises[call, id] = owing.entry
         return owing
@@ -249,8 +250,8 @@ class LedgerWriter:
             False where another that was sent has the call; where the ledger is down nobody knows, and it is True.
         """
         mine = dataclasses.replace(watched, holder=self.holder)
-        first = lambda: self._calls.attend(mine, is_sent=True)  # noqa: E731
-        if is_sent and not await self._ask(first, otherwise=True, within=TAKES_OVER):
+        has_it = functools.partial(self._calls.attend, mine, is_sent=True)
+        if is_sent and not await self._ask(has_it, otherwise=True, within=TAKES_OVER):
             return False
         self._watched = mine
         self._want(_Listing.WATCHED)
