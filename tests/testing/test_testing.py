@@ -50,9 +50,10 @@ def test_an_exception_that_was_not_expected_ends_the_run() -> None:
         Call(agent=Uninterruptable, session=stock, caller=[Do(2.0, lambda session: session.interrupt())]).play()
 
 
-def test_an_exception_that_was_expected_must_come() -> None:
-    with pytest.raises(CallError, match="was to raise RuntimeError"):
-        Call(agent=Uninterruptable, session=stock, caller=[Do(1.0, lambda _: None, raises=RuntimeError)]).play()
+@pytest.mark.parametrize("kind", [RuntimeError, Exception, AssertionError])
+def test_an_exception_that_was_expected_must_come(kind: type[Exception]) -> None:
+    with pytest.raises(CallError, match=f"was to raise {kind.__name__}"):
+        Call(agent=Uninterruptable, session=stock, caller=[Do(1.0, lambda _: None, raises=kind)]).play()
 
 
 def test_a_quiet_call_ends_early_and_not_before_the_caller_is_done() -> None:

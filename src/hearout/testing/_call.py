@@ -5,7 +5,6 @@ import inspect
 import logging
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,35 +30,13 @@ GLANCE = 0.99
 TypedText = Callable[[Any, str], Any]
 
 
-async def as_livekit(session: Any, text: str) -> None:
-    """Treat typed text as LiveKit 1.8.9 does (``room_io/types.py``): stop the agent, then let the agent answer."""
-    await session.interrupt()
-    session.generate_reply(user_input=text)
-
-
 async def as_typed(session: Any, text: str) -> None:
-    """What becomes of typed text in a room: hearout's way or LiveKit's, as the session is."""
-    await (session.user_typed(text) if isinstance(session, AgentSession) else as_livekit(session, text))
-
-
-def as_pressed(session: Any, digits: str) -> None:
-    """What becomes of keys: LiveKit 1.8.9 ignores them."""
+    """What becomes of typed text in a room; in LiveKit's session (1.8.9, ``room_io/types.py``) it stops the agent."""
     if isinstance(session, AgentSession):
-        session.user_pressed(digits)
-
-
-def hung_up(session: Any) -> None:
-    """What becomes of a hang-up in a room: hearout's session waits for a return, LiveKit's ends (1.8.9)."""
-    if isinstance(session, AgentSession):
-        session.user_left()
+        await session.user_typed(text)
     else:
-        session.shutdown(drain=False)
-
-
-def returned(session: Any) -> None:
-    """What becomes of a return: LiveKit's session is over by then."""
-    if isinstance(session, AgentSession):
-        session.user_returned()
+        await session.interrupt()
+        session.generate_reply(user_input=text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,25 +244,37 @@ class _Playing:
                 self._microphone.speak(self.now(), self.now() + act.duration, NOISE)
             case Type():
                 await _awaited(self._call.typed(self._session, act.words))
-            case Press():
-                as_pressed(self._session, act.digits)
+            case Press() if isinstance(self._session, AgentSession):  # LiveKit's own ignores keys (1.8.9)
+                self._session.user_pressed(act.digits)
             case HangUp():
-                self._microphone.hang_up()
-                self._loudspeaker.hang_up()
-                hung_up(self._session)
+                self._hang_up()
             case Return():
-                self._microphone.take_up()
-                self._loudspeaker.take_up()
-                returned(self._session)
+                self._return()
             case Do():
                 await self._do(act)
 
+    def _hang_up(self) -> None:
+        self._microphone.hang_up()
+        self._loudspeaker.hang_up()
+        if isinstance(self._session, AgentSession):
+            self._session.user_left()
+        else:
+            self._session.shutdown(drain=False)  # as LiveKit's own ends in a room (1.8.9)
+
+    def _return(self) -> None:
+        self._microphone.take_up()
+        self._loudspeaker.take_up()
+        if isinstance(self._session, AgentSession):  # LiveKit's own is over by then
+            self._session.user_returned()
+
     async def _do(self, act: Do) -> None:
-        if act.raises is None:
+        try:
             await _awaited(act.what(self._session))
+        except Exception as error:
+            if act.raises is None or not isinstance(error, act.raises):
+                raise
             return
-        with suppress(act.raises):
-            await _awaited(act.what(self._session))
+        if act.raises is not None:
             raise CallError(f"{act} was to raise {act.raises.__name__} and did not")
 
     async def _second(self, when: When) -> float:

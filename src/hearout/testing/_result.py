@@ -340,17 +340,13 @@ def _said(stretches: Sequence[Heard], made: dict[int, Synthesis]) -> str:
 
 
 def _holes(times: dict[int, float], total: int, start: float) -> tuple[tuple[float, float], ...]:
+    """When something is missing, and how much: between the blocks that were heard, and after the last."""
     holes: list[tuple[float, float]] = []
-    at, missing = start, 0
-    for block in range(total):
-        if block in times:
-            if missing:
-                holes.append((round(at, 6), round(missing * BLOCK, 6)))
-            at, missing = times[block] + BLOCK, 0
-        else:
-            missing += 1
-    if missing:
-        holes.append((round(at, 6), round(missing * BLOCK, 6)))
+    at, before = start, -1
+    for block in [*(block for block in range(total) if block in times), total]:
+        if missing := block - before - 1:
+            holes.append((round(at, 6), round(missing * BLOCK, 6)))
+        at, before = times.get(block, at) + BLOCK, block
     return tuple(holes)
 
 
