@@ -48,7 +48,7 @@ def main(argv: Sequence[str], progress: Progress = silent) -> int:
     for outcome in outcomes:
         if outcome.error:
             print(shown(f"{outcome.what}: {outcome.error}"), file=sys.stderr)  # noqa: T201
-    print(shown(_json(outcomes) if options.json else _table(outcomes)))  # noqa: T201
+    print(shown(json.dumps([_told(one) for one in outcomes], indent=1) if options.json else _table(outcomes)))  # noqa: T201
     whats = {outcome.what for outcome in outcomes}
     return 2 if "failed" in whats else 1 if "refused" in whats else 0
 
@@ -107,20 +107,14 @@ async def _prepared(order: Order, voice: TextToSpeech, transcribe: Transcribe, o
 
 def _table(outcomes: Sequence[Prepared]) -> str:
     width = max(len(outcome.order.id) for outcome in outcomes)
-    return "\n".join(
-        f"{outcome.what:8} {outcome.order.id:{width}}"
-        + (
-            f"  {made.seconds:6.1f} s  {made.lufs:6.1f} LUFS  peak {made.true_peak:5.1f} dB  "
-            f"word errors {made.wer:5.1%}  {made.wav}"
-            if (made := outcome.announcement)
-            else ""
-        )
-        for outcome in outcomes
-    )
-
-
-def _json(outcomes: Sequence[Prepared]) -> str:
-    return json.dumps([_told(outcome) for outcome in outcomes], indent=1)
+    lines = []
+    for outcome in outcomes:
+        line = f"{outcome.what:8} {outcome.order.id:{width}}"
+        if (made := outcome.announcement) is not None:
+            line += f"  {made.seconds:6.1f} s  {made.lufs:6.1f} LUFS  peak {made.true_peak:5.1f} dB"
+            line += f"  word errors {made.wer:5.1%}  {made.wav}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _told(outcome: Prepared) -> dict[str, Any]:
