@@ -31,7 +31,7 @@ TypedText = Callable[[Any, str], Any]
 
 
 async def as_typed(session: Any, text: str) -> None:
-    """What becomes of typed text in a room; in LiveKit's session (1.8.9, ``room_io/types.py``) it stops the agent."""
+    """Typed text, as in a room: LiveKit's own session (1.8.9, ``room_io/types.py``) stops the agent, and answers."""
     if isinstance(session, AgentSession):
         await session.user_typed(text)
     else:
