@@ -35,7 +35,7 @@ class Endpoint(HTTPServer):
     """Takes what is posted to it."""
 
     def __init__(self, status: int = 200) -> None:
-        self.status, self.posted = status, list[Any]()
+        self.status, self.posted, self.entered = status, list[Any](), list[str]()
         super().__init__(("127.0.0.1", 0), _Takes)
 
     @property
@@ -48,7 +48,8 @@ class _Takes(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        known = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
+        known = base64.b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
+        self.server.entered.append(known)
         if known == "ann:s3crét€":
             self.server.posted.append(json.loads(body))
         self.send_response(self.server.status)
@@ -114,13 +115,38 @@ def test_an_anchor_may_be_posted_to_an_endpoint(url: str, endpoint: Endpoint, tm
     assert verify(Opened(url), anchors=anchors(path)).anchored == 2
 
 
+def test_who_enters_is_whom_the_url_names_and_never_of_netrc(
+    url: str, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    call(url, endpoint.url)
+    call(url, f"http://127.0.0.1:{endpoint.server_port}/anchors")
+    assert endpoint.entered == ["ann:s3crét€", ""]
+
+
+def test_anchors_go_by_the_proxy_of_the_environment(
+    url: str, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{endpoint.server_port}")
+    monkeypatch.setenv("no_proxy", "")
+    call(url, endpoint.url.replace(f"127.0.0.1:{endpoint.server_port}", "anchors.invalid"))
+    assert len(endpoint.posted) == 1
+
+
+@pytest.mark.parametrize("where", ["http://[s3cret/x", "http://:99999/s3cret"])
+def test_a_place_that_is_no_url_is_said_so(url: str, where: str, caplog: pytest.LogCaptureFixture) -> None:
+    call(url, where)
+    assert "HEAROUT_ANCHORS is no URL" in caplog.text
+
+
 @pytest.mark.parametrize("endpoint", [302, 500], indirect=True)
 def test_an_endpoint_that_fails_is_logged_without_its_password(
     url: str, endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     call(url, endpoint.url)
     assert len(endpoint.posted) == 1  # and not a second one, elsewhere
-    assert "the anchor of 2 rows of book 'main' could not be kept" in caplog.text
+    assert "the anchor of 2 rows of book 'main' could not be kept: the endpoint answered" in caplog.text
     assert not {part for part in ("s3cret", "s3cr", "%C3%A9") if part in caplog.text}
 
 

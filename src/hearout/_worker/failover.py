@@ -21,6 +21,7 @@ from livekit import api
 from livekit.agents import AgentServer
 
 from ..errors import LedgerError
+from ..ledger._anchors import web_session
 from ..ledger._book import Ledger, new_holder
 from ..ledger._calls import NOBODY, SENT, WORKER, CallRegistry, WatchedCall
 from ..ledger._environment import ledger_from
@@ -174,7 +175,7 @@ class Failover:
         """Do the steps that are due for one call with a dead agent. A listed call is looked at again later."""
         try:
             # by HTTPS_PROXY, as LiveKit's worker goes
-            async with aiohttp.ClientSession(trust_env=True) as web, api.LiveKitAPI(session=web) as livekit:
+            async with web_session(os.environ.get("LIVEKIT_URL", "")) as web, api.LiveKitAPI(session=web) as livekit:
                 await self._send_an_agent(livekit, watched, orphan)
         except (api.TwirpError, aiohttp.ClientError, TimeoutError, LedgerError) as error:
             why = "LIVEKIT_URL is none" if isinstance(error, aiohttp.InvalidURL) else error  # that would quote it

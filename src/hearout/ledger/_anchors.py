@@ -7,7 +7,9 @@ import logging
 import os
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -53,6 +55,8 @@ class Anchors:
             self._keep(json.dumps(checkpoint.to_json()))
         except (OSError, aiohttp.ClientError, TimeoutError, ValueError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__  # the rest may quote the URL
+            if isinstance(error, ValueError):
+                why = "HEAROUT_ANCHORS is no URL"
             size = checkpoint.size
             logger.error("the anchor of %d rows of book %r could not be kept: %s", size, checkpoint.book, why)
 
@@ -75,6 +79,16 @@ def _append(path: Path, line: str) -> None:
         os.close(file)
 
 
+def web_session(url: str, **options: Any) -> aiohttp.ClientSession:
+    """A session for one place, by the environment's proxy.
+
+    aiohttp's ``trust_env`` would also send what ``.netrc`` has, and refuse a request that carries its own key.
+    """
+    where = urlsplit(url)
+    proxy = None if proxy_bypass(where.hostname or "") else getproxies().get(where.scheme.replace("ws", "http"))
+    return aiohttp.ClientSession(proxy=proxy, **options)
+
+
 async def _post(url: str, line: str) -> None:
     timeout, headers = aiohttp.ClientTimeout(ANSWERS), {"Content-Type": "application/json"}
     url, enters = apart(url)  # aiohttp takes what is in a URL for Latin-1
@@ -82,7 +96,7 @@ async def _post(url: str, line: str) -> None:
         headers["Authorization"] = f"Basic {base64.b64encode(':'.join(enters).encode()).decode()}"
     # anchors go where the team said, and nowhere else
     async with (
-        aiohttp.ClientSession(timeout=timeout, trust_env=True) as web,
+        web_session(url, timeout=timeout) as web,
         web.post(url, data=line, headers=headers, allow_redirects=False) as answer,
     ):
         if answer.status >= 300:
