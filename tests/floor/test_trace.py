@@ -14,25 +14,25 @@ from hearout import Answer, Choices, CutIn
 from hearout._floor import events as e
 from hearout._floor import trace
 from hearout._floor.floor import Floor
-from hearout.testing import Do, Noise, Outage, Say, Type, first_sound, from_end
+from hearout.testing import STT, Do, Noise, Outage, Say, Type, first_sound, from_end
 
 CALLS = min(200, int(os.environ.get("HEAROUT_ORDERS", "200")))
 
 
 @pytest.mark.parametrize(
-    ("caller", "agent"),
+    ("caller", "agent", "more"),
     [
-        ([Say(first_sound(1.0), QUESTION), Say(from_end(-0.3), "and how long")], Announcing),
-        ([Say(first_sound(1.0), "yes"), Type(first_sound(3.0), "hello"), Noise(first_sound(4.0), 0.5)], Announcing),
-        ([Say(first_sound(1.0), "yes")], lambda: Announcing(CONSENT)),
-        ([Say(first_sound(1.0), QUESTION), Outage(first_sound(0.5), 3.0)], Working),
-        ([Do(first_sound(2.0), lambda session: session.user_left())], Announcing),
+        ([Say(first_sound(1.0), QUESTION), Say(from_end(-0.3), "and how long")], Announcing, {}),
+        ([Say(first_sound(1.0), "yes"), Type(first_sound(3.0), "hello"), Noise(first_sound(4.0), 0.5)], Announcing, {}),
+        ([Say(first_sound(1.0), "yes")], lambda: Announcing(CONSENT), {}),
+        ([Say(first_sound(1.0), QUESTION)], Working, {"stt": STT(outages=(Outage(0.5, 3.0),))}),
+        ([Do(first_sound(2.0), lambda session: session.user_left())], Announcing, {}),
     ],
 )
-def test_a_recorded_call_replays_to_the_same_actions(caller: Any, agent: Any) -> None:
+def test_a_recorded_call_replays_to_the_same_actions(caller: Any, agent: Any, more: Any) -> None:
     lines: list[str] = []
 
-    call(*caller, agent=agent, on_floor=lambda at, what: lines.append(trace.line(at, what)))
+    call(*caller, agent=agent, on_floor=lambda at, what: lines.append(trace.line(at, what)), **more)
 
     assert any("WriteReceipt" in line for line in lines)
     assert list(replayed(lines)) == []

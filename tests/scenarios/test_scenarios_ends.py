@@ -9,7 +9,7 @@ from harness.scenes import NOTICE, QUESTION, SECOND, Announcing, Thinking, call,
 from hearout import CutIn, Outcome, Policy, Redeliver
 from hearout.policy import Timeouts
 from hearout.receipts import Cause
-from hearout.testing import LLM, TTS, Do, Press, Reply, Say, first_sound
+from hearout.testing import LLM, TTS, Do, HangUp, Press, Reply, Return, Say, first_sound
 
 REST = NOTICE[NOTICE.index("Your data") :]
 
@@ -275,3 +275,21 @@ def test_speech_that_is_made_interruptible_is_let_go() -> None:
     assert result.utterances[0].cut
     assert (result.kept, result.turns, len(result.replies)) == (1.0, [QUESTION], 1)
     assert receipts(result)[0].outcome is Outcome.CUT_IN
+
+
+@pytest.mark.parametrize("at", [1.0, 2.0, 2.19])
+def test_a_final_after_the_caller_left_is_answered_on_return(at: float) -> None:
+    """They went to LiveKit, where nobody answered them: the floor did not hold while the caller was gone."""
+    result = call(Say(first_sound(at), QUESTION), HangUp(first_sound(4.0)), Return(first_sound(9.0)))
+
+    assert fates(result) == [(QUESTION, "delivered")]
+    assert [one.said for one in result.replies] == [f"You said {QUESTION}."], result.describe()
+    assert result.gaps[0] < 0.1
+
+
+def test_a_final_after_the_caller_left_for_good_is_on_the_receipt() -> None:
+    result = call(Say(first_sound(2.0), QUESTION), HangUp(first_sound(4.0)), ends_after=40.0)
+
+    assert fates(result) == [(QUESTION, "caller gone")]
+    assert receipts(result)[0].outcome is Outcome.CALLER_GONE
+    assert (result.turns, result.replies) == ([QUESTION], [])

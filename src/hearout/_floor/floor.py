@@ -87,7 +87,7 @@ class Floor:
     def holding(self) -> bool:
         """Whether the caller's words are kept from LiveKit now."""
         waits = self._expected_since is not None or self._waits_at_the_end()
-        return waits or bool(self._queue.open() or self._held_words.said or self._questions)
+        return waits or bool(self._queue.open() or self._queue.away or self._held_words.said or self._questions)
 
     @property
     def is_owing(self) -> bool:
@@ -301,7 +301,7 @@ class Floor:
             yield a.Reopen(name, of)
 
     def _resume(self, at: float) -> Iterator[Action]:
-        for one in [one for one in self._queue.all if one.away]:
+        for one in self._queue.away:
             if self.closing.shutdown_at is not None or self.closing.is_gone_for_good(at):
                 one.stay_away(at)
             elif self.closing.gone_at is None:

@@ -143,6 +143,11 @@ class Queue:
         """What is to be said, or is being said; what waits for the caller's own task only if `suspended`."""
         return [one for one in self.all if one.is_open and (suspended or not one.suspended)]
 
+    @property
+    def away(self) -> list[Utterance]:
+        """Utterances that the caller's leaving broke off, owed on return. Words that come late were said over them."""
+        return [one for one in self.all if one.away]
+
     def has_asked_but(self, but: Utterance) -> bool:
         """Whether another utterance than this, whose receipt is not written, has begun and asks something."""
         return any(one.asks for one in self.all if one is not but and one.started_at is not None)
