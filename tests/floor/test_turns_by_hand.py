@@ -51,3 +51,12 @@ def test_a_turn_without_words_is_ended_by_livekit_which_waits_for_them() -> None
     actions = told(floor, (1.5, e.TurnsByHand(by_hand=True)), (6.8, e.TurnCommitted(2.0)), *ended())
 
     assert actions[-1] == Release(commit=True, patience=pytest.approx(1.8))
+
+
+def test_typed_words_wait_for_no_end_of_a_turn_by_hand() -> None:
+    floor = playing()
+
+    actions = told(floor, (2.0, e.TextTyped("what does it cost")), (2.5, e.TurnsByHand(by_hand=True)), *ended())
+
+    (turn,) = [action for action in actions if isinstance(action, DeliverTurn)]
+    assert [held.text for held in turn.words] == ["what does it cost"]
