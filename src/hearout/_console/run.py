@@ -61,7 +61,7 @@ def console(
         scripted = script is not None or not sys.stdin.isatty()
         steps = read(script or _talk_over()) if scripted else Script()
         directory = folder(out or Path("calls") / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H-%M-%SZ}")
-        screen = Screen(plain=scripted)
+        screen = Screen(plain=scripted or not sys.stdout.isatty())
         screen.say(choice.because)
         conversation = _Conversation(server, screen, directory, steps, ends_itself=scripted)
         with conversation.logs():

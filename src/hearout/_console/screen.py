@@ -3,6 +3,9 @@
 It reads well at 80 columns and without colour: what matters is in words, colour only repeats it.
 """
 
+import os
+import select
+import sys
 import textwrap
 from collections.abc import Callable
 
@@ -33,11 +36,15 @@ _NAMES = {
 }
 
 
+GLANCE = 0.2
+"""Seconds from one look at whether the call is over to the next, where lines are read from a plain terminal."""
+
+
 class Screen:
     """The terminal of one call.
 
     Args:
-        plain: write lines only: no prompt, no bottom line. For a script, or where there is no terminal.
+        plain: write lines only: no prompt, no bottom line. For a script, or where the output is no terminal.
     """
 
     help = HELP
@@ -79,6 +86,9 @@ class Screen:
         Raises:
             KeyboardInterrupt: Ctrl+C.
         """
+        if self._plain:
+            _read_lines(on_line, over)
+            return
         from prompt_toolkit import PromptSession
         from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -114,6 +124,19 @@ class Screen:
         spoken = tail(self.call.caption, self._width - 4)
         hears = tail(self.call.guess, self._width - len(line) - len(" · hears “”"))
         return shown("".join((f" “{spoken}”\n" if spoken else "", line, f" · hears “{hears}”" if hears else "")))
+
+
+def _read_lines(on_line: Callable[[str], None], over: Callable[[], bool]) -> None:
+    """Read lines from a terminal whose output goes elsewhere (``| tee``), until the call is over or the input ends."""
+    typed = b""
+    while not over():
+        if not select.select([sys.stdin], [], [], GLANCE)[0]:
+            continue
+        if not (more := os.read(sys.stdin.fileno(), 4096)):
+            return
+        *lines, typed = (typed + more).split(b"\n")
+        for line in lines:
+            on_line(line.decode(errors="replace"))
 
 
 def tail(text: str, width: int) -> str:
