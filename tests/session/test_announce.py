@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from hearout import (
     Answer,
     CutIn,
     FloorClosedError,
+    HearoutError,
     Level,
     Outcome,
     Receipt,
@@ -315,6 +317,28 @@ def test_what_is_no_choice_is_refused_before_anything_is_said(wrong: dict[str, A
     result = call(agent=reading(read), ends_after=3.0)
 
     assert [re.search(why, str(one)) is not None for one in complaints] == [True], complaints
+    assert said(result) == []
+
+
+@pytest.mark.parametrize("what", ["announce", "ask"])
+def test_from_another_thread_it_is_refused_with_what_to_do(what: str) -> None:
+    """It said that the session is closing."""
+    complaints: list[str] = []
+
+    async def read(session: AgentSession[Any]) -> None:
+        def work() -> None:
+            try:
+                getattr(session, what)(SECOND, id="another")
+            except HearoutError as error:
+                complaints.append(str(error))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    result = call(agent=reading(read), ends_after=3.0)
+
+    assert [f"call_soon_threadsafe(lambda: session.{what}(…))" in one for one in complaints] == [True], complaints
     assert said(result) == []
 
 

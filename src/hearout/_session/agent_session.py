@@ -332,6 +332,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
         if self._bridge is None:
             raise FloorClosedError(f"{what} needs a session that runs: await session.start(…) first")
         self._bridge.check_open()
+        self._bridge.check_thread(what)
         self.check_protected(tts=tts)
         return self._bridge
 

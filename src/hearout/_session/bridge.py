@@ -21,7 +21,7 @@ from .._room.evidence import Evidence
 from .._room.page import CallersPage
 from .._room.participants import Participants
 from .._room.streams import StreamGuard
-from ..errors import FloorClosedError
+from ..errors import FloorClosedError, HearoutError
 from ..ledger._calls import WatchedCall
 from ..ledger._writer import LedgerWriter
 from ..policy import Policy
@@ -116,6 +116,18 @@ class Bridge:
     def is_draining(self) -> bool:
         """Whether the session was told to close, and is not closed yet."""
         return self.floor.closing.shutdown_at is not None and not self.over.is_set()
+
+    def check_thread(self, what: str) -> None:
+        """Refuse a call from outside the session's event loop, in which everything of a call happens.
+
+        Raises:
+            HearoutError: this is another thread, or another loop.
+        """
+        if asyncio._get_running_loop() is not self.runner.loop:  # the public one raises where there is none
+            raise HearoutError(
+                f"{what} was called outside the session's event loop; from another thread: "
+                f"loop.call_soon_threadsafe(lambda: session.{what.replace('()', '(…)')})"
+            )
 
     def check_open(self) -> None:
         """Refuse new speech while owed speech is finished.

@@ -35,8 +35,8 @@ class Runner:
         """Tells how long the loop really ran."""
         self.awake.on_standstill = self._stood_still
         self._watches = False
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self.loop = asyncio.get_running_loop()
+        self._began = self.loop.time()
         self._upcoming: deque[tuple[e.Event, float]] = deque()
         self.closed = False
         self._feeding = False
@@ -45,7 +45,7 @@ class Runner:
     @property
     def now(self) -> float:
         """Seconds since the session began."""
-        return self._loop.time() - self._began
+        return self.loop.time() - self._began
 
     def feed(self, event: e.Event, *, at: float | None = None) -> None:
         """Tell the floor about an event, and perform its actions.
@@ -81,7 +81,7 @@ class Runner:
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task of the call; :meth:`settled` waits for it."""
-        task = self._loop.create_task(work)
+        task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
 
@@ -111,7 +111,7 @@ class Runner:
             self._alarm = None
         at = None if self.closed else self.floor.next_alarm
         if at is not None:
-            self._alarm = self._loop.call_at(self._began + at, self._ring, at)
+            self._alarm = self.loop.call_at(self._began + at, self._ring, at)
         if (at is not None) is not self._watches:
             self._watches = at is not None
             (self.awake.watch if self._watches else self.awake.rest)()
