@@ -45,6 +45,9 @@ class Watcher(RetryWatcher, Protocol):
     def to_ask(self, handle: SpeechHandle, context: llm.ChatContext) -> llm.ChatContext:
         """The context for it, without what another speech is to answer."""
 
+    def model_wrote(self, handle: SpeechHandle, text: str) -> None:
+        """The LLM gave this piece of it, however much of it is said."""
+
     def tool_called(self, handle: SpeechHandle) -> None:
         """The LLM called a tool in it."""
 
@@ -129,9 +132,17 @@ class Nodes:
         else:
             chunks = self._tried_think(chat_ctx, tools, model_settings)
         async for chunk in iterated(chunks):
-            if handle is not None and isinstance(chunk, llm.ChatChunk) and chunk.delta and chunk.delta.tool_calls:
-                self._watcher.tool_called(handle)
+            if handle is not None:
+                self._tell_of(chunk, handle)
             yield chunk
+
+    def _tell_of(self, chunk: llm.ChatChunk | str | FlushSentinel, handle: SpeechHandle) -> None:
+        if isinstance(chunk, str):
+            self._watcher.model_wrote(handle, chunk)
+        elif isinstance(chunk, llm.ChatChunk) and chunk.delta:
+            self._watcher.model_wrote(handle, chunk.delta.content or "")
+            if chunk.delta.tool_calls:
+                self._watcher.tool_called(handle)
 
     async def _tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
         handle = SPEECH.get()

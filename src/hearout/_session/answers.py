@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, ConversationItemAddedEvent, StopResponse, llm
@@ -79,9 +80,13 @@ class Answers:
             return  # a realtime model has one conversation, in which nothing can be asked unheard
         agent = self._session.current_agent
         context = agent.chat_ctx.copy()
+        self._call.unsaid.add_tools(context)
         for speech in self._call.speeches:
-            if speech.asked.context and speech.new_text:
-                context.add_message(role="assistant", content=speech.new_text)
+            text = speech.new_text or self._call.unsaid.text_of(speech.handle)
+            if speech.asked.context and text:
+                # LiveKit places it by the second at which it began: what was typed or pressed over it comes after it
+                context.add_message(role="assistant", content=text, created_at=speech.begun_at or time.time())
+        self._call.unsaid.add_replies(context, time.time())
         context.add_message(role="user", content=words.join(one.text for one in held))
         if any(one.early for one in held):
             context.add_message(role="system", content=self.early_instructions)
@@ -141,6 +146,7 @@ class Answers:
             agent = await self.agent_runs()
             async with self.turn_of(agent):
                 context = agent.chat_ctx.copy()
+                self._call.unsaid.add_replies(context, message.created_at)
                 await self._call.wrap(agent).hook(context, new_message=message)
                 handle = self._session.generate_reply(
                     user_input=message,
@@ -170,10 +176,12 @@ class Answers:
         Without the agent's hook for turns: it may be what asked the question, and waits for its answer. It may not be
         interrupted: what the caller says over it is held, and looked at with the answer to the question.
         """
+        context = self._session.current_agent.chat_ctx.copy()
+        self._call.unsaid.add_replies(context, time.time())
         try:
             return self._session.generate_reply(
                 user_input=words.join(one.text for one in held),
-                chat_ctx=self._session.current_agent.chat_ctx.copy(),
+                chat_ctx=context,
                 instructions=ASIDE_INSTRUCTIONS,
                 allow_interruptions=False,
             )

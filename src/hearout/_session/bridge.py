@@ -39,6 +39,7 @@ from .runner import Runner
 from .speeches import Speeches
 from .takeover import Takeover
 from .telemetry import Telemetry
+from .unsaid import Unsaid
 
 
 class Bridge:
@@ -60,6 +61,7 @@ class Bridge:
         self.runner = runner = Runner(self.floor)
         self.feed, self.later = runner.feed, runner.awake.later
         self.speeches = Speeches()
+        self.unsaid = Unsaid()
         self.receipts = CallReceipts(self.speeches, agent=self._agent_name, start=runner.start)
         self._audio = CallerAudio(hears=self._hears)
         self.gate = TranscriptGate(lambda event: self.inbound.keeps(event), restored=self._audio.restored)

@@ -76,6 +76,7 @@ class Inbound:
         handle = event.speech_handle
         SPEECH.set(handle)  # LiveKit makes the speech's tasks after this, in this context
         self._speeches.created(handle)
+        self._call.unsaid.created(handle, self._speeches.text_given(handle))
         self._call.stand_between()
         asyncio.get_running_loop().call_soon(self._look_at, handle)
 
@@ -319,6 +320,7 @@ class Inbound:
         self._of(handle, lambda speech: self._feed(e.SentencePlaced(speech.id, speech.begins_at + seconds, text)))
 
     def model_asked(self, handle: SpeechHandle) -> None:
+        self._call.unsaid.model_asked(handle)
         self._of(handle, self._model_asked)
 
     def _model_asked(self, speech: SpeechAttempt) -> None:
@@ -327,6 +329,9 @@ class Inbound:
 
     def to_ask(self, handle: SpeechHandle, context: llm.ChatContext) -> llm.ChatContext:
         return self._answers.without_turns_of_others(handle, context)
+
+    def model_wrote(self, handle: SpeechHandle, text: str) -> None:
+        self._call.unsaid.model_wrote(handle, text)
 
     def tool_called(self, handle: SpeechHandle) -> None:
         self._answers.uses_tools(handle)
@@ -349,7 +354,11 @@ class Inbound:
     def playout_started(self, handle: SpeechHandle) -> None:
         if self._answers.begins(handle):
             self._feed(e.ReplyStarted())
-        self._of(handle, lambda speech: self._feed(e.PlayoutStarted(speech.id)))
+        self._of(handle, self._playout_started)
+
+    def _playout_started(self, speech: SpeechAttempt) -> None:
+        speech.begun_at = time.time()
+        self._feed(e.PlayoutStarted(speech.id))
 
     def playout_progressed(self, handle: SpeechHandle, since: float, until: float, sure: float) -> None:
         def progressed(speech: SpeechAttempt) -> None:

@@ -61,6 +61,7 @@ class SpeechAttempt:
         text: of the utterance, as far as it is known: as it was written.
         spoken: what the TTS was given in this attempt, piece for piece.
         let_go: whether it may be interrupted for now, since somebody said so.
+        begun_at: when its first sample left, by `time.time()`; of what follows a tool, the first one of that.
         shown: what the agent's transcription node made of the text that is not in the chat context yet.
     """
 
@@ -71,6 +72,7 @@ class SpeechAttempt:
     spoken: dict[int, str] = field(default_factory=dict, repr=False)
     shown: str = field(default="", repr=False)
     let_go: bool = False
+    begun_at: float | None = None
 
     def __post_init__(self) -> None:
         self._in_context = len(self.asked.before)
@@ -132,6 +134,11 @@ class Speeches:
         if self._wish is not None:
             self._asked[handle.id] = self._wish
             handle.add_done_callback(self._forget)
+
+    def text_given(self, handle: SpeechHandle) -> str:
+        """The text that the program gave this speech; empty where it stays out of the chat context."""
+        asked = self._asked.get(handle.id)
+        return asked.text if asked is not None and asked.context else ""
 
     def begin(self, handle: SpeechHandle) -> SpeechAttempt:
         """Begin an attempt at a protected utterance, which gets its id now if it has none."""
