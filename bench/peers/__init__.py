@@ -9,7 +9,7 @@ from livekit.agents import AgentSession as LiveKitSession
 from livekit.agents.voice import SpeechHandle
 
 from hearout import AgentSession
-from hearout.testing._call import as_livekit
+from hearout.testing._call import as_typed
 
 STOCK, STRONGEST, HEAROUT = "stock", "strongest", "hearout"
 PEERS = (STOCK, STRONGEST, HEAROUT)
@@ -96,9 +96,9 @@ SESSIONS: Mapping[str, Callable[..., LiveKitSession[Any]]] = {
 async def typed(session: Any, text: str) -> None:
     """What becomes of typed text: hearout's way, LiveKit's, or the one that its documentation offers to a team."""
     if isinstance(session, AgentSession):
-        await session.user_typed(text)
+        await as_typed(session, text)
     elif session.options.interruption["discard_audio_if_uninterruptible"]:
         with suppress(RuntimeError):  # LiveKit's room catches it, and logs that the text could not be handled
-            await as_livekit(session, text)
+            await as_typed(session, text)
     else:
         session.generate_reply(user_input=text)
