@@ -1,9 +1,14 @@
-"""Replies that wait behind protected speech: the LLM is told of them for the next answer. Calls in virtual time."""
+"""Tools that speak and go on: replies that wait, and turns that wait for the tool. Calls in virtual time."""
 
+import asyncio
+from typing import Any
+
+import pytest
 from livekit.agents import Agent, ChatContext, RunContext, function_tool
 
 from harness.scenes import NOTICE, QUESTION, Announcing, call, fates, said
-from hearout.testing import LLM, Do, Say, UseTool, first_sound
+from hearout import AgentSession
+from hearout.testing import LLM, Call, Do, Say, UseTool, first_sound
 from hearout.testing._llm import Reply
 
 BUTTON = "the button was pressed"
@@ -50,3 +55,52 @@ def test_a_reply_asked_for_over_a_notice_is_said_once() -> None:
 
     assert said(result) == [NOTICE, "I saw it.", "It has changed."], result.describe()
     assert len(result.requests) == 2, result.requests
+
+
+class Working(Saying):
+    """Works for some seconds in a tool, and then says something without waiting for it."""
+
+    @function_tool
+    async def look_up(self, context: RunContext[None]) -> str:
+        """Look something up."""
+        await asyncio.sleep(4.0)
+        self.session.say(NOTICE, allow_interruptions=False)
+        await asyncio.sleep(0.5)
+        return "found"
+
+
+@pytest.mark.parametrize("turns", [None, "manual"])
+def test_a_turn_that_waits_for_a_tool_survives_what_the_tool_says(turns: str | None) -> None:
+    """LiveKit lets such a turn wait until the tool is done, and throws it away under what the tool said."""
+    options: dict[str, Any] = {} if turns is None else {"turn_detection": turns}
+    commits = [Do(2.5, lambda s: s.commit_user_turn()), Do(5.4, lambda s: s.commit_user_turn())]
+    result = Call(
+        agent=Working,
+        session=lambda **models: AgentSession(**models, **options),
+        caller=[Say(1.0, "look it up"), Say(3.0, QUESTION), *(commits if turns else [])],
+        llm=LLM(diligent),
+        ends_quiet=8.0,
+    ).play()
+
+    assert result.turns[:2] == ["look it up", QUESTION], result.describe()
+    assert said(result) == [NOTICE, "It has changed. Found it."], result.describe()
+    assert fates(result) == [(QUESTION, "delivered")]
+
+
+class Pondering(Saying):
+    """Takes long in the hook of each turn."""
+
+    async def on_user_turn_completed(self, turn_ctx: ChatContext, new_message: Any) -> None:
+        await asyncio.sleep(4.0)
+
+
+def test_a_hook_that_runs_is_not_cancelled_for_the_turn_after_it() -> None:
+    result = call(
+        Say(1.0, "this comes first"),
+        Say(4.0, "and this second"),
+        Do(5.3, lambda session: session.announce(NOTICE) and None),
+        agent=Pondering,
+    )
+
+    assert result.turns == ["this comes first", "and this second"], result.describe()
+    assert result.kept == 1.0

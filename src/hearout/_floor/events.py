@@ -262,7 +262,7 @@ class WordsHeard(Event):
 
 @dataclass(frozen=True)
 class EarlierWords(Event):
-    """The caller had said this to an agent that died before it could be answered."""
+    """The caller had said this, and nobody answered: the agent died, or LiveKit's turn was taken back."""
 
     text: str = field(repr=False)
 

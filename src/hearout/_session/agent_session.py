@@ -390,7 +390,7 @@ class AgentSession(RealtimeDoors[Userdata_T]):
     def clear_user_turn(self) -> None:
         """As LiveKit's; what is held is dropped too, and its receipt says so."""
         if self._bridge is not None:
-            self._bridge.feed(e.TurnCleared())
+            self._bridge.clear_turn()
         super().clear_user_turn()
 
     @signed_as(LiveKitSession.update_options)

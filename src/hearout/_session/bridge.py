@@ -163,6 +163,11 @@ class Bridge:
             self._meter.look()
         return self.floor.progress(key)
 
+    def clear_turn(self) -> None:
+        """Drop the held words, and forget those that LiveKit has and drops, too."""
+        self.inbound.passed.clear()
+        self.feed(e.TurnCleared())
+
     def commit_turn(self, patience: float, silence: float, *, replies: bool) -> asyncio.Future[str]:
         """The program ends the caller's turn while the floor holds.
 

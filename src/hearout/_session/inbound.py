@@ -50,6 +50,10 @@ class Inbound:
         self._earlier: dict[str, list[Callable[[SpeechAttempt], None]]] = {}
         """Of each speech that may be interrupted: what the floor is told should the speech become protected."""
         self._other_alive_at = 0.0  # when speech that may be interrupted last gave text or sound
+        self.passed: list[str] = []
+        """The final transcripts that LiveKit has, and of which it has made no turn yet."""
+        self.in_hook: set[asyncio.Task[Any]] = set()
+        """The tasks in which an agent's hook for a turn runs: nobody cancels them."""
         self.heard_at = -math.inf
         """When a transcript was held last, by `time.time()`."""
         self._exceeding = self._answered = ""
@@ -170,6 +174,8 @@ class Inbound:
         exceeds = self._exceeding and isinstance(item, llm.ChatMessage) and item.text_content == self._exceeding
         if exceeds and self._runner.floor.holding:
             self._answered, self._exceeding = self._exceeding, ""
+        if isinstance(item, llm.ChatMessage) and item.role == "user":
+            self._turn_made(item.text_content or "")
         if isinstance(event.item, AgentHandoff):
             self._call.wrap(self._session.current_agent)
             for speech in self._speeches:
@@ -208,6 +214,7 @@ class Inbound:
         if not new.strip():
             return True
         event.alternatives[0].text = new
+        self.passed.append(new)
         models = self._session.realtime
         may_come_back = models is not None and models.heard(event)
         self._feed(e.WordsLeftToLiveKit(None if may_come_back else heard))
@@ -235,15 +242,20 @@ class Inbound:
     ) -> None:
         """LiveKit's own turn: with the floor told, and the LLM told what came too early."""
         self._feed(e.TurnTaken())
+        self._turn_made(message.text_content or "")
         if self._session.protects(agent):
             self._feed(e.ReplyExpected())
         if self._call.gate.take_early():
             context.add_message(role="system", content=self._answers.early_instructions)
+        task = asyncio.current_task()
+        assert task is not None
+        self.in_hook.add(task)
         try:
             async with self._answers.turn_of(agent):
                 self._leave_out_what_was_answered(message)
                 await original(context, new_message=message)
         finally:
+            self.in_hook.discard(task)
             # LiveKit asks for the answer, in the same step, when this returns
             asyncio.get_running_loop().call_soon(self._look_again)
             self.call_off_soon()
@@ -254,6 +266,9 @@ class Inbound:
         """The caller talks for too long: what the agent answers now is not in the turn a second time."""
         self._exceeding = event.transcript
         await original(event)
+
+    def _turn_made(self, text: str) -> None:
+        self.passed = [one for one in self.passed if one.strip() not in text]
 
     def _leave_out_what_was_answered(self, message: llm.ChatMessage) -> None:
         """LiveKit drops such a turn, since its reply is protected (1.8.9); here it would be answered again."""

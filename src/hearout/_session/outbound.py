@@ -141,6 +141,25 @@ class Outbound:
         self.expect_turn().add_done_callback(lambda done: _passed_on(done, asked.known, before=has))
         self._runner.feed(e.TurnCommitted(asked.patience, asked.replies))
 
+    def _take_over_the_turn(self) -> bool:
+        """Hold the words of a turn that LiveKit has ended and not given to the agent yet; whether there is one.
+
+        Such a turn waits until the tools of the reply before it are done, and is thrown away where protected speech is
+        current by then (1.8.9, ``_user_turn_completed_impl``). There is no public way to take it back.
+        """
+        turn = getattr(getattr(self._session, "_activity", None), "_user_turn_completed_atask", None)
+        inbound = self._call.inbound
+        skips = self._committed is not None and not self._committed.replies
+        if turn is None or turn.done() or turn in inbound.in_hook or not inbound.passed or skips:
+            return False
+        if self._session.hears_sound:
+            return False
+        turn.cancel()
+        passed, inbound.passed = inbound.passed, []
+        self._runner.feed(e.EarlierWords(words.join(passed)))
+        self._runner.feed(e.TurnTaken())  # after the words: they may answer what was asked before
+        return True
+
     def turn_known(self, text: str) -> None:
         """Give the program the words of the turn that it ended, if it waits for any."""
         turn, self._turn = self._turn, None
@@ -169,8 +188,9 @@ class Outbound:
     def _hold(self, action: a.Hold) -> None:
         self._gate.take_back_the_guess()
         self._take_over_the_commit()
+        leftover = action.leftover and not self._take_over_the_turn()
         self._taken_over = self._call.inbound.take_over()
-        if (action.leftover or self._taken_over) and not self.turns_end_by_hand():
+        if (leftover or self._taken_over) and not self.turns_end_by_hand():
             switched = self._chosen()
             self._switch(switched[0], "manual")
             self._switched = switched
@@ -208,14 +228,19 @@ class Outbound:
             self._returned.clear()
             self._runner.start(self._hand_back_to_the_next(held))
         else:
-            self._gate.hand_back(words.join(one.text for one in held), early=any(one.early for one in held))
+            self._give_back(held)
 
     async def _hand_back_to_the_next(self, held: tuple[Held, ...]) -> None:
         """While an agent hands over, LiveKit (1.8.9) drops the old one's transcripts: the next one gets the words."""
         with contextlib.suppress(TimeoutError):
             await self._answers.agent_runs()
-        self._gate.hand_back(words.join(one.text for one in held), early=any(one.early for one in held))
+        self._give_back(held)
         self._returned.set()
+
+    def _give_back(self, held: tuple[Held, ...]) -> None:
+        text = words.join(one.text for one in held)
+        self._call.inbound.passed.append(text)
+        self._gate.hand_back(text, early=any(one.early for one in held))
 
     async def _answer_typed(self, text: str) -> None:
         if self._runner.floor.holding:  # from the same step on: LiveKit would refuse to stop that speech for the text
