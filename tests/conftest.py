@@ -6,12 +6,17 @@ import logging
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 import hearout._session.process
 from harness import leaks
 
 pytest_plugins = ["harness.databases", "harness.rooms.server"]
+
+# What gives way to real calls may stand still for a second: an example's time says nothing of the code.
+hypothesis.settings.register_profile("calls", deadline=None)
+hypothesis.settings.load_profile("calls")
 
 IN_REAL_TIME = ("rooms", "browser", "real", "newcomer", "local")
 """Folders of calls and models in this machine's time, the longest first: `make test` holds one call of each kind."""

@@ -18,7 +18,6 @@ ORDERS = int(os.environ.get("HEAROUT_ORDERS", "2000"))
 orders = st.binary(max_size=80) | st.integers(0, 2**32).map(lambda seed: random.Random(seed).randbytes(120))
 law = settings(
     max_examples=ORDERS,
-    deadline=None,
     database=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

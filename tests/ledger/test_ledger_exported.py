@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.ledger_workers import MINE, NOTICE, NOW, Opened, cut_in, receipt
@@ -202,7 +202,6 @@ def test_a_content_that_was_forged_beyond_reading_is_a_fault_and_no_crash(export
     assert fault(export)[0] == 4
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 255))
 def test_no_byte_can_be_changed_unseen(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int) -> None:
     whole = _exported_once(tmp_path_factory)

@@ -29,7 +29,7 @@ BY_LIVEKIT = ("create_response=False", "its turn detection can be disabled", "tu
 
 
 CALLS = int(os.environ.get("HEAROUT_REALTIME_CALLS", "24"))
-FEW, MANY = (settings(deadline=None, max_examples=examples) for examples in (CALLS // 6, CALLS))
+FEW, MANY = (settings(max_examples=examples) for examples in (CALLS // 6, CALLS))
 
 
 def played(kind: str | Realtime, *caller: Any, agent: Callable[[], Agent] = Announcing, **more: Any) -> Result:
