@@ -195,8 +195,8 @@ def table(found: list[Loaded], load: str) -> Table:
         f"{PAUSE:g} s later, for {SECONDS:g} s. Each has a writer and a connection of its own; {PROCESSES} processes "
         f"share them, on {os.cpu_count()} cores with the database. What is shown is what a promise waits for before "
         f"its first sample may play. Flat out: {WRITERS} calls write without a pause. Spooled: rows that went to the "
-        "disk beside the ledger first. PostgreSQL runs "
-        f"without fsync. Every book was verified afterwards. {load}. Limit: with {LIMITED} calls 99 of 100 promises "
+        f"disk beside the ledger first. PostgreSQL runs without fsync, and takes {databases.CONNECTIONS} connections. "
+        f"Every book was verified afterwards. {load}. Limit: with {LIMITED} calls 99 of 100 promises "
         f"take less than {PATIENCE:g} s, and nothing is spooled.",
     )
     for one in found:

@@ -89,8 +89,8 @@ class ReportError(HearoutError, ValueError):
 
 
 class AnnouncementError(HearoutError, ValueError):
-    """There is nothing to announce, a choice is none, or a ready-made one could not be loaded or made; the message says
-    what to do."""
+    """There is nothing to announce, a choice is of the wrong kind, or a ready-made announcement could not be loaded or
+    made; the message says what to do."""
 
     id: str = ""
     """Of the announcement; "" where it has none."""

@@ -164,7 +164,8 @@ def refusal_of_language(code: object) -> str:
 def refusal(name: str, value: object, kind: type) -> str:
     """Why a value is not of its kind, as a sentence; empty where it is.
 
-    A string that reads like a choice (``answer="drop"``) is none: it would be taken for another choice, silently.
+    A string that reads like a choice (``answer="drop"``) is refused: compared with the enum, it would be taken for
+    another choice, silently.
     """
     if isinstance(value, kind):
         return ""

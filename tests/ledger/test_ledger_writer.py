@@ -98,6 +98,23 @@ def test_a_renewal_is_written_while_the_one_before_is_taken(sqlite_url: str) -> 
     writing(Ledger(sqlite_url), call, patience=SLOW)
 
 
+def test_of_renewals_that_wait_the_newest_is_written(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    goes_on = threading.Event()
+
+    async def call(one: LedgerWriter) -> None:
+        await one.owe("room", "notice", NOTICE, now=NOW)
+        one._jobs.put(goes_on.wait)
+        one.renew("room", "notice", played=2.0, now=NOW + 2)
+        one.renew("room", "notice", played=3.0, now=NOW + 3)
+        goes_on.set()
+        (owing,) = await one.owed("room")
+        assert owing.played == 3.0
+
+    writing(Ledger(sqlite_url), call, patience=SLOW)
+
+    assert "failed" not in caplog.text  # the second job has nothing to write
+
+
 def test_what_is_owed_already_is_an_error_and_the_first_promise_stands(url: str) -> None:
     async def call(one: LedgerWriter) -> None:
         await one.owe("room", "notice", NOTICE, now=NOW)

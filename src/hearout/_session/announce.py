@@ -38,7 +38,7 @@ def asked(text: str, id: str | None, audio: "Announcement | None", **choices: An
         choices: the rest of what :class:`hearout._session.speeches.SpeechRequest` takes.
 
     Raises:
-        AnnouncementError: there is nothing to say, the text is not that of the audio, or a choice is none.
+        AnnouncementError: there is nothing to say, the text is not that of the audio, or a choice is of the wrong kind.
     """
     _check_kinds({"text": text, "id": id} | choices)
     if isinstance(every := choices.get("every", 0.0), bool) or not 0 <= every < math.inf or 0 < every < LEAST:
